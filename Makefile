@@ -1,0 +1,25 @@
+# `make demo` shows the main job, `make test` proves it; both install what is missing on a bare Debian.
+.PHONY: demo test bench lint tools
+
+TAMIS := target/release/tamis
+
+demo: tools
+	cargo build --locked --release --bin tamis
+	@tests/demo $(TAMIS)
+
+test: tools
+	tests/fetch-fhir
+	cargo test --locked -- --show-output
+
+bench: tools
+	cargo bench --locked --bench engine
+
+lint: tools
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# A linker is all that the build needs besides Rust.
+tools:
+	@command -v cargo >/dev/null || { echo "tamis is built by Rust 1.95 or later: install it from rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
