@@ -1,0 +1,119 @@
+//! The two sides of a rewriter: who decides, and where the bytes go.
+
+use std::ops::Range;
+
+use crate::path::{Kind, State};
+
+/// Decides what happens to the nodes of a document, in the order in which they stand there.
+///
+/// The rewriter asks once for every node that it reaches, and for no node inside of one that was
+/// passed whole, dropped or nulled.
+pub trait Edits {
+    /// What a container hands down to its children.
+    type Scope: Copy;
+    /// How a captured scalar or name is to be treated.
+    type Capture: Copy;
+
+    /// What the root of the document is under.
+    fn root(&self) -> Self::Scope;
+
+    /// Decides an object or array.
+    fn container(
+        &mut self,
+        under: Self::Scope,
+        state: State,
+        kind: Kind,
+    ) -> OnContainer<Self::Scope>;
+
+    /// Decides a string, number, boolean or `null`.
+    fn scalar(&mut self, under: Self::Scope, state: State) -> OnScalar<Self::Capture>;
+
+    /// Decides a member's name that no path spells at this place; `object` and `member` are the states
+    /// of the object and of the member's value. Not asked for names that are spelled: they stay.
+    fn name(&mut self, under: Self::Scope, object: State, member: State) -> OnName<Self::Capture>;
+
+    /// A name that was to be kept or captured is longer than [`Limits::name_bytes_max`]: its member is
+    /// removed.
+    ///
+    /// [`Limits::name_bytes_max`]: crate::json::Limits::name_bytes_max
+    fn name_is_too_long(&mut self, under: Self::Scope, object: State, member: State);
+
+    /// Writes what stands in the place of a captured scalar: one complete JSON value. `raw` are its
+    /// bytes as they came; none if they are more than [`Limits::value_bytes_max`].
+    ///
+    /// [`Limits::value_bytes_max`]: crate::json::Limits::value_bytes_max
+    fn write_scalar(&mut self, capture: Self::Capture, raw: Option<&[u8]>, out: &mut Vec<u8>);
+
+    /// Writes what stands in the place of a captured name, quotes included. `name` is unescaped; none
+    /// if it is no Unicode text. Where `false` is returned, the member is removed.
+    fn write_name(&mut self, capture: Self::Capture, name: Option<&str>, out: &mut Vec<u8>)
+    -> bool;
+
+    /// A container that was passed whole has ended, and held this many scalars.
+    fn passed(&mut self, scalars: u64);
+}
+
+/// What happens to an object or array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnContainer<Scope> {
+    /// It leaves as it is, without a look inside.
+    Pass,
+    /// Its brackets leave, its children are decided one by one.
+    Enter(Scope),
+    /// `null` stands in its place.
+    Null,
+    /// It is removed: a member with its name, an element so that the others close up.
+    Drop,
+}
+
+/// What happens to a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnScalar<Capture> {
+    /// It leaves as it is.
+    Pass,
+    /// It is held until it is complete, and [`Edits::write_scalar`] writes what leaves.
+    Capture(Capture),
+    /// `null` stands in its place.
+    Null,
+    /// It is removed.
+    Drop,
+}
+
+/// What happens to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnName<Capture> {
+    /// It leaves if the member's value does.
+    Keep,
+    /// [`Edits::write_name`] writes what leaves.
+    Capture(Capture),
+    /// The member is removed.
+    Drop,
+}
+
+/// Where decided bytes go.
+pub trait Sink {
+    /// These bytes of the chunk that is being pushed leave as they are.
+    fn pass(&mut self, range: Range<usize>);
+    /// These bytes, which are not in the chunk, leave.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+/// A sink that copies everything into one buffer.
+#[derive(Debug)]
+pub struct Copied<'a> {
+    /// The chunk that is being pushed.
+    pub chunk: &'a [u8],
+    /// What has left so far.
+    pub out: &'a mut Vec<u8>,
+}
+
+impl Sink for Copied<'_> {
+    fn pass(&mut self, range: Range<usize>) {
+        // The rewriter passes ranges of the chunk that it was given; of another, nothing leaves.
+        self.out.extend_from_slice(self.chunk.get(range).unwrap_or_default());
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+}

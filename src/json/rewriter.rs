@@ -1,0 +1,711 @@
+//! The second stage: walks the tokens, keeps the grammar, and lets decided bytes go.
+//!
+//! At any time the bytes from `mark` on are in one of four [`Mode`]s. Bytes pass until a comma or an
+//! opening bracket; from there to the next value they are a *gap* and wait, because whether the comma
+//! and the name leave depends on whether the value does. The value then passes, is skipped or captured.
+//! A gap that lies in one chunk and is kept costs nothing: it simply passes after all.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    json::{
+        edits::{Edits, OnContainer, OnName, OnScalar, Sink},
+        gap::Gap,
+        kernel::{Carry, Kernel, Portable, WINDOW_BYTES_MAX},
+        primitive::{Primitive, Step},
+        utf8::Utf8,
+    },
+    path::{Kind, Program, State},
+};
+
+/// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
+/// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
+/// 32 KiB for the positions of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep containers may be nested; a document that goes deeper is refused.
+    pub depth_max: usize,
+    /// Longest name that is decided, in bytes as they stand between the quotes; the member of a longer
+    /// one is removed. Names that a path spells have at most 256 bytes, 1,536 when all are escaped.
+    pub name_bytes_max: usize,
+    /// Longest white space, with comma and colon, before a value whose fate is open; of a longer one
+    /// only the comma and the colon are kept.
+    pub gap_bytes_max: usize,
+    /// Longest scalar that can be captured, in bytes as they stand in the document, quotes included.
+    pub value_bytes_max: usize,
+}
+
+impl Default for Limits {
+    /// 128 levels, 4 KiB for names and for gaps, 64 KiB for captured values.
+    fn default() -> Self {
+        Self {
+            depth_max: 128,
+            name_bytes_max: 4 << 10,
+            gap_bytes_max: 4 << 10,
+            value_bytes_max: 64 << 10,
+        }
+    }
+}
+
+/// Why a document cannot be read to its end. Holds offsets, never a byte of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// Not the grammar of RFC 8259.
+    #[error("no JSON at byte {at}")]
+    Grammar {
+        /// Offset of the byte that cannot stand there, from the start of the document.
+        at: u64,
+    },
+    /// Not UTF-8.
+    #[error("no UTF-8 at byte {at}")]
+    Utf8 {
+        /// Offset of the first byte that is wrong; that of the chunk where a character is cut.
+        at: u64,
+    },
+    /// Nested deeper than [`Limits::depth_max`].
+    #[error("nested too deep at byte {at}")]
+    Depth {
+        /// Offset of the bracket that opens the level too many.
+        at: u64,
+    },
+    /// The document ended before it was complete.
+    #[error("cut off")]
+    Cut,
+}
+
+/// Rewrites one document. See the [module](crate::json).
+pub struct Rewriter<E: Edits> {
+    program: Arc<Program>,
+    limits: Limits,
+    carry: Carry,
+    utf8: Utf8,
+    expect: Expect,
+    /// The containers around the next token whose children are decided one by one.
+    levels: Vec<Level<E::Scope>>,
+    /// The containers inside of one that was decided as a whole.
+    whole: Vec<Kind>,
+    /// How many scalars it has held so far.
+    scalars: u64,
+    /// Whether it passes.
+    whole_passes: bool,
+    /// What the value to come has matched.
+    state: State,
+    /// A value that is dropped without being asked for: its name was.
+    doomed: bool,
+    mode: Mode<E::Capture>,
+    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with.
+    mark: usize,
+    gap: Gap,
+    captured: Vec<u8>,
+    captured_too_long: bool,
+    /// A number or literal that is under way.
+    primitive: Option<Primitive>,
+    /// What an edit has written.
+    written: Vec<u8>,
+    events: Vec<u16>,
+    /// Bytes of the chunks before the current one.
+    offset: u64,
+    failed: Option<Violation>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ElementOrEnd,
+    NameOrEnd,
+    Name,
+    NameEnd,
+    Colon,
+    StringEnd,
+    CommaOrEnd,
+    /// Only white space, after the root.
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode<Capture> {
+    Pass,
+    Gap,
+    Skip,
+    Capture(Capture),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Level<Scope> {
+    kind: Kind,
+    state: State,
+    scope: Scope,
+    /// Whether a child has been kept, so that the next one needs its comma.
+    kept: bool,
+    /// The index of the current element.
+    index: u64,
+}
+
+impl<E: Edits> Rewriter<E> {
+    /// A rewriter for one document, read with the paths of `program`.
+    pub fn new(program: Arc<Program>, limits: Limits) -> Self {
+        let start = program.start();
+        Self::starting_at(program, start, limits)
+    }
+
+    /// A rewriter for a document that is itself a node of another one, which has matched `state`.
+    pub fn starting_at(program: Arc<Program>, state: State, limits: Limits) -> Self {
+        Self {
+            program,
+            limits,
+            carry: Carry::default(),
+            utf8: Utf8::default(),
+            expect: Expect::Value,
+            levels: Vec::new(),
+            whole: Vec::new(),
+            whole_passes: false,
+            scalars: 0,
+            state,
+            doomed: false,
+            mode: Mode::Pass,
+            mark: 0,
+            gap: Gap::default(),
+            captured: Vec::new(),
+            captured_too_long: false,
+            primitive: None,
+            written: Vec::new(),
+            events: Vec::new(),
+            offset: 0,
+            failed: None,
+        }
+    }
+
+    /// Reads the next bytes of the document, and lets go of what is decided.
+    ///
+    /// After an error nothing more comes out, and every further call gives the same error. What has
+    /// left before was decided; the document it belonged to is not complete and must not seem so.
+    pub fn push<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        self.guarded(|rewriter| rewriter.push_chunk(chunk, edits, sink))
+    }
+
+    /// Ends the document, which must be complete.
+    pub fn finish<S: Sink + ?Sized>(
+        &mut self,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        self.guarded(|rewriter| {
+            if rewriter.primitive.take().is_some_and(Primitive::is_complete) {
+                rewriter.scalar_ends(&[], 0, edits, sink);
+            }
+            let complete = rewriter.expect == Expect::Nothing && rewriter.utf8.is_complete();
+            if complete { Ok(()) } else { Err(Violation::Cut) }
+        })
+    }
+
+    /// Runs a step unless one has failed before.
+    fn guarded(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        if let Some(violation) = self.failed {
+            return Err(violation);
+        }
+        let result = step(self);
+        self.failed = result.err();
+        result
+    }
+
+    fn push_chunk<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        self.utf8.push(chunk).map_err(|at| Violation::Utf8 { at: self.offset + at as u64 })?;
+        self.mark = 0;
+        if let Some(primitive) = self.primitive.take() {
+            self.primitive(primitive, chunk, 0, edits, sink)?;
+        }
+        let mut base = 0;
+        for window in chunk.chunks(WINDOW_BYTES_MAX) {
+            let mut events = std::mem::take(&mut self.events);
+            events.clear();
+            let scanned = Portable::scan(&mut self.carry, window, &mut events);
+            scanned.map_err(|at| self.grammar(base + at))?;
+            let walked = self.walk(chunk, base, &events, edits, sink);
+            self.events = events;
+            walked?;
+            base += window.len();
+        }
+        self.end_chunk(chunk, edits, sink);
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Deals with the bytes of the chunk that are still open: the chunk is about to go.
+    fn end_chunk<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
+        match self.mode {
+            Mode::Pass => self.flush(chunk.len(), sink),
+            Mode::Skip => {}
+            Mode::Gap => {
+                self.gap.hold(chunk, self.mark..chunk.len(), &self.limits);
+                if self.expect == Expect::NameEnd && self.name_is_too_long(self.gap.name_held()) {
+                    self.doom_long_name(edits);
+                }
+            }
+            Mode::Capture(_) => {
+                let piece = chunk.get(self.mark..).unwrap_or_default();
+                if self.captured.len() + piece.len() > self.limits.value_bytes_max {
+                    self.captured_too_long = true;
+                    self.captured.clear();
+                } else if !self.captured_too_long {
+                    self.captured.extend_from_slice(piece);
+                }
+            }
+        }
+        self.mark = 0;
+    }
+
+    /// Walks the tokens of one window; their positions count from `base` in the chunk.
+    fn walk<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        base: usize,
+        events: &[u16],
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        for event in events {
+            let at = base + usize::from(*event);
+            let byte = chunk.get(at).copied().unwrap_or_default();
+            if !self.whole.is_empty() {
+                self.walk_whole(chunk, at, byte, edits, sink)?;
+                continue;
+            }
+            match (self.expect, byte) {
+                (Expect::Value | Expect::ElementOrEnd, b'{') => {
+                    self.container(chunk, at, Kind::Object, edits, sink)?;
+                }
+                (Expect::ElementOrEnd, b']') | (Expect::NameOrEnd, b'}') => {
+                    self.close(chunk, at, sink);
+                }
+                (Expect::Value | Expect::ElementOrEnd, b'[') => {
+                    self.container(chunk, at, Kind::Array, edits, sink)?;
+                }
+                (Expect::Value | Expect::ElementOrEnd, b'"') => {
+                    self.scalar(chunk, at, edits, sink);
+                    self.expect = Expect::StringEnd;
+                }
+                (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',') => {
+                    return Err(self.grammar(at));
+                }
+                (Expect::Value | Expect::ElementOrEnd, _) => {
+                    self.scalar(chunk, at, edits, sink);
+                    self.primitive(Primitive::START, chunk, at, edits, sink)?;
+                }
+                (Expect::Name | Expect::NameOrEnd, b'"') => {
+                    self.gap.begin_name(at);
+                    self.expect = Expect::NameEnd;
+                }
+                (Expect::NameEnd, _) => self.name(chunk, at, edits),
+                (Expect::Colon, b':') => self.expect = Expect::Value,
+                (Expect::StringEnd, _) => self.scalar_ends(chunk, at + 1, edits, sink),
+                (Expect::CommaOrEnd, b',') => self.comma(at, sink),
+                (Expect::CommaOrEnd, b'}' | b']') if self.closes(byte) => {
+                    self.close(chunk, at, sink);
+                }
+                (
+                    Expect::Name
+                    | Expect::NameOrEnd
+                    | Expect::Colon
+                    | Expect::CommaOrEnd
+                    | Expect::Nothing,
+                    _,
+                ) => return Err(self.grammar(at)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A token inside of a container that was decided as a whole: nothing but the grammar matters.
+    fn walk_whole<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        byte: u8,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        let kind = self.whole.last().copied().unwrap_or(Kind::Array);
+        match (self.expect, byte, kind) {
+            (Expect::Value | Expect::ElementOrEnd, b'{', _) => self.open_whole(at, Kind::Object)?,
+            (Expect::Value | Expect::ElementOrEnd, b'[', _) => self.open_whole(at, Kind::Array)?,
+            (Expect::Value | Expect::ElementOrEnd, b'"', _) => self.expect = Expect::StringEnd,
+            (Expect::ElementOrEnd | Expect::CommaOrEnd, b']', Kind::Array)
+            | (Expect::NameOrEnd | Expect::CommaOrEnd, b'}', Kind::Object) => {
+                self.whole.pop();
+                self.expect = Expect::CommaOrEnd;
+                if self.whole.is_empty() {
+                    if self.whole_passes {
+                        edits.passed(self.scalars);
+                    }
+                    self.value_ends(chunk, at + 1, edits, sink);
+                }
+            }
+            (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',', _) => {
+                return Err(self.grammar(at));
+            }
+            (Expect::Value | Expect::ElementOrEnd, _, _) => {
+                self.primitive(Primitive::START, chunk, at, edits, sink)?;
+            }
+            (Expect::Name | Expect::NameOrEnd, b'"', _) => self.expect = Expect::NameEnd,
+            (Expect::NameEnd, _, _) => self.expect = Expect::Colon,
+            (Expect::Colon, b':', _) | (Expect::CommaOrEnd, b',', Kind::Array) => {
+                self.expect = Expect::Value;
+            }
+            (Expect::StringEnd, _, _) => self.scalar_ends(chunk, at + 1, edits, sink),
+            (Expect::CommaOrEnd, b',', Kind::Object) => self.expect = Expect::Name,
+            (
+                Expect::Name
+                | Expect::NameOrEnd
+                | Expect::Colon
+                | Expect::CommaOrEnd
+                | Expect::Nothing,
+                _,
+                _,
+            ) => return Err(self.grammar(at)),
+        }
+        Ok(())
+    }
+
+    /// A container begins at `at`.
+    fn container<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        kind: Kind,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        let decided = if self.doomed {
+            OnContainer::Drop
+        } else {
+            edits.container(self.scope(edits), self.state, kind)
+        };
+        match decided {
+            OnContainer::Enter(scope) => {
+                self.check_depth(at)?;
+                self.keep(chunk, at, sink);
+                self.flush(at + 1, sink);
+                self.levels.push(Level { kind, state: self.state, scope, kept: false, index: 0 });
+                self.open_gap(at + 1, false);
+                match kind {
+                    Kind::Object => self.expect = Expect::NameOrEnd,
+                    Kind::Array => {
+                        self.expect = Expect::ElementOrEnd;
+                        self.state = self.program.element(self.state, 0);
+                    }
+                }
+                return Ok(());
+            }
+            OnContainer::Pass => self.keep(chunk, at, sink),
+            OnContainer::Null => self.null(chunk, at, sink),
+            OnContainer::Drop => self.discard(chunk, at, sink),
+        }
+        self.whole_passes = matches!(decided, OnContainer::Pass);
+        self.scalars = 0;
+        self.open_whole(at, kind)
+    }
+
+    fn open_whole(&mut self, at: usize, kind: Kind) -> Result<(), Violation> {
+        self.check_depth(at)?;
+        self.whole.push(kind);
+        self.expect = match kind {
+            Kind::Object => Expect::NameOrEnd,
+            Kind::Array => Expect::ElementOrEnd,
+        };
+        Ok(())
+    }
+
+    fn check_depth(&self, at: usize) -> Result<(), Violation> {
+        if self.levels.len() + self.whole.len() < self.limits.depth_max {
+            Ok(())
+        } else {
+            Err(Violation::Depth { at: self.offset + at as u64 })
+        }
+    }
+
+    /// A scalar begins at `at`.
+    fn scalar<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, edits: &mut E, sink: &mut S) {
+        debug_assert!(
+            self.mark <= at && at < chunk.len(),
+            "a token lies in what is not dealt with"
+        );
+        let decided =
+            if self.doomed { OnScalar::Drop } else { edits.scalar(self.scope(edits), self.state) };
+        match decided {
+            OnScalar::Pass => self.keep(chunk, at, sink),
+            OnScalar::Null => self.null(chunk, at, sink),
+            OnScalar::Drop => self.discard(chunk, at, sink),
+            OnScalar::Capture(capture) => {
+                self.keep(chunk, at, sink);
+                self.flush(at, sink);
+                self.captured.clear();
+                self.captured_too_long = false;
+                self.mode = Mode::Capture(capture);
+            }
+        }
+    }
+
+    /// Reads on in a number or literal from `at` to its end, or to the end of the chunk.
+    fn primitive<S: Sink + ?Sized>(
+        &mut self,
+        mut primitive: Primitive,
+        chunk: &[u8],
+        at: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        for (read, byte) in chunk.get(at..).unwrap_or_default().iter().enumerate() {
+            match primitive.step(*byte) {
+                Step::More(more) => primitive = more,
+                Step::Wrong => return Err(self.grammar(at + read)),
+                Step::End => {
+                    self.scalar_ends(chunk, at + read, edits, sink);
+                    return Ok(());
+                }
+            }
+        }
+        self.primitive = Some(primitive);
+        Ok(())
+    }
+
+    fn scalar_ends<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        if self.whole.is_empty() {
+            self.value_ends(chunk, end, edits, sink);
+        } else {
+            self.scalars += 1;
+            self.expect = Expect::CommaOrEnd;
+        }
+    }
+
+    /// A value that was decided ends before `end`.
+    fn value_ends<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        match self.mode {
+            Mode::Pass | Mode::Gap => {}
+            Mode::Skip => self.mark = end,
+            Mode::Capture(capture) => {
+                let piece = chunk.get(self.mark..end).unwrap_or_default();
+                let fits = !self.captured_too_long
+                    && self.captured.len() + piece.len() <= self.limits.value_bytes_max;
+                let raw = if self.captured.is_empty() {
+                    piece
+                } else {
+                    self.captured.extend_from_slice(if fits { piece } else { &[] });
+                    &self.captured
+                };
+                self.written.clear();
+                edits.write_scalar(capture, fits.then_some(raw), &mut self.written);
+                sink.put(&self.written);
+                self.mark = end;
+            }
+        }
+        self.mode = Mode::Pass;
+        self.doomed = false;
+        self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
+    }
+
+    /// The comma at `at` begins the gap before the next child.
+    fn comma<S: Sink + ?Sized>(&mut self, at: usize, sink: &mut S) {
+        self.flush(at, sink);
+        self.open_gap(at, true);
+        let Some(level) = self.levels.last_mut() else { return };
+        match level.kind {
+            Kind::Object => self.expect = Expect::Name,
+            Kind::Array => {
+                level.index += 1;
+                self.state = self.program.element(level.state, level.index);
+                self.expect = Expect::Value;
+            }
+        }
+    }
+
+    fn closes(&self, bracket: u8) -> bool {
+        self.levels.last().is_some_and(|level| match level.kind {
+            Kind::Object => bracket == b'}',
+            Kind::Array => bracket == b']',
+        })
+    }
+
+    /// The bracket at `at` closes the innermost container.
+    fn close<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
+        // An empty container: the white space inside is a gap that no value follows.
+        if let Mode::Gap = self.mode {
+            self.release(chunk, at, false, sink);
+        }
+        self.levels.pop();
+        self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
+    }
+
+    /// The quote at `at` ends a name.
+    fn name(&mut self, chunk: &[u8], at: usize, edits: &mut E) {
+        self.expect = Expect::Colon;
+        if self.doomed {
+            return;
+        }
+        self.gap.end_name(at + 1);
+        let Some(level) = self.levels.last() else { return };
+        let (object, scope) = (level.state, level.scope);
+        if self.gap.name_is_split() {
+            self.gap.hold(chunk, self.mark..at + 1, &self.limits);
+            self.mark = at + 1;
+        }
+        let quoted = self.gap.name(chunk);
+        if self.name_is_too_long(quoted.len().saturating_sub(1)) {
+            self.doom_long_name(edits);
+            return;
+        }
+        let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+        let unescaped: Option<String>;
+        let name = if memchr::memchr(b'\\', raw).is_none() {
+            Some(raw)
+        } else {
+            // What is no Unicode text, a lone surrogate, is no name that a path can spell.
+            unescaped = serde_json::from_slice(quoted).ok();
+            unescaped.as_deref().map(str::as_bytes)
+        };
+        let member = name.map(|name| self.program.member(object, name));
+        self.state = member.map_or_else(|| self.program.unspelled(object), |member| member.state);
+        if member.is_some_and(|member| member.spelled) {
+            return;
+        }
+        match edits.name(scope, object, self.state) {
+            OnName::Keep => {}
+            OnName::Drop => self.doom(),
+            OnName::Capture(capture) => {
+                self.written.clear();
+                let name = name.and_then(|name| std::str::from_utf8(name).ok());
+                if edits.write_name(capture, name, &mut self.written) {
+                    self.gap.hold(chunk, self.mark..at + 1, &self.limits);
+                    self.mark = at + 1;
+                    self.gap.rename(&self.written);
+                } else {
+                    self.doom();
+                }
+            }
+        }
+    }
+
+    /// Whether a name is too long to be decided; `begun` counts its opening quote.
+    fn name_is_too_long(&self, begun: usize) -> bool {
+        begun > self.limits.name_bytes_max + 1
+    }
+
+    /// A name that is too long: longer than any that a path spells.
+    fn doom_long_name(&mut self, edits: &mut E) {
+        if let Some(level) = self.levels.last() {
+            let member = self.program.unspelled(level.state);
+            match edits.name(level.scope, level.state, member) {
+                OnName::Drop => {}
+                OnName::Keep | OnName::Capture(_) => {
+                    edits.name_is_too_long(level.scope, level.state, member);
+                }
+            }
+        }
+        self.doom();
+    }
+
+    /// The member whose name has been read, or is being read, is removed.
+    fn doom(&mut self) {
+        self.doomed = true;
+        self.gap.clear();
+        self.mode = Mode::Skip;
+    }
+
+    fn scope(&self, edits: &E) -> E::Scope {
+        self.levels.last().map_or_else(|| edits.root(), |level| level.scope)
+    }
+
+    fn open_gap(&mut self, at: usize, comma: bool) {
+        self.gap.open(comma);
+        self.mode = Mode::Gap;
+        self.mark = at;
+    }
+
+    /// The value at `at` leaves in some form, and so does the gap before it.
+    fn keep<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
+        if let Mode::Gap = self.mode {
+            let separated = self
+                .levels
+                .last_mut()
+                .is_some_and(|level| std::mem::replace(&mut level.kept, true));
+            self.release(chunk, at, separated, sink);
+        }
+    }
+
+    /// Lets the gap before `at` go, with its comma if `separated`.
+    fn release<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        separated: bool,
+        sink: &mut S,
+    ) {
+        self.mode = Mode::Pass;
+        self.mark = self.gap.release(chunk, self.mark..at, separated, &self.limits, sink);
+    }
+
+    /// `null` stands in the place of the value at `at`.
+    fn null<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
+        self.keep(chunk, at, sink);
+        self.flush(at, sink);
+        sink.put(b"null");
+        self.mode = Mode::Skip;
+    }
+
+    /// The value at `at` is removed; the root, which must be something, becomes `null`.
+    fn discard<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
+        if self.levels.is_empty() {
+            self.null(chunk, at, sink);
+        } else {
+            self.mode = Mode::Skip;
+        }
+    }
+
+    /// Passes what is open up to `to`.
+    fn flush<S: Sink + ?Sized>(&mut self, to: usize, sink: &mut S) {
+        if self.mark < to {
+            sink.pass(self.mark..to);
+        }
+        self.mark = to;
+    }
+
+    fn grammar(&self, at: usize) -> Violation {
+        Violation::Grammar { at: self.offset + at as u64 }
+    }
+}
+
+/// Says where the rewriter stands and what it holds in bytes, and none of the bytes.
+impl<E: Edits> fmt::Debug for Rewriter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rewriter")
+            .field("offset", &self.offset)
+            .field("depth", &(self.levels.len() + self.whole.len()))
+            .field("expect", &self.expect)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,442 @@
+use std::sync::Arc;
+
+use super::{Copied, Edits, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation, kernel};
+use crate::path::{Kind, Path, Program, State};
+
+/// What a test does to the nodes that a path selects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Treat {
+    Drop,
+    Null,
+    /// Scalars become their own length in bytes, or `null` where they do not fit.
+    Measure,
+    /// Containers pass whole.
+    Pass,
+    /// Names that are reached unspelled below this node are dropped, kept or put in angle brackets.
+    NamesDrop,
+    NamesBracket,
+}
+
+struct Rules {
+    program: Arc<Program>,
+    treats: Vec<Treat>,
+    passed: u64,
+    long_names: u64,
+}
+
+impl Rules {
+    fn new(rules: &[(&str, Treat)]) -> Self {
+        let paths: Vec<Path> = rules.iter().map(|(path, _)| Path::parse(path).unwrap()).collect();
+        Self {
+            program: Arc::new(Program::compile(&paths).unwrap()),
+            treats: rules.iter().map(|(_, treat)| *treat).collect(),
+            passed: 0,
+            long_names: 0,
+        }
+    }
+
+    fn treat(&self, state: State) -> Option<Treat> {
+        self.program.selected(state).next().map(|path| self.treats[path.index()])
+    }
+}
+
+impl Edits for Rules {
+    type Scope = Option<Treat>;
+    type Capture = char;
+
+    fn root(&self) -> Option<Treat> {
+        None
+    }
+
+    fn container(&mut self, _: Option<Treat>, state: State, _: Kind) -> OnContainer<Option<Treat>> {
+        match self.treat(state) {
+            Some(Treat::Drop) => OnContainer::Drop,
+            Some(Treat::Null) => OnContainer::Null,
+            Some(Treat::Pass) => OnContainer::Pass,
+            treat => OnContainer::Enter(treat),
+        }
+    }
+
+    fn scalar(&mut self, _: Option<Treat>, state: State) -> OnScalar<char> {
+        match self.treat(state) {
+            Some(Treat::Drop) => OnScalar::Drop,
+            Some(Treat::Null) => OnScalar::Null,
+            Some(Treat::Measure) => OnScalar::Capture('#'),
+            _ => OnScalar::Pass,
+        }
+    }
+
+    fn name(&mut self, under: Option<Treat>, _: State, _: State) -> OnName<char> {
+        match under {
+            Some(Treat::NamesDrop) => OnName::Drop,
+            Some(Treat::NamesBracket) => OnName::Capture('<'),
+            _ => OnName::Keep,
+        }
+    }
+
+    fn name_is_too_long(&mut self, _: Option<Treat>, _: State, _: State) {
+        self.long_names += 1;
+    }
+
+    fn write_scalar(&mut self, _: char, raw: Option<&[u8]>, out: &mut Vec<u8>) {
+        match raw {
+            Some(raw) => out.extend_from_slice(raw.len().to_string().as_bytes()),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    fn write_name(&mut self, _: char, name: Option<&str>, out: &mut Vec<u8>) -> bool {
+        if let Some(name) = name {
+            out.extend_from_slice(serde_json::to_string(&format!("<{name}>")).unwrap().as_bytes());
+        }
+        name.is_some()
+    }
+
+    fn passed(&mut self, scalars: u64) {
+        self.passed += scalars;
+    }
+}
+
+fn limits() -> Limits {
+    Limits { depth_max: 8, name_bytes_max: 20, gap_bytes_max: 12, value_bytes_max: 16 }
+}
+
+fn run(
+    rules: &[(&str, Treat)],
+    limits: Limits,
+    chunks: &[&[u8]],
+) -> Result<(Vec<u8>, u64, u64), Violation> {
+    let mut rules = Rules::new(rules);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits);
+    let mut out = Vec::new();
+    for chunk in chunks {
+        rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut out })?;
+    }
+    rewriter.finish(&mut rules, &mut Copied { chunk: &[], out: &mut out })?;
+    Ok((out, rules.passed, rules.long_names))
+}
+
+/// The only way in: `body` whole, cut at every byte, cut at every two bytes and byte by byte.
+fn outcome(
+    rules: &[(&str, Treat)],
+    limits: Limits,
+    body: &[u8],
+) -> Result<(Vec<u8>, u64, u64), Violation> {
+    let whole = run(rules, limits, &[body]);
+    let comparable = |result: &Result<(Vec<u8>, u64, u64), Violation>| result.clone().ok();
+    let mut cuts: Vec<Vec<&[u8]>> = (0..=body.len())
+        .map(|at| {
+            let (head, tail) = body.split_at(at);
+            vec![head, tail]
+        })
+        .collect();
+    cuts.push(body.chunks(1).collect());
+    cuts.push(body.chunks(2).collect());
+    cuts.push(body.chunks(7).collect());
+    for chunks in cuts {
+        let cut = run(rules, limits, &chunks);
+        assert_eq!(comparable(&cut), comparable(&whole), "cut: {:?}", chunks.len());
+    }
+    whole
+}
+
+#[track_caller]
+fn check(rules: &[(&str, Treat)], body: &str, expected: &str) {
+    let (out, _, _) = outcome(rules, Limits::default(), body.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), expected, "{rules:?} on {body}");
+}
+
+#[track_caller]
+fn check_small(rules: &[(&str, Treat)], body: &str, expected: &str) {
+    let (out, _, _) = outcome(rules, limits(), body.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), expected, "{rules:?} on {body}");
+}
+
+const ODD: &str = "\u{20}\r\n{ \"a\" : [ 1.50 , -0,1E400 ,{}, [] ,[ ] ], \"\\u0061\":\"\\ud800 \\/é\",\t\"b\":{ \"c\":null } } \n";
+
+#[test]
+fn without_edits_every_byte_stays() {
+    for body in [ODD, "1", " \"x\" ", "[]", "{ }", "null", "-0.0e-0", "\"\"", "[[[[]]],{\"\":{}}]"]
+    {
+        check(&[], body, body);
+        check(&[("$.nothing.here", Treat::Drop), ("$..nothing", Treat::Null)], body, body);
+        check(&[("$", Treat::Pass)], body, body);
+    }
+}
+
+#[test]
+fn members_leave_with_their_comma() {
+    let drop_a = [("$.a", Treat::Drop)];
+    check(&drop_a, r#"{"a":1}"#, "{}");
+    check(&drop_a, r#"{"a":1,"b":2}"#, r#"{"b":2}"#);
+    check(&drop_a, r#"{"b":2,"a":1}"#, r#"{"b":2}"#);
+    check(&drop_a, r#"{"b":2,"a":1,"c":3}"#, r#"{"b":2,"c":3}"#);
+    check(&drop_a, r#"{"a":1,"a":[{"a":2}],"b":2,"a":{}}"#, r#"{"b":2}"#);
+    check(&drop_a, "{\n  \"b\": 1,\n  \"a\": {\"x\": [1]}\n}", "{\n  \"b\": 1\n}");
+    check(&drop_a, "{\n  \"a\": 1,\n  \"b\": 2\n}", "{\n  \"b\": 2\n}");
+    check(&drop_a, "{ \"a\" : 1 }", "{ }");
+}
+
+#[test]
+fn elements_close_up_and_keep_their_index() {
+    check(&[("$[1]", Treat::Drop)], "[0,1,2]", "[0,2]");
+    check(&[("$[0,2]", Treat::Drop)], "[ 0, 1, 2 ]", "[ 1 ]");
+    check(&[("$[0]", Treat::Drop), ("$[1]", Treat::Null)], "[0,[1],2]", "[null,2]");
+    check(&[("$[*]", Treat::Drop)], "[0,{\"a\":[]},\"x\"]", "[]");
+    check(&[("$[1:]", Treat::Drop)], "[[0],[1],[2]]", "[[0]]");
+}
+
+#[test]
+fn every_spelling_of_a_name_is_the_name() {
+    let drop = [("$.email", Treat::Drop)];
+    check(
+        &drop,
+        r#"{"\u0065mail":1,"e\u006D\u0061il":2,"EMAIL":3,"email ":4}"#,
+        r#"{"EMAIL":3,"email ":4}"#,
+    );
+    check(
+        &[("$['😀']", Treat::Null)],
+        r#"{"😀":1,"\ud83d\ude00":2,"\ud83d":3}"#,
+        r#"{"😀":null,"\ud83d\ude00":null,"\ud83d":3}"#,
+    );
+    check(&[("$['a/\"b']", Treat::Null)], r#"{"a\/\"b":1}"#, r#"{"a\/\"b":null}"#);
+}
+
+#[test]
+fn values_are_replaced_whatever_they_are() {
+    let null = [("$.a", Treat::Null), ("$.b[*]", Treat::Null)];
+    check(
+        &null,
+        r#"{"a":"x\"y","b":[1,true,"z",{},[[]]]}"#,
+        r#"{"a":null,"b":[null,null,null,null,null]}"#,
+    );
+    check(&[("$", Treat::Null)], r#"{"a":{"b":[1,2,{"c":"d"}]}}"#, "null");
+    check(&[("$", Treat::Null)], "123 ", "null ");
+    check(&[("$", Treat::Drop)], " [1]", " null");
+}
+
+#[test]
+fn scalars_are_captured_whole() {
+    let measure = [("$..a", Treat::Measure)];
+    check(
+        &measure,
+        r#"{"a":"xyz","b":[{"a":-1.5e3},{"a":true},{"a":""}]}"#,
+        r#"{"a":5,"b":[{"a":6},{"a":4},{"a":2}]}"#,
+    );
+    check(&[("$", Treat::Measure)], "12345", "5");
+    check(&[("$", Treat::Measure)], "\"é\" ", "4 ");
+}
+
+#[test]
+fn a_value_that_is_too_long_does_not_stop_the_rest() {
+    let measure = [("$.a", Treat::Measure)];
+    check_small(&measure, r#"{"a":"12345678901234","b":1}"#, r#"{"a":16,"b":1}"#);
+    check_small(&measure, r#"{"a":"123456789012345","b":1}"#, r#"{"a":null,"b":1}"#);
+    check_small(&measure, r#"{"a":12345678901234567,"b":1}"#, r#"{"a":null,"b":1}"#);
+}
+
+#[test]
+fn names_are_kept_dropped_or_replaced() {
+    let body = r#"{"m":{"x":1, "y":{"z":2},"\ud800":3},"n":[]}"#;
+    check(&[("$.m", Treat::NamesDrop)], body, r#"{"m":{},"n":[]}"#);
+    check(&[("$.m", Treat::NamesBracket)], body, r#"{"m":{"<x>":1, "<y>":{"z":2}},"n":[]}"#);
+    let spelled = [("$.m", Treat::NamesDrop), ("$.m.y", Treat::NamesBracket)];
+    check(&spelled, body, r#"{"m":{ "y":{"<z>":2}},"n":[]}"#);
+}
+
+#[test]
+fn a_name_that_is_too_long_goes_with_its_member() {
+    let fits = format!(r#"{{"{}":1,"b":2}}"#, "n".repeat(20));
+    check_small(&[], &fits, &fits);
+    let long = format!(r#"{{"{}":{{"x":[1]}}, "b":2}}"#, "n".repeat(21));
+    check_small(&[], &long, r#"{ "b":2}"#);
+    let (_, _, long_names) = outcome(&[], limits(), long.as_bytes()).unwrap();
+    assert_eq!(long_names, 1);
+    let (_, _, dropped) = outcome(&[("$", Treat::NamesDrop)], limits(), long.as_bytes()).unwrap();
+    assert_eq!(dropped, 0, "it would not have stayed anyway");
+    check_small(&[("$", Treat::Pass)], &long, &long);
+}
+
+#[test]
+fn white_space_that_is_too_long_is_left_out() {
+    let fits = format!("[1,{}2]", " ".repeat(11));
+    check_small(&[], &fits, &fits);
+    check_small(&[], &format!("[1,{}2]", " ".repeat(12)), "[1,2]");
+    check_small(&[], &format!("[{}2]", " ".repeat(13)), "[2]");
+    check_small(&[], &format!("[{}]", " ".repeat(13)), "[]");
+    check_small(
+        &[("$.b", Treat::Drop)],
+        &format!("{{\"a b\"{0}:{0}1{0},{0}\"b\":2,{0}\"c\"  :  3}}", " ".repeat(7)),
+        &format!("{{\"a b\":1{},\"c\":3}}", " ".repeat(7)),
+    );
+}
+
+#[test]
+fn what_passes_whole_is_counted_and_not_looked_into() {
+    let body = r#"{"a":{"b":[1,"x",null,{"c":true}]},"d":2}"#;
+    let rules = [("$.a", Treat::Pass), ("$.a.b", Treat::Drop)];
+    let (out, passed, _) = outcome(&rules, Limits::default(), body.as_bytes()).unwrap();
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), passed), (body, 4));
+}
+
+#[test]
+fn depth_is_limited_to_the_level() {
+    for rules in [&[][..], &[("$", Treat::Pass)], &[("$", Treat::Drop)]] {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let inner = if open == "[" { "" } else { "1" };
+            let deep = |n: usize| format!("{}{inner}{}", open.repeat(n), close.repeat(n));
+            assert!(outcome(rules, limits(), deep(8).as_bytes()).is_ok());
+            let at = (open.len() * 8) as u64;
+            assert_eq!(
+                outcome(rules, limits(), deep(9).as_bytes()),
+                Err(Violation::Depth { at }),
+                "{rules:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_json_is_refused() {
+    for rules in [&[][..], &[("$.a", Treat::Drop)], &[("$", Treat::Drop)], &[("$", Treat::Pass)]] {
+        for body in [
+            "",
+            " ",
+            "[",
+            "]",
+            "{",
+            "}",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1}",
+            "{]",
+            "{1:2}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\" 1}",
+            "{\"a\"::1}",
+            ":",
+            ",",
+            "\"",
+            "\"a",
+            "\"\\",
+            "\"\\x\"",
+            "\"\\u00g0\"",
+            "\"\\u00\"",
+            "\"\t\"",
+            "\"\0\"",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "+1",
+            "1.5.",
+            "--1",
+            "0x10",
+            "tru",
+            "truee",
+            "nul",
+            "NaN",
+            "Infinity",
+            "1\"a\"",
+            "\"a\"1",
+            "[1\"a\"]",
+            "true false",
+            "1 1",
+            "{} {}",
+            "[]x",
+            "'a'",
+            "{'a':1}",
+            "[1]\0",
+            "\u{feff}1",
+            "{\"a\":1}}",
+            "[[]",
+            "{\"a\":[}",
+            "// c\n1",
+            "1,",
+            "nulll",
+        ] {
+            assert!(outcome(rules, limits(), body.as_bytes()).is_err(), "{body:?} {rules:?}");
+        }
+        for body in [
+            &b"\xff"[..],
+            b"\"\xff\"",
+            b"\"\xc3\"",
+            b"\"\xc0\x80\"",
+            b"\"\xed\xa0\x80\"",
+            b"\"\xf4\x90\x80\x80\"",
+            b"\"\xe2\x82\"",
+            b"[\"\xf0\x9f\x98\"]",
+            b"1\0",
+            b"\xef\xbb\xbf{}",
+            b"\xff\xfe[\0]\0",
+            b"\"a\xc3",
+            b"{\"\xc3\x28\":1}",
+        ] {
+            assert!(outcome(rules, limits(), body).is_err(), "{body:?} {rules:?}");
+        }
+    }
+}
+
+#[test]
+fn errors_say_where() {
+    let error = |body: &str| outcome(&[], limits(), body.as_bytes()).unwrap_err();
+    assert_eq!(error("{\"a\":1,}"), Violation::Grammar { at: 7 });
+    assert_eq!(error("[1,2"), Violation::Cut);
+    assert_eq!(error("  01"), Violation::Grammar { at: 3 });
+    let utf8 = run(&[], limits(), &[b"[\"ab", b"c\xff\"]"]).unwrap_err();
+    assert_eq!(utf8, Violation::Utf8 { at: 5 });
+}
+
+#[test]
+fn after_an_error_nothing_more_comes_out() {
+    let mut rules = Rules::new(&[]);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits());
+    let mut out = Vec::new();
+    let first = rewriter.push(b"[1,,", &mut rules, &mut Copied { chunk: b"[1,,", out: &mut out });
+    let before = out.clone();
+    let again = rewriter.push(b"2]", &mut rules, &mut Copied { chunk: b"2]", out: &mut out });
+    assert_eq!(first, again);
+    assert_eq!(first, rewriter.finish(&mut rules, &mut Copied { chunk: b"", out: &mut out }));
+    assert_eq!(out, before);
+}
+
+#[test]
+fn debug_says_nothing_of_the_document() {
+    let mut rules = Rules::new(&[("$.a", Treat::Measure)]);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits());
+    let chunk = b"{\"a\":\"secret";
+    rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut Vec::new() }).unwrap();
+    assert!(!format!("{rewriter:?}").contains("secret"));
+}
+
+#[test]
+fn documents_longer_than_a_window() {
+    let body = format!(
+        "[{}]",
+        (0..5000)
+            .map(|n| format!("{{\"id\":{n},\"a\":\"{}\"}}", "x".repeat(n % 40)))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    let expected = format!(
+        "[{}]",
+        (0..5000)
+            .map(|n| format!("{{\"id\":{n},\"a\":{}}}", n % 40 + 2))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    assert!(body.len() > 8 * kernel::WINDOW_BYTES_MAX);
+    for size in [1, 63, 4096, kernel::WINDOW_BYTES_MAX, kernel::WINDOW_BYTES_MAX + 1, body.len()] {
+        let chunks: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
+        let (out, _, _) = run(&[("$..a", Treat::Measure)], Limits::default(), &chunks).unwrap();
+        assert!(out == expected.as_bytes(), "chunks of {size}");
+    }
+}
