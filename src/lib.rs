@@ -1,5 +1,6 @@
 //! A reverse proxy that lets through what the caller's purpose needs.
 
+pub mod access;
 pub mod json;
 pub mod path;
 pub mod transform;

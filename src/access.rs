@@ -1,0 +1,294 @@
+//! The record of one access: plain data, and why a request was denied or a response refused.
+//!
+//! It must never hold a value of a document, of a header or of a parameter. What stands here comes
+//! from the policies or from the code, and may go into logs, metrics and answers as it is.
+//!
+//! ```
+//! use tamis::access::Reason;
+//!
+//! let reason = Reason::PurposeMissing;
+//! assert_eq!(reason.code(), "purpose-missing");
+//! assert_eq!(reason.status(), 403);
+//! assert_eq!(Reason::from_code("purpose-missing"), Some(reason));
+//! ```
+
+use std::{fmt, sync::Arc};
+
+/// What one request came to: who asked for what, what was decided, and how much left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessRecord {
+    /// Who asked for what.
+    pub labels: Labels,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why, if it was not allowed.
+    pub reason: Option<Reason>,
+    /// The digest of the policies under which it was decided.
+    pub policy: String,
+    /// How often each action was carried out on each category.
+    pub counts: Vec<Count>,
+    /// Whether the response had unclassified data that was withheld.
+    pub unclassified: bool,
+}
+
+/// Who asks for what, in names of the policies.
+///
+/// A name that no policy knows is not taken over, so that a request cannot invent labels: it is
+/// `unknown`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// The caller.
+    pub caller: Arc<str>,
+    /// The purpose.
+    pub purpose: Arc<str>,
+    /// The api.
+    pub api: Arc<str>,
+    /// The route as its policy writes it, such as `GET /customers/{id}`.
+    pub route: Arc<str>,
+}
+
+impl Labels {
+    /// What stands for a name that no policy knows.
+    pub const UNKNOWN: &'static str = "unknown";
+
+    /// The labels of a request of which nothing is known yet.
+    pub fn unknown() -> Self {
+        let unknown: Arc<str> = Self::UNKNOWN.into();
+        Self {
+            caller: Arc::clone(&unknown),
+            purpose: Arc::clone(&unknown),
+            api: Arc::clone(&unknown),
+            route: unknown,
+        }
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::unknown()
+    }
+}
+
+/// How many accesses fell under one category and one action.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Count {
+    /// The category, or `unclassified`.
+    pub category: Arc<str>,
+    /// The action that was carried out, in the word of the policy language, or `unfit`.
+    pub action: &'static str,
+    /// How many times.
+    pub accesses: u64,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// The response left, with what the purpose needs.
+    Allowed,
+    /// The request was not passed on.
+    Denied,
+    /// The upstream's response was withheld before its first byte left.
+    Refused,
+    /// The response was cut after its first byte had left.
+    Aborted,
+}
+
+impl Decision {
+    /// All decisions.
+    pub const ALL: [Self; 4] = [Self::Allowed, Self::Denied, Self::Refused, Self::Aborted];
+
+    /// The word for metrics and logs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// One row a reason gives its variant, code, status and title, and its place in [`Reason::ALL`].
+macro_rules! reasons {
+    ($($reason:ident $code:literal $status:literal $title:literal)+) => {
+        /// Why a request was denied, or a response refused.
+        ///
+        /// One word serves the problem type, the metric label, the log field, the exit of `apply`
+        /// and the word of a test. The order is that of the checks: where several reasons apply,
+        /// the first is given.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $(#[doc = $title] $reason,)+
+        }
+
+        impl Reason {
+            /// All reasons, in the order of the checks.
+            pub const ALL: &'static [Self] = &[$(Self::$reason),+];
+
+            /// The word for machines.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $code,)+
+                }
+            }
+
+            /// The status of the answer.
+            pub fn status(self) -> u16 {
+                match self {
+                    $(Self::$reason => $status,)+
+                }
+            }
+
+            /// The sentence for people; it carries no data of the request or the response.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $title,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    PoliciesNotLoaded "policies-not-loaded" 503 "No policies are loaded."
+    Overloaded "overloaded" 503 "Too many requests are in progress."
+    HttpVersionNotSupported "http-version-not-supported" 505 "This HTTP version is not supported."
+
+    PathNotCanonical "path-not-canonical" 400 "The path is not in canonical form."
+    HeaderRepeated "header-repeated" 400 "A header that may stand once is repeated."
+
+    CallerUnknown "caller-unknown" 401 "The caller is not known."
+    CallerAmbiguous "caller-ambiguous" 401 "The request identifies more than one caller."
+
+    PurposeMissing "purpose-missing" 403 "The request states no purpose."
+    PurposeUnknown "purpose-unknown" 403 "The purpose is not declared."
+    PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for this purpose."
+
+    RouteUnknown "route-unknown" 403 "No route is declared for this method and path."
+    CategoryDenied "category-denied" 403 "The route can give data that is denied to this purpose."
+    RequestBodyNotAllowed "request-body-not-allowed" 403 "The route takes no request body."
+
+    ParameterNotAllowed "parameter-not-allowed" 400 "A parameter is not allowed, or is repeated."
+    ParameterWithheld "parameter-withheld" 400 "A parameter takes data that is withheld here."
+
+    UpstreamUnreachable "upstream-unreachable" 502 "The upstream cannot be reached."
+    UpstreamTimeout "upstream-timeout" 504 "The upstream did not answer in time."
+    UpstreamProtocol "upstream-protocol" 502 "The upstream's response breaks the rules of HTTP."
+    MediaNotAllowed "media-not-allowed" 502 "The response has a media type that cannot be checked."
+    CodingNotSupported "coding-not-supported" 502 "The response has an unknown content coding."
+    PartialContent "partial-content" 502 "The response is only a part, which cannot be checked."
+    ProtocolSwitch "protocol-switch" 502 "The upstream wants to switch to another protocol."
+    BodyUnreadable "body-unreadable" 502 "The response body is not valid."
+    BodyTooDeep "body-too-deep" 502 "The response body is nested too deeply."
+    BodyCut "body-cut" 502 "The response body ends too early."
+    Internal "internal" 502 "The response could not be checked."
+}
+
+impl Reason {
+    /// The reason with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::error::Error for Reason {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Codes and statuses as the language reference lists them, in its order: a reason that is new,
+    /// gone or moved shows here.
+    #[test]
+    fn reasons_stand_as_the_language_lists_them() {
+        let listed = [
+            (503, "policies-not-loaded overloaded"),
+            (505, "http-version-not-supported"),
+            (400, "path-not-canonical header-repeated"),
+            (401, "caller-unknown caller-ambiguous"),
+            (403, "purpose-missing purpose-unknown purpose-not-allowed"),
+            (403, "route-unknown category-denied request-body-not-allowed"),
+            (400, "parameter-not-allowed parameter-withheld"),
+            (502, "upstream-unreachable"),
+            (504, "upstream-timeout"),
+            (502, "upstream-protocol media-not-allowed coding-not-supported partial-content"),
+            (502, "protocol-switch body-unreadable body-too-deep body-cut internal"),
+        ];
+        let listed: Vec<(u16, &str)> = listed
+            .iter()
+            .flat_map(|(status, codes)| codes.split(' ').map(move |code| (*status, code)))
+            .collect();
+        let defined: Vec<(u16, &str)> =
+            Reason::ALL.iter().map(|reason| (reason.status(), reason.code())).collect();
+        assert_eq!(defined, listed);
+        assert!(Reason::ALL.is_sorted(), "a tie goes to the first check");
+    }
+
+    #[test]
+    fn a_code_names_one_reason() {
+        let codes: HashSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert_eq!(reason.to_string(), reason.code());
+        }
+        for unknown in ["", "allowed", "Internal", "internal ", "body_cut"] {
+            assert_eq!(Reason::from_code(unknown), None, "{unknown:?}");
+        }
+    }
+
+    /// The code is the variant in kebab case, so that logs and source find each other.
+    #[test]
+    fn a_code_is_its_variant_in_kebab_case() {
+        for reason in Reason::ALL {
+            let mut kebab = String::new();
+            for (at, letter) in format!("{reason:?}").char_indices() {
+                if at > 0 && letter.is_ascii_uppercase() {
+                    kebab.push('-');
+                }
+                kebab.push(letter.to_ascii_lowercase());
+            }
+            assert_eq!(kebab, reason.code());
+        }
+    }
+
+    #[test]
+    fn a_title_is_a_sentence_of_its_own() {
+        let titles: HashSet<&str> = Reason::ALL.iter().map(|reason| reason.title()).collect();
+        assert_eq!(titles.len(), Reason::ALL.len());
+        for title in titles {
+            assert!(title.starts_with(|first: char| first.is_ascii_uppercase()), "{title}");
+            assert!(title.ends_with('.') && !title.contains(". "), "{title}");
+            assert!(title.len() <= 60, "{title}");
+        }
+    }
+
+    #[test]
+    fn decisions_have_the_words_of_the_metrics() {
+        let codes = Decision::ALL.map(Decision::code);
+        assert_eq!(codes, ["allowed", "denied", "refused", "aborted"]);
+        assert_eq!(Decision::Aborted.to_string(), "aborted");
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_request_at_first() {
+        let Labels { caller, purpose, api, route } = Labels::unknown();
+        for label in [caller, purpose, api, route] {
+            assert_eq!(&*label, "unknown");
+        }
+    }
+}
