@@ -3,4 +3,6 @@
 pub mod access;
 pub mod json;
 pub mod path;
+pub mod policy;
+pub mod reload;
 pub mod transform;

@@ -1,0 +1,318 @@
+//! The decision about one request, before the upstream is asked.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::access::{Labels, Reason};
+use crate::transform::Action;
+
+use super::model::{Answer, Api, Caller, Method, ParameterRule, PolicySet, PurposeId, Route};
+use super::plan::Plan;
+
+/// A request line taken apart; the segments of its path are decoded once.
+///
+/// `Debug` says the method only: paths and parameters carry personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    method: String,
+    path: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Takes a request line apart, and refuses what two readers could understand in two ways.
+    ///
+    /// ```
+    /// use tamis::access::Reason;
+    /// use tamis::policy::Target;
+    ///
+    /// let target = Target::parse("GET", "/customers/C%401?page=2").unwrap();
+    /// assert_eq!(target.path(), "/customers/C@1");
+    /// assert_eq!(target.parameters(), [("page".to_owned(), "2".to_owned())]);
+    /// assert_eq!(Target::parse("GET", "/customers/..%2fadmin"), Err(Reason::PathNotCanonical));
+    /// ```
+    pub fn parse(method: &str, path_and_query: &str) -> Result<Target, Reason> {
+        let wrong = Reason::PathNotCanonical;
+        let (raw_path, raw_query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let segments = raw_path.strip_prefix('/').ok_or(wrong)?;
+        if path_and_query.bytes().any(|byte| byte <= b' ' || byte == 0x7f || byte == b'#') {
+            return Err(wrong);
+        }
+        let mut path = String::with_capacity(raw_path.len());
+        let mut segments = segments.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let decoded = decode(segment, false).ok_or(wrong)?;
+            if !is_canonical(&decoded) || (decoded.is_empty() && segments.peek().is_some()) {
+                return Err(wrong);
+            }
+            path.push('/');
+            path.push_str(&decoded);
+        }
+        let mut parameters = Vec::new();
+        if let Some(query) = raw_query.filter(|query| !query.is_empty()) {
+            // Some servers take `;` for `&`, and would see parameters that nobody decided about.
+            if query.contains(';') {
+                return Err(wrong);
+            }
+            for pair in query.split('&') {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                parameters
+                    .push((decode(name, true).ok_or(wrong)?, decode(value, true).ok_or(wrong)?));
+            }
+        }
+        Ok(Target { method: method.to_owned(), path, parameters })
+    }
+
+    /// The method as it was sent.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The path, decoded; no segment of it holds a `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The parameters of the query, decoded, in their order.
+    pub fn parameters(&self) -> &[(String, String)] {
+        &self.parameters
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Resolves `%XX` once, in a query also `+`; `None` if the result is no UTF-8 text.
+fn decode(raw: &str, plus_is_space: bool) -> Option<String> {
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            b'+' if plus_is_space => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Whether a decoded segment means the same to every server.
+fn is_canonical(segment: &str) -> bool {
+    let decodes_again = segment.split('%').skip(1).any(|after| {
+        let mut digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit);
+        digits.next().is_some() && digits.next().is_some()
+    });
+    !matches!(segment, "." | "..")
+        && !segment.contains(['/', '\\', ';'])
+        && !segment.chars().any(char::is_control)
+        && !decodes_again
+}
+
+/// Parameters by name.
+type Parameters = Vec<(String, String)>;
+
+/// Who asks what: everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Who asks, once that is established.
+    pub caller: Option<&'a str>,
+    /// The purpose that is stated, if one is.
+    pub purpose: Option<&'a str>,
+    /// The host that the request is for.
+    pub host: Option<&'a str>,
+    /// What is asked for.
+    pub target: &'a Target,
+}
+
+/// The upstream may be asked, and its answer goes through this plan.
+#[derive(Clone)]
+pub struct Permit {
+    /// What happens to the answer.
+    pub plan: Arc<Plan>,
+    /// Who asks for what.
+    pub labels: Labels,
+    /// The parameters of the path, by name.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
+/// The upstream may not be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// What is known of who asks for what; the rest is `unknown`.
+    pub labels: Labels,
+}
+
+impl PolicySet {
+    /// Decides about a request. The first reason that applies is given, in the order in which they
+    /// stand in [`Reason`].
+    pub fn decide(&self, ask: &Ask<'_>) -> Result<Permit, Denial> {
+        let mut labels = Labels::unknown();
+        match self.permit(ask, &mut labels) {
+            Ok((plan, parameters)) => Ok(Permit { plan, labels, parameters }),
+            Err(reason) => Err(Denial { reason, labels }),
+        }
+    }
+
+    fn permit(
+        &self,
+        ask: &Ask<'_>,
+        labels: &mut Labels,
+    ) -> Result<(Arc<Plan>, Parameters), Reason> {
+        let caller =
+            ask.caller.and_then(|name| self.caller_named(name)).ok_or(Reason::CallerUnknown)?;
+        labels.caller = caller.name.clone();
+        let purpose = self.purpose_for(caller, ask.purpose, labels)?;
+        let found = self.route_for(ask.host, ask.target, labels)?;
+        let plan = match found.route.answers.get(purpose.0) {
+            Some(Answer::Plan(plan)) => plan,
+            Some(Answer::Denied) | None => return Err(Reason::CategoryDenied),
+        };
+        if found.route.method.has_body() && found.route.request_body.is_none() {
+            return Err(Reason::RequestBodyNotAllowed);
+        }
+        self.check_parameters(&found, purpose, ask.target.parameters())?;
+        Ok((plan.clone(), found.parameters))
+    }
+
+    /// A caller with one purpose need not say it.
+    pub(crate) fn purpose_for(
+        &self,
+        caller: &Caller,
+        stated: Option<&str>,
+        labels: &mut Labels,
+    ) -> Result<PurposeId, Reason> {
+        let id = match (stated, caller.purposes.as_slice()) {
+            (Some(name), _) => self.purpose_named(name).ok_or(Reason::PurposeUnknown)?,
+            (None, [only]) => *only,
+            (None, _) => return Err(Reason::PurposeMissing),
+        };
+        if let Some(purpose) = self.purpose(id) {
+            labels.purpose = purpose.name.clone();
+        }
+        if caller.purposes.contains(&id) { Ok(id) } else { Err(Reason::PurposeNotAllowed) }
+    }
+
+    /// The API that names the host; only if none does, the one without `host`.
+    pub(crate) fn api_for(&self, host: Option<&str>) -> Option<&Api> {
+        let named = host.and_then(|host| {
+            self.apis_by_host.get(without_port(host).to_ascii_lowercase().as_str())
+        });
+        self.apis.get(*named.or(self.hostless.as_ref())?)
+    }
+
+    fn route_for<'s>(
+        &'s self,
+        host: Option<&str>,
+        target: &Target,
+        labels: &mut Labels,
+    ) -> Result<Found<'s>, Reason> {
+        let api = self.api_for(host).ok_or(Reason::RouteUnknown)?;
+        labels.api = api.name.clone();
+        let found = find(api, target).ok_or(Reason::RouteUnknown)?;
+        labels.route = found.route.label.clone();
+        Ok(found)
+    }
+
+    fn check_parameters(
+        &self,
+        found: &Found<'_>,
+        purpose: PurposeId,
+        query: &[(String, String)],
+    ) -> Result<(), Reason> {
+        let route = found.route;
+        let mut given: HashMap<&str, &str> = HashMap::with_capacity(query.len());
+        let mut withheld = false;
+        for (name, value) in &found.parameters {
+            let parameter = route.parameters.iter().find(|one| one.in_path && one.name == *name);
+            let parameter = parameter.ok_or(Reason::ParameterNotAllowed)?;
+            withheld |= !self.takes(&parameter.rule, parameter.category, value, purpose)?;
+        }
+        for (name, value) in query {
+            let in_path = found.parameters.iter().any(|(parameter, _)| parameter == name);
+            if given.insert(name, value).is_some() || in_path {
+                return Err(Reason::ParameterNotAllowed);
+            }
+            match route.parameters.iter().find(|one| !one.in_path && one.name == *name) {
+                Some(parameter) => {
+                    withheld |= !self.takes(&parameter.rule, parameter.category, value, purpose)?;
+                }
+                None if route.open.is_some() => {}
+                None => return Err(Reason::ParameterNotAllowed),
+            }
+        }
+        if withheld { Err(Reason::ParameterWithheld) } else { Ok(()) }
+    }
+
+    /// Whether a parameter takes a raw value for a purpose.
+    fn takes(
+        &self,
+        rule: &ParameterRule,
+        category: Option<super::model::CategoryId>,
+        value: &str,
+        purpose: PurposeId,
+    ) -> Result<bool, Reason> {
+        match rule {
+            ParameterRule::Category => {
+                let purpose = self.purpose(purpose);
+                Ok(category
+                    .zip(purpose)
+                    .is_some_and(|(category, purpose)| *purpose.action(category) == Action::Keep))
+            }
+            ParameterRule::Values { values, .. } => {
+                if values.iter().any(|allowed| allowed == value) {
+                    Ok(true)
+                } else {
+                    Err(Reason::ParameterNotAllowed)
+                }
+            }
+            ParameterRule::Pass { .. } => Ok(true),
+        }
+    }
+}
+
+/// A route, and what its path parameters are.
+pub(crate) struct Found<'s> {
+    pub(crate) route: &'s Route,
+    pub(crate) parameters: Vec<(String, String)>,
+}
+
+/// The route of an API for a request; HEAD uses the one of GET.
+pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
+    let method = match target.method() {
+        "HEAD" => Method::Get,
+        word => Method::from_word(word)?,
+    };
+    let matched = api.routers.get(&method)?.at(target.path()).ok()?;
+    let route = api.routes.get(*matched.value)?;
+    let parameters =
+        matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Some(Found { route, parameters })
+}
+
+fn without_port(host: &str) -> &str {
+    if host.starts_with('[') {
+        return host.split_inclusive(']').next().unwrap_or(host);
+    }
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}

@@ -1,0 +1,571 @@
+//! Says in plain words what a caller gets, what not, and which lines of the policies decide.
+
+use std::fmt;
+
+use crate::access::{Labels, Reason};
+use crate::path::{Path, Segment, Selector};
+use crate::transform::{Action, Generalisation, Mask, Precision};
+
+use super::decide::{self, Target};
+use super::finding::{Place, did_you_mean};
+use super::model::{
+    Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule, PolicySet, Purpose,
+    Route, Unclassified,
+};
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub caller: &'a str,
+    /// What for; a caller with one purpose need not say it.
+    pub purpose: Option<&'a str>,
+    /// A route as its policy writes it, `GET /customers/{id}`, or a request, `GET /customers/42`.
+    pub request: &'a str,
+    /// The host; without it, any API that has the route.
+    pub host: Option<&'a str>,
+    /// One place of the answer, if only that one matters.
+    pub path: Option<&'a Path>,
+}
+
+/// What a caller gets on a route, and why. Its `Display` is text for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Why the request is denied, if it is.
+    pub reason: Option<Reason>,
+    /// Who asks for what, and why; or why that does not come about.
+    pub opening: Vec<String>,
+    /// What leaves, and how.
+    pub leaves: Vec<Row>,
+    /// What does not leave, and why.
+    pub withheld: Vec<Row>,
+    /// What can be asked with.
+    pub parameters: Vec<Row>,
+    /// What happens to all that no line is about.
+    pub rest: Vec<String>,
+}
+
+/// One line of an [`Explanation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What it is about: a path, a name.
+    pub what: String,
+    /// What happens to it, and why.
+    pub fate: String,
+    /// The lines that decide, such as `crm.yaml:41`.
+    pub lines: Vec<String>,
+}
+
+impl Explanation {
+    fn put(&mut self, leaves: bool, row: Row) {
+        if leaves { self.leaves.push(row) } else { self.withheld.push(row) }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.opening {
+            writeln!(f, "{line}")?;
+        }
+        let sections = [
+            ("Leaves:", &self.leaves),
+            ("Does not leave:", &self.withheld),
+            ("Parameters:", &self.parameters),
+        ];
+        let rows = sections.iter().flat_map(|(_, rows)| rows.iter());
+        let width = rows.map(|row| row.what.chars().count()).max().unwrap_or(0).min(WIDTH_MAX);
+        for (heading, rows) in sections {
+            if rows.is_empty() {
+                continue;
+            }
+            writeln!(f, "\n{heading}")?;
+            for Row { what, fate, lines } in rows {
+                write!(f, "  {what:width$}  {fate}")?;
+                if !lines.is_empty() {
+                    write!(f, " ({})", lines.join(", "))?;
+                }
+                writeln!(f)?;
+            }
+        }
+        if !self.rest.is_empty() {
+            writeln!(f)?;
+        }
+        for line in &self.rest {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Widest first column.
+const WIDTH_MAX: usize = 40;
+
+impl PolicySet {
+    /// Explains what a caller gets, what not, and which lines decide.
+    pub fn explain(&self, question: &Question<'_>) -> Explanation {
+        let mut explanation = Explanation {
+            reason: None,
+            opening: Vec::new(),
+            leaves: Vec::new(),
+            withheld: Vec::new(),
+            parameters: Vec::new(),
+            rest: Vec::new(),
+        };
+        let told = self.tell(question, &mut explanation);
+        if let Err((reason, why)) = told {
+            explanation.reason = Some(reason);
+            explanation.opening.push(format!("Denied ({}): {why}", reason.code()));
+        }
+        explanation
+    }
+
+    fn tell(&self, question: &Question<'_>, told: &mut Explanation) -> Result<(), Denied> {
+        let caller =
+            self.caller_named(question.caller).ok_or_else(|| self.caller_unknown(question))?;
+        let purpose = self
+            .purpose_for(caller, question.purpose, &mut Labels::unknown())
+            .map_err(|reason| (reason, self.purpose_denied(caller, question, reason)))?;
+        let purpose = self.purpose(purpose).ok_or((Reason::Internal, String::new()))?;
+        let Asked { api, route, target } = self.route_asked(question)?;
+        told.opening.push(format!("{} asks for {} of {}", caller.name, route.label, api.name));
+        told.opening.push(self.why(purpose));
+        for field in &route.fields {
+            let denied = field.categories().find(|id| *purpose.action(*id) == Action::Deny);
+            if let Some(category) = denied {
+                let rule = purpose.rule(category).map_or(String::new(), |rule| self.line(&rule.at));
+                let why = format!(
+                    "the route can give {} ({}), which is denied to this purpose ({rule})",
+                    self.category_name(category),
+                    self.line(&field.at)
+                );
+                return Err((Reason::CategoryDenied, why));
+            }
+        }
+        if route.method.has_body() && route.request_body.is_none() {
+            let why = format!("the route takes no request body ({})", self.line(&route.at));
+            return Err((Reason::RequestBodyNotAllowed, why));
+        }
+        if let Some(target) = &target {
+            self.ask(question, api, target)?;
+        }
+        if let Some(path) = question.path {
+            self.one_place(api, route, purpose, path, told);
+            return Ok(());
+        }
+        for field in &route.fields {
+            self.field(route, purpose, field, told);
+        }
+        for parameter in &route.parameters {
+            told.parameters.push(self.parameter(purpose, parameter));
+        }
+        if let Some(because) = &route.open {
+            told.parameters.push(Row {
+                what: "any other".to_owned(),
+                fate: format!("taken undecided, because: {because}"),
+                lines: Vec::new(),
+            });
+        }
+        rest(api, route, told);
+        Ok(())
+    }
+
+    fn caller_unknown(&self, question: &Question<'_>) -> Denied {
+        let mut why = format!("no caller is called `{}`", question.caller);
+        let known = self.callers.iter().map(|caller| &*caller.name);
+        if let Some(meant) = did_you_mean(question.caller, known) {
+            why = format!("{why}; {meant}");
+        }
+        (Reason::CallerUnknown, why)
+    }
+
+    fn purpose_denied(&self, caller: &Caller, question: &Question<'_>, reason: Reason) -> String {
+        let names = caller.purposes.iter().filter_map(|id| self.purpose(*id));
+        let names = names.map(|purpose| &*purpose.name).collect::<Vec<_>>().join(", ");
+        let stated = question.purpose.unwrap_or_default();
+        let line = self.line(&caller.at);
+        if reason == Reason::PurposeMissing {
+            format!(
+                "{} may ask for several purposes, and has to say which: {names} ({line})",
+                caller.name
+            )
+        } else if reason == Reason::PurposeUnknown {
+            format!("no purpose is called `{stated}`; {} may ask for {names} ({line})", caller.name)
+        } else {
+            format!("{} may not ask for {stated}, only for {names} ({line})", caller.name)
+        }
+    }
+
+    /// The route that is meant, and the request if one was given rather than a route.
+    ///
+    /// Without a host, the API that takes requests without one is asked first, then all of them.
+    fn route_asked(&self, question: &Question<'_>) -> Result<Asked<'_>, Denied> {
+        let host = self.api_for(question.host).into_iter().collect::<Vec<_>>();
+        let all = match question.host {
+            Some(_) => Vec::new(),
+            None => self.apis.iter().collect(),
+        };
+        for apis in [&host, &all] {
+            let mut found = routes_asked(apis, question.request)?;
+            if let [_, _, ..] = found.as_slice() {
+                let names: Vec<&str> = found.iter().map(|asked| &*asked.api.name).collect();
+                let names = names.join(", ");
+                let why =
+                    format!("several APIs have this route ({names}): say which host is meant");
+                return Err((Reason::RouteUnknown, why));
+            }
+            if let Some(only) = found.pop() {
+                return Ok(only);
+            }
+        }
+        let routes = host.iter().chain(&all).flat_map(|api| &api.routes).map(|route| &*route.label);
+        let mut why = format!("no route takes `{}`", question.request);
+        if let Some(meant) = did_you_mean(question.request, routes) {
+            why = format!("{why}; {meant}");
+        }
+        Err((Reason::RouteUnknown, why))
+    }
+
+    /// Whether the request itself, with its parameters, is permitted.
+    fn ask(&self, question: &Question<'_>, api: &Api, target: &Target) -> Result<(), Denied> {
+        let host = question.host.or(api.hosts.first().map(String::as_str));
+        let ask =
+            decide::Ask { caller: Some(question.caller), purpose: question.purpose, host, target };
+        match self.decide(&ask) {
+            Ok(_) => Ok(()),
+            Err(denial) => Err((denial.reason, denial.reason.title().to_owned())),
+        }
+    }
+
+    fn why(&self, purpose: &Purpose) -> String {
+        let mut why = format!(
+            "to \"{}\" ({}, {}): {}",
+            purpose.title,
+            purpose.name,
+            self.line(&purpose.at),
+            purpose.legal_basis
+        );
+        if let Some(art9) = purpose.art9 {
+            why = format!("{why}; {art9}");
+        }
+        why
+    }
+
+    /// Tells what happens to what one line classifies.
+    fn field(&self, route: &Route, purpose: &Purpose, field: &Field, told: &mut Explanation) {
+        if let Some(names) = field.names {
+            let action = purpose.action(names);
+            let (stays, fate) = match action {
+                Action::Keep => (true, "stay".to_owned()),
+                Action::Pseudonym { .. } => (true, "are replaced by pseudonyms".to_owned()),
+                Action::Generalise(_)
+                | Action::Mask(_)
+                | Action::Null
+                | Action::Drop
+                | Action::Deny => (false, "are removed with their values".to_owned()),
+            };
+            let row = Row {
+                what: format!("names in {}", field.path),
+                fate: format!("{fate}: {}", self.reason_for(purpose, names)),
+                lines: self.lines(field, purpose, names),
+            };
+            told.put(stays, row);
+        }
+        let Class::Category(own) = field.class else { return };
+        // Several lines on one path: the stricter action is carried out.
+        let stricter =
+            route.fields.iter().filter(|other| other.path == field.path).find_map(|other| {
+                let Class::Category(category) = other.class else { return None };
+                (purpose.action(category).rank() > purpose.action(own).rank())
+                    .then_some((category, other))
+            });
+        let (category, deciding) = stricter.unwrap_or((own, field));
+        let action = purpose.action(category);
+        let mut fate = format!("{}: {}", in_words(action), self.reason_for(purpose, category));
+        if stricter.is_some() {
+            fate = format!(
+                "{fate}; it is also {}, and the stricter rule wins",
+                self.category_name(own)
+            );
+        }
+        let mut lines = self.lines(deciding, purpose, category);
+        if stricter.is_some() {
+            lines.insert(0, self.line(&field.at));
+        }
+        let row = Row { what: field.path.to_string(), fate, lines };
+        told.put(leaves(action), row);
+    }
+
+    /// Why an action is the one: `contact.email, by the rule for contact`.
+    fn reason_for(&self, purpose: &Purpose, category: CategoryId) -> String {
+        let name = self.category_name(category);
+        if category == CategoryId::PUBLIC {
+            return "public".to_owned();
+        }
+        let title = self.categories.get(category.index()).map_or("", |category| &category.title);
+        match purpose.rule(category) {
+            None => format!("no rule for {name} ({title})"),
+            Some(rule) if rule.selector == name => format!("{name} ({title})"),
+            Some(rule) => format!("{name} ({title}), by the rule for {}", rule.selector),
+        }
+    }
+
+    fn lines(&self, field: &Field, purpose: &Purpose, category: CategoryId) -> Vec<String> {
+        let rule = purpose.rule(category).map(|rule| format!("rule {}", self.line(&rule.at)));
+        std::iter::once(self.line(&field.at)).chain(rule).collect()
+    }
+
+    fn parameter(&self, purpose: &Purpose, parameter: &Parameter) -> Row {
+        let mut lines = vec![self.line(&parameter.at)];
+        let fate = match (&parameter.rule, parameter.category) {
+            (ParameterRule::Values { values, because }, _) => {
+                format!("one of {}, because: {because}", values.join(", "))
+            }
+            (ParameterRule::Pass { because }, _) => format!("taken undecided, because: {because}"),
+            (ParameterRule::Category, None) => "refused".to_owned(),
+            (ParameterRule::Category, Some(category)) => {
+                let why = self.reason_for(purpose, category);
+                lines.extend(
+                    purpose.rule(category).map(|rule| format!("rule {}", self.line(&rule.at))),
+                );
+                if *purpose.action(category) == Action::Keep {
+                    format!("taken: {why}")
+                } else {
+                    format!("refused, for who may not see a value may not ask by it: {why}")
+                }
+            }
+        };
+        Row { what: parameter.name.clone(), fate, lines }
+    }
+
+    /// Tells about one place of the answer: its own line, or whichever is closest above.
+    fn one_place(
+        &self,
+        api: &Api,
+        route: &Route,
+        purpose: &Purpose,
+        path: &Path,
+        told: &mut Explanation,
+    ) {
+        let steps = path.segments();
+        let at_depth = |depth: usize| {
+            let place = steps.get(..depth).unwrap_or(steps);
+            route.fields.iter().filter(move |field| selects(field.path.segments(), place))
+        };
+        let own: Vec<&Field> = at_depth(steps.len()).collect();
+        if own.iter().any(|field| matches!(field.class, Class::Category(_))) {
+            for field in own {
+                self.field(route, purpose, field, told);
+            }
+            return;
+        }
+        let above = (0..steps.len()).rev().find_map(|depth| {
+            let strictest = at_depth(depth)
+                .filter_map(|field| match field.class {
+                    Class::Category(category) => Some((field, category)),
+                    Class::Mount { .. } => None,
+                })
+                .max_by_key(|(_, category)| purpose.action(*category).rank())?;
+            Some((depth, strictest))
+        });
+        let mount = (0..=steps.len()).rev().find_map(|depth| {
+            let keeps = at_depth(depth).filter_map(|field| match field.class {
+                Class::Mount { keeps_unclassified } => Some(keeps_unclassified),
+                Class::Category(_) => None,
+            });
+            Some((depth, keeps.reduce(|a, b| a && b)?))
+        });
+        let mut row = Row { what: path.to_string(), fate: String::new(), lines: Vec::new() };
+        if let Some((depth, (field, category))) = above {
+            let action = purpose.action(category);
+            row.lines = self.lines(field, purpose, category);
+            let covered_element = depth + 1 == steps.len() && steps.last().is_some_and(is_element);
+            if matches!(action, Action::Drop | Action::Null) || covered_element {
+                row.fate = format!(
+                    "{} with {}, unless something stands there that another line describes: {}",
+                    in_words(action),
+                    field.path,
+                    self.reason_for(purpose, category)
+                );
+                told.put(leaves(action), row);
+                return;
+            }
+            let mounted_below = mount.is_some_and(|(mount, _)| mount > depth);
+            if *action != Action::Keep && !mounted_below {
+                row.fate = format!(
+                    "removed: no line describes it, and nothing undecided leaves below {}, which is {}",
+                    field.path,
+                    in_words(action)
+                );
+                told.withheld.push(row);
+                return;
+            }
+        }
+        row.lines.clear();
+        let because = match (mount, &api.unclassified) {
+            (Some((_, false)), _) | (None, Unclassified::Drop) => None,
+            (Some((depth, true)), _) => {
+                let place = steps.get(..depth).unwrap_or(steps);
+                let keeping = route.keeping.iter().find(|one| selects(one.path.segments(), place));
+                keeping.map(|one| &one.because)
+            }
+            (None, Unclassified::Keep { because }) => Some(because),
+        };
+        let fate = match because {
+            Some(because) => format!(
+                "leaves undecided: no line describes it, and what is not described is kept, because: {because}"
+            ),
+            None => "removed: no line describes it".to_owned(),
+        };
+        told.put(because.is_some(), Row { fate, ..row });
+    }
+
+    /// `crm.yaml:41`.
+    fn line(&self, place: &Place) -> String {
+        match self.sources.get(place.source) {
+            Some(source) => format!("{}:{}", source.name, source.line(place.span.start)),
+            None => String::new(),
+        }
+    }
+}
+
+/// Why a request is denied, for machines and in words.
+type Denied = (Reason, String);
+
+/// What a question is about.
+struct Asked<'s> {
+    api: &'s Api,
+    route: &'s Route,
+    /// Set if a request is given rather than a route.
+    target: Option<Target>,
+}
+
+/// The routes that a text names, or else those that take it as a request.
+fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, Denied> {
+    let named = apis.iter().flat_map(|api| {
+        let routes = api.routes.iter().filter(|route| *route.label == *request);
+        routes.map(|route| Asked { api, route, target: None })
+    });
+    let named: Vec<Asked<'s>> = named.collect();
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let (method, target) = request.split_once(' ').unwrap_or(("GET", request));
+    let target = Target::parse(method, target).map_err(|reason| {
+        (reason, format!("`{request}` can be understood in more than one way"))
+    })?;
+    let taken = apis.iter().filter_map(|api| {
+        let route = decide::find(api, &target)?.route;
+        Some(Asked { api, route, target: Some(target.clone()) })
+    });
+    Ok(taken.collect())
+}
+
+/// What happens to all that no line is about.
+fn rest(api: &Api, route: &Route, told: &mut Explanation) {
+    if route.open.is_none() {
+        told.rest.push("A query parameter that is not listed, or repeated, is refused.".to_owned());
+    }
+    match &api.unclassified {
+        Unclassified::Drop => told.rest.push("Whatever no line describes is removed.".to_owned()),
+        Unclassified::Keep { because } => {
+            let is_mount = |field: &Field| matches!(field.class, Class::Mount { .. });
+            let where_not =
+                if route.fields.iter().any(is_mount) { ", outside records" } else { "" };
+            told.rest.push(format!(
+                "Whatever no line describes leaves undecided{where_not}, because: {because}"
+            ));
+        }
+    }
+    for Keeping { path, because } in &route.keeping {
+        told.rest.push(format!("In {path} it leaves undecided, because: {because}"));
+    }
+    if let Some(because) = &route.request_body {
+        told.rest.push(format!("The request body goes on as it is, because: {because}"));
+    }
+    for (media, because) in &api.media {
+        told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));
+    }
+}
+
+fn leaves(action: &Action) -> bool {
+    match action {
+        Action::Keep | Action::Pseudonym { .. } | Action::Generalise(_) | Action::Mask(_) => true,
+        Action::Null | Action::Drop | Action::Deny => false,
+    }
+}
+
+/// What an action does, for somebody who does not know its word.
+fn in_words(action: &Action) -> String {
+    match action {
+        Action::Keep => "as it is".to_owned(),
+        Action::Pseudonym { domain: None } => "as a pseudonym of this purpose".to_owned(),
+        Action::Pseudonym { domain: Some(domain) } => {
+            format!("as a pseudonym, the same wherever the domain is {domain}")
+        }
+        Action::Generalise(Generalisation::AgeBand(years)) => {
+            format!("as an age, in bands of {years} years")
+        }
+        Action::Generalise(Generalisation::Date(Precision::Year)) => "as a year".to_owned(),
+        Action::Generalise(Generalisation::Date(Precision::Quarter)) => "as a quarter".to_owned(),
+        Action::Generalise(Generalisation::Date(Precision::Month)) => "as a month".to_owned(),
+        Action::Generalise(Generalisation::Prefix(chars)) => {
+            format!("its first {chars} characters")
+        }
+        Action::Generalise(Generalisation::Round(step)) => {
+            format!("rounded down to a multiple of {step}")
+        }
+        Action::Generalise(Generalisation::Ip) => "as the network of the address".to_owned(),
+        Action::Mask(mask) => masked(mask),
+        Action::Null => "emptied (`null`)".to_owned(),
+        Action::Drop => "removed".to_owned(),
+        Action::Deny => "denied".to_owned(),
+    }
+}
+
+fn masked(mask: &Mask) -> String {
+    let shown = match (mask.keep_first, mask.keep_last) {
+        (0, 0) => return "masked as a whole".to_owned(),
+        (first, 0) => format!("the first {first}"),
+        (0, last) => format!("the last {last}"),
+        (first, last) => format!("the first {first} and the last {last}"),
+    };
+    format!("masked but for {shown} characters")
+}
+
+/// Whether a step goes to elements of an array.
+fn is_element(segment: &Segment) -> bool {
+    let [selector] = segment.selectors.as_slice() else { return false };
+    !segment.descendant
+        && match selector {
+            Selector::Index(_) | Selector::Slice { .. } | Selector::Wildcard => true,
+            Selector::Name(_) => false,
+        }
+}
+
+/// Whether a path of a policy selects the place that `place` leads to, step by step.
+fn selects(path: &[Segment], place: &[Segment]) -> bool {
+    let Some((first, path_rest)) = path.split_first() else { return place.is_empty() };
+    let Some((step, place_rest)) = place.split_first() else { return false };
+    let here = first
+        .selectors
+        .iter()
+        .any(|selector| step.selectors.iter().all(|wanted| covers(selector, wanted)))
+        && (first.descendant || !step.descendant);
+    (here && selects(path_rest, place_rest)) || (first.descendant && selects(path, place_rest))
+}
+
+/// Whether everything that `wanted` selects is selected by `selector` too.
+fn covers(selector: &Selector, wanted: &Selector) -> bool {
+    match (selector, wanted) {
+        (Selector::Wildcard, _) => true,
+        (Selector::Slice { start, end, step }, Selector::Index(index)) => {
+            index >= start
+                && end.is_none_or(|end| *index < end)
+                && (index - start).checked_rem(*step) == Some(0)
+        }
+        (
+            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. },
+            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. } | Selector::Wildcard,
+        ) => selector == wanted,
+    }
+}

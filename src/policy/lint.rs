@@ -1,0 +1,346 @@
+//! What loads and is still worth a look: policies that say more, or less, than they do.
+
+use std::collections::HashSet;
+
+use crate::path::{Path, Selector};
+
+use super::finding::Finding;
+use super::model::{CategoryId, Field, PolicySet, PurposeId, Route};
+use super::read::Classified;
+use super::suite::Suite;
+
+/// What can be said about one line that classifies.
+pub(crate) fn line(line: &Classified, category: Option<CategoryId>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(names(line, category.is_some()));
+    if category == Some(CategoryId::PUBLIC) {
+        findings.extend(personal(line));
+    }
+    findings
+}
+
+/// Names that a path reaches and nobody spelled are removed, unless `names` says otherwise.
+fn names(line: &Classified, is_category: bool) -> Option<Finding> {
+    const HELP: &str = "say of what category the names are, for example `names: public` if they are the names of fields";
+    let path = &line.spelled;
+    let at = &line.path.at;
+    let segments = line.path.value.segments();
+    let has_wildcard = |selectors: &[Selector]| {
+        selectors.iter().any(|selector| match selector {
+            Selector::Wildcard => true,
+            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. } => false,
+        })
+    };
+    let descends = segments.iter().any(|segment| segment.descendant);
+    let ends_in_wildcard = segments.last().is_some_and(|last| has_wildcard(&last.selectors));
+    if let Some(names) = &line.names {
+        let reaches = descends || segments.iter().any(|segment| has_wildcard(&segment.selectors));
+        return (!reaches).then(|| {
+            Finding::warning(
+                "names-without-effect",
+                names.at.clone(),
+                format!("`{path}` spells every name, so `names` says nothing"),
+            )
+            .help("take `names` out; it is for paths with `*` or `..`")
+        });
+    }
+    if descends && ends_in_wildcard {
+        let message =
+            format!("`{path}` spells no name, so every member of an object there is removed");
+        return Some(Finding::warning("names-missing", at.clone(), message).help(HELP));
+    }
+    if descends {
+        let message = format!(
+            "`{path}` finds nothing inside objects whose names nobody spelled: such members are removed"
+        );
+        return Some(Finding::warning("names-missing", at.clone(), message).help(HELP));
+    }
+    // `[*]` reads as "all elements": arrays have no names.
+    if is_category && ends_in_wildcard && !path.ends_with("[*]") {
+        let message =
+            format!("`{path}` spells no name, so every member of an object there is removed");
+        return Some(
+            Finding::warning("names-missing", at.clone(), message)
+                .help(format!("{HELP}; if an array is meant, write `[*]`")),
+        );
+    }
+    None
+}
+
+/// Words that name personal data wherever they stand in the name of a field.
+const PERSONAL: [&str; 43] = [
+    "email",
+    "mail",
+    "phone",
+    "telephone",
+    "tel",
+    "mobile",
+    "cell",
+    "fax",
+    "iban",
+    "bic",
+    "ssn",
+    "nir",
+    "nin",
+    "tin",
+    "passport",
+    "birth",
+    "birthday",
+    "birthdate",
+    "dob",
+    "street",
+    "address",
+    "postcode",
+    "postal",
+    "zip",
+    "zipcode",
+    "surname",
+    "firstname",
+    "lastname",
+    "fullname",
+    "forename",
+    "nickname",
+    "maiden",
+    "gender",
+    "sex",
+    "religion",
+    "ethnicity",
+    "nationality",
+    "salary",
+    "diagnosis",
+    "allergy",
+    "password",
+    "fingerprint",
+    "photo",
+];
+
+/// Two words that name personal data together.
+const PERSONAL_PAIRS: [(&str, &str); 8] = [
+    ("first", "name"),
+    ("last", "name"),
+    ("family", "name"),
+    ("given", "name"),
+    ("full", "name"),
+    ("middle", "name"),
+    ("e", "mail"),
+    ("credit", "card"),
+];
+
+/// Last words that say a field is about such data and does not hold it.
+const ABOUT: [&str; 10] = [
+    "type",
+    "kind",
+    "status",
+    "verified",
+    "confirmed",
+    "count",
+    "format",
+    "enabled",
+    "required",
+    "label",
+];
+
+/// Something called `public` that has the name of something personal.
+fn personal(line: &Classified) -> Option<Finding> {
+    let name = last_name(&line.path.value)?;
+    let words = words(name);
+    if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
+        return None;
+    }
+    let single = words.iter().any(|word| is_personal(word));
+    let pair = words.windows(2).any(|pair| match pair {
+        [first, second] => PERSONAL_PAIRS.contains(&(first.as_str(), second.as_str())),
+        _ => false,
+    });
+    (single || pair).then(|| {
+        let message = format!("`{name}` is `public`, and looks like personal data");
+        Finding::warning("public-looks-personal", line.path.at.clone(), message).help(
+            "`public` leaves for every purpose: give the field a category, and keep it where it is needed",
+        )
+    })
+}
+
+fn is_personal(word: &str) -> bool {
+    let singular = word.strip_suffix("es").into_iter().chain(word.strip_suffix('s'));
+    singular.chain(std::iter::once(word)).any(|word| PERSONAL.contains(&word))
+}
+
+/// The name that a path ends in: `phones` for `$.phones[*]`.
+fn last_name(path: &Path) -> Option<&str> {
+    path.segments().iter().rev().find_map(|segment| {
+        segment.selectors.iter().find_map(|selector| match selector {
+            Selector::Name(name) => Some(name.as_str()),
+            Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => None,
+        })
+    })
+}
+
+/// `firstName`, `first_name`, `First-Name`: two words.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word = String::new();
+    let mut after_lower = false;
+    for c in name.chars() {
+        let boundary = !c.is_alphanumeric() || (c.is_uppercase() && after_lower);
+        if boundary && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        after_lower = c.is_lowercase() || c.is_ascii_digit();
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// What can be said about a set without errors.
+pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
+    let used = used_categories(set);
+    for (index, category) in set.categories.iter().enumerate().skip(1) {
+        if !u32::try_from(index).is_ok_and(|id| used.contains(&CategoryId(id))) {
+            let message = format!("no route has anything of the category `{}`", category.name);
+            findings.push(
+                Finding::warning("category-not-used", category.at.clone(), message)
+                    .help("classify a field or a parameter with it, or take it out"),
+            );
+        }
+    }
+    for purpose in &set.purposes {
+        for rule in &purpose.rules {
+            let decides = used.iter().any(|id| rule.covers(set.category_name(*id)));
+            if !decides && !used.is_empty() {
+                let message = format!(
+                    "no route has anything that the rule for `{}` could decide about",
+                    rule.selector
+                );
+                findings.push(
+                    Finding::warning("rule-for-nothing", rule.at.clone(), message)
+                        .help("take the rule out, or classify the fields that it was written for"),
+                );
+            }
+        }
+    }
+    for (index, purpose) in set.purposes.iter().enumerate() {
+        let id = PurposeId(index);
+        if !set.callers.iter().any(|caller| caller.purposes.contains(&id)) {
+            let message = format!("no caller may ask for the purpose `{}`", purpose.name);
+            findings.push(
+                Finding::warning("purpose-not-used", purpose.at.clone(), message)
+                    .help("list it under the `purposes` of a caller, or take it out"),
+            );
+        }
+    }
+    for caller in &set.callers {
+        if set.purposes.len() >= 2 && caller.purposes.len() == set.purposes.len() {
+            let message = format!("`{}` may ask for every purpose there is", caller.name);
+            findings.push(
+                Finding::warning("caller-with-all-purposes", caller.at.clone(), message).help(
+                    "who can give any reason needs none: list only what this caller is there for",
+                ),
+            );
+        }
+    }
+    for api in &set.apis {
+        overlaps(&api.routes, findings);
+    }
+}
+
+fn used_categories(set: &PolicySet) -> HashSet<CategoryId> {
+    let routes = set.apis.iter().flat_map(|api| &api.routes);
+    routes
+        .flat_map(|route| {
+            let fields = route.fields.iter().flat_map(Field::categories);
+            fields.chain(route.parameters.iter().filter_map(|parameter| parameter.category))
+        })
+        .filter(|category| *category != CategoryId::PUBLIC)
+        .collect()
+}
+
+/// Routes that could take the same request: the router has an answer, and the reader should know it.
+fn overlaps(routes: &[Route], findings: &mut Vec<Finding>) {
+    for (index, route) in routes.iter().enumerate() {
+        for other in routes.iter().take(index) {
+            if route.method != other.method {
+                continue;
+            }
+            let Some(first_wins) = overlap(&other.pattern, &route.pattern) else { continue };
+            let (winner, loser) = if first_wins { (other, route) } else { (route, other) };
+            let message = format!(
+                "a request can fit both `{}` and `{}`: then `{}` takes it",
+                other.label, route.label, winner.label
+            );
+            findings.push(
+                Finding::note("routes-overlap", winner.at.clone(), message)
+                    .also(&loser.at, "takes only what is left")
+                    .help("fixed text wins over a parameter, at the first place where they differ"),
+            );
+        }
+    }
+}
+
+/// Whether one path can match both patterns; `Some(true)` if the first one then wins.
+fn overlap(first: &str, second: &str) -> Option<bool> {
+    let mut first = first.split('/');
+    let mut second = second.split('/');
+    let mut wins = None;
+    loop {
+        match (first.next(), second.next()) {
+            (Some(a), Some(b)) => {
+                match (a.starts_with("{*"), b.starts_with("{*")) {
+                    (true, true) => return wins,
+                    (true, false) => return wins.or((!b.is_empty()).then_some(false)),
+                    (false, true) => return wins.or((!a.is_empty()).then_some(true)),
+                    (false, false) => {}
+                }
+                match (a.starts_with('{'), b.starts_with('{')) {
+                    // A parameter is never empty.
+                    (true, false) if b.is_empty() => return None,
+                    (false, true) if a.is_empty() => return None,
+                    (true, false) => wins = wins.or(Some(false)),
+                    (false, true) => wins = wins.or(Some(true)),
+                    (false, false) if a != b => return None,
+                    (true, true) | (false, false) => {}
+                }
+            }
+            (None, None) => return wins,
+            (Some(_), None) | (None, Some(_)) => return None,
+        }
+    }
+}
+
+/// Purposes that no test looks at.
+pub(crate) fn tests(set: &PolicySet, suites: &[Suite], findings: &mut Vec<Finding>) {
+    let mut tested: HashSet<&str> = HashSet::new();
+    for case in suites.iter().flat_map(|suite| &suite.cases) {
+        if let Some(purpose) = &case.purpose {
+            tested.insert(purpose);
+        } else if let Some(caller) = case.caller.as_deref().and_then(|name| set.caller_named(name))
+            && let [only] = caller.purposes.as_slice()
+            && let Some(purpose) = set.purpose(*only)
+        {
+            tested.insert(&purpose.name);
+        }
+    }
+    if let ([], Some(first)) = (suites, set.purposes.first()) {
+        findings.push(
+            Finding::note(
+                "no-tests",
+                first.at.clone(),
+                "no purpose has a test: there is no `*.test.yaml` file",
+            )
+            .help("write one: what may never get out for this purpose?"),
+        );
+        return;
+    }
+    for purpose in &set.purposes {
+        if !tested.contains(&*purpose.name) {
+            let message = format!("no test asks for the purpose `{}`", purpose.name);
+            findings.push(Finding::note("purpose-without-test", purpose.at.clone(), message).help(
+                "write one in a `*.test.yaml` file: what may never get out for this purpose?",
+            ));
+        }
+    }
+}

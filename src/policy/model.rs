@@ -1,0 +1,473 @@
+//! Policies as they are checked: every name looked up, every record expanded, nothing left to go wrong.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::path::Path;
+use crate::transform::Action;
+
+use super::finding::Place;
+use super::plan::Plan;
+
+/// A checked set of policies: who may ask for what, and which plan answers.
+///
+/// Comes only from [`load`](super::load), and only if nothing in the sources is wrong.
+pub struct PolicySet {
+    pub(crate) digest: Digest,
+    pub(crate) sources: Vec<SourceLines>,
+    /// The first is `public`.
+    pub(crate) categories: Vec<Category>,
+    pub(crate) purposes: Vec<Purpose>,
+    pub(crate) callers: Vec<Caller>,
+    pub(crate) apis: Vec<Api>,
+    pub(crate) callers_by_name: HashMap<String, usize>,
+    pub(crate) purposes_by_name: HashMap<String, usize>,
+    pub(crate) apis_by_host: HashMap<String, usize>,
+    /// The API without `host`.
+    pub(crate) hostless: Option<usize>,
+}
+
+impl PolicySet {
+    /// What identifies this set: a hash of its policy files.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The declared callers, in the order of the files.
+    pub fn callers(&self) -> &[Caller] {
+        &self.callers
+    }
+
+    /// The declared purposes, in the order of the files.
+    pub fn purposes(&self) -> &[Purpose] {
+        &self.purposes
+    }
+
+    /// The declared APIs, in the order of the files.
+    pub fn apis(&self) -> &[Api] {
+        &self.apis
+    }
+
+    pub(crate) fn purpose_named(&self, name: &str) -> Option<PurposeId> {
+        self.purposes_by_name.get(name).copied().map(PurposeId)
+    }
+
+    pub(crate) fn caller_named(&self, name: &str) -> Option<&Caller> {
+        self.callers_by_name.get(name).and_then(|index| self.callers.get(*index))
+    }
+
+    pub(crate) fn purpose(&self, id: PurposeId) -> Option<&Purpose> {
+        self.purposes.get(id.0)
+    }
+
+    pub(crate) fn category_name(&self, id: CategoryId) -> &str {
+        self.categories.get(id.index()).map_or("public", |category| &category.name)
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// The SHA-256 of the names and bytes of the policy files; tests do not count.
+///
+/// Its `Display` shows the first twelve digits, or all of them with `{:#}`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Digest(pub(crate) Arc<str>);
+
+impl Digest {
+    /// All 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = if f.alternate() { &*self.0 } else { self.0.get(..12).unwrap_or(&self.0) };
+        f.write_str(shown)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// The name of a source and where its lines begin: enough to say `crm.yaml:12` without the text.
+pub(crate) struct SourceLines {
+    pub(crate) name: String,
+    starts: Vec<usize>,
+}
+
+impl SourceLines {
+    pub(crate) fn new(name: &str, text: &str) -> SourceLines {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        SourceLines { name: name.to_owned(), starts }
+    }
+
+    /// The line that holds the byte at `offset`, counted from 1.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+}
+
+/// Which category: an index into a set's categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CategoryId(pub(crate) u32);
+
+impl CategoryId {
+    /// The built-in category of what is never withheld.
+    pub(crate) const PUBLIC: CategoryId = CategoryId(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Which purpose: an index into a set's purposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PurposeId(pub(crate) usize);
+
+/// A kind of data.
+pub(crate) struct Category {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    /// Art. 9 data, and where that is said: there, or at a category above it.
+    pub(crate) special: Option<Place>,
+    /// Has so few values that a pseudonym hides nothing, and where that is said.
+    pub(crate) few_values: Option<Place>,
+    pub(crate) at: Place,
+}
+
+/// Why somebody asks, and what that lets through.
+pub struct Purpose {
+    /// Its name, as callers declare it.
+    pub name: Arc<str>,
+    /// What people read.
+    pub title: String,
+    /// Art. 6(1) GDPR.
+    pub legal_basis: LegalBasis,
+    /// Art. 9(2) GDPR, if it is about special categories.
+    pub art9: Option<Art9>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Its code in a vocabulary of the trade, such as HL7's.
+    pub code: Option<String>,
+    /// Its term in the Data Privacy Vocabulary.
+    pub dpv: Option<String>,
+    pub(crate) at: Place,
+    /// Whether `art9` is written at all, rightly or not.
+    pub(crate) declares_art9: bool,
+    pub(crate) rules: Vec<Rule>,
+    /// For each category, which of `rules` decides.
+    pub(crate) resolved: Vec<Option<usize>>,
+}
+
+static KEEP: Action = Action::Keep;
+static DROP: Action = Action::Drop;
+
+impl Purpose {
+    /// The rule that decides about a category; none for `public`, and where nothing is said.
+    pub(crate) fn rule(&self, category: CategoryId) -> Option<&Rule> {
+        let index = self.resolved.get(category.index()).copied().flatten()?;
+        self.rules.get(index)
+    }
+
+    /// What happens to a category: nothing said is `drop`.
+    pub(crate) fn action(&self, category: CategoryId) -> &Action {
+        if category == CategoryId::PUBLIC {
+            return &KEEP;
+        }
+        self.rule(category).map_or(&DROP, |rule| &rule.action)
+    }
+}
+
+impl fmt::Debug for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Purpose").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// One line under `rules`.
+pub(crate) struct Rule {
+    /// A category, a dotted prefix of one, or `*`.
+    pub(crate) selector: String,
+    pub(crate) action: Action,
+    pub(crate) at: Place,
+}
+
+impl Rule {
+    /// Whether this rule can decide about the category of this name.
+    pub(crate) fn covers(&self, category: &str) -> bool {
+        covers(&self.selector, category)
+    }
+}
+
+/// Whether `selector` is `*`, the category or a dotted prefix of it.
+pub(crate) fn covers(selector: &str, category: &str) -> bool {
+    selector == "*"
+        || category
+            .strip_prefix(selector)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),* }
+
+        impl $name {
+            /// All of them, in the order of the law.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// As a policy spells it.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+
+            /// The one that a policy spells so.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|one| one.word() == word)
+            }
+        }
+
+        impl fmt::Display for $name {
+            /// In plain words.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text),* })
+            }
+        }
+    };
+}
+
+words! {
+    /// On what ground of Art. 6(1) GDPR a purpose stands; those that need a look at each person are
+    /// not supported yet.
+    LegalBasis {
+        /// Art. 6(1)(b).
+        Contract = "contract", "a contract with the person, Art. 6(1)(b) GDPR";
+        /// Art. 6(1)(c).
+        LegalObligation = "legal_obligation", "a legal obligation, Art. 6(1)(c) GDPR";
+        /// Art. 6(1)(d).
+        VitalInterests = "vital_interests", "vital interests, Art. 6(1)(d) GDPR";
+        /// Art. 6(1)(e).
+        PublicTask = "public_task", "a task in the public interest, Art. 6(1)(e) GDPR";
+    }
+}
+
+words! {
+    /// Which exception of Art. 9(2) GDPR lets a purpose see special categories of data.
+    Art9 {
+        /// Art. 9(2)(b).
+        SocialProtection = "social_protection", "employment and social protection, Art. 9(2)(b) GDPR";
+        /// Art. 9(2)(c).
+        Vital = "vital", "vital interests, Art. 9(2)(c) GDPR";
+        /// Art. 9(2)(d).
+        Members = "members", "members of a not-for-profit body, Art. 9(2)(d) GDPR";
+        /// Art. 9(2)(e).
+        MadePublic = "made_public", "data that the person made public, Art. 9(2)(e) GDPR";
+        /// Art. 9(2)(f).
+        LegalClaims = "legal_claims", "legal claims, Art. 9(2)(f) GDPR";
+        /// Art. 9(2)(g).
+        PublicInterest = "public_interest", "substantial public interest, Art. 9(2)(g) GDPR";
+        /// Art. 9(2)(h).
+        Care = "care", "health or social care, Art. 9(2)(h) GDPR";
+        /// Art. 9(2)(i).
+        PublicHealth = "public_health", "public health, Art. 9(2)(i) GDPR";
+        /// Art. 9(2)(j).
+        Research = "research", "archives, research and statistics, Art. 9(2)(j) GDPR";
+    }
+}
+
+words! {
+    /// The methods that a route can have; HEAD uses the route of GET.
+    Method {
+        /// Reads.
+        Get = "GET", "GET";
+        /// Sends something.
+        Post = "POST", "POST";
+        /// Replaces.
+        Put = "PUT", "PUT";
+        /// Changes.
+        Patch = "PATCH", "PATCH";
+        /// Deletes.
+        Delete = "DELETE", "DELETE";
+    }
+}
+
+impl Method {
+    /// Whether requests of this method carry a body as a matter of course.
+    pub fn has_body(self) -> bool {
+        match self {
+            Self::Post | Self::Put | Self::Patch => true,
+            Self::Get | Self::Delete => false,
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it is recognised.
+    pub identify: Identify,
+    pub(crate) purposes: Vec<PurposeId>,
+    pub(crate) at: Place,
+}
+
+/// How a caller is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Identify {
+    /// By an API key, which the settings know under this name.
+    ApiKey(String),
+    /// By being there: the only process that can reach the listener.
+    Sidecar,
+}
+
+/// What happens to a node that no path classifies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unclassified {
+    /// It is removed.
+    Drop,
+    /// It leaves undecided.
+    Keep {
+        /// Why, in the words of the author.
+        because: String,
+    },
+}
+
+/// An upstream as the policies see it.
+pub struct Api {
+    /// Its name; the settings give its address under the same one.
+    pub name: Arc<str>,
+    /// The hosts whose requests belong to it, lower-case; none takes what no other API names.
+    pub hosts: Vec<String>,
+    /// What can be asked for.
+    pub routes: Vec<Route>,
+    /// Request headers that go on besides the built-in list, lower-case.
+    pub request_headers: Vec<String>,
+    /// Response headers that go out besides the built-in list, lower-case.
+    pub response_headers: Vec<String>,
+    /// Media types that pass as they are, lower-case, each with why.
+    pub media: Vec<(String, String)>,
+    /// What happens to what no path classifies, outside records.
+    pub unclassified: Unclassified,
+    pub(crate) at: Place,
+    pub(crate) routers: HashMap<Method, matchit::Router<usize>>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// One thing that can be asked for.
+pub struct Route {
+    /// The method; HEAD comes here as GET.
+    pub method: Method,
+    /// The path, with its parameters in braces.
+    pub pattern: String,
+    /// Why a request body goes on as it is; none refuses methods that have one.
+    pub request_body: Option<String>,
+    /// Method and pattern: the label of metrics.
+    pub(crate) label: Arc<str>,
+    pub(crate) parameters: Vec<Parameter>,
+    /// Whether query parameters that are not listed go on, and why.
+    pub(crate) open: Option<String>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) keeping: Vec<Keeping>,
+    pub(crate) at: Place,
+    /// For each purpose, what a request for it gets.
+    pub(crate) answers: Vec<Answer>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+/// A place where a record stands that keeps what nobody classified.
+pub(crate) struct Keeping {
+    pub(crate) path: Path,
+    pub(crate) because: String,
+}
+
+/// What a request on one route for one purpose gets.
+pub(crate) enum Answer {
+    /// The upstream is asked, and its answer goes through this plan.
+    Plan(Arc<Plan>),
+    /// The route can give a category that the purpose is denied.
+    Denied,
+}
+
+impl Answer {
+    /// The plan, unless the answer is no.
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        match self {
+            Self::Plan(plan) => Some(plan),
+            Self::Denied => None,
+        }
+    }
+}
+
+/// One parameter of a route, in its path or in the query.
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    pub(crate) in_path: bool,
+    pub(crate) rule: ParameterRule,
+    pub(crate) category: Option<CategoryId>,
+    pub(crate) at: Place,
+}
+
+/// What a parameter may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ParameterRule {
+    /// Anything, if the purpose may see the parameter's category as it is.
+    Category,
+    /// One of these.
+    Values { values: Vec<String>, because: String },
+    /// Anything.
+    Pass { because: String },
+}
+
+/// One classification of a route once its records are expanded.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) path: Path,
+    /// How many of the path's segments are those of the mounts above, written elsewhere.
+    pub(crate) own_from: usize,
+    pub(crate) class: Class,
+    /// The category of the member names that the path's own segments reach without spelling them.
+    pub(crate) names: Option<CategoryId>,
+    pub(crate) at: Place,
+}
+
+impl Field {
+    /// The categories that this field can give, as values and as names.
+    pub(crate) fn categories(&self) -> impl Iterator<Item = CategoryId> + use<> {
+        let own = match self.class {
+            Class::Category(category) => Some(category),
+            Class::Mount { .. } => None,
+        };
+        own.into_iter().chain(self.names)
+    }
+}
+
+/// What a [`Field`] says about the nodes that its path selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// They are of this category.
+    Category(CategoryId),
+    /// A record begins here, which says what happens to what nobody classified in it.
+    Mount { keeps_unclassified: bool },
+}

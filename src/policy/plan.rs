@@ -1,0 +1,420 @@
+//! What happens to a response, compiled: for each state of a route's paths, the verdict of one purpose.
+//!
+//! Everything that the rules of the language decide without seeing a document is decided here: ties,
+//! which category an action is counted under, and whether a path can still go on below a node.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    access::Labels,
+    path::{Kind, PathId, Program, ProgramError, State},
+    policy::{
+        finding::Place,
+        model::{Category, CategoryId, Class, Digest, Field},
+    },
+    transform::{Action, Keys, Transform},
+};
+
+/// What happens to one response: the decision for one route and one purpose. Comes only from
+/// [`PolicySet::decide`](crate::policy::PolicySet::decide).
+///
+/// It does not say in which direction a body goes.
+#[derive(Debug)]
+pub struct Plan {
+    /// Who asks for what; the caller is not part of the plan and stands as `unknown`.
+    pub labels: Labels,
+    /// The policies that it was compiled from.
+    pub digest: Digest,
+    program: Arc<Program>,
+    verdicts: Box<[Verdict]>,
+    cells: Box<[Cell]>,
+    keeps_unclassified: bool,
+}
+
+/// What is known of every node in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The node's own action.
+    pub own: Own,
+    /// What happens to a member's name that no path spells, if the node is an object.
+    pub names: Names,
+    /// Where records are mounted at the node: whether what is unclassified in all of them is kept.
+    pub mount: Option<bool>,
+    /// Whether a path goes on below an object to a node that is not dropped.
+    pub below_object: bool,
+    /// Whether a path goes on below an array to a node that is not dropped.
+    pub below_array: bool,
+    /// Whether no path goes on below, to whatever node.
+    pub leaf: bool,
+}
+
+impl Verdict {
+    /// Whether a container of this kind stays because of what can be below it.
+    pub fn below(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Object => self.below_object,
+            Kind::Array => self.below_array,
+        }
+    }
+}
+
+/// The action of a node that paths select, after ties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// No path selects it.
+    None,
+    /// It stays.
+    Keep(CellId),
+    /// Its scalars are changed by the cell's [`Transform`].
+    Change(CellId),
+    /// It becomes `null`.
+    Null,
+    /// It is removed.
+    Drop,
+}
+
+/// What happens to names that no path spells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// No path that reaches them says what they are.
+    Unclassified,
+    /// They stay.
+    Keep(CellId),
+    /// The cell's [`Transform`] puts others in their place.
+    Change(CellId),
+    /// Their members are removed.
+    Drop,
+}
+
+/// An index into [`Plan::cells`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellId(u32);
+
+impl CellId {
+    /// The index itself.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A category that the route can give, and what the purpose does to it: accesses are counted by these.
+#[derive(Debug)]
+pub struct Cell {
+    /// The name of the category.
+    pub category: Arc<str>,
+    /// The word of the action.
+    pub action: &'static str,
+    /// The action, ready to be carried out.
+    pub transform: Transform,
+    /// Whether nothing of the category leaves (`null`, `drop`): it is counted once per response.
+    pub withheld: bool,
+}
+
+impl Plan {
+    /// The paths of the route.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// What is decided of a node in this state of [`Plan::program`].
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a state of another program is a bug: stop")]
+    pub fn verdict(&self, state: State) -> Verdict {
+        self.verdicts[state.index()]
+    }
+
+    /// The categories that the route can give.
+    pub fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    /// The transform of a cell.
+    #[expect(clippy::indexing_slicing, reason = "a cell of another plan is a bug: stop")]
+    pub fn transform(&self, cell: CellId) -> &Transform {
+        &self.cells[cell.index()].transform
+    }
+
+    /// Whether the api keeps what nobody classified, outside of records.
+    pub fn keeps_unclassified(&self) -> bool {
+        self.keeps_unclassified
+    }
+
+    /// Whether every key that the plan needs was there when it was compiled. Without, the values that
+    /// need one become `null`.
+    pub fn is_ready(&self) -> bool {
+        self.cells.iter().all(|cell| cell.transform.is_ready())
+    }
+}
+
+/// Two fields that can meet at one node and ask for different parameters of the same action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tie {
+    pub(crate) first: Place,
+    pub(crate) second: Place,
+}
+
+/// What a plan needs to know of its purpose.
+pub(crate) struct PlanParts<'a> {
+    pub(crate) purpose: &'a str,
+    pub(crate) action: &'a dyn Fn(CategoryId) -> &'a Action,
+    pub(crate) categories: &'a [Category],
+    pub(crate) keys: &'a dyn Keys,
+    pub(crate) labels: Labels,
+    pub(crate) digest: Digest,
+}
+
+/// The fields of one route, compiled once for all purposes.
+pub(crate) struct RouteFields<'a> {
+    fields: &'a [Field],
+    keeps_unclassified: bool,
+    program: Arc<Program>,
+    /// For each state, the states of members and of elements.
+    children: Vec<[Vec<State>; 2]>,
+}
+
+impl<'a> RouteFields<'a> {
+    /// Compiles the paths of a route.
+    pub(crate) fn compile(
+        fields: &'a [Field],
+        keeps_unclassified: bool,
+    ) -> Result<Self, ProgramError> {
+        let paths: Vec<_> = fields.iter().map(|field| field.path.clone()).collect();
+        let program = Program::compile(&paths)?;
+        let children = program
+            .states()
+            .map(|state| {
+                [Kind::Object, Kind::Array].map(|kind| {
+                    let mut children = program.children(state, kind);
+                    children.sort_unstable();
+                    children.dedup();
+                    children
+                })
+            })
+            .collect();
+        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), children })
+    }
+
+    /// The plan for one purpose, or the ties that leave open what it would do.
+    pub(crate) fn plan(&self, parts: &PlanParts<'_>) -> Result<Plan, Vec<Tie>> {
+        let mut cells = Cells::new(self.fields, parts);
+        let mut ties = Vec::new();
+        let mut verdicts: Vec<Verdict> = self
+            .program
+            .states()
+            .zip(&self.children)
+            .map(|(state, [members, elements])| Verdict {
+                own: self.own(state, parts, &mut cells, &mut ties),
+                names: self.names(state, parts, &mut cells, &mut ties),
+                mount: self.mount(state),
+                below_object: false,
+                below_array: false,
+                leaf: members.iter().chain(elements).all(|child| *child == State::DEAD),
+            })
+            .collect();
+        if !ties.is_empty() {
+            return Err(ties);
+        }
+        self.look_below(&mut verdicts);
+        Ok(Plan {
+            labels: parts.labels.clone(),
+            digest: parts.digest.clone(),
+            program: Arc::clone(&self.program),
+            verdicts: verdicts.into_boxed_slice(),
+            cells: cells.list.into_boxed_slice(),
+            keeps_unclassified: self.keeps_unclassified,
+        })
+    }
+
+    fn own(
+        &self,
+        state: State,
+        parts: &PlanParts<'_>,
+        cells: &mut Cells,
+        ties: &mut Vec<Tie>,
+    ) -> Own {
+        let classes = self.program.selected(state).filter_map(|path| {
+            let field = self.field(path)?;
+            match field.class {
+                Class::Category(category) => Some((category, &field.at)),
+                Class::Mount { .. } => None,
+            }
+        });
+        let Some(category) = strictest(classes, parts, ties) else { return Own::None };
+        let cell = cells.id(category);
+        match (parts.action)(category) {
+            Action::Keep => Own::Keep(cell),
+            Action::Pseudonym { .. } | Action::Generalise(_) | Action::Mask(_) => Own::Change(cell),
+            Action::Null => Own::Null,
+            // A route that can give what is denied is refused before there is a body.
+            Action::Drop | Action::Deny => Own::Drop,
+        }
+    }
+
+    fn names(
+        &self,
+        state: State,
+        parts: &PlanParts<'_>,
+        cells: &mut Cells,
+        ties: &mut Vec<Tie>,
+    ) -> Names {
+        // An entry speaks for its own steps, not for those of the mounts above it: whoever says that the
+        // names inside of a record are field names says nothing of the keys under which it is filed.
+        let names = self.program.reaching_unspelled(state).filter_map(|(path, segment)| {
+            let field = self.field(path)?;
+            let own = segment >= field.own_from;
+            Some((field.names.filter(|_| own)?, &field.at))
+        });
+        let Some(category) = strictest(names, parts, ties) else { return Names::Unclassified };
+        let cell = cells.id(category);
+        match (parts.action)(category) {
+            Action::Keep => Names::Keep(cell),
+            Action::Pseudonym { .. } => Names::Change(cell),
+            Action::Generalise(_)
+            | Action::Mask(_)
+            | Action::Null
+            | Action::Drop
+            | Action::Deny => Names::Drop,
+        }
+    }
+
+    fn mount(&self, state: State) -> Option<bool> {
+        let mounts =
+            self.program.selected(state).filter_map(|path| match self.field(path)?.class {
+                Class::Mount { keeps_unclassified } => Some(keeps_unclassified),
+                Class::Category(_) => None,
+            });
+        mounts.reduce(|one, other| one && other)
+    }
+
+    /// Fills in what a path can still reach. Children have higher numbers than their parents but for
+    /// loops, so going backwards needs few rounds.
+    fn look_below(&self, verdicts: &mut [Verdict]) {
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (state, children) in self.children.iter().enumerate().rev() {
+                let [below_object, below_array] = [0, 1].map(|kind| {
+                    children.get(kind).is_some_and(|children: &Vec<State>| {
+                        children.iter().any(|child| {
+                            verdicts.get(child.index()).is_some_and(|verdict| {
+                                !matches!(verdict.own, Own::None | Own::Drop)
+                                    || verdict.below_object
+                                    || verdict.below_array
+                            })
+                        })
+                    })
+                });
+                let Some(verdict) = verdicts.get_mut(state) else { continue };
+                changed |=
+                    (verdict.below_object, verdict.below_array) != (below_object, below_array);
+                verdict.below_object = below_object;
+                verdict.below_array = below_array;
+            }
+        }
+    }
+
+    fn field(&self, path: PathId) -> Option<&Field> {
+        self.fields.get(path.index())
+    }
+}
+
+/// The category whose action is carried out where several meet: the stricter action; among equals a
+/// declared category before `public`, then the first by name. Equals that differ in their
+/// parameters are a tie.
+fn strictest<'f>(
+    classes: impl Iterator<Item = (CategoryId, &'f Place)>,
+    parts: &PlanParts<'_>,
+    ties: &mut Vec<Tie>,
+) -> Option<CategoryId> {
+    let name = |category: CategoryId| {
+        let declared = parts.categories.get(category.index());
+        (category == CategoryId::PUBLIC, declared.map(|category| category.name.as_str()))
+    };
+    let mut strictest: Option<(CategoryId, &Place)> = None;
+    let mut rivals: Vec<(CategoryId, &Place)> = Vec::new();
+    for (category, at) in classes {
+        let action = (parts.action)(category);
+        let Some((leader, _)) = strictest else {
+            strictest = Some((category, at));
+            continue;
+        };
+        let leading = (parts.action)(leader);
+        match action.rank().cmp(&leading.rank()) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Greater => {
+                strictest = Some((category, at));
+                rivals.clear();
+            }
+            std::cmp::Ordering::Equal => {
+                if !same_parameters(action, leading, parts.purpose) {
+                    rivals.push((category, at));
+                }
+                if name(category) < name(leader) {
+                    strictest = Some((category, at));
+                }
+            }
+        }
+    }
+    let (category, first) = strictest?;
+    for (_, second) in rivals {
+        let tie = Tie { first: first.clone(), second: second.clone() };
+        if !ties.contains(&tie) {
+            ties.push(tie);
+        }
+    }
+    Some(category)
+}
+
+/// Whether two actions of the same rank do the same.
+fn same_parameters(one: &Action, other: &Action, purpose: &str) -> bool {
+    match (one, other) {
+        (Action::Pseudonym { domain: one }, Action::Pseudonym { domain: other }) => {
+            one.as_deref().unwrap_or(purpose) == other.as_deref().unwrap_or(purpose)
+        }
+        (one, other) => one == other,
+    }
+}
+
+/// The cells of a plan: one for each category that the fields name.
+struct Cells {
+    list: Vec<Cell>,
+    ids: BTreeMap<CategoryId, CellId>,
+}
+
+impl Cells {
+    fn new(fields: &[Field], parts: &PlanParts<'_>) -> Self {
+        let mut cells = Self { list: Vec::new(), ids: BTreeMap::new() };
+        for field in fields {
+            let class = match field.class {
+                Class::Category(category) => Some(category),
+                Class::Mount { .. } => None,
+            };
+            for category in class.into_iter().chain(field.names) {
+                cells.add(category, parts);
+            }
+        }
+        cells
+    }
+
+    fn add(&mut self, category: CategoryId, parts: &PlanParts<'_>) {
+        if self.ids.contains_key(&category) {
+            return;
+        }
+        let action = (parts.action)(category);
+        let declared = parts.categories.get(category.index());
+        // Fewer than there are fields, and these are bounded.
+        let id = CellId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+        self.ids.insert(category, id);
+        self.list.push(Cell {
+            category: declared.map_or("public", |category| category.name.as_str()).into(),
+            action: action.word(),
+            transform: Transform::new(action, parts.purpose, parts.keys),
+            withheld: matches!(action, Action::Null | Action::Drop | Action::Deny),
+        });
+    }
+
+    /// The cell of a category that some field names.
+    fn id(&self, category: CategoryId) -> CellId {
+        self.ids.get(&category).copied().unwrap_or(CellId(u32::MAX))
+    }
+}

@@ -1,0 +1,501 @@
+//! Tests of policies (`*.test.yaml`) as checked data: what is asked, what the upstream says, and what
+//! is claimed about the answer. Whether the claims hold is found out elsewhere.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::civil::Date;
+use regex::Regex;
+use serde_json::{Number, Value};
+
+use crate::access::Reason;
+use crate::path::Path;
+
+use super::finding::{Finding, Place};
+use super::model::PolicySet;
+use super::reader::{At, Fields, Reader, other_reading};
+use super::yaml::{Kind, Node};
+
+/// Most bytes that the fixtures of one file can come to, wherever they are used.
+const FIXTURE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The tests of one file.
+#[derive(Debug)]
+pub struct Suite {
+    /// The index of the source that they stand in.
+    pub source: usize,
+    /// The tests, in order.
+    pub cases: Vec<Case>,
+}
+
+/// One test: a request, the upstream's answer, and what is claimed about what leaves.
+#[derive(Debug)]
+pub struct Case {
+    /// What the test says, in a sentence.
+    pub name: String,
+    /// Where it stands.
+    pub at: Place,
+    /// Who asks.
+    pub caller: Option<String>,
+    /// The purpose that is stated, if one is.
+    pub purpose: Option<String>,
+    /// The method of the request.
+    pub method: String,
+    /// Its path and query, as they would be sent.
+    pub target: String,
+    /// The host it is for.
+    pub host: Option<String>,
+    /// The day on which it is made; none is the day of the test run.
+    pub today: Option<Date>,
+    /// The body of the upstream's answer, byte for byte.
+    pub upstream_body: Vec<u8>,
+    /// What is claimed.
+    pub claims: Vec<Claim>,
+}
+
+/// A claim, and where it stands.
+#[derive(Debug)]
+pub struct Claim {
+    /// Where it stands.
+    pub at: Place,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a [`Claim`] says.
+#[derive(Debug)]
+pub enum Says {
+    /// The path selects exactly one node, and it is this value; numbers compare by value.
+    Is(Path, Value),
+    /// The path selects at least one node, and all are strings that match.
+    Matches(Path, Regex),
+    /// The whole body is this text, byte for byte.
+    Output(String),
+    /// The path selects nothing.
+    Absent(Path),
+    /// The text stands nowhere in the body, and in no decoded string or name of it.
+    Never(String),
+    /// The paths together select at least two nodes, and all are equal.
+    Same(Vec<Path>),
+    /// The paths together select at least two nodes, and no two are equal.
+    Differs(Vec<Path>),
+    /// The request is denied, or the response refused, for this reason.
+    Refused(Reason),
+}
+
+/// Reads one test file.
+pub(crate) fn read(reader: &mut Reader<'_>, source: usize, root: Option<&Node>) -> Suite {
+    let mut suite = Suite { source, cases: Vec::new() };
+    let start = reader.place(&(0..0));
+    let root = match root {
+        Some(Node { kind: Kind::Scalar(scalar), .. }) if scalar.is_absent() => None,
+        root => root,
+    };
+    let Some(root) = root else {
+        reader.report(Finding::error("empty-file", start, "nothing is written in this file"));
+        return suite;
+    };
+    let Some(fields) = reader.fields(root, "a test file", &["fixtures", "tests"]) else {
+        return suite;
+    };
+    let mut documents = Documents::default();
+    let fixtures = fields.get("fixtures").and_then(|node| reader.members(node, "`fixtures`"));
+    for (key, node) in fixtures.unwrap_or_default() {
+        let fixture = documents.document(reader, node, false);
+        documents.fixtures.insert(key.text.clone(), fixture);
+    }
+    let tests = fields.get("tests").and_then(|node| reader.items(node, "`tests`"));
+    match tests {
+        None | Some([]) => {
+            reader.report(
+                Finding::error("no-tests", start, "this file has no tests")
+                    .help("write `tests:` and a list of tests, or remove the file"),
+            );
+        }
+        Some(tests) => {
+            suite.cases =
+                tests.iter().filter_map(|node| case(reader, node, &mut documents)).collect();
+        }
+    }
+    for (key, _) in fixtures.unwrap_or_default() {
+        if !documents.used.contains(&key.text) {
+            let at = reader.place(&key.span);
+            let message = format!("no test uses the fixture `{}`", key.text);
+            reader.report(Finding::note("fixture-not-used", at, message));
+        }
+    }
+    suite
+}
+
+fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Option<Case> {
+    const KEYS: [&str; 10] = [
+        "name", "when", "upstream", "expect", "output", "absent", "never", "same", "differs",
+        "refused",
+    ];
+    let at = reader.place(&node.span);
+    let fields = reader.fields(node, "a test", &KEYS)?;
+    let mut owner = At { value: "this test".to_owned(), at: at.clone() };
+    let name = reader
+        .required(&fields, "name", &owner, "say what the test is about, in a sentence")
+        .and_then(|node| reader.text(node, "the name of a test"));
+    if let Some(name) = &name {
+        owner.at = name.at.clone();
+    }
+    let claims = claims(reader, &fields, &owner.at);
+    let when = reader.required(
+        &fields,
+        "when",
+        &owner,
+        "say who asks for what: `when: { caller: NAME, purpose: NAME, request: GET /path }`",
+    );
+    let when = when.and_then(|node| when_asked(reader, node, &owner));
+    let body = match fields.get("upstream") {
+        Some(node) => documents.upstream(reader, node),
+        None if fields.get("refused").is_some() => Some(Vec::new()),
+        None => {
+            let help = "say what the upstream answers: `upstream: { .. }` or `upstream: { fixture: NAME }`";
+            reader.required(&fields, "upstream", &owner, help);
+            None
+        }
+    };
+    let When { caller, purpose, method, target, host, today } = when?;
+    Some(Case {
+        name: name?.value,
+        at: owner.at,
+        caller,
+        purpose,
+        method,
+        target,
+        host,
+        today,
+        upstream_body: body?,
+        claims,
+    })
+}
+
+struct When {
+    caller: Option<String>,
+    purpose: Option<String>,
+    method: String,
+    target: String,
+    host: Option<String>,
+    today: Option<Date>,
+}
+
+fn when_asked(reader: &mut Reader<'_>, node: &Node, owner: &At<String>) -> Option<When> {
+    let fields =
+        reader.fields(node, "`when`", &["caller", "purpose", "request", "host", "today"])?;
+    let mut text = |name: &str| {
+        let node = fields.get(name)?;
+        reader.text(node, &format!("`{name}`"))
+    };
+    let (caller, purpose, host, today) =
+        (text("caller"), text("purpose"), text("host"), text("today"));
+    let today = today.and_then(|text| {
+        let date = text.value.parse::<Date>().ok().filter(|_| text.value.len() == 10);
+        if date.is_none() {
+            let message = format!("`{}` is not a day", text.value);
+            reader.report(
+                Finding::error("bad-date", text.at, message).help("write it as 2026-11-21"),
+            );
+        }
+        date
+    });
+    let request = reader.required(
+        &fields,
+        "request",
+        owner,
+        "say what is asked for: `request: GET /path`",
+    )?;
+    let request = reader.text(request, "`request`")?;
+    let Some((method, target)) = request.value.split_once(' ').filter(|(method, target)| {
+        !method.is_empty() && target.starts_with('/') && !target.contains(' ')
+    }) else {
+        let message = format!("`{}` is not a request", request.value);
+        reader.report(Finding::error("bad-request", request.at, message).help(
+            "write method and path: `GET /customers/C-1042`; a space in it is written `%20`",
+        ));
+        return None;
+    };
+    Some(When {
+        caller: caller.map(|text| text.value),
+        purpose: purpose.map(|text| text.value),
+        method: method.to_owned(),
+        target: target.to_owned(),
+        host: host.map(|text| text.value),
+        today,
+    })
+}
+
+fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>, owner: &Place) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    if let Some(node) = fields.get("expect") {
+        for (key, node) in reader.members(node, "`expect`").unwrap_or_default() {
+            let path = reader.path(&key.text, &key.span, key.verbatim);
+            let says = path.and_then(|path| expected(reader, path.value, node));
+            let at = reader.place(&key.span);
+            claims.extend(says.map(|says| Claim { at, says }));
+        }
+    }
+    if let Some(node) = fields.get("output") {
+        let text = reader.text(node, "`output`");
+        claims.extend(text.map(|text| Claim { at: text.at, says: Says::Output(text.value) }));
+    }
+    if let Some(node) = fields.get("absent") {
+        let paths = paths(reader, node, "`absent`");
+        claims.extend(
+            paths.into_iter().map(|path| Claim { at: path.at, says: Says::Absent(path.value) }),
+        );
+    }
+    if let Some(node) = fields.get("never") {
+        for item in reader.items(node, "`never`").unwrap_or_default() {
+            let text = reader.text(item, "a text that may never stand in the answer");
+            claims.extend(text.map(|text| Claim { at: text.at, says: Says::Never(text.value) }));
+        }
+    }
+    for (word, says) in [("same", Says::Same as fn(Vec<Path>) -> Says), ("differs", Says::Differs)]
+    {
+        if let Some(node) = fields.get(word) {
+            let at = reader.place(&node.span);
+            let paths = paths(reader, node, &format!("`{word}`"));
+            let paths = paths.into_iter().map(|path| path.value).collect();
+            claims.push(Claim { at, says: says(paths) });
+        }
+    }
+    let about_output = claims.first().map(|claim| claim.at.clone());
+    if let Some(node) = fields.get("refused")
+        && let Some(text) = reader.text(node, "`refused`")
+    {
+        if let Some(reason) = Reason::from_code(&text.value) {
+            if let Some(other) = about_output {
+                reader.report(
+                    Finding::error(
+                        "refused-and-more",
+                        text.at.clone(),
+                        "what is refused has no answer to claim more about",
+                    )
+                    .also(&other, "this claims something about the answer"),
+                );
+            }
+            claims.push(Claim { at: text.at, says: Says::Refused(reason) });
+        } else {
+            let message = format!("`{}` is not a reason to refuse", text.value);
+            let known = Reason::ALL.iter().map(|reason| reason.code());
+            reader.report(
+                Finding::error("unknown-reason", text.at, message).did_you_mean(&text.value, known),
+            );
+        }
+    } else if claims.is_empty() && fields.get("expect").is_none() {
+        reader.report(
+            Finding::error("claims-nothing", owner.clone(), "this test claims nothing")
+                .help("add `expect`, `output`, `absent`, `never`, `same`, `differs` or `refused`"),
+        );
+    }
+    claims
+}
+
+fn paths(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<At<Path>> {
+    let mut paths = Vec::new();
+    for item in reader.items(node, what).unwrap_or_default() {
+        if let Some(scalar) = reader.scalar(item, "a path", "a text") {
+            paths.extend(reader.path(&scalar.text, &item.span, scalar.verbatim));
+        }
+    }
+    paths
+}
+
+fn expected(reader: &mut Reader<'_>, path: Path, node: &Node) -> Option<Says> {
+    if let Kind::Mapping(members) = &node.kind
+        && let [(key, node)] = members.as_slice()
+        && key.text == "matches"
+    {
+        let text = reader.text(node, "`matches`")?;
+        return match Regex::new(&text.value) {
+            Ok(regex) => Some(Says::Matches(path, regex)),
+            Err(error) => {
+                // The last line says what; the ones before draw a caret that ours stands for.
+                let error = error.to_string();
+                let why = error.lines().last().unwrap_or_default();
+                let why = why.strip_prefix("error: ").unwrap_or(why);
+                let message = format!("this is not a regular expression: {why}");
+                reader.report(Finding::error("bad-regex", text.at, message));
+                None
+            }
+        };
+    }
+    let value = Documents::default().document(reader, node, false)?;
+    serde_json::from_str(&value).ok().map(|value| Says::Is(path, value))
+}
+
+/// Builds JSON documents out of YAML: as text, so that a number keeps its bytes.
+#[derive(Default)]
+struct Documents {
+    /// By name; `None` if wrong, and reported.
+    fixtures: HashMap<String, Option<String>>,
+    used: HashSet<String>,
+    /// How many bytes of documents this file has.
+    bytes: usize,
+}
+
+impl Documents {
+    /// The body that the upstream answers with.
+    fn upstream(&mut self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<u8>> {
+        if let Kind::Mapping(members) = &node.kind
+            && let [(key, node)] = members.as_slice()
+            && key.text == "json"
+        {
+            return reader.text(node, "`json`").map(|text| text.value.into_bytes());
+        }
+        self.document(reader, node, true).map(String::into_bytes)
+    }
+
+    /// One whole document.
+    fn document(&mut self, reader: &mut Reader<'_>, node: &Node, fixtures: bool) -> Option<String> {
+        let mut out = String::new();
+        self.json(reader, node, fixtures, &mut out).then_some(out)
+    }
+
+    /// Appends a value, and says whether all of it could be read.
+    ///
+    /// A plain scalar that JSON does not know is a text only if no reader of YAML could take it for
+    /// something else.
+    fn json(
+        &mut self,
+        reader: &mut Reader<'_>,
+        node: &Node,
+        fixtures: bool,
+        out: &mut String,
+    ) -> bool {
+        match &node.kind {
+            Kind::Sequence(items) => {
+                let mut right = true;
+                for (index, item) in items.iter().enumerate() {
+                    out.push(if index == 0 { '[' } else { ',' });
+                    right &= self.json(reader, item, fixtures, out);
+                }
+                out.push_str(if items.is_empty() { "[]" } else { "]" });
+                right
+            }
+            Kind::Mapping(members) => {
+                if let [(key, name)] = members.as_slice()
+                    && key.text == "fixture"
+                {
+                    if fixtures {
+                        return self.fixture(reader, name, out);
+                    }
+                    let at = reader.place(&key.span);
+                    let message = "a fixture can only be used under `upstream`";
+                    reader.report(
+                        Finding::error("fixture-here", at, message).help("write out what is meant"),
+                    );
+                    return false;
+                }
+                let mut right = true;
+                for (index, (key, node)) in members.iter().enumerate() {
+                    out.push(if index == 0 { '{' } else { ',' });
+                    push_text(&key.text, out);
+                    out.push(':');
+                    right &= self.json(reader, node, fixtures, out);
+                }
+                out.push_str(if members.is_empty() { "{}" } else { "}" });
+                right
+            }
+            Kind::Scalar(scalar) if scalar.is_absent() => {
+                reader.wrong_kind(node, "a value of a document", "written out (`null`, or \"\")");
+                false
+            }
+            Kind::Scalar(scalar) => {
+                let text = scalar.text.as_str();
+                let is_json = matches!(text, "null" | "true" | "false")
+                    || serde_json::from_str::<Number>(text).is_ok();
+                if scalar.plain && is_json {
+                    out.push_str(text);
+                    return true;
+                }
+                if let Some(reading) = scalar.plain.then(|| other_reading(text)).flatten() {
+                    let at = reader.place(&node.span);
+                    let message = format!("`{text}` could be a text, and could be {reading}");
+                    reader.report(Finding::error("not-quoted", at, message).help(format!(
+                        "write \"{text}\" for a text; JSON has `null`, `true`, `false` and numbers such as `0.5`"
+                    )));
+                    return false;
+                }
+                push_text(text, out);
+                true
+            }
+        }
+    }
+
+    fn fixture(&mut self, reader: &mut Reader<'_>, node: &Node, out: &mut String) -> bool {
+        let Some(name) = reader.text(node, "the name of a fixture") else { return false };
+        self.used.insert(name.value.clone());
+        let Some(fixture) = self.fixtures.get(&name.value) else {
+            let message = format!("there is no fixture `{}` in this file", name.value);
+            let known = self.fixtures.keys().map(String::as_str);
+            reader.report(
+                Finding::error("unknown-fixture", name.at, message)
+                    .did_you_mean(&name.value, known),
+            );
+            return false;
+        };
+        let Some(fixture) = fixture else { return false };
+        let before = self.bytes;
+        self.bytes = before.saturating_add(fixture.len());
+        if self.bytes > FIXTURE_BYTES_MAX {
+            if before <= FIXTURE_BYTES_MAX {
+                let message = format!(
+                    "the fixtures of this file come to more than {FIXTURE_BYTES_MAX} bytes"
+                );
+                reader.report(
+                    Finding::error("file-too-large", name.at, message)
+                        .help("spread the tests over several files"),
+                );
+            }
+            return false;
+        }
+        out.push_str(fixture);
+        true
+    }
+}
+
+/// Appends a JSON string.
+fn push_text(text: &str, out: &mut String) {
+    out.push_str(&Value::from(text).to_string());
+}
+
+/// Names in tests that no policy declares, where that is not what the test is about.
+pub(crate) fn check_names(suites: &[Suite], set: &PolicySet, findings: &mut Vec<Finding>) {
+    for case in suites.iter().flat_map(|suite| &suite.cases) {
+        let refused = case.claims.iter().find_map(|claim| match claim.says {
+            Says::Refused(reason) => Some(reason),
+            Says::Is(..)
+            | Says::Matches(..)
+            | Says::Output(_)
+            | Says::Absent(_)
+            | Says::Never(_)
+            | Says::Same(_)
+            | Says::Differs(_) => None,
+        });
+        if let Some(caller) = &case.caller
+            && set.caller_named(caller).is_none()
+            && refused != Some(Reason::CallerUnknown)
+        {
+            let message = format!("the caller `{caller}` of this test is not declared");
+            let known = set.callers.iter().map(|caller| &*caller.name);
+            findings.push(
+                Finding::error("unknown-caller", case.at.clone(), message)
+                    .did_you_mean(caller, known),
+            );
+        }
+        if let Some(purpose) = &case.purpose
+            && set.purpose_named(purpose).is_none()
+            && !matches!(refused, Some(Reason::PurposeUnknown | Reason::CallerUnknown))
+        {
+            let message = format!("the purpose `{purpose}` of this test is not declared");
+            let known = set.purposes.iter().map(|purpose| &*purpose.name);
+            findings.push(
+                Finding::error("unknown-purpose", case.at.clone(), message)
+                    .did_you_mean(purpose, known),
+            );
+        }
+    }
+}

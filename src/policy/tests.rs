@@ -1,0 +1,622 @@
+//! Room tests: what loads, what is decided, what is explained. What wrong policies are told, word for
+//! word, is in `tests/it/words.rs`.
+
+use super::*;
+use crate::access::Reason;
+use crate::path::Path;
+use crate::transform::{Action, NoKeys};
+use model::{CategoryId, Class};
+
+/// A policy with everything that a decision can depend on.
+const CRM: &str = r#"
+tamis: 1
+categories:
+  identity.id: Customer number
+  contact.email: E-mail address
+  contact.phone: Phone number
+  contact.address: Postal address
+  health.result: { title: Test results, special: true }
+  text.notes: Notes
+purposes:
+  support: { title: Answer a customer, legal_basis: contract }
+  billing: { title: Invoice what was bought, legal_basis: legal_obligation }
+  audit: { title: Check the books, legal_basis: legal_obligation }
+callers:
+  desk: { identify: { api_key: desk-2026 }, purposes: [support] }
+  office: { identify: { api_key: office-2026 }, purposes: [support, billing] }
+  auditor: { identify: { api_key: auditor-2026 }, purposes: [audit] }
+records:
+  customer:
+    fields:
+      $.id: identity.id
+      $.email: contact.email
+      $.phones: contact.phone
+      $.address: contact.address
+      $.address.country: public
+      $.notes: text.notes
+      $.order: order
+  order:
+    unclassified: { keep: { because: orders tell nothing about a person } }
+    fields: { $.sku: public }
+apis:
+  crm:
+    routes:
+      GET /customers/{id}:
+        params: { id: identity.id }
+        body: { $: customer }
+      GET /customers/me: { body: { $: customer } }
+      GET /customers:
+        params:
+          email: contact.email
+          page: public
+          select: { values: [status, total], because: both are harmless }
+        body: { "$.items[*]": customer }
+      POST /customers: { body: { $: customer } }
+      PUT /customers/{id}:
+        params: { id: public }
+        request_body: { pass: { because: the desk types it } }
+      GET /results: { body: { $.result: health.result } }
+      GET /files/{*path}: { params: { path: public, "*": { pass: { because: files are public } } } }
+  shop:
+    host: [shop.internal, www.shop.example]
+    routes:
+      GET /customers/{id}: { params: { id: public } }
+rules:
+  support: { identity: keep, contact: keep, contact.phone: { mask: { keep_last: 4 } } }
+  billing: { identity.id: keep, contact.email: pseudonym, "*": drop }
+  audit: { health: deny, identity: pseudonym }
+"#;
+
+fn source(text: &str) -> Source {
+    Source { name: "crm.yaml".to_owned(), text: text.to_owned() }
+}
+
+fn crm() -> PolicySet {
+    let sources = [source(CRM)];
+    let Loaded { set, findings, .. } = load(&sources, &NoKeys);
+    let findings: Vec<String> = findings.iter().map(|finding| render(finding, &sources)).collect();
+    set.unwrap_or_else(|| panic!("{}", findings.join("\n")))
+}
+
+/// The codes of what is found in a policy, and the text that each one points at.
+fn check(text: &str, expected: &[(&str, &str)]) {
+    let findings = load(&[source(text)], &NoKeys).findings;
+    let found: Vec<(&str, &str)> = findings
+        .iter()
+        .filter(|finding| finding.rank != Rank::Note)
+        .map(|finding| (finding.code, text.get(finding.at.span.clone()).unwrap()))
+        .collect();
+    assert_eq!(found, expected, "{text}");
+}
+
+/// The line of a minimal policy that has one category, one route and one rule; each can be replaced.
+fn policy(category: &str, body: &str, rule: &str) -> String {
+    format!(
+        "tamis: 1\ncategories: {{ {category} }}\n\
+         purposes: {{ support: {{ title: Answer, legal_basis: contract }} }}\n\
+         callers: {{ desk: {{ identify: {{ api_key: desk }}, purposes: [support] }} }}\n\
+         apis: {{ crm: {{ routes: {{ GET /a: {{ body: {{ {body} }} }} }} }} }}\n\
+         rules: {{ support: {{ {rule} }} }}\n"
+    )
+}
+
+#[test]
+fn a_finding_points_at_what_is_wrong() {
+    let category = "a.b: Something";
+    check(&policy(category, "$.x: a.b", "a: keep"), &[]);
+    check(&policy(category, "$.x: a.c", "a: keep"), &[("unknown-category", "a.c")]);
+    check(&policy(category, "$.x: a.b", "b: keep"), &[("unknown-category", "b")]);
+    check(&policy(category, "$.x y: a.b", "a: keep"), &[("path", " ")]);
+    check(&policy(category, "'$.x y': a.b", "a: keep"), &[("path", " ")]);
+    // Where an escape stands in between, the whole text is marked.
+    check(&policy(category, r#""\u0024.x y": a.b"#, "a: keep"), &[("path", r#""\u0024.x y""#)]);
+    check(&policy(category, "$.x: a.b", "a: {mask: {keep_last: 0}}"), &[("bad-number", "0")]);
+}
+
+#[test]
+fn all_files_are_looked_at_whatever_is_wrong_in_one() {
+    let sources = [source("tamis: 1\n  x"), source("tamis: 1\nwrong: 1\n")];
+    let codes: Vec<_> =
+        load(&sources, &NoKeys).findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes.len(), 2, "{codes:?}");
+    assert!(load(&sources, &NoKeys).set.is_none());
+}
+
+/// A file that is cut anywhere, or has a stray character anywhere, is told something, and nothing
+/// panics on it.
+#[test]
+fn no_text_is_too_broken_to_be_read() {
+    let test = include_str!("../../policies/crm.test.yaml");
+    for (name, text) in [("crm.yaml", CRM), ("crm.test.yaml", test)] {
+        // Every place would take long; this step meets every line and most tokens.
+        for (at, _) in text.char_indices().step_by(5) {
+            let (before, after) = text.split_at(at);
+            for text in
+                [before.to_owned(), format!("{before}\"{after}"), format!("{before}}}{after}")]
+            {
+                let sources = [Source { name: name.to_owned(), text }];
+                for finding in load(&sources, &NoKeys).findings {
+                    assert!(render(&finding, &sources).contains(finding.code));
+                    assert!(view(&finding, &sources).at.line >= 1);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn aliases_stand_for_what_they_name() {
+    let text = policy("a.b: &t Something", "$.x: a.b, $.y: a.b", "a: keep")
+        .replace("title: Answer", "title: *t");
+    let set = load(&[source(&text)], &NoKeys).set.unwrap();
+    assert_eq!(set.purposes()[0].title, "Something");
+}
+
+#[test]
+fn the_closest_rule_decides() {
+    let check = |rules: &str, expected: &[(&str, Action)]| {
+        let text =
+            policy("a: A, a.b: B, a.b.c: C, d: D", "$.x: a, $.y: a.b, $.z: a.b.c, $.d: d", rules);
+        let set = load(&[source(&text)], &NoKeys).set.unwrap();
+        for (name, action) in expected {
+            let id = set.categories.iter().position(|category| category.name == *name).unwrap();
+            let id = CategoryId(u32::try_from(id).unwrap());
+            assert_eq!(set.purposes[0].action(id), action, "{name} under {rules}");
+        }
+    };
+    check(
+        "a: keep, a.b: mask",
+        &[
+            ("a", Action::Keep),
+            ("a.b", Action::Mask(crate::transform::Mask::default())),
+            ("a.b.c", Action::Mask(crate::transform::Mask::default())),
+            ("d", Action::Drop),
+            ("public", Action::Keep),
+        ],
+    );
+    check(
+        "'*': 'null', a.b.c: keep",
+        &[
+            ("a", Action::Null),
+            ("a.b", Action::Null),
+            ("a.b.c", Action::Keep),
+            ("d", Action::Null),
+            ("public", Action::Keep),
+        ],
+    );
+}
+
+#[test]
+fn records_are_written_out() {
+    let set = crm();
+    let route = &set.apis()[0].routes[0];
+    let fields: Vec<String> = route
+        .fields
+        .iter()
+        .map(|field| match field.class {
+            Class::Category(category) => format!("{} {}", field.path, set.category_name(category)),
+            Class::Mount { keeps_unclassified } => {
+                format!("{} keeps {keeps_unclassified}", field.path)
+            }
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "$ keeps false",
+            "$.id identity.id",
+            "$.email contact.email",
+            "$.phones contact.phone",
+            "$.address contact.address",
+            "$.address.country public",
+            "$.notes text.notes",
+            "$.order keeps true",
+            "$.order.sku public",
+        ]
+    );
+}
+
+/// What a request comes to: the route's label, or the reason why not.
+fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &str) -> String {
+    let (method, target) = request.split_once(' ').unwrap();
+    let target = match Target::parse(method, target) {
+        Ok(target) => target,
+        Err(reason) => return reason.to_string(),
+    };
+    let some = |text: &'static str| (!text.is_empty()).then_some(text);
+    let leak = |text: &str| -> &'static str { text.to_owned().leak() };
+    let ask = Ask {
+        caller: some(leak(caller)),
+        purpose: some(leak(purpose)),
+        host: some(leak(host)),
+        target: &target,
+    };
+    match set.decide(&ask) {
+        Ok(Permit { labels, parameters, plan }) => {
+            assert_eq!(plan.labels.route, labels.route);
+            assert_eq!(plan.labels.purpose, labels.purpose);
+            format!("{}/{} {parameters:?}", labels.api, labels.route)
+        }
+        Err(denial) => denial.reason.to_string(),
+    }
+}
+
+#[test]
+fn every_denial_is_reached_in_its_order() {
+    let set = crm();
+    let check = |caller: &str, purpose: &str, request: &str, expected: &str| {
+        let found = decided(&set, caller, purpose, "", request);
+        assert_eq!(found, expected, "{caller} {purpose} {request}");
+    };
+    check("", "nothing", "GET /nowhere", "caller-unknown");
+    check("nobody", "support", "GET /customers/1", "caller-unknown");
+    check("office", "", "GET /customers/1", "purpose-missing");
+    check("desk", "nothing", "GET /nowhere", "purpose-unknown");
+    check("desk", "billing", "GET /nowhere", "purpose-not-allowed");
+    check("desk", "", "GET /nowhere", "route-unknown");
+    check("desk", "", "DELETE /customers/1", "route-unknown");
+    check("desk", "", "BREW /customers/1", "route-unknown");
+    check("desk", "", "get /customers/1", "route-unknown");
+    check("desk", "", "GET /customers/", "route-unknown");
+    check("auditor", "", "GET /results", "category-denied");
+    check("desk", "", "POST /customers?x=1", "request-body-not-allowed");
+    check("desk", "", "GET /customers?secret=1", "parameter-not-allowed");
+    check("desk", "", "GET /customers?page=1&page=2", "parameter-not-allowed");
+    check("desk", "", "GET /customers?select=email", "parameter-not-allowed");
+    check("desk", "", "GET /customers?page=1&", "parameter-not-allowed");
+    check("desk", "", "GET /customers/1?id=2", "parameter-not-allowed");
+    check("desk", "", "GET /files/a/b?path=2", "parameter-not-allowed");
+    check("office", "billing", "GET /customers?email=a@b.c&page=1&page=2", "parameter-not-allowed");
+    check("office", "billing", "GET /customers?email=a@b.c", "parameter-withheld");
+    check("auditor", "", "GET /customers/1", "parameter-withheld");
+    check("desk", "", "GET /customers/..%2f", "path-not-canonical");
+}
+
+#[test]
+fn what_is_permitted_has_a_plan() {
+    let set = crm();
+    let check = |caller: &str, purpose: &str, host: &str, request: &str, expected: &str| {
+        assert_eq!(decided(&set, caller, purpose, host, request), expected, "{host} {request}");
+    };
+    let one = r#"crm/GET /customers/{id} [("id", "C@1")]"#;
+    check("desk", "", "", "GET /customers/C%401", one);
+    check("desk", "support", "", "HEAD /customers/C@1", one);
+    check("desk", "", "crm.internal:8080", "GET /customers/C@1", one);
+    check("desk", "", "", "GET /customers/me", "crm/GET /customers/me []");
+    check(
+        "desk",
+        "",
+        "",
+        "GET /customers?email=a%40b.c&page=1&select=total",
+        "crm/GET /customers []",
+    );
+    check("desk", "", "", "GET /customers?", "crm/GET /customers []");
+    check("office", "billing", "", "PUT /customers/1", r#"crm/PUT /customers/{id} [("id", "1")]"#);
+    check("desk", "", "", "GET /files/a/b?x=1&y=", r#"crm/GET /files/{*path} [("path", "a/b")]"#);
+    let shop = r#"shop/GET /customers/{id} [("id", "1")]"#;
+    check("desk", "", "SHOP.internal", "GET /customers/1", shop);
+    check("desk", "", "www.shop.example:443", "GET /customers/1", shop);
+    // The host's API is the only one that is looked at.
+    check("desk", "", "shop.internal", "GET /customers/me/x", "route-unknown");
+    check("desk", "", "shop.internal.evil", "GET /customers/me", "crm/GET /customers/me []");
+}
+
+#[test]
+fn a_host_without_api_has_no_route() {
+    let text =
+        policy("a.b: B", "$.x: a.b", "a: keep").replace("crm: {", "crm: { host: crm.internal,");
+    let set = load(&[source(&text)], &NoKeys).set.unwrap();
+    assert_eq!(decided(&set, "desk", "", "crm.internal", "GET /a"), "crm/GET /a []");
+    assert_eq!(decided(&set, "desk", "", "other", "GET /a"), "route-unknown");
+    assert_eq!(decided(&set, "desk", "", "", "GET /a"), "route-unknown");
+    assert_eq!(decided(&set, "desk", "", "[::1]:80", "GET /a"), "route-unknown");
+}
+
+#[test]
+fn a_denial_says_what_is_known() {
+    let set = crm();
+    let target = Target::parse("GET", "/customers/1?x=1").unwrap();
+    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let Denial { reason, labels } = set.decide(&ask).unwrap_err();
+    assert_eq!(reason, Reason::ParameterNotAllowed);
+    let labels = [&*labels.caller, &*labels.purpose, &*labels.api, &*labels.route];
+    assert_eq!(labels, ["desk", "support", "crm", "GET /customers/{id}"]);
+    let denial = set.decide(&Ask { purpose: Some("evil\nname"), ..ask }).unwrap_err();
+    assert_eq!(&*denial.labels.purpose, "unknown");
+    let denial = set.decide(&Ask { purpose: Some("billing"), ..ask }).unwrap_err();
+    assert_eq!(&*denial.labels.purpose, "billing");
+}
+
+#[test]
+fn targets_are_canonical() {
+    let check = |target: &str, expected: Option<&str>| {
+        let path = Target::parse("GET", target).map(|target| target.path().to_owned());
+        assert_eq!(path.ok().as_deref(), expected, "{target:?}");
+    };
+    for same in [
+        "/",
+        "/a",
+        "/a/",
+        "/a/b",
+        "/a@b",
+        "/$everything",
+        "/a:b",
+        "/é",
+        "/a%",
+        "/...",
+        "/.a",
+        "/a=b&c",
+    ] {
+        let decoded = same.replace("a%", "a%25");
+        check(&decoded, Some(same));
+    }
+    check("/%40%24%20%C3%A9", Some("/@$ é"));
+    check("/a%25b", Some("/a%b"));
+    check("/a%25", Some("/a%"));
+    check("/a?b=%2F", Some("/a"));
+    for refused in [
+        "",
+        "a",
+        "*",
+        "?a",
+        "//",
+        "//a",
+        "/a//b",
+        "/.",
+        "/..",
+        "/a/../b",
+        "/a/./b",
+        "/%2e%2e",
+        "/%2E",
+        "/a%2Fb",
+        "/a%2fb",
+        "/a%5Cb",
+        "/a\\b",
+        "/a%00",
+        "/a%0A",
+        "/a%7F",
+        "/a%C2%80",
+        "/a\nb",
+        "/a b",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/a%+1",
+        "/a%252e",
+        "/a%2541",
+        "/a;b",
+        "/a%3Bb",
+        "/a#b",
+        "/a?b#c",
+        "/%FF",
+        "/%C3",
+        "/%ED%A0%80",
+        "/a?b=%FF",
+        "/a?%",
+        "/a?b=%2",
+        "/a?b;c",
+        "http://a/b",
+    ] {
+        check(refused, None);
+    }
+}
+
+#[test]
+fn parameters_are_decoded() {
+    let check = |query: &str, expected: &[(&str, &str)]| {
+        let target = Target::parse("GET", &format!("/a?{query}")).unwrap();
+        let found: Vec<(&str, &str)> = target
+            .parameters()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(found, expected, "{query}");
+    };
+    check("", &[]);
+    check("a", &[("a", "")]);
+    check("a=1&b=2", &[("a", "1"), ("b", "2")]);
+    check("a=1=2", &[("a", "1=2")]);
+    check("a+b=c+d%2B", &[("a b", "c d+")]);
+    check("%61=1&a=%C3%A9", &[("a", "1"), ("a", "é")]);
+    check("a=1&&", &[("a", "1"), ("", ""), ("", "")]);
+    check("a?b=/c", &[("a?b", "/c")]);
+}
+
+#[test]
+fn debug_says_nothing_about_people() {
+    let target = Target::parse("GET", "/customers/anna?email=anna").unwrap();
+    assert!(!format!("{target:?}").contains("anna"));
+}
+
+#[test]
+fn the_digest_is_of_the_policies_wherever_they_lie() {
+    let digest = |name: &str, text: &str, more: &[Source]| {
+        let mut sources = vec![Source { name: name.to_owned(), text: text.to_owned() }];
+        sources.extend_from_slice(more);
+        load(&sources, &NoKeys).set.unwrap().digest().clone()
+    };
+    let first = digest("policies/crm.yaml", CRM, &[]);
+    assert_eq!(first.as_str().len(), 64);
+    assert_eq!(Some(first.to_string().as_str()), first.as_str().get(..12));
+    assert_eq!(first, digest("/etc/tamis/crm.yaml", CRM, &[]));
+    let test = "tests: [{ name: A, when: { caller: desk, request: GET /nowhere }, refused: route-unknown }]";
+    let test = Source { name: "crm.test.yaml".to_owned(), text: test.to_owned() };
+    assert_eq!(first, digest("crm.yaml", CRM, &[test]));
+    assert_ne!(first, digest("shop.yaml", CRM, &[]));
+    assert_ne!(first, digest("crm.yaml", &CRM.replace("Notes", "Note"), &[]));
+}
+
+#[test]
+fn numbers_of_tests_keep_their_text() {
+    let test = r#"
+fixtures: { a: { n: 5.40, s: "5.40", e: 1e400, t: 12 rue, d: 2026-03-09, z: null } }
+tests:
+  - name: A
+    when: { caller: desk, request: GET /customers/1, today: 2026-11-21 }
+    upstream: { items: [{ fixture: a }, { fixture: a }] }
+    never: [x]
+  - name: B
+    when: { caller: desk, request: GET /customers/1 }
+    upstream: { json: '{"a": 5.40}' }
+    expect: { $.a: 5.4, $.b: { matches: "^x" } }
+    absent: [$.c]
+    same: [$.a, $.b]
+    differs: ["$.items[*]"]
+    output: "{}"
+  - name: C
+    when: { caller: nobody, purpose: nothing, request: GET /nowhere }
+    refused: caller-unknown
+"#;
+    let test = Source { name: "crm.test.yaml".to_owned(), text: test.to_owned() };
+    let sources = [source(CRM), test];
+    let loaded = load(&sources, &NoKeys);
+    let wrong: Vec<String> = loaded
+        .findings
+        .iter()
+        .filter(|finding| finding.rank == Rank::Error)
+        .map(|finding| render(finding, &sources))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let [suite] = loaded.suites.as_slice() else { panic!("one suite") };
+    let [a, b, c] = suite.cases.as_slice() else { panic!("three cases") };
+    let fixture = r#"{"n":5.40,"s":"5.40","e":1e400,"t":"12 rue","d":"2026-03-09","z":null}"#;
+    let body = format!(r#"{{"items":[{fixture},{fixture}]}}"#);
+    assert_eq!(String::from_utf8_lossy(&a.upstream_body), body);
+    assert_eq!(a.today, Some(jiff::civil::date(2026, 11, 21)));
+    assert_eq!(b.upstream_body, br#"{"a": 5.40}"#);
+    assert_eq!(b.claims.len(), 6);
+    assert!(matches!(c.claims[0].says, Says::Refused(Reason::CallerUnknown)));
+}
+
+/// An explanation as it is printed.
+fn explained(caller: &str, purpose: Option<&str>, request: &str, path: Option<&str>) -> String {
+    let path = path.map(|path| Path::parse(path).unwrap());
+    let question = Question { caller, purpose, request, host: None, path: path.as_ref() };
+    crm().explain(&question).to_string()
+}
+
+#[test]
+fn explains_a_route() {
+    assert_eq!(
+        explained("office", Some("support"), "GET /customers", None),
+        "\
+office asks for GET /customers of crm
+to \"Answer a customer\" (support, crm.yaml:11): a contract with the person, Art. 6(1)(b) GDPR
+
+Leaves:
+  $.items[*].id               as it is: identity.id (Customer number), by the rule for identity (crm.yaml:21, rule crm.yaml:55)
+  $.items[*].email            as it is: contact.email (E-mail address), by the rule for contact (crm.yaml:22, rule crm.yaml:55)
+  $.items[*].phones           masked but for the last 4 characters: contact.phone (Phone number) (crm.yaml:23, rule crm.yaml:55)
+  $.items[*].address          as it is: contact.address (Postal address), by the rule for contact (crm.yaml:24, rule crm.yaml:55)
+  $.items[*].address.country  as it is: public (crm.yaml:25)
+  $.items[*].order.sku        as it is: public (crm.yaml:30)
+
+Does not leave:
+  $.items[*].notes            removed: no rule for text.notes (Notes) (crm.yaml:26)
+
+Parameters:
+  email                       taken: contact.email (E-mail address), by the rule for contact (crm.yaml:40, rule crm.yaml:55)
+  page                        taken: public (crm.yaml:41)
+  select                      one of status, total, because: both are harmless (crm.yaml:42)
+
+A query parameter that is not listed, or repeated, is refused.
+Whatever no line describes is removed.
+In $.items[*].order it leaves undecided, because: orders tell nothing about a person
+"
+    );
+}
+
+#[test]
+fn explains_a_refusal_of_a_parameter() {
+    let text = explained("auditor", None, "GET /customers/{id}", None);
+    assert!(text.contains("refused, for who may not see a value may not ask by it"), "{text}");
+    let text = explained("auditor", None, "GET /customers/17", None);
+    assert!(text.contains("Denied (parameter-withheld)"), "{text}");
+}
+
+#[test]
+fn explains_one_place() {
+    let check = |path: &str, expected: &str| {
+        let text = explained("desk", None, "GET /customers/{id}", Some(path));
+        let last = text.lines().last().unwrap_or_default();
+        assert_eq!(last.trim(), expected, "{text}");
+    };
+    check(
+        "$.email",
+        "$.email  as it is: contact.email (E-mail address), by the rule for contact (crm.yaml:22, rule crm.yaml:55)",
+    );
+    check("$.notes", "$.notes  removed: no rule for text.notes (Notes) (crm.yaml:26)");
+    check(
+        "$.notes.inner",
+        "$.notes.inner  removed with $.notes, unless something stands there that another line describes: no rule for text.notes (Notes) (crm.yaml:26)",
+    );
+    check(
+        "$.phones[1]",
+        "$.phones[1]  masked but for the last 4 characters with $.phones, unless something stands there that another line describes: contact.phone (Phone number) (crm.yaml:23, rule crm.yaml:55)",
+    );
+    check(
+        "$.phones.kind",
+        "$.phones.kind  removed: no line describes it, and nothing undecided leaves below $.phones, which is masked but for the last 4 characters (crm.yaml:23, rule crm.yaml:55)",
+    );
+    check("$.loyalty", "$.loyalty  removed: no line describes it");
+    check(
+        "$.order.at",
+        "$.order.at  leaves undecided: no line describes it, and what is not described is kept, because: orders tell nothing about a person",
+    );
+}
+
+#[test]
+fn explains_denials() {
+    let check = |caller: &str, purpose: Option<&str>, request: &str, expected: &str| {
+        let text = explained(caller, purpose, request, None);
+        assert_eq!(text.lines().last().unwrap_or_default(), expected);
+    };
+    check(
+        "dsek",
+        None,
+        "GET /customers/{id}",
+        "Denied (caller-unknown): no caller is called `dsek`; did you mean `desk`?",
+    );
+    check(
+        "office",
+        None,
+        "GET /customers/{id}",
+        "Denied (purpose-missing): office may ask for several purposes, and has to say which: support, billing (crm.yaml:16)",
+    );
+    check(
+        "desk",
+        Some("suport"),
+        "GET /customers/{id}",
+        "Denied (purpose-unknown): no purpose is called `suport`; desk may ask for support (crm.yaml:15)",
+    );
+    check(
+        "desk",
+        Some("billing"),
+        "GET /customers/{id}",
+        "Denied (purpose-not-allowed): desk may not ask for billing, only for support (crm.yaml:15)",
+    );
+    check(
+        "desk",
+        None,
+        "GET /custmers",
+        "Denied (route-unknown): no route takes `GET /custmers`; did you mean `GET /customers`?",
+    );
+    check(
+        "auditor",
+        None,
+        "GET /results",
+        "Denied (category-denied): the route can give health.result (crm.yaml:48), which is denied to this purpose (crm.yaml:57)",
+    );
+    check(
+        "desk",
+        None,
+        "POST /customers",
+        "Denied (request-body-not-allowed): the route takes no request body (crm.yaml:44)",
+    );
+    check(
+        "desk",
+        None,
+        "GET /customers/..",
+        "Denied (path-not-canonical): `GET /customers/..` can be understood in more than one way",
+    );
+}

@@ -1,0 +1,327 @@
+//! Reads the folder of policies: every file that counts, and a refusal for every file that somebody
+//! might think counts.
+//!
+//! It must never know what stands in a policy: it hands on names and texts.
+//!
+//! ```no_run
+//! let folder = tamis::reload::read_folder(std::path::Path::new("policies"))?;
+//! let loaded = tamis::policy::load(&folder.sources, &tamis::transform::NoKeys);
+//! # Ok::<(), tamis::reload::ReadError>(())
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::policy::Source;
+
+/// Largest file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Largest sum of all files, in bytes.
+pub const FOLDER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Most entries that are looked at in a folder, to see whether policies are in it.
+const ENTRIES_MAX: usize = 10_000;
+
+/// The policies and tests of one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Policies and tests, by name.
+    pub sources: Vec<Source>,
+}
+
+/// Why a folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The operating system says no.
+    #[error("`{path}` cannot be read: {source}")]
+    Io {
+        /// The file or folder.
+        path: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// There is nothing to load, and nothing loaded is nothing let through.
+    #[error("there is no policy in `{path}`: policies are files that end in `.yaml`")]
+    NoPolicy {
+        /// The folder.
+        path: String,
+    },
+    /// A file that looks like a policy and would not be loaded.
+    #[error(
+        "`{path}` would not be loaded, for its name ends in `.{extension}`: rename it to `{meant}`"
+    )]
+    WrongExtension {
+        /// The file.
+        path: String,
+        /// How its name ends.
+        extension: String,
+        /// What it should be called.
+        meant: String,
+    },
+    /// A folder with policies in it that would not be loaded.
+    #[error(
+        "`{path}` would not be loaded, for folders are not searched: move it up, or give the folder a name that begins with `.`"
+    )]
+    Subfolder {
+        /// A policy in the folder.
+        path: String,
+    },
+    /// A file that is too large.
+    #[error("`{path}` is larger than {FILE_BYTES_MAX} bytes: spread it over several files")]
+    FileTooLarge {
+        /// The file.
+        path: String,
+    },
+    /// Files that are too large together.
+    #[error("the files in `{path}` are larger than {FOLDER_BYTES_MAX} bytes together")]
+    FolderTooLarge {
+        /// The folder.
+        path: String,
+    },
+    /// A folder with more entries than anybody would put there on purpose.
+    #[error("`{path}` has more than {ENTRIES_MAX} entries: is this the folder that is meant?")]
+    TooManyEntries {
+        /// The folder.
+        path: String,
+    },
+    /// A file that is not text.
+    #[error("`{path}` is not UTF-8 text from byte {at} on: save it as UTF-8")]
+    NotText {
+        /// The file.
+        path: String,
+        /// The first byte that is wrong, counted from 0.
+        at: usize,
+    },
+    /// A name that cannot be shown.
+    #[error("the name of `{path}` is not UTF-8 text")]
+    NameNotText {
+        /// The file, as far as it can be shown.
+        path: String,
+    },
+}
+
+/// Reads `*.yaml` in a folder, in the order of their names.
+///
+/// Symbolic links are followed, names that begin with a dot are left out: that is how Kubernetes
+/// mounts a `ConfigMap`. A file that somebody forgot to name rightly is an error, for what it says must
+/// not be missing in silence.
+pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        let name = file_name(&path)?;
+        let metadata = fs::metadata(&path).map_err(|error| io_error(&path, error))?;
+        if metadata.is_dir() {
+            refuse_subfolder(&path)?;
+            continue;
+        }
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml") => files.push((name, path)),
+            Some(extension) if is_like_yaml(extension) => {
+                return Err(ReadError::WrongExtension {
+                    path: shown(&path),
+                    extension: extension.to_owned(),
+                    meant: path
+                        .with_extension("yaml")
+                        .file_name()
+                        .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+                });
+            }
+            Some(_) | None => {}
+        }
+    }
+    files.sort();
+    let mut sources = Vec::with_capacity(files.len());
+    let mut bytes = 0;
+    for (_, path) in files {
+        let source = read_file(&path)?;
+        bytes += source.text.len() as u64;
+        if bytes > FOLDER_BYTES_MAX {
+            return Err(ReadError::FolderTooLarge { path: shown(folder) });
+        }
+        sources.push(source);
+    }
+    if sources.iter().all(Source::is_test) {
+        return Err(ReadError::NoPolicy { path: shown(folder) });
+    }
+    Ok(Folder { sources })
+}
+
+/// What a folder holds, without names that begin with a dot.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| io_error(folder, error))? {
+        let entry = entry.map_err(|error| io_error(folder, error))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+        if paths.len() > ENTRIES_MAX {
+            return Err(ReadError::TooManyEntries { path: shown(folder) });
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Folders are not searched; one with policies right in it is a mistake.
+fn refuse_subfolder(folder: &Path) -> Result<(), ReadError> {
+    let like_yaml = entries(folder)?.into_iter().find(|path| {
+        path.extension().and_then(|extension| extension.to_str()).is_some_and(is_like_yaml)
+    });
+    match like_yaml {
+        Some(path) => Err(ReadError::Subfolder { path: shown(&path) }),
+        None => Ok(()),
+    }
+}
+
+fn is_like_yaml(extension: &str) -> bool {
+    extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+}
+
+fn read_file(path: &Path) -> Result<Source, ReadError> {
+    let file = File::open(path).map_err(|error| io_error(path, error))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file of the largest size from a larger one.
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| io_error(path, error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ReadError::FileTooLarge { path: shown(path) });
+    }
+    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+        path: shown(path),
+        at: error.utf8_error().valid_up_to(),
+    })?;
+    Ok(Source { name: shown(path), text })
+}
+
+fn file_name(path: &Path) -> Result<String, ReadError> {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .map(str::to_owned)
+        .ok_or_else(|| ReadError::NameNotText { path: shown(path) })
+}
+
+fn io_error(path: &Path, source: io::Error) -> ReadError {
+    ReadError::Io { path: shown(path), source }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a folder with these files; a name that ends in `/` makes a folder.
+    fn check(files: &[(&str, &[u8])], expected: Result<&[&str], &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let prefix = format!("{}/", folder.path().display());
+        let read = read_folder(folder.path()).map(|folder| {
+            let names = folder.sources.iter().map(|source| source.name.replace(&prefix, ""));
+            names.collect::<Vec<_>>()
+        });
+        let read = read.map_err(|error| {
+            error.to_string().replace(&prefix, "").replace(prefix.trim_end_matches('/'), "FOLDER")
+        });
+        let expected: Result<Vec<String>, String> = expected
+            .map(|names| names.iter().map(|name| (*name).to_owned()).collect())
+            .map_err(str::to_owned);
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn reads_policies_and_tests_by_name() {
+        check(
+            &[("b.yaml", b"2"), ("a.yaml", b"1"), ("a.test.yaml", b"3"), ("README.md", b"4")],
+            Ok(&["a.test.yaml", "a.yaml", "b.yaml"]),
+        );
+    }
+
+    #[test]
+    fn leaves_out_what_begins_with_a_dot() {
+        check(
+            &[("a.yaml", b""), (".b.yaml", b""), ("..data/c.yaml", b""), (".d.yml", b"")],
+            Ok(&["a.yaml"]),
+        );
+    }
+
+    #[test]
+    fn a_forgotten_file_is_an_error() {
+        check(
+            &[("a.yaml", b""), ("b.yml", b"")],
+            Err("`b.yml` would not be loaded, for its name ends in `.yml`: rename it to `b.yaml`"),
+        );
+        check(
+            &[("a.yaml", b""), ("b.test.YAML", b"")],
+            Err(
+                "`b.test.YAML` would not be loaded, for its name ends in `.YAML`: rename it to `b.test.yaml`",
+            ),
+        );
+        check(
+            &[("a.yaml", b""), ("more/b.yaml", b"")],
+            Err(
+                "`more/b.yaml` would not be loaded, for folders are not searched: move it up, or give the folder a name that begins with `.`",
+            ),
+        );
+        check(&[("a.yaml", b""), ("docs/b.md", b"")], Ok(&["a.yaml"]));
+    }
+
+    #[test]
+    fn a_folder_without_policy_is_an_error() {
+        let none = "there is no policy in `FOLDER`: policies are files that end in `.yaml`";
+        check(&[], Err(none));
+        check(&[("a.test.yaml", b"")], Err(none));
+    }
+
+    #[test]
+    fn what_is_not_text_is_an_error() {
+        check(
+            &[("a.yaml", b"tamis: \xff")],
+            Err("`a.yaml` is not UTF-8 text from byte 7 on: save it as UTF-8"),
+        );
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let largest = vec![b'#'; usize::try_from(FILE_BYTES_MAX).unwrap()];
+        check(&[("a.yaml", &largest)], Ok(&["a.yaml"]));
+        let larger = vec![b'#'; largest.len() + 1];
+        check(
+            &[("a.yaml", &larger)],
+            Err("`a.yaml` is larger than 1048576 bytes: spread it over several files"),
+        );
+        let names: Vec<String> = (0..17).map(|n| format!("{n:02}.yaml")).collect();
+        let files: Vec<(&str, &[u8])> =
+            names.iter().map(|name| (name.as_str(), largest.as_slice())).collect();
+        check(&files, Err("the files in `FOLDER` are larger than 16777216 bytes together"));
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("policies");
+        let error = read_folder(&missing).unwrap_err();
+        assert!(matches!(error, ReadError::Io { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_links_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("..2026")).unwrap();
+        fs::write(folder.path().join("..2026/a.yaml"), "tamis: 1").unwrap();
+        std::os::unix::fs::symlink("..2026", folder.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a.yaml", folder.path().join("a.yaml")).unwrap();
+        let read = read_folder(folder.path()).unwrap();
+        assert_eq!(read.sources.len(), 1);
+        assert_eq!(read.sources[0].text, "tamis: 1");
+        std::os::unix::fs::symlink("nowhere.yaml", folder.path().join("b.yaml")).unwrap();
+        assert!(matches!(read_folder(folder.path()), Err(ReadError::Io { .. })));
+    }
+}
