@@ -1,0 +1,237 @@
+//! The rules of the language that depend on the document, one node at a time.
+//!
+//! The numbers in comments are those of "What a path classifies" in the language reference.
+
+use std::sync::Arc;
+
+use crate::{
+    enforce::Tally,
+    json::{Edits, OnContainer, OnName, OnScalar},
+    path::{Kind, State},
+    policy::{CellId, Names, Own, Plan},
+    transform::{Applied, Context, Scalar},
+};
+
+/// Decides the nodes of one document under one plan.
+pub(crate) struct Decisions {
+    plan: Arc<Plan>,
+    context: Context,
+    tally: Tally,
+    /// A name has been read that leaves by its `names:`, if the value behind it does.
+    name_to_count: Option<CellId>,
+}
+
+/// What a container hands down to its children.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scope {
+    /// The action of the closest classified node at or above, where it reaches all the way down.
+    inherited: Inherited,
+    /// Whether what is unclassified is kept.
+    keeps: bool,
+    /// The own action of an array, which acts on the scalars directly inside.
+    elements: Own,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inherited {
+    /// None, or one that only acts on scalars.
+    Nothing,
+    Null,
+    Drop,
+}
+
+impl Decisions {
+    pub(crate) fn new(plan: Arc<Plan>, context: Context) -> Self {
+        let tally = Tally::new(Arc::clone(&plan));
+        Self { plan, context, tally, name_to_count: None }
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn count_name(&mut self, leaves: bool) {
+        if let Some(cell) = self.name_to_count.take()
+            && leaves
+        {
+            self.tally.count(cell);
+        }
+    }
+
+    /// Carries out an action that lets something of a scalar leave.
+    fn treat(&mut self, own: Own) -> OnScalar<CellId> {
+        match own {
+            Own::Keep(cell) => {
+                self.tally.count(cell);
+                OnScalar::Pass
+            }
+            Own::Change(cell) => OnScalar::Capture(cell),
+            Own::Null => OnScalar::Null,
+            Own::Drop | Own::None => OnScalar::Drop,
+        }
+    }
+
+    fn decide_container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
+        let verdict = self.plan.verdict(state);
+        let keeps = verdict.mount.unwrap_or(under.keeps);
+        let mut scope = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
+        match verdict.own {
+            // Rule 2: the action goes to the scalars of an array; rule 5: below another action than
+            // `keep` nothing unclassified is kept.
+            Own::Keep(_) | Own::Change(_) => {
+                scope.keeps &= matches!(verdict.own, Own::Keep(_));
+                if kind == Kind::Array {
+                    scope.elements = verdict.own;
+                }
+                Self::enter(scope, verdict.leaf)
+            }
+            // Rule 4: it stays for what can be below it, or goes by its own action.
+            Own::Null | Own::Drop => {
+                scope.keeps = false;
+                scope.inherited =
+                    if verdict.own == Own::Null { Inherited::Null } else { Inherited::Drop };
+                if verdict.below(kind) {
+                    OnContainer::Enter(scope)
+                } else if verdict.own == Own::Null {
+                    OnContainer::Null
+                } else {
+                    OnContainer::Drop
+                }
+            }
+            // Rule 4: or by that of the closest classified node above, or as unclassified.
+            Own::None => {
+                scope.inherited = under.inherited;
+                if verdict.below(kind) {
+                    return OnContainer::Enter(scope);
+                }
+                match under.inherited {
+                    Inherited::Null => OnContainer::Null,
+                    Inherited::Drop => OnContainer::Drop,
+                    Inherited::Nothing if keeps => Self::enter(scope, verdict.leaf),
+                    Inherited::Nothing => {
+                        self.tally.withhold_unclassified();
+                        OnContainer::Drop
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes into a container; if all below it is unclassified and kept, there is nothing to decide.
+    fn enter(scope: Scope, leaf: bool) -> OnContainer<Scope> {
+        if leaf && scope.keeps && scope.elements == Own::None {
+            OnContainer::Pass
+        } else {
+            OnContainer::Enter(scope)
+        }
+    }
+
+    fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<CellId> {
+        let verdict = self.plan.verdict(state);
+        if verdict.own != Own::None {
+            return self.treat(verdict.own);
+        }
+        if under.elements != Own::None {
+            return self.treat(under.elements);
+        }
+        match under.inherited {
+            Inherited::Null => OnScalar::Null,
+            Inherited::Drop => OnScalar::Drop,
+            Inherited::Nothing if verdict.mount.unwrap_or(under.keeps) => {
+                self.tally.keep_unclassified(1);
+                OnScalar::Pass
+            }
+            Inherited::Nothing => {
+                self.tally.withhold_unclassified();
+                OnScalar::Drop
+            }
+        }
+    }
+}
+
+impl Edits for Decisions {
+    type Scope = Scope;
+    type Capture = CellId;
+
+    fn root(&self) -> Scope {
+        Scope {
+            inherited: Inherited::Nothing,
+            keeps: self.plan.keeps_unclassified(),
+            elements: Own::None,
+        }
+    }
+
+    fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
+        let decided = self.decide_container(under, state, kind);
+        self.count_name(!matches!(decided, OnContainer::Drop));
+        decided
+    }
+
+    fn scalar(&mut self, under: Scope, state: State) -> OnScalar<CellId> {
+        let decided = self.decide_scalar(under, state);
+        self.count_name(decided != OnScalar::Drop);
+        decided
+    }
+
+    /// Rule 3: a name that no path spells is data.
+    fn name(&mut self, under: Scope, object: State, member: State) -> OnName<CellId> {
+        match self.plan.verdict(object).names {
+            Names::Keep(cell) => {
+                self.name_to_count = Some(cell);
+                OnName::Keep
+            }
+            Names::Change(cell) => OnName::Capture(cell),
+            Names::Drop => OnName::Drop,
+            // The name is of the object and of the member: the stricter of the two.
+            Names::Unclassified
+                if under.keeps && self.plan.verdict(member).mount.unwrap_or(true) =>
+            {
+                OnName::Keep
+            }
+            Names::Unclassified => {
+                self.tally.withhold_unclassified();
+                OnName::Drop
+            }
+        }
+    }
+
+    fn name_is_too_long(&mut self, _: Scope, object: State, _: State) {
+        self.name_to_count = None;
+        match self.plan.verdict(object).names {
+            Names::Keep(cell) | Names::Change(cell) => self.tally.count_unfit(cell),
+            Names::Drop | Names::Unclassified => self.tally.withhold_unclassified(),
+        }
+    }
+
+    fn write_scalar(&mut self, cell: CellId, raw: Option<&[u8]>, out: &mut Vec<u8>) {
+        let applied = if let Some(value) = raw.and_then(Scalar::read) {
+            self.plan.transform(cell).apply(&value, &self.context, out)
+        } else {
+            out.extend_from_slice(b"null");
+            Applied::Unfit
+        };
+        match applied {
+            Applied::Done => self.tally.count(cell),
+            Applied::Unfit => self.tally.count_unfit(cell),
+        }
+    }
+
+    fn write_name(&mut self, cell: CellId, name: Option<&str>, out: &mut Vec<u8>) -> bool {
+        let applied =
+            name.map_or(Applied::Unfit, |name| self.plan.transform(cell).apply_name(name, out));
+        match applied {
+            Applied::Done => {
+                self.name_to_count = Some(cell);
+                true
+            }
+            Applied::Unfit => {
+                self.tally.count_unfit(cell);
+                false
+            }
+        }
+    }
+
+    fn passed(&mut self, scalars: u64) {
+        self.tally.keep_unclassified(scalars);
+    }
+}

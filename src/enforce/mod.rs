@@ -1,0 +1,94 @@
+//! Carries out one decision on one body, and counts what leaves.
+//!
+//! A [`Plan`] says for each state of its paths what the policy wants; here the rest of the rules is
+//! applied, which depends on what the document is: scalars, arrays, objects, and what stands above.
+//! No I/O, no clock: chunks come in, decided bytes go out, and the day is an argument.
+//!
+//! **Must never know** how a body got here: no connection, no header, no file.
+//!
+//! ```no_run
+//! # fn permit() -> tamis::policy::Permit { unimplemented!() }
+//! use tamis::{enforce::Enforcement, json::{Copied, Limits}, transform::Context};
+//!
+//! let context = Context { today: jiff::civil::date(2026, 11, 21) };
+//! let mut enforcement = Enforcement::new(permit().plan, context, Limits::default());
+//! let mut out = Vec::new();
+//! let chunk = br#"{"id":"C-1042","notes":"..."}"#;
+//! enforcement.write(chunk, &mut Copied { chunk, out: &mut out })?;
+//! enforcement.finish(&mut Copied { chunk: b"", out: &mut out })?;
+//! let counts = enforcement.tally().counts();
+//! # Ok::<(), tamis::enforce::Refusal>(())
+//! ```
+
+mod decisions;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    access::Reason,
+    json::{Limits, Rewriter, Sink, Violation},
+    policy::Plan,
+    transform::Context,
+};
+
+use decisions::Decisions;
+pub use tally::Tally;
+
+/// One body on its way through one plan.
+pub struct Enforcement {
+    rewriter: Rewriter<Decisions>,
+    decisions: Decisions,
+}
+
+impl Enforcement {
+    /// A body that is about to begin.
+    pub fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
+        let rewriter = Rewriter::new(Arc::clone(plan.program()), limits);
+        Self { rewriter, decisions: Decisions::new(plan, context) }
+    }
+
+    /// Takes the next bytes, and lets go of what is decided. After a refusal nothing more comes out.
+    pub fn write<S: Sink + ?Sized>(&mut self, chunk: &[u8], sink: &mut S) -> Result<(), Refusal> {
+        Ok(self.rewriter.push(chunk, &mut self.decisions, sink)?)
+    }
+
+    /// Ends the body, which must be complete. What has left is whole only after this.
+    pub fn finish<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Result<(), Refusal> {
+        Ok(self.rewriter.finish(&mut self.decisions, sink)?)
+    }
+
+    /// What has been counted so far, also of a body that was refused.
+    pub fn tally(&self) -> &Tally {
+        self.decisions.tally()
+    }
+}
+
+impl fmt::Debug for Enforcement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enforcement").field("rewriter", &self.rewriter).finish_non_exhaustive()
+    }
+}
+
+/// Why a body cannot be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{violation}")]
+pub struct Refusal {
+    /// The reason, as it is reported.
+    pub reason: Reason,
+    /// What was wrong, and at which byte.
+    pub violation: Violation,
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        let reason = match violation {
+            Violation::Grammar { .. } | Violation::Utf8 { .. } => Reason::BodyUnreadable,
+            Violation::Depth { .. } => Reason::BodyTooDeep,
+            Violation::Cut => Reason::BodyCut,
+        };
+        Self { reason, violation }
+    }
+}

@@ -1,0 +1,333 @@
+use std::sync::Arc;
+
+use jiff::civil::date;
+
+use super::Enforcement;
+use crate::{
+    access::{Count, Reason},
+    json::{Copied, Limits},
+    policy::{Ask, Plan, Source, Target, load},
+    transform::{Context, RootKey},
+};
+
+/// A policy with one route. Its categories are called by their actions (`null` and `drop` are
+/// themselves), `second.ACTION` is another of the same.
+fn plan(api: &str, records: &str) -> Arc<Plan> {
+    let text = format!(
+        r#"
+tamis: 1
+categories:
+  keep: x
+  pseudonym: x
+  mask: x
+  year: x
+  "null": x
+  drop: x
+  second.keep: x
+  unruled: x
+purposes: {{ p: {{ title: Test, legal_basis: contract }} }}
+callers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}
+records:
+  empty: {{ fields: {{ $.unused: keep }} }}
+  open: {{ fields: {{ $.unused: keep }}, unclassified: {{ keep: {{ because: a test }} }} }}
+{records}
+apis:
+  a:
+{api}
+rules:
+  p:
+    keep: keep
+    pseudonym: pseudonym
+    mask: mask
+    year: {{ generalise: {{ date: year }} }}
+    "null": "null"
+    drop: drop
+    second: keep
+"#
+    );
+    let loaded = load(&[Source { name: "test.yaml".into(), text: text.clone() }], &key());
+    let findings: Vec<String> = loaded.findings.iter().map(|f| f.message.clone()).collect();
+    let set = loaded.set.unwrap_or_else(|| panic!("{findings:#?}\n{text}"));
+    let target = Target::parse("GET", "/x").unwrap();
+    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+}
+
+fn key() -> RootKey {
+    RootKey::from_hex(&"07".repeat(32)).unwrap()
+}
+
+fn run(plan: &Arc<Plan>, chunks: &[&[u8]]) -> (String, Vec<Count>, bool) {
+    let context = Context { today: date(2026, 11, 21) };
+    let mut enforcement = Enforcement::new(Arc::clone(plan), context, Limits::default());
+    let mut out = Vec::new();
+    for chunk in chunks {
+        enforcement.write(chunk, &mut Copied { chunk, out: &mut out }).unwrap();
+    }
+    enforcement.finish(&mut Copied { chunk: b"", out: &mut out }).unwrap();
+    let tally = enforcement.tally();
+    (String::from_utf8(out).unwrap(), tally.counts(), tally.unclassified())
+}
+
+/// The only way in: `fields` as a flow mapping, whole and byte by byte.
+#[track_caller]
+fn check_api(api: &str, records: &str, body: &str, expected: &str) -> (Vec<Count>, bool) {
+    let plan = plan(api, records);
+    let whole = run(&plan, &[body.as_bytes()]);
+    let bytes = run(&plan, &body.as_bytes().chunks(1).collect::<Vec<_>>());
+    assert_eq!(whole, bytes, "{body}");
+    assert_eq!(whole.0, expected, "{api} on {body}");
+    (whole.1, whole.2)
+}
+
+#[track_caller]
+fn check(fields: &str, body: &str, expected: &str) -> (Vec<Count>, bool) {
+    check_api(&format!("    routes: {{ GET /x: {{ body: {fields} }} }}"), "", body, expected)
+}
+
+/// As `check`, where what is unclassified is kept.
+#[track_caller]
+fn check_open(fields: &str, body: &str, expected: &str) -> (Vec<Count>, bool) {
+    let api = format!(
+        "    unclassified: {{ keep: {{ because: a test }} }}\n    routes: {{ GET /x: {{ body: {fields} }} }}"
+    );
+    check_api(&api, "", body, expected)
+}
+
+fn count(category: &str, action: &'static str, accesses: u64) -> Count {
+    Count { category: category.into(), action, accesses }
+}
+
+#[test]
+fn what_nobody_said_is_removed() {
+    check("{ $.a: keep }", r#"{"a":1,"b":2,"c":{"a":3}}"#, r#"{"a":1}"#);
+    check("{ $.a: unruled, $.b: keep }", r#"{"a":1}"#, "{}");
+    check("{ $.a: unruled }", r#"{"a":1}"#, "null");
+    check("{ $.a: keep }", "[1,2]", "null");
+    check("{ $.a: keep }", "\"secret\"", "null");
+}
+
+#[test]
+fn the_closest_classification_decides() {
+    check("{ $.a: drop, $.a.b: keep }", r#"{"a":{"b":1,"c":2}}"#, r#"{"a":{"b":1}}"#);
+    check("{ $.a: keep, $.a.b: drop }", r#"{"a":{"b":1}}"#, r#"{"a":{}}"#);
+    check(
+        "{ $..e: keep, $.a.e: drop, $.a: public }",
+        r#"{"e":1,"a":{"e":2}}"#,
+        r#"{"e":1,"a":{}}"#,
+    );
+}
+
+#[test]
+fn actions_reach_scalars_and_the_scalars_of_an_array() {
+    check("{ $.a: keep }", r#"{"a":[1,[2],{"b":3},"x"]}"#, r#"{"a":[1,"x"]}"#);
+    check("{ $.a: keep }", r#"{"a":{"b":1}}"#, r#"{"a":{}}"#);
+    check("{ $.a: mask }", r#"{"a":["secret",7,null]}"#, r#"{"a":["********",null,null]}"#);
+    check("{ $.a: drop, $.b: keep }", r#"{"a":[1,{"b":2}]}"#, "{}");
+    check("{ $.a: \"null\" }", r#"{"a":[1,{"b":2}]}"#, r#"{"a":null}"#);
+}
+
+#[test]
+fn names_that_no_path_spells_are_data() {
+    check("{ \"$.m.*\": keep }", r#"{"m":{"anna@example.org":1}}"#, r#"{"m":{}}"#);
+    check(
+        "{ \"$.m.*\": { category: keep, names: public } }",
+        r#"{"m":{"x":1}}"#,
+        r#"{"m":{"x":1}}"#,
+    );
+    check("{ \"$.m.*\": { category: keep, names: drop } }", r#"{"m":{"x":1}}"#, r#"{"m":{}}"#);
+    check("{ \"$.m.*\": { category: keep, names: mask } }", r#"{"m":{"x":1}}"#, r#"{"m":{}}"#);
+    check("{ $..e: keep }", r#"{"e":1,"x":{"e":2}}"#, r#"{"e":1}"#);
+    check(
+        "{ $..e: { category: keep, names: public } }",
+        r#"{"e":1,"x":{"e":2,"f":3},"g":4}"#,
+        r#"{"e":1,"x":{"e":2}}"#,
+    );
+    check("{ $.m.x: keep, \"$.m.*\": drop, $.n: keep }", r#"{"m":{"x":1,"y":2}}"#, "{}");
+}
+
+#[test]
+fn names_can_be_pseudonyms() {
+    let (out, counts, _) = run(
+        &plan(
+            "    routes: { GET /x: { body: { \"$.m.*\": { category: keep, names: pseudonym } } } }",
+            "",
+        ),
+        &[br#"{"m":{"C-1042":1,"\ud800":2,"C-1043":[]}}"#],
+    );
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let names: Vec<&String> = value["m"].as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 2, "{out}");
+    assert!(names.iter().all(|name| name.starts_with("p1.") && name.len() == 29), "{out}");
+    assert_eq!(
+        counts,
+        [
+            count("keep", "keep", 1),
+            count("pseudonym", "pseudonym", 2),
+            count("pseudonym", "unfit", 1)
+        ]
+    );
+}
+
+#[test]
+fn containers_stay_as_structure_where_a_path_goes_on() {
+    check("{ $.a.b.c: keep }", r#"{"a":{"b":{"c":1}}}"#, r#"{"a":{"b":{"c":1}}}"#);
+    check("{ $.a.b.c: keep }", r#"{"a":{"b":{}}}"#, r#"{"a":{"b":{}}}"#);
+    check("{ $.a.b.c: keep }", r#"{"a":[1]}"#, "{}");
+    check("{ $.a.b: drop, $.c: keep }", r#"{"a":{"b":1}}"#, "{}");
+    check("{ \"$.a[*].b\": keep }", r#"{"a":[1,{"b":2},[3]]}"#, r#"{"a":[{"b":2}]}"#);
+    check("{ \"$.a[2:2]\": keep, $.b: keep }", r#"{"a":[1]}"#, "{}");
+    check("{ \"$.a[0:9:0]\": keep, $.b: keep }", r#"{"a":[1]}"#, "{}");
+    check("{ $.a: \"null\", $.a.b.c: keep }", r#"{"a":{"b":5}}"#, r#"{"a":{"b":null}}"#);
+    check("{ $.a: \"null\", $.a.b.c: keep }", r#"{"a":{"b":[5]}}"#, r#"{"a":{"b":null}}"#);
+    check("{ $.a: \"null\", $.a.b.c: keep }", r#"{"a":5}"#, r#"{"a":null}"#);
+    check("{ $.a: drop, \"$.a[1]\": keep }", r#"{"a":[1,2,3]}"#, r#"{"a":[2]}"#);
+}
+
+#[test]
+fn unclassified_can_be_kept_with_a_reason() {
+    check_open("{ $.a: drop }", r#"{"a":1, "b":[2,{"c":3}]}"#, r#"{ "b":[2,{"c":3}]}"#);
+    check_open("{ $.a.b: drop }", r#"{"a":{"b":1,"c":2}}"#, r#"{"a":{"c":2}}"#);
+    // Below a node whose own action is not `keep` it does not hold.
+    check_open("{ $.a: mask }", r#"{"a":{"b":1},"c":2}"#, r#"{"a":{},"c":2}"#);
+    check_open("{ $.a: keep }", r#"{"a":{"b":1}}"#, r#"{"a":{"b":1}}"#);
+    check_open("{ $.a: mask }", r#"{"a":[["x"],"secret"]}"#, r#"{"a":["********"]}"#);
+    check_open(
+        "{ $.a: drop, $.a.b.c: keep }",
+        r#"{"a":{"b":{"c":1,"d":2},"e":3}}"#,
+        r#"{"a":{"b":{"c":1}}}"#,
+    );
+}
+
+#[test]
+fn the_innermost_record_says_what_is_unclassified() {
+    let mount = |record: &str| {
+        format!(
+            "    unclassified: {{ keep: {{ because: a test }} }}\n    routes: {{ GET /x: {{ body: {{ $.r: {record} }} }} }}"
+        )
+    };
+    check_api(&mount("empty"), "", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{},"y":2}"#);
+    check_api(&mount("open"), "", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{"x":1},"y":2}"#);
+    check("{ $.r: open }", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{"x":1}}"#);
+    // A record in between holds again, but not against `drop`.
+    check("{ $.a: mask, $.a.r: open }", r#"{"a":{"r":{"x":1},"y":2}}"#, r#"{"a":{"r":{"x":1}}}"#);
+    check(
+        "{ $.a: drop, $.a.r: open }",
+        r#"{"a":{"r":{"x":1,"unused":2}}}"#,
+        r#"{"a":{"r":{"unused":2}}}"#,
+    );
+}
+
+#[test]
+fn the_stricter_action_wins_a_tie() {
+    let (counts, _) =
+        check("{ $.a: keep, \"$['a']\": mask }", r#"{"a":"secret"}"#, r#"{"a":"********"}"#);
+    assert_eq!(counts, [count("mask", "mask", 1)]);
+    check(
+        "{ $.a: \"null\", \"$.*\": { category: drop, names: public }, $.b.c: keep }",
+        r#"{"a":1}"#,
+        "{}",
+    );
+    // Among equals a declared category before `public`, then the first by name.
+    let (counts, _) = check(
+        "{ $.a: public, \"$['a']\": second.keep, \"$['a','a']\": keep }",
+        r#"{"a":1}"#,
+        r#"{"a":1}"#,
+    );
+    assert_eq!(counts, [count("keep", "keep", 1)]);
+}
+
+#[test]
+fn what_an_action_cannot_treat_becomes_null() {
+    let (counts, _) = check(
+        "{ $.a: year, $.b: pseudonym }",
+        r#"{"a":["2026-03-09","soon",3,null],"b":[true,null]}"#,
+        r#"{"a":["2026",null,null,null],"b":[null,null]}"#,
+    );
+    assert_eq!(
+        counts,
+        [
+            count("year", "generalise", 2),
+            count("year", "unfit", 2),
+            count("pseudonym", "pseudonym", 1),
+            count("pseudonym", "unfit", 1)
+        ]
+    );
+    check("{ $.a: mask }", r#"{"a":"\ud800 is no text"}"#, r#"{"a":null}"#);
+    check("{ $.a: keep }", r#"{"a":"\ud800 is kept"}"#, r#"{"a":"\ud800 is kept"}"#);
+    let long = format!(r#"{{"a":"{0}","b":"{0}"}}"#, "x".repeat(70_000));
+    let kept = format!(r#"{{"a":"{}","b":null}}"#, "x".repeat(70_000));
+    let (counts, _) = check("{ $.a: keep, $.b: mask }", &long, &kept);
+    assert_eq!(counts, [count("keep", "keep", 1), count("mask", "unfit", 1)]);
+}
+
+#[test]
+fn duplicates_are_all_treated() {
+    check(
+        "{ $.a: mask, $.b: keep }",
+        r#"{"a":"secret","b":1,"a":"again","\u0061":"secret"}"#,
+        r#"{"a":"********","b":1,"a":"********","\u0061":"********"}"#,
+    );
+    check("{ $.b: keep }", r#"{"a":"secret","b":1,"a":{"b":2}}"#, r#"{"b":1}"#);
+}
+
+#[test]
+fn what_leaves_is_counted_and_what_does_not_once() {
+    let (counts, unclassified) = check(
+        "{ $.p: keep, $.q: mask, $.r: drop, $.s: \"null\", $.t: unruled }",
+        r#"{"p":[1,2,3],"q":"secret","s":[1],"u":1}"#,
+        r#"{"p":[1,2,3],"q":"********","s":null}"#,
+    );
+    assert_eq!(
+        counts,
+        [
+            count("keep", "keep", 3),
+            count("mask", "mask", 1),
+            count("drop", "drop", 1),
+            count("null", "null", 1),
+            count("unruled", "drop", 1)
+        ]
+    );
+    assert!(unclassified);
+    let (counts, unclassified) = check_open(
+        "{ $.p: drop, \"$.m.*\": { category: keep, names: second.keep } }",
+        r#"{"x":[1,{"y":null}],"m":{"n":1,"o":[]},"z":"z"}"#,
+        r#"{"x":[1,{"y":null}],"m":{"n":1,"o":[]},"z":"z"}"#,
+    );
+    assert_eq!(
+        counts,
+        [
+            count("drop", "drop", 1),
+            count("keep", "keep", 1),
+            count("second.keep", "keep", 2),
+            count("unclassified", "keep", 3)
+        ]
+    );
+    assert!(!unclassified);
+}
+
+#[test]
+fn a_name_counts_only_if_its_member_leaves() {
+    let fields = "{ \"$.m.*\": { category: drop, names: second.keep }, $.m..k: keep }";
+    let (counts, _) = check(fields, r#"{"m":{"a":1,"b":{"k":2}}}"#, r#"{"m":{"b":{"k":2}}}"#);
+    assert_eq!(
+        counts,
+        [count("drop", "drop", 1), count("second.keep", "keep", 1), count("keep", "keep", 1)]
+    );
+}
+
+#[test]
+fn every_violation_has_its_reason() {
+    let plan = plan("    routes: { GET /x: { body: { $.a: keep } } }", "");
+    let refused = |body: &[u8]| {
+        let context = Context { today: date(2026, 11, 21) };
+        let mut enforcement = Enforcement::new(Arc::clone(&plan), context, Limits::default());
+        let mut sink = Copied { chunk: body, out: &mut Vec::new() };
+        let written = enforcement.write(body, &mut sink);
+        written.and_then(|()| enforcement.finish(&mut sink)).unwrap_err().reason
+    };
+    assert_eq!(refused(b"{\"a\":1}}"), Reason::BodyUnreadable);
+    assert_eq!(refused(b"{\"a\":\"\xff\"}"), Reason::BodyUnreadable);
+    assert_eq!(refused("[".repeat(129).as_bytes()), Reason::BodyTooDeep);
+    assert_eq!(refused(b"{\"a\":1"), Reason::BodyCut);
+    assert_eq!(refused(b""), Reason::BodyCut);
+}
