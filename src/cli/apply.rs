@@ -1,0 +1,273 @@
+//! `tamis apply`: the engine of the proxy on a file.
+
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use clap::Args;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::{
+    access::Reason,
+    cli::{
+        Exit, Failure, Streams,
+        folder::{self, Folder, KeyFile},
+    },
+    enforce::{Enforcement, Refusal, Tally},
+    json::{Copied, Limits},
+    policy::{Ask, Permit, PolicySet, Target},
+    transform::Context,
+};
+
+/// Shows what would leave of a response: reads JSON, decides as the proxy does, writes what is left.
+///
+/// The body streams through: it may be larger than memory. Bytes that the policies keep come out as
+/// they came in.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Apply {
+    /// The folder of the policies.
+    #[arg(long, value_name = "DIR", default_value = folder::DEFAULT)]
+    policies: PathBuf,
+    /// Who asks, by the name that the policies give.
+    #[arg(long, value_name = "NAME")]
+    caller: String,
+    /// What for; a caller with one purpose need not say it.
+    #[arg(long, value_name = "NAME")]
+    purpose: Option<String>,
+    /// What is asked for, in one argument: 'GET /customers/42?page=2'.
+    #[arg(long, value_name = "METHOD /PATH")]
+    request: String,
+    /// The host that is asked, where several APIs share a proxy.
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Most bytes that are read and decided at a time; the output is the same for all.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=CHUNK_BYTES_MAX))]
+    chunk: u32,
+    #[command(flatten)]
+    key_file: KeyFile,
+    /// The day that ages are counted for [default: today, in UTC].
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    today: Option<Date>,
+    /// Prints on stderr what the proxy would count, one JSON object a line.
+    #[arg(long)]
+    counts: bool,
+    /// The response's body; none, or `-`, reads stdin.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    all of the body is decided and written
+  1    the request is denied: stderr says `denied: REASON`, stdout is empty
+  2    could not be done: policies that do not load, no key where one is needed, a file that
+       cannot be read or written
+  3    the body is refused: stderr says `refused: REASON` and where; what is on stdout is decided,
+       and incomplete
+  141  whoever read stdout has gone
+
+Examples:
+  tamis apply --caller support-desk --request 'GET /customers/C-1042' customer.json
+  curl -s http://127.0.0.1:3000/customers/C-1042 |
+    tamis apply --caller back-office --purpose billing --request 'GET /customers/C-1042'";
+
+/// Largest chunk that can be asked for.
+const CHUNK_BYTES_MAX: i64 = 16 << 20;
+
+impl Apply {
+    pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+        // Everything that can be wrong is looked at before the first byte leaves.
+        let (method, target) = folder::request_line(&self.request)?;
+        let key = self.key_file.read(streams)?;
+        let set = Folder::load(&self.policies, &*folder::keys(key))?.usable(streams)?;
+        let permit = match self.decide(&set, method, target) {
+            Ok(permit) => permit,
+            Err(reason) => {
+                streams.say(format_args!("denied: {reason}\n  {}", reason.title()));
+                if let Some(help) = self.help(&set, reason) {
+                    streams.say(format_args!("  help: {help}"));
+                }
+                return Ok(Exit::Found);
+            }
+        };
+        if !permit.plan.is_ready() {
+            let what = "the rules of this purpose make pseudonyms, and there is no key for them";
+            return Err(Failure::cannot(what).help(
+                "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
+            ));
+        }
+        let context = Context { today: self.today.unwrap_or_else(folder::today) };
+        let enforcement = Enforcement::new(permit.plan, context, Limits::default());
+        self.carry_out(enforcement, streams)
+    }
+
+    fn decide(&self, set: &PolicySet, method: &str, target: &str) -> Result<Permit, Reason> {
+        let target = Target::parse(method, target)?;
+        let ask = Ask {
+            caller: Some(&self.caller),
+            purpose: self.purpose.as_deref(),
+            host: self.host.as_deref(),
+            target: &target,
+        };
+        set.decide(&ask).map_err(|denial| denial.reason)
+    }
+
+    fn carry_out(
+        &self,
+        mut enforcement: Enforcement,
+        streams: &mut Streams<'_>,
+    ) -> Result<Exit, Failure> {
+        let file = self.file.as_deref().filter(|file| file.as_os_str() != "-");
+        let name = file.map_or_else(|| "stdin".into(), |file| file.display().to_string());
+        let cannot_read =
+            |error: io::Error| Failure::cannot(format!("cannot read {name}: {error}"));
+        let mut opened;
+        let body: &mut dyn Read = match file {
+            Some(file) => {
+                opened = File::open(file).map_err(cannot_read)?;
+                &mut opened
+            }
+            None => &mut *streams.stdin,
+        };
+        let mut chunk = vec![0; usize::try_from(self.chunk).unwrap_or(usize::MAX)];
+        let mut out = Vec::new();
+        let refused: Option<Refusal> = loop {
+            let read = match body.read(&mut chunk) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(cannot_read(error).help("what is on stdout is incomplete"));
+                }
+            };
+            let chunk = chunk.get(..read).unwrap_or_default();
+            let mut sink = Copied { chunk, out: &mut out };
+            let pushed = if chunk.is_empty() {
+                enforcement.finish(&mut sink)
+            } else {
+                enforcement.write(chunk, &mut sink)
+            };
+            // What was decided before a refusal leaves too: as much as the proxy would have sent.
+            streams.out.write_all(&out)?;
+            out.clear();
+            match pushed {
+                Ok(()) if chunk.is_empty() => break None,
+                Ok(()) => {}
+                Err(refusal) => break Some(refusal),
+            }
+        };
+        streams.out.flush()?;
+        if self.counts {
+            say_counts(enforcement.tally(), streams);
+        }
+        let Some(Refusal { reason, violation }) = refused else { return Ok(Exit::Fine) };
+        streams.say(format_args!(
+            "refused: {reason}\n  {}\n  {name}: {violation}\n  \
+             What is on stdout was decided, and is incomplete: do not take it for a document.",
+            reason.title()
+        ));
+        Ok(Exit::Refused)
+    }
+
+    /// What to try instead, in names of the policies.
+    fn help(&self, set: &PolicySet, reason: Reason) -> Option<String> {
+        match reason {
+            Reason::PathNotCanonical => Some(
+                "a path is written without `.`, `..`, `//`, `;` or `#`, and with its names \
+                 percent-encoded once"
+                    .to_owned(),
+            ),
+            Reason::CallerUnknown => {
+                listed("the callers are", set.callers().iter().map(|caller| &caller.name))
+            }
+            Reason::PurposeUnknown => {
+                listed("the purposes are", set.purposes().iter().map(|purpose| &purpose.name))
+            }
+            Reason::PurposeMissing | Reason::PurposeNotAllowed => {
+                let caller = set.callers().iter().find(|caller| *caller.name == *self.caller)?;
+                let purposes = folder::purposes_of(set, caller).map(|purpose| &purpose.name);
+                listed("pass --purpose with one that the caller may ask for:", purposes)
+            }
+            Reason::RouteUnknown => {
+                let routes = set.apis().iter().flat_map(|api| {
+                    api.routes.iter().map(|route| {
+                        let host = api.hosts.first().map(|host| format!(" with --host {host}"));
+                        let method = route.method.word();
+                        format!("'{method} {}'{}", route.pattern, host.unwrap_or_default())
+                    })
+                });
+                listed("the routes are", routes)
+            }
+            Reason::CategoryDenied
+            | Reason::RequestBodyNotAllowed
+            | Reason::ParameterNotAllowed
+            | Reason::ParameterWithheld => Some(
+                "`tamis explain` says which line of the policies decides about this route"
+                    .to_owned(),
+            ),
+            // The proxy's; no file can have these.
+            Reason::PoliciesNotLoaded
+            | Reason::Overloaded
+            | Reason::HttpVersionNotSupported
+            | Reason::HeaderRepeated
+            | Reason::CallerAmbiguous
+            | Reason::UpstreamUnreachable
+            | Reason::UpstreamTimeout
+            | Reason::UpstreamProtocol
+            | Reason::MediaNotAllowed
+            | Reason::CodingNotSupported
+            | Reason::PartialContent
+            | Reason::ProtocolSwitch
+            | Reason::BodyUnreadable
+            | Reason::BodyTooDeep
+            | Reason::BodyCut
+            | Reason::Internal => None,
+        }
+    }
+}
+
+/// Most names in one line of help.
+const LISTED_MAX: usize = 12;
+
+fn listed(what: &str, names: impl Iterator<Item = impl Display>) -> Option<String> {
+    let mut names: Vec<String> = names.map(|name| name.to_string()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let more = names.len().saturating_sub(LISTED_MAX);
+    names.truncate(LISTED_MAX);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    Some(format!("{what} {}", names.join(", ")))
+}
+
+/// A line of `--counts`.
+#[derive(Serialize)]
+struct Counted<'a> {
+    category: &'a str,
+    action: &'a str,
+    accesses: u64,
+}
+
+fn say_counts(tally: &Tally, streams: &mut Streams<'_>) {
+    let counts = tally.counts();
+    let counted = counts.iter().map(|count| Counted {
+        category: &count.category,
+        action: count.action,
+        accesses: count.accesses,
+    });
+    // Once per response that had any, as the proxy counts it.
+    let withheld = Counted { category: "unclassified", action: "drop", accesses: 1 };
+    for line in counted.chain(tally.unclassified().then_some(withheld)) {
+        if folder::write_json_line(streams.err, &line).is_err() {
+            // As with everything on stderr: the exit code still tells.
+            return;
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `tamis check`: what is wrong with a folder of policies, and how large it will be in the metrics.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::{
+    access::Decision,
+    cli::{
+        Exit, Failure, Streams,
+        folder::{self, Folder, counted, write_json_line},
+    },
+    policy::{self, Names, Own, Plan, PolicySet, Rank, Suite},
+    transform::NoKeys,
+};
+
+/// Says what is wrong with the policies, or worth a look, and where.
+///
+/// Reads all *.yaml files of the folder, tests included, with the loader that the proxy uses. An
+/// error does not load; a warning loads, and still should not go out; a note is worth a look.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Check {
+    /// The folder of the policies.
+    #[arg(value_name = "DIR", default_value = folder::DEFAULT)]
+    dir: PathBuf,
+    /// How findings are printed; json is one object a line, the last one is {"summary": ..}.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    nothing is wrong; there may be notes
+  1    there are errors or warnings
+  2    the folder cannot be read, or holds no policies
+  141  whoever read stdout has gone
+
+Where the policies load, the last lines say what they hold, and how many metric series they can
+make at most:
+  tamis_requests_total         for each caller, purpose it may ask for, and route: 4 decisions, or
+                               1 where the purpose is denied the route; and what is denied before
+                               its purpose or route is known
+  tamis_field_accesses_total   for each caller, purpose it may ask for, and route: each category
+                               with its action, and once more as `unfit` where its values can be
+
+Example:
+  tamis check policies --format json | jq -r 'select(.rank == \"error\") | .file'";
+
+impl Check {
+    pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+        let folder = Folder::load(&self.dir, &NoKeys)?;
+        let found = Found {
+            errors: folder.count(Rank::Error),
+            warnings: folder.count(Rank::Warning),
+            notes: folder.count(Rank::Note),
+        };
+        let holds = folder.loaded.set.as_ref().map(|set| Holds::of(set, &folder.loaded.suites));
+        match self.format {
+            Format::Human => {
+                write!(streams.out, "{}{}", folder.render(None), summary(&found, holds.as_ref()))?;
+            }
+            Format::Json => {
+                for finding in &folder.loaded.findings {
+                    write_json_line(streams.out, &policy::view(finding, &folder.sources))?;
+                }
+                write_json_line(streams.out, &Last { summary: Summary { found, holds } })?;
+            }
+        }
+        Ok(if found.errors + found.warnings > 0 { Exit::Found } else { Exit::Fine })
+    }
+}
+
+#[derive(Serialize)]
+struct Last {
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    found: Found,
+    #[serde(flatten)]
+    holds: Option<Holds>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Found {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+}
+
+/// What policies that load hold.
+#[derive(Serialize)]
+struct Holds {
+    apis: usize,
+    routes: usize,
+    callers: usize,
+    purposes: usize,
+    tests: usize,
+    /// The digest under which decisions are recorded.
+    digest: String,
+    series: Series,
+}
+
+impl Holds {
+    fn of(set: &PolicySet, suites: &[Suite]) -> Self {
+        Self {
+            apis: set.apis().len(),
+            routes: set.apis().iter().map(|api| api.routes.len()).sum(),
+            callers: set.callers().len(),
+            purposes: set.purposes().len(),
+            tests: suites.iter().map(|suite| suite.cases.len()).sum(),
+            digest: set.digest().as_str().to_owned(),
+            series: Series::of(set),
+        }
+    }
+}
+
+fn summary(found: &Found, holds: Option<&Holds>) -> String {
+    let mut parts = Vec::new();
+    for (number, one, many) in [
+        (found.errors, "error", "errors"),
+        (found.warnings, "warning", "warnings"),
+        (found.notes, "note", "notes"),
+    ] {
+        if number > 0 {
+            parts.push(counted(number, one, many));
+        }
+    }
+    let found_any = parts.join(", ");
+    let Some(holds) = holds else { return format!("{found_any}\n") };
+    let verdict = match (found.warnings, found.notes) {
+        (0, 0) => "policies are fine".to_owned(),
+        (0, _) => format!("policies are fine, with {found_any}"),
+        (_, _) => found_any,
+    };
+    format!(
+        "{verdict}: {}, {}, {}, {}, {}; digest {:.12}\n\
+         metrics: at most {} series of tamis_requests_total, {} of tamis_field_accesses_total\n",
+        counted(holds.apis, "api", "apis"),
+        counted(holds.routes, "route", "routes"),
+        counted(holds.callers, "caller", "callers"),
+        counted(holds.purposes, "purpose", "purposes"),
+        counted(holds.tests, "test", "tests"),
+        holds.digest,
+        holds.series.requests,
+        holds.series.field_accesses,
+    )
+}
+
+/// The most series that the metrics of one set of policies can have, however it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Series {
+    /// Of `tamis_requests_total{api,route,caller,purpose,decision}`.
+    requests: usize,
+    /// Of `tamis_field_accesses_total{api,route,caller,purpose,category,action}`.
+    field_accesses: usize,
+}
+
+impl Series {
+    fn of(set: &PolicySet) -> Self {
+        let apis = set.apis();
+        // What is denied before it is known what it is about has `unknown` labels and one decision:
+        // nobody, ..
+        let mut series = Self { requests: 1, field_accesses: 0 };
+        for caller in set.callers() {
+            // .. a caller without a purpose that is declared, a caller with a purpose of others, ..
+            series.requests += 1 + (set.purposes().len() - caller.purposes.len());
+            for purpose in &caller.purposes {
+                // .. and a route that there is not, in each api, or in none if each names its hosts.
+                let hosts_are_named = apis.iter().all(|api| !api.hosts.is_empty());
+                series.requests += apis.len() + usize::from(hosts_are_named);
+                for route in apis.iter().flat_map(|api| &api.routes) {
+                    let Some(plan) = route.answers.get(purpose.0).and_then(|one| one.plan()) else {
+                        // It is always denied.
+                        series.requests += 1;
+                        continue;
+                    };
+                    series.requests += Decision::ALL.len();
+                    series.field_accesses += accesses(plan);
+                }
+            }
+        }
+        series
+    }
+}
+
+/// How many pairs of category and action a plan can count.
+fn accesses(plan: &Plan) -> usize {
+    let cells = plan.cells();
+    // What is withheld is counted once a response, present or not.
+    let mut done: Vec<bool> = cells.iter().map(|cell| cell.withheld).collect();
+    let mut unfit = vec![false; cells.len()];
+    let mut keeps_unclassified = plan.keeps_unclassified();
+    for state in plan.program().states() {
+        let verdict = plan.verdict(state);
+        // A kept value is never unfit; a kept name can be, if it is too long.
+        let own = match verdict.own {
+            Own::Keep(cell) => Some((cell, false)),
+            Own::Change(cell) => Some((cell, true)),
+            Own::None | Own::Null | Own::Drop => None,
+        };
+        let names = match verdict.names {
+            Names::Keep(cell) | Names::Change(cell) => Some((cell, true)),
+            Names::Unclassified | Names::Drop => None,
+        };
+        for (cell, can_be_unfit) in own.into_iter().chain(names) {
+            if let (Some(done), Some(unfit)) =
+                (done.get_mut(cell.index()), unfit.get_mut(cell.index()))
+            {
+                *done = true;
+                *unfit |= can_be_unfit;
+            }
+        }
+        keeps_unclassified |= verdict.mount == Some(true);
+    }
+    done.iter().chain(&unfit).filter(|counted| **counted).count() + usize::from(keeps_unclassified)
+}

@@ -1,0 +1,171 @@
+//! What several commands need: a folder of policies, its findings, a key, a day, a request line.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use zeroize::Zeroizing;
+
+use crate::{
+    cli::{Failure, Streams},
+    policy::{self, Caller, Loaded, PolicySet, Purpose, Rank, Source, Suite},
+    reload,
+    transform::{Keys, NoKeys, RootKey},
+};
+
+/// The folder that is read where none is named.
+pub(super) const DEFAULT: &str = "policies";
+
+/// Most bytes of a key file: 64 digits and what white space an editor leaves.
+const KEY_FILE_BYTES_MAX: u64 = 1 << 10;
+
+/// A folder as it was read, and what came of it.
+pub(super) struct Folder {
+    pub(super) sources: Vec<Source>,
+    pub(super) loaded: Loaded,
+}
+
+impl Folder {
+    /// Reads and checks all files of a folder, with the loader that everything else uses.
+    pub(super) fn load(path: &Path, keys: &dyn Keys) -> Result<Self, Failure> {
+        let folder =
+            reload::read_folder(path).map_err(|error| Failure::cannot(error.to_string()))?;
+        let sources = folder.sources;
+        let loaded = policy::load(&sources, keys);
+        Ok(Self { sources, loaded })
+    }
+
+    /// The policies, for a command that has no use for wrong ones: their errors are said on stderr.
+    pub(super) fn usable(self, streams: &mut Streams<'_>) -> Result<PolicySet, Failure> {
+        self.with_tests().map(|(set, _, _)| set).map_err(|errors| {
+            streams.say(errors.trim_end());
+            Failure::Policies
+        })
+    }
+
+    /// The policies, their tests and the sources; or the errors, for people.
+    pub(super) fn with_tests(mut self) -> Result<(PolicySet, Vec<Suite>, Vec<Source>), String> {
+        match self.loaded.set.take() {
+            Some(set) => Ok((set, self.loaded.suites, self.sources)),
+            None => Err(self.render(Some(Rank::Error))),
+        }
+    }
+
+    /// The findings, or those of one rank, for people: each with an empty line behind it.
+    pub(super) fn render(&self, only: Option<Rank>) -> String {
+        let findings = self.loaded.findings.iter();
+        let shown = findings.filter(|finding| only.is_none_or(|rank| finding.rank == rank));
+        shown.map(|finding| policy::render(finding, &self.sources) + "\n\n").collect()
+    }
+
+    /// How many findings there are of a rank.
+    pub(super) fn count(&self, rank: Rank) -> usize {
+        self.loaded.findings.iter().filter(|finding| finding.rank == rank).count()
+    }
+}
+
+/// Where the key of pseudonyms comes from.
+#[derive(Debug, Args)]
+pub(super) struct KeyFile {
+    /// The file that holds the root key of pseudonyms: 64 hexadecimal digits.
+    ///
+    /// `openssl rand -hex 32 > FILE` makes one. Whoever can read it can find out whose pseudonym is
+    /// whose.
+    #[arg(long = "key-file", value_name = "FILE")]
+    path: Option<PathBuf>,
+}
+
+impl KeyFile {
+    /// The key of the file, if one is named.
+    pub(super) fn read(&self, streams: &mut Streams<'_>) -> Result<Option<RootKey>, Failure> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let name = path.display();
+        let cannot = |why: &dyn fmt::Display| {
+            Failure::cannot(format!("cannot read the key file {name}: {why}"))
+                .help("a key file holds 64 hexadecimal digits; `openssl rand -hex 32` makes them")
+        };
+        let file = File::open(path).map_err(|error| cannot(&error))?;
+        if is_open_to_others(&file) {
+            streams.say(format_args!(
+                "warning: every user of this machine can read the key file {name}\n  \
+                 help: chmod 600 {name}"
+            ));
+        }
+        let mut text = Zeroizing::new(String::new());
+        file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| cannot(&error))?;
+        RootKey::from_hex(&text).map(Some).map_err(|error| cannot(&error))
+    }
+}
+
+/// The key of the file, or none at all.
+pub(super) fn keys(key: Option<RootKey>) -> Box<dyn Keys> {
+    match key {
+        Some(key) => Box::new(key),
+        None => Box::new(NoKeys),
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_others(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    const READABLE_BY_OTHERS: u32 = 0o004;
+    file.metadata().is_ok_and(|metadata| metadata.mode() & READABLE_BY_OTHERS != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &File) -> bool {
+    false
+}
+
+/// The day it is, in UTC.
+pub(super) fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+/// Takes `GET /customers/42` apart. What is wrong with it is said without quoting it: a request can
+/// name a person.
+pub(super) fn request_line(text: &str) -> Result<(&str, &str), Failure> {
+    let cannot = |why: &str| {
+        Failure::cannot(format!("the request is not METHOD and path: {why}"))
+            .help("write both in one argument, in quotes: 'GET /customers/C-1042'")
+    };
+    let (method, target) =
+        text.split_once(' ').ok_or_else(|| cannot("there is no space between them"))?;
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(cannot("the method is not a word in capitals"));
+    }
+    if !target.starts_with('/') {
+        return Err(cannot("the path does not begin with `/`"));
+    }
+    if target.contains(' ') {
+        return Err(cannot("there is a space in the path, which is written %20"));
+    }
+    Ok((method, target))
+}
+
+/// The purposes that a caller may ask for.
+pub(super) fn purposes_of<'s>(
+    set: &'s PolicySet,
+    caller: &'s Caller,
+) -> impl Iterator<Item = &'s Purpose> {
+    caller.purposes.iter().filter_map(|purpose| set.purpose(*purpose))
+}
+
+/// A number and what it counts: `1 error`, `2 errors`.
+pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Writes one JSON object and a line end.
+pub(super) fn write_json_line(
+    out: &mut dyn Write,
+    value: &impl serde::Serialize,
+) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}

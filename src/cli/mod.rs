@@ -1,0 +1,196 @@
+//! The commands of `tamis`: what was typed, what is done about it, and with which code it exits.
+//!
+//! Arguments and streams come in from outside, so that a test can run a command in its own process.
+//!
+//! **Must never know** how a decision is made: the commands load policies, ask them and carry out
+//! what they say through the same doors as the proxy. What they print on stderr quotes arguments
+//! and policies, and nothing of a body, a parameter or a key.
+//!
+//! ```
+//! let arguments = ["tamis", "check", "policies"].map(Into::into);
+//! let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+//! let code = tamis::cli::main(arguments, &mut std::io::empty(), &mut stdout, &mut stderr);
+//! assert_eq!(code, std::process::ExitCode::SUCCESS);
+//! assert!(String::from_utf8(stdout)?.contains("policies are fine"));
+//! # Ok::<(), std::string::FromUtf8Error>(())
+//! ```
+
+mod apply;
+mod check;
+mod explain;
+mod folder;
+mod test;
+
+use std::{
+    ffi::OsString,
+    fmt::Display,
+    io::{self, BufWriter, Read, Write},
+    panic::PanicHookInfo,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Bytes that wait in memory for stdout.
+const OUT_BYTES: usize = 64 << 10;
+
+/// Lets through what the caller's purpose needs.
+///
+/// A caller asks, for a purpose, on a route; each field has a category; the rule for purpose and
+/// category says what happens; if nothing is said, the field is removed.
+#[derive(Debug, Parser)]
+#[command(name = "tamis", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  fine
+  1  found something: a request is denied, a policy is wrong, a test fails
+  2  could not be done: wrong arguments, or a file that cannot be read or written
+  3  apply only: the body is refused
+
+Example: write policies, prove them, and see what they do
+  tamis check policies && tamis test policies
+  tamis apply --caller support-desk --request 'GET /customers/C-1042' customer.json
+
+`tamis COMMAND --help` says more about a command.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Apply(apply::Apply),
+    Check(check::Check),
+    Test(test::Test),
+    Explain(explain::Explain),
+}
+
+/// What a command came to. The numbers are an interface: scripts rely on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// Done, and nothing is wrong.
+    Fine = 0,
+    /// Done, and something is wrong: a denial, a finding, a failed test.
+    Found = 1,
+    /// It could not be done.
+    Cannot = 2,
+    /// A body was refused, and what has left of it is incomplete.
+    Refused = 3,
+    /// Whoever read stdout has gone: as if SIGPIPE (13) had ended the process, which is what a shell
+    /// expects of the left side of `| head`.
+    PipeClosed = 128 + 13,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Something that it needs is wrong or missing.
+    #[error("{what}")]
+    Cannot { what: String, help: Option<String> },
+    /// The policies do not load; their findings are said already.
+    #[error("the policies do not load")]
+    Policies,
+    /// What it has to say does not reach anybody. The only error of I/O that `?` turns into this is
+    /// one of stdout.
+    #[error("cannot write to stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    fn cannot(what: impl Into<String>) -> Self {
+        Self::Cannot { what: what.into(), help: None }
+    }
+
+    fn help(self, help: impl Into<String>) -> Self {
+        match self {
+            Self::Cannot { what, .. } => Self::Cannot { what, help: Some(help.into()) },
+            Self::Policies | Self::Output(_) => self,
+        }
+    }
+}
+
+/// What a command reads from and writes to.
+struct Streams<'a> {
+    stdin: &'a mut dyn Read,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+}
+
+impl Streams<'_> {
+    /// Says something on stderr. If nobody listens there, the exit code still tells.
+    fn say(&mut self, what: impl Display) {
+        say(self.err, what);
+    }
+}
+
+fn say(err: &mut dyn Write, what: impl Display) {
+    if writeln!(err, "{what}").and_then(|()| err.flush()).is_err() {
+        // There is no third stream to complain on.
+    }
+}
+
+/// Runs the command that `arguments` name; the first is the name of the program.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    stdin: &mut dyn Read,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> ExitCode {
+    let mut out = BufWriter::with_capacity(OUT_BYTES, stdout);
+    let mut streams = Streams { stdin, out: &mut out, err: stderr };
+    run(arguments, &mut streams).into()
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
+    let done = match Arguments::try_parse_from(arguments) {
+        Ok(Arguments { command }) => match command {
+            Command::Apply(apply) => apply.run(streams),
+            Command::Check(check) => check.run(streams),
+            Command::Test(test) => test.run(streams),
+            Command::Explain(explain) => explain.run(streams),
+        },
+        Err(usage) => show(&usage, streams),
+    };
+    // What is decided leaves, however the command ends.
+    let flushed = streams.out.flush().map_err(Failure::from);
+    match done.and_then(|exit| flushed.map(|()| exit)) {
+        Ok(exit) => exit,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Exit::PipeClosed
+        }
+        Err(failure) => {
+            streams.say(format_args!("error: {failure}"));
+            if let Failure::Cannot { help: Some(help), .. } = failure {
+                streams.say(format_args!("  help: {help}"));
+            }
+            Exit::Cannot
+        }
+    }
+}
+
+/// Help and version that were asked for are an answer; all else that clap has to say is an error.
+fn show(usage: &clap::Error, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    if usage.use_stderr() {
+        streams.say(usage.to_string().trim_end());
+        return Ok(Exit::Cannot);
+    }
+    write!(streams.out, "{usage}")?;
+    Ok(Exit::Fine)
+}
+
+/// Says where a panic happened, and not what it says: the message of a panic can quote a value.
+pub fn panicked(panic: &PanicHookInfo<'_>, stderr: &mut dyn Write) {
+    match panic.location() {
+        Some(at) => say(stderr, format_args!("error: this is a bug in tamis, at {at}")),
+        None => say(stderr, "error: this is a bug in tamis"),
+    }
+}
