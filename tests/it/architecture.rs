@@ -1,0 +1,217 @@
+//! The rooms and what each may use: the table is the design, the test keeps the code to it.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// A room, the rooms that it may use, and the crates that it may use besides those in `EVERYWHERE`.
+struct Room {
+    name: &'static str,
+    rooms: &'static [&'static str],
+    crates: &'static [&'static str],
+}
+
+const ROOMS: &[Room] = &[
+    Room { name: "path", rooms: &[], crates: &["foldhash", "hashbrown", "jsonpath_rust", "pest"] },
+    Room { name: "json", rooms: &["path"], crates: &["memchr", "serde_json", "simdutf8"] },
+    Room {
+        name: "transform",
+        rooms: &[],
+        crates: &["data_encoding", "hkdf", "hmac", "jiff", "serde_json", "sha2", "zeroize"],
+    },
+    Room { name: "access", rooms: &[], crates: &[] },
+    Room {
+        name: "policy",
+        rooms: &["access", "path", "transform"],
+        crates: &[
+            "annotate_snippets",
+            "data_encoding",
+            "granit_parser",
+            "jiff",
+            "matchit",
+            "regex",
+            "serde",
+            "serde_json",
+            "sha2",
+            "strsim",
+        ],
+    },
+    Room {
+        name: "enforce",
+        rooms: &["access", "json", "path", "policy", "transform"],
+        crates: &[],
+    },
+    Room { name: "reload", rooms: &["policy", "transform"], crates: &[] },
+    Room {
+        name: "cli",
+        rooms: &["access", "enforce", "json", "path", "policy", "reload", "transform"],
+        crates: &[
+            "clap",
+            "data_encoding",
+            "jiff",
+            "memchr",
+            "regex",
+            "serde",
+            "serde_json",
+            "zeroize",
+        ],
+    },
+];
+
+/// Crates that any room may use.
+const EVERYWHERE: &[&str] = &["std", "thiserror"];
+
+/// A room's source, without tests and comments.
+struct Source {
+    room: String,
+    file: String,
+    code: String,
+    /// Whether `super` is the crate itself.
+    below_the_crate: bool,
+}
+
+#[test]
+fn every_room_uses_only_what_it_may() {
+    let crates = dependencies();
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Source { room, file, code, .. } = &source;
+        let Some(room) = ROOMS.iter().find(|known| known.name == room) else {
+            wrong.push(format!("{file}: room `{room}` is not in the table"));
+            continue;
+        };
+        seen.insert(room.name);
+        for (line, used) in mentions(code, "crate") {
+            if used != room.name && !room.rooms.contains(&used.as_str()) {
+                wrong.push(format!("{file}:{line}: `{}` may not use `{used}`", room.name));
+            }
+        }
+        for name in &crates {
+            let allowed = room.crates.contains(&name.as_str())
+                || EVERYWHERE.contains(&name.as_str())
+                // A module of the room may have the name of a crate.
+                || code.contains(&format!("mod {name};"));
+            if let Some((line, _)) = mentions(code, name).first()
+                && !allowed
+            {
+                wrong.push(format!("{file}:{line}: `{}` may not use crate `{name}`", room.name));
+            }
+        }
+        let ways_around: &[&str] =
+            if source.below_the_crate { &["super::"] } else { &["super::super::"] };
+        for way in ways_around {
+            if code.contains(way) {
+                wrong.push(format!("{file}: `{way}` leads out of the room: write `crate::`"));
+            }
+        }
+    }
+    for room in ROOMS {
+        if !seen.contains(room.name) {
+            wrong.push(format!("room `{}` is in the table but not in src", room.name));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_rooms_form_no_circle() {
+    let mut order: Vec<&str> = Vec::new();
+    while order.len() < ROOMS.len() {
+        let ready = ROOMS.iter().find(|room| {
+            !order.contains(&room.name) && room.rooms.iter().all(|used| order.contains(used))
+        });
+        order.push(ready.unwrap_or_else(|| panic!("a circle beyond {order:?}")).name);
+    }
+}
+
+/// What the first test rests on.
+#[test]
+fn mentions_are_found_however_they_are_written() {
+    let code = "use crate::json::Sink;\npub(crate) use crate::{\n    path::{Kind, a::b},\n    policy,\n};\n\
+                fn f() -> crate::access::Reason { notcrate::x; other::crate::y }\n";
+    let found = mentions(code, "crate");
+    let expected = [(1, "json"), (2, "path"), (2, "policy"), (6, "access")];
+    assert_eq!(found, expected.map(|(line, room)| (line, room.to_owned())));
+    assert_eq!(mentions("use serde;\nuse jiff as j;", "jiff"), [(2, String::new())]);
+}
+
+/// Every room's source files.
+fn sources() -> Vec<Source> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let inside = path.strip_prefix(&src).unwrap();
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !["lib", "main", "tests"].contains(&stem) {
+                let room = inside.with_extension("");
+                let text = fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                let lines = text.lines().map(|line| line.split("//").next().unwrap());
+                let code = lines.collect::<Vec<_>>().join("\n");
+                let parts = inside.iter().count();
+                found.push(Source {
+                    room: room.iter().next().unwrap().to_str().unwrap().to_owned(),
+                    file: path.display().to_string(),
+                    code,
+                    below_the_crate: parts == 1 || (parts == 2 && stem == "mod"),
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Every `first::second` in code, with its line; braces spread out. `use first` alone counts, too.
+fn mentions(code: &str, first: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(first) {
+        let before = &code[..at];
+        let rest = &code[at + first.len()..];
+        if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let line = before.matches('\n').count() + 1;
+        let Some(rest) = rest.strip_prefix("::") else {
+            if before.ends_with("use ") && rest.starts_with([';', ' ']) {
+                found.push((line, String::new()));
+            }
+            continue;
+        };
+        let names = match rest.strip_prefix('{') {
+            None => vec![identifier(rest)],
+            Some(group) => {
+                let mut depth = 1;
+                let mut names = vec![String::new()];
+                for c in group.chars() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 1 => names.push(String::new()),
+                        c => names.last_mut().unwrap().push(c),
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                names.iter().map(|name| identifier(name.trim())).collect()
+            }
+        };
+        found.extend(names.into_iter().filter(|name| !name.is_empty()).map(|name| (line, name)));
+    }
+    found
+}
+
+fn identifier(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The crates that Cargo.toml names, as code spells them.
+fn dependencies() -> Vec<String> {
+    let manifest = include_str!("../../Cargo.toml");
+    let table = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    table.lines().filter_map(|l| Some(l.split_once('=')?.0.trim().replace('-', "_"))).collect()
+}

@@ -1,0 +1,658 @@
+//! The command line as scripts see it: the real binary, its streams and its exit codes.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tamis::access::Reason;
+use tempfile::TempDir;
+
+/// Stands in every body and parameter here, and never on stderr.
+const CANARY: &str = "Canary-7f3a";
+
+/// What came of one run.
+#[derive(Debug)]
+struct Run {
+    code: i32,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+impl Run {
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?} is not in {:?}", self.stderr);
+        self
+    }
+
+    #[track_caller]
+    fn says_nothing(self) -> Self {
+        assert_eq!(self.stderr, "");
+        self
+    }
+
+    #[track_caller]
+    fn prints(self, text: &str) -> Self {
+        assert!(self.printed().contains(text), "{text:?} is not in {:?}", self.printed());
+        self
+    }
+
+    #[track_caller]
+    fn prints_nothing(self) -> Self {
+        assert_eq!(self.printed(), "");
+        self
+    }
+
+    fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tamis"));
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(mut command: Command, stdin: &[u8]) -> Run {
+    let mut child = command.spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.to_vec();
+    // It may end before it has read everything.
+    let feeding = std::thread::spawn(move || drop(pipe.write_all(&stdin)));
+    let output = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!stderr.contains(CANARY), "a value is on stderr: {stderr}");
+    Run { code: output.status.code().unwrap(), stdout: output.stdout, stderr }
+}
+
+fn tamis(arguments: &[&str], stdin: impl AsRef<[u8]>) -> Run {
+    run(command(arguments), stdin.as_ref())
+}
+
+/// A folder of policies that is gone at the end of the test.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            folder.write(name, text);
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+}
+
+const PEOPLE: &str = "\
+tamis: 1
+categories: { id: Number, name: Name, email: E-mail address, health: Health }
+purposes:
+  support: { title: Answer a person, legal_basis: contract }
+  billing: { title: Send a bill, legal_basis: contract }
+  counting: { title: Count people, legal_basis: legal_obligation }
+callers:
+  desk: { identify: { api_key: desk }, purposes: [support] }
+  office: { identify: { api_key: office }, purposes: [support, billing] }
+  counters: { identify: { api_key: counters }, purposes: [counting] }
+apis:
+  people:
+    routes:
+      GET /people/{id}:
+        params: { id: id, page: public, email: email }
+        body: { $.id: id, $.name: name, $.email: email, '$.tags': public, '$.deep..*': { category: public, names: public } }
+      POST /people:
+        body: { $.id: id }
+      GET /people:
+        body: { '$[*].id': id }
+      GET /health:
+        body: { $.value: health }
+rules:
+  support: { id: keep, name: keep, email: { mask: { keep_last: 4 } }, health: deny }
+  billing: { id: keep, health: drop }
+  counting: { id: pseudonym, health: drop }
+";
+
+fn people() -> Folder {
+    Folder::new(&[("people.yaml", PEOPLE)])
+}
+
+const BODY: &str = r#"{"id": 7, "name":"Canary-7f3a", "email": "canary-7f3a@example.org", "secret": "Canary-7f3a", "tags": ["a", 5.40]}"#;
+const DECIDED: &str =
+    r#"{"id": 7, "name":"Canary-7f3a", "email": "********.org", "tags": ["a", 5.40]}"#;
+
+fn apply(folder: &Folder, arguments: &[&str], stdin: impl AsRef<[u8]>) -> Run {
+    let before = ["apply", "--policies", folder.path()];
+    tamis(&[&before, arguments].concat(), stdin)
+}
+
+const AS_DESK: [&str; 4] = ["--caller", "desk", "--request", "GET /people/Canary-7f3a"];
+
+fn apply_as_desk(arguments: &[&str], stdin: impl AsRef<[u8]>) -> Run {
+    apply(&people(), &[&AS_DESK, arguments].concat(), stdin)
+}
+
+#[test]
+fn apply_writes_what_is_decided() {
+    let run = apply_as_desk(&[], BODY).exits(0).says_nothing();
+    assert_eq!(run.printed(), DECIDED);
+}
+
+#[test]
+fn apply_reads_a_file_or_stdin() {
+    let folder = people();
+    let file = folder.write("body.json", BODY);
+    let file = file.to_str().unwrap();
+    for (argument, stdin) in [(file, "what is no JSON"), ("-", BODY)] {
+        let run = apply(&folder, &[&AS_DESK[..], &[argument]].concat(), stdin);
+        assert_eq!(run.exits(0).says_nothing().printed(), DECIDED);
+    }
+}
+
+#[test]
+fn apply_gives_the_same_for_all_chunks() {
+    for chunk in ["1", "2", "3", "7", "64", "16777216"] {
+        let run = apply_as_desk(&["--chunk", chunk], BODY).exits(0).says_nothing();
+        assert_eq!(run.printed(), DECIDED, "{chunk}");
+    }
+    for chunk in ["0", "-1", "16777217", "many"] {
+        apply_as_desk(&[&format!("--chunk={chunk}")], BODY).exits(2).prints_nothing();
+    }
+}
+
+#[test]
+fn apply_streams_a_body_larger_than_its_buffers() {
+    let people: Vec<String> = (0..100_000).map(|id| format!(r#"{{"id":{id},"n":"x"}}"#)).collect();
+    let body = format!("[{}]", people.join(","));
+    let arguments = ["--caller", "desk", "--request", "GET /people"];
+    let run = apply(&self::people(), &arguments, &body).exits(0).says_nothing();
+    assert!(run.printed() == body.replace(r#","n":"x""#, ""));
+}
+
+#[test]
+fn apply_says_what_it_counts() {
+    let run = apply_as_desk(&["--counts"], BODY).exits(0);
+    let mut lines: Vec<&str> = run.stderr.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            r#"{"category":"email","action":"mask","accesses":1}"#,
+            r#"{"category":"id","action":"keep","accesses":1}"#,
+            r#"{"category":"name","action":"keep","accesses":1}"#,
+            r#"{"category":"public","action":"keep","accesses":2}"#,
+            r#"{"category":"unclassified","action":"drop","accesses":1}"#,
+        ]
+    );
+}
+
+/// The arguments with which `apply` is denied for a reason; none where only the proxy can be.
+fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
+    let one = "GET /people/Canary-7f3a";
+    match reason {
+        Reason::PathNotCanonical => Some(["desk", "", "GET /people/Canary-7f3a/../x"]),
+        Reason::CallerUnknown => Some(["nobody", "", one]),
+        Reason::PurposeMissing => Some(["office", "", one]),
+        Reason::PurposeUnknown => Some(["desk", "fun", one]),
+        Reason::PurposeNotAllowed => Some(["desk", "billing", one]),
+        Reason::RouteUnknown => Some(["desk", "", "GET /Canary-7f3a"]),
+        Reason::CategoryDenied => Some(["desk", "", "GET /health"]),
+        Reason::RequestBodyNotAllowed => Some(["desk", "", "POST /people"]),
+        Reason::ParameterNotAllowed => Some(["desk", "", "GET /people/1?q=Canary-7f3a"]),
+        Reason::ParameterWithheld => Some(["desk", "", "GET /people/1?email=Canary-7f3a"]),
+        Reason::PoliciesNotLoaded
+        | Reason::Overloaded
+        | Reason::HttpVersionNotSupported
+        | Reason::HeaderRepeated
+        | Reason::CallerAmbiguous
+        | Reason::UpstreamUnreachable
+        | Reason::UpstreamTimeout
+        | Reason::UpstreamProtocol
+        | Reason::MediaNotAllowed
+        | Reason::CodingNotSupported
+        | Reason::PartialContent
+        | Reason::ProtocolSwitch
+        | Reason::BodyUnreadable
+        | Reason::BodyTooDeep
+        | Reason::BodyCut
+        | Reason::Internal => None,
+    }
+}
+
+#[test]
+fn apply_says_why_it_is_denied_and_writes_nothing() {
+    let folder = people();
+    let mut reasons = 0;
+    for reason in Reason::ALL {
+        let Some([caller, purpose, request]) = denied_for(*reason) else { continue };
+        let mut arguments = vec!["--caller", caller, "--request", request];
+        if !purpose.is_empty() {
+            arguments.extend(["--purpose", purpose]);
+        }
+        let run = apply(&folder, &arguments, BODY).exits(1).prints_nothing();
+        let first = format!("denied: {}\n  {}\n", reason.code(), reason.title());
+        assert!(run.stderr.starts_with(&first), "{run:?}");
+        assert!(run.stderr.contains("\n  help: "), "{run:?}");
+        reasons += 1;
+    }
+    assert_eq!(reasons, 10);
+}
+
+#[test]
+fn apply_proposes_names_of_the_policies() {
+    let folder = people();
+    let one = "GET /people/1";
+    apply(&folder, &["--caller", "x", "--request", one], "").says("desk, office, counters");
+    apply(&folder, &["--caller", "desk", "--purpose", "x", "--request", one], "")
+        .says("support, billing, counting");
+    apply(&folder, &["--caller", "office", "--request", one], "").says("support, billing\n");
+    apply(&folder, &["--caller", "desk", "--request", "GET /x"], "").says("'GET /people/{id}'");
+}
+
+#[test]
+fn apply_refuses_a_body_that_it_cannot_read_to_the_end() {
+    let deep = format!(r#"{{"deep":{}"#, "[".repeat(200));
+    let cases: [(&str, &[u8], &str, &str); 6] = [
+        ("body-unreadable", br#"{"id":7,"name":Canary-7f3a}"#, "byte 15", r#"{"id":7"#),
+        ("body-unreadable", b"Canary-7f3a", "byte 0", ""),
+        ("body-unreadable", b"{\"id\":7,\"name\":\"\xffCanary-7f3a\"}", "byte 16", ""),
+        ("body-too-deep", deep.as_bytes(), "byte 135", r#"{"deep":["#),
+        ("body-cut", br#"{"id":7,"name":"Canary-7f3a"#, "cut off", r#"{"id":7"#),
+        ("body-cut", b"", "cut off", ""),
+    ];
+    for (reason, body, at, before) in cases {
+        let run = apply_as_desk(&[], body).exits(3);
+        assert!(run.stderr.starts_with(&format!("refused: {reason}\n")), "{run:?}");
+        assert!(run.printed().starts_with(before), "{run:?}");
+        assert!(!run.printed().ends_with('}'), "{run:?}");
+        run.says(at).says("stdin").says("incomplete");
+    }
+}
+
+#[test]
+fn apply_needs_a_key_only_where_a_rule_does() {
+    let folder = people();
+    let arguments = ["--caller", "counters", "--request", "GET /people"];
+    let body = r#"[{"id":"Canary-7f3a"}]"#;
+    apply(&folder, &arguments, body).exits(2).prints_nothing().says("--key-file");
+
+    let key = folder.write("key", &"0f".repeat(32));
+    let arguments = [&arguments[..], &["--key-file", key.to_str().unwrap()]].concat();
+    restrict(&key, 0o644);
+    let open = apply(&folder, &arguments, body).exits(0).says("warning: ").says("chmod 600");
+    assert!(open.printed().starts_with(r#"[{"id":"p1."#), "{open:?}");
+    assert!(!open.printed().contains(CANARY));
+
+    restrict(&key, 0o600);
+    let closed = apply(&folder, &arguments, body).exits(0).says_nothing();
+    assert_eq!(closed.stdout, open.stdout);
+}
+
+fn restrict(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_wrong_key_file_is_not_quoted() {
+    let folder = people();
+    for text in ["", CANARY, &format!("{CANARY:0<64}"), &"0".repeat(4096)] {
+        let key = folder.write("key", text);
+        restrict(&key, 0o600);
+        apply_as_desk(&["--key-file", key.to_str().unwrap()], BODY)
+            .exits(2)
+            .prints_nothing()
+            .says("cannot read the key file")
+            .says("64 hexadecimal digits");
+    }
+    apply_as_desk(&["--key-file", "nowhere"], BODY).exits(2).says("nowhere").prints_nothing();
+}
+
+#[test]
+fn apply_cannot_run_without_what_it_needs() {
+    let request = |request: &str| {
+        apply(&people(), &["--caller", "desk", "--request", request], BODY).prints_nothing()
+    };
+    for wrong in [CANARY, "GET Canary-7f3a", "get /Canary-7f3a", "GET /a Canary-7f3a", " /", ""] {
+        request(wrong).exits(2).says("error: the request").says("help: ");
+    }
+    apply_as_desk(&["--today", "2026-02-30"], BODY).exits(2).says("--today").prints_nothing();
+    apply_as_desk(&["--status", "200"], BODY).exits(2).says("--status").prints_nothing();
+    apply_as_desk(&["nowhere.json"], BODY).exits(2).says("cannot read nowhere.json");
+    apply_as_desk(&["src"], BODY).exits(2).says("cannot read src").prints_nothing();
+    tamis(&["apply"], BODY).exits(2).says("--caller").says("--request").prints_nothing();
+
+    let nowhere = ["apply", "--policies", "nowhere"];
+    tamis(&[&nowhere, &AS_DESK[..]].concat(), BODY).exits(2).says("nowhere").prints_nothing();
+    let wrong = Folder::new(&[("people.yaml", &PEOPLE.replace("apis:", "apos:"))]);
+    apply(&wrong, &AS_DESK, BODY)
+        .exits(2)
+        .says("people.yaml:11:1")
+        .says("did you mean `apis`?")
+        .prints_nothing();
+}
+
+#[test]
+fn the_day_decides_an_age() {
+    let arguments = ["apply", "--caller", "data-team", "--request", "GET /customers", "--key-file"];
+    let folder = Folder::new(&[]);
+    let key = folder.write("key", &"0f".repeat(32));
+    restrict(&key, 0o600);
+    let body = r#"{"items":[{"birth_date":"1984-05-12"}]}"#;
+    for (today, band) in [("2026-01-01", "40-49"), ("2040-12-31", "50-59")] {
+        let day = [key.to_str().unwrap(), "--today", today];
+        let run = tamis(&[&arguments[..], &day].concat(), body).exits(0).says_nothing();
+        assert_eq!(run.printed(), format!(r#"{{"items":[{{"birth_date":"{band}"}}]}}"#));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_ends_a_command_quietly() {
+    let (body, folder) = (format!("[{}1]", "1,".repeat(200_000)), people());
+    let kept = PEOPLE.replace(
+        "GET /people:\n        body: { '$[*].id': id }",
+        "GET /people:\n        body: { $: public }",
+    );
+    folder.write("people.yaml", &kept);
+    let apply =
+        ["apply", "--policies", folder.path(), "--caller", "desk", "--request", "GET /people"];
+    let explain = ["explain", "--caller", "support-desk", "GET /customers/{id}"];
+    for (arguments, stdin) in [
+        (&apply[..], body.as_bytes()),
+        (&apply[..], b"[1]"),
+        (&["check"], b""),
+        (&["test"], b""),
+        (&explain, b""),
+        (&["--help"], b""),
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(arguments);
+        command.stdout(writer);
+        run(command, stdin).exits(141).says_nothing();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let mut command = command(&["check"]);
+    command.stdout(full);
+    run(command, b"").exits(2).says("cannot write to stdout");
+}
+
+#[test]
+fn the_shipped_policies_are_fine_and_their_tests_pass() {
+    tamis(&["check"], "").exits(0).says_nothing().prints("policies are fine");
+    tamis(&["check", "policies"], "").exits(0).prints("digest ");
+    tamis(&["test"], "").exits(0).says_nothing().prints(" passed, 0 failed\n");
+}
+
+#[test]
+fn check_counts_the_series_of_the_metrics() {
+    // Denied before it is known what it is about: nobody (1), no declared purpose (3 callers), the
+    // purpose of others (2 + 1 + 2), no route (4 pairs of caller and purpose). The pairs on the four
+    // routes: 4 decisions each, but 1 where `support` is denied a category (2).
+    let requests = 1 + 3 + 5 + 4 + 4 * 4 * 4 - 2 * 3;
+    // GET /people/{id}: id, name, email, public (kept names can be too long); POST: id; GET: id;
+    // health. What can be unfit, twice.
+    let support = (1 + 1 + 2 + 2) + 1 + 1;
+    let billing = (1 + 1 + 1 + 2) + 1 + 1 + 1;
+    let counting = (2 + 1 + 1 + 2) + 2 + 2 + 1;
+    let accesses = 2 * support + billing + counting;
+    tamis(&["check", people().path()], "").prints(&format!(
+        "metrics: at most {requests} series of tamis_requests_total, {accesses} of \
+         tamis_field_accesses_total\n"
+    ));
+}
+
+#[test]
+fn check_says_what_is_wrong_and_where() {
+    let wrong = PEOPLE.replace("name: keep", "nome: keep");
+    let folder = Folder::new(&[("people.yaml", &wrong)]);
+    let run = tamis(&["check", folder.path()], "").exits(1).says_nothing();
+    let run = run.prints("error[").prints("people.yaml:24:24").prints("did you mean `name`?");
+    assert!(run.printed().ends_with("\n1 error\n"), "{run:?}");
+}
+
+#[test]
+fn check_prints_json_for_machines() {
+    let objects = |run: Run| -> Vec<serde_json::Value> {
+        run.printed().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let fine = objects(tamis(&["check", "--format", "json"], "").exits(0).says_nothing());
+    let summary = &fine.last().unwrap()["summary"];
+    assert_eq!(summary["errors"], 0);
+    assert!(summary["apis"].as_u64().unwrap() > 0);
+    assert!(summary["series"]["requests"].as_u64().unwrap() > 0);
+
+    let folder = Folder::new(&[("people.yaml", &PEOPLE.replace("apis:", "apos:"))]);
+    let wrong = objects(tamis(&["check", folder.path(), "--format", "json"], "").exits(1));
+    assert_eq!((&wrong[0]["rank"], &wrong[0]["line"]), (&"error".into(), &11.into()));
+    assert!(wrong[0]["file"].as_str().unwrap().ends_with("people.yaml"));
+    assert_eq!(wrong.last().unwrap()["summary"]["apis"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_not_a_folder_without_errors() {
+    let empty = Folder::new(&[]);
+    let only_tests = Folder::new(&[("a.test.yaml", "tests: []\n")]);
+    let explain = |dir| vec!["explain", dir, "--caller", "x", "GET /x"];
+    for dir in ["nowhere", "Cargo.toml", empty.path(), only_tests.path()] {
+        for arguments in [vec!["check", dir], vec!["test", dir], explain(dir)] {
+            tamis(&arguments, "").exits(2).prints_nothing().says("error: ").says(dir);
+        }
+    }
+}
+
+/// Runs one test with these claims about `body`, and gives what is printed without the summary.
+fn claims(body: &str, claims: &str) -> Run {
+    let upstream = serde_json::to_string(&serde_json::json!({ "json": body })).unwrap();
+    let test = format!(
+        "tests:\n  - name: One\n    when: {{ caller: desk, request: GET /people/1 }}\n    \
+         upstream: {upstream}\n{claims}\n"
+    );
+    let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", &test)]);
+    tamis(&["test", folder.path()], "").says_nothing()
+}
+
+#[test]
+fn a_claim_that_holds_passes() {
+    for (body, claim) in [
+        (r#"{"id":5.40}"#, "    expect: { $.id: 5.4 }"),
+        (r#"{"id":54e-1}"#, "    expect: { $.id: 5.40 }"),
+        (r#"{"id":12345678901234567890}"#, "    expect: { $.id: 12345678901234567890 }"),
+        (r#"{"tags":[1,"a"],"id":1}"#, "    expect: { $: { id: 1, tags: [1.0, a] } }"),
+        (r#"{"tags":["a1","a2",3]}"#, "    expect: { '$.tags[*]': { matches: '^a?[1-3]$' } }"),
+        (r#"{"x": 1, "id" : 1}"#, "    output: '{ \"id\" : 1}'"),
+        (r#"{"x":1}"#, "    absent: [$.x, $..x, '$.tags[0]']"),
+        (r#"{"secret":"Anna","name":"Bob"}"#, "    never: [Anna, secret]"),
+        (r#"{"tags":[1,1.0,1]}"#, "    same: ['$.tags[*]']"),
+        (r#"{"id":1,"name":1.0}"#, "    same: [$.id, $.name]"),
+        (r#"{"tags":[1,"1",2]}"#, "    differs: ['$.tags[*]']"),
+        (r#"{"id":"#, "    refused: body-cut"),
+    ] {
+        claims(body, claim).exits(0).prints("1 passed, 0 failed\n");
+    }
+}
+
+#[test]
+fn a_claim_that_does_not_hold_says_where_what_and_instead_of_what() {
+    for (body, claim, column, what) in [
+        (r#"{"id":1}"#, "    expect: { $.id: 2 }", 15, "expect $.id: expected 2, and it is 1"),
+        (r#"{"id":1}"#, "    expect: { $.id: \"1\" }", 15, "expected \"1\", and it is 1"),
+        ("{}", "    expect: { $.id: 2 }", 15, "expected 2, and it is not there"),
+        (r#"{"tags":[1,1]}"#, "    expect: { '$.tags[*]': 1 }", 15, "it selects 2 nodes, not one"),
+        (r#"{"id":1,"id":1}"#, "    expect: { $.id: 1 }", 15, "it selects 2 nodes, not one"),
+        (r#"{"tags":["a","b"]}"#, "    expect: { '$.tags[*]': { matches: a } }", 15, "it is \"b\""),
+        (r#"{"tags":[]}"#, "    expect: { '$.tags[*]': { matches: a } }", 15, "not there"),
+        (r#"{"tags":[]}"#, "    expect: { '$.tags': { matches: '.*' } }", 15, "it is []"),
+        (
+            r#"{"id": 1}"#,
+            "    output: '{\"id\":1}'",
+            13,
+            r#"expected {"id":1}, and it is {"id": 1}"#,
+        ),
+        (r#"{"id":1}"#, "    absent: [$.x, $.id]", 19, "absent $.id: it is there: 1"),
+        (
+            r#"{"name":"Anna"}"#,
+            "    never: [Bob, Anna]",
+            18,
+            "never \"Anna\": it stands in the output",
+        ),
+        (r#"{"name":"\u0041nna"}"#, "    never: [Anna]", 13, "once that is decoded"),
+        (r#"{"name":"\u0041nna","name":1}"#, "    never: [Anna]", 13, "once that is decoded"),
+        (r#"{"deep":{"\u0041nna":1}}"#, "    never: [Anna]", 13, "once that is decoded"),
+        (r#"{"tags":[1,2]}"#, "    same: ['$.tags[*]']", 11, "same: 1 and 2 differ"),
+        (r#"{"tags":[1]}"#, "    same: ['$.tags[*]', '$.tags[0]']", 11, "and there is one"),
+        (r#"{"tags":[1,2,1.0]}"#, "    differs: ['$.tags[*]']", 14, "is there twice"),
+        (r#"{"id":1}"#, "    differs: [$.id, $.x]", 14, "at least two nodes, and there is one"),
+        ("{}", "    refused: body-cut", 14, "expected refused: body-cut, and it is allowed"),
+        ("{", "    refused: body-unreadable", 14, "and it is refused: body-cut"),
+    ] {
+        let run = claims(body, claim).exits(1).prints(what).prints("0 passed, 1 failed\n");
+        let at = format!("people.test.yaml:5:{column}: One: ");
+        assert_eq!(run.printed().matches(&at).count(), 1, "{at} {claim}: {run:?}");
+        assert_eq!(run.printed().lines().count(), 2, "{run:?}");
+    }
+    // Of two long bodies, the part where they differ.
+    let tags: Vec<String> = (0..500).map(|tag| tag.to_string()).collect();
+    let long = format!(r#"{{"tags":[{}]}}"#, tags.join(","));
+    let claim = format!("    output: '{}'", long.replace("450", "x"));
+    let run = claims(&long, &claim).exits(1).prints("449,x,451").prints("449,450,451");
+    assert!(run.printed().len() < 1000, "{run:?}");
+    // No answer, where a claim is about one.
+    claims("{", "    expect: { $.id: 1 }").exits(1).prints("refused: body-cut");
+}
+
+const TWO_TESTS: &str = "\
+tests:
+  - name: The desk sees a name
+    when: { caller: desk, request: GET /people/1 }
+    upstream: { name: Anna }
+    expect: { $.name: Anna }
+  - name: The office is denied
+    when: { caller: office, request: GET /people/1 }
+    upstream: { name: Anna }
+    absent: [$.x]
+";
+
+#[test]
+fn a_denied_test_fails_unless_it_says_so() {
+    let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", TWO_TESTS)]);
+    tamis(&["test", folder.path()], "")
+        .exits(1)
+        .prints("The office is denied: expected an answer, and it is denied: purpose-missing\n")
+        .prints("1 passed, 1 failed\n");
+    let expected = TWO_TESTS.replace("absent: [$.x]", "refused: purpose-unknown");
+    folder.write("people.test.yaml", &expected);
+    tamis(&["test", folder.path()], "")
+        .exits(1)
+        .prints("expected refused: purpose-unknown, and it is denied: purpose-missing\n");
+    folder.write("people.test.yaml", &expected.replace("purpose-unknown", "purpose-missing"));
+    tamis(&["test", folder.path()], "").exits(0).prints("2 passed, 0 failed\n");
+}
+
+#[test]
+fn tests_can_be_chosen_and_listed() {
+    let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", TWO_TESTS)]);
+    let test = |arguments: &[&str]| tamis(&[&["test", folder.path()], arguments].concat(), "");
+    test(&["--only", "desk"]).exits(0).prints("1 passed, 0 failed\n");
+    test(&["--only", "nothing"]).exits(2).says("no test has").prints_nothing();
+    let list = test(&["--list"]).exits(0).printed();
+    assert_eq!(list.lines().count(), 2);
+    assert!(list.contains("people.test.yaml:6:"), "{list}");
+    assert!(list.ends_with(": The office is denied\n"), "{list}");
+}
+
+#[test]
+fn tests_of_wrong_policies_are_not_run() {
+    let wrong = PEOPLE.replace("apis:", "apos:");
+    let folder = Folder::new(&[("people.yaml", &wrong), ("people.test.yaml", TWO_TESTS)]);
+    tamis(&["test", folder.path()], "")
+        .exits(1)
+        .prints("people.yaml:11:1")
+        .prints("no test was run");
+}
+
+#[test]
+fn explain_says_what_leaves_and_which_line_decides() {
+    let folder = people();
+    let explain =
+        |arguments: &[&str]| tamis(&[&["explain"], arguments].concat(), "").says_nothing();
+    explain(&["--caller", "support-desk", "GET /customers/{id}"])
+        .exits(0)
+        .prints("Answer a customer")
+        .prints("$.iban")
+        .prints("crm.yaml:55");
+    explain(&[folder.path(), "--caller", "desk", "GET /people/{id}"]).exits(0).prints("$.email");
+    explain(&["--caller", "desk", folder.path(), "GET /people/1"]).exits(0).prints("$.name");
+    let one =
+        explain(&[folder.path(), "GET /people/{id}", "--caller", "desk", "--path", "$.email"]);
+    let one = one.exits(0).prints("$.email").printed();
+    assert!(!one.contains("$.name"), "{one}");
+
+    let denied = [
+        (&["--caller", "nobody"][..], "GET /people/1", Reason::CallerUnknown),
+        (&["--caller", "office"], "GET /people/1", Reason::PurposeMissing),
+        (&["--caller", "desk", "--purpose", "fun"], "GET /people/1", Reason::PurposeUnknown),
+        (&["--caller", "desk", "--purpose", "billing"], "GET /people/1", Reason::PurposeNotAllowed),
+        (&["--caller", "desk"], "GET /x", Reason::RouteUnknown),
+        (&["--caller", "desk"], "GET /health", Reason::CategoryDenied),
+        (&["--caller", "desk"], "POST /people", Reason::RequestBodyNotAllowed),
+        (&["--caller", "desk"], "GET /people/1?q=x", Reason::ParameterNotAllowed),
+        (&["--caller", "desk"], "GET /people/1?email=x", Reason::ParameterWithheld),
+    ];
+    for (who, request, reason) in denied {
+        let run = explain(&[&[folder.path()], who, &[request]].concat());
+        run.exits(1).prints(reason.code());
+    }
+}
+
+#[test]
+fn explain_cannot_run_without_a_request_and_a_path_that_are_ones() {
+    let desk = ["explain", "--caller", "support-desk"];
+    let explain =
+        |arguments: &[&str]| tamis(&[&desk[..], arguments].concat(), "").exits(2).prints_nothing();
+    explain(&["policies"]).says("'GET /customers/C-1042'");
+    explain(&[]).says("<METHOD /PATH>");
+    explain(&["policies", "GET /x", "more"]).says("more");
+    explain(&["GET /customers", "--path", "$.a b"]).says("--path").says("character 4");
+    explain(&["GET /customers", "--path", "$.a[?@.b]"]).says("not supported").says("help: ");
+    tamis(&["explain", "GET /customers"], "").exits(2).says("--caller <NAME>").prints_nothing();
+}
+
+#[test]
+fn help_teaches_exit_codes_and_an_example() {
+    for arguments in
+        [&["--help"][..], &["apply", "-h"], &["check", "-h"], &["test", "-h"], &["explain", "-h"]]
+    {
+        let run = tamis(arguments, "").exits(0).says_nothing();
+        run.prints("Exit codes:").prints("Example").prints("  2 ").prints("  tamis ");
+    }
+    tamis(&["--version"], "").exits(0).prints(env!("CARGO_PKG_VERSION"));
+    for wrong in [&[][..], &["frobnicate"], &["check", "--colour"], &["check", "a", "b"]] {
+        let run = tamis(wrong, "").exits(2).prints_nothing();
+        run.says("Usage: tamis");
+    }
+}

@@ -1,0 +1,21 @@
+//! The tests that see `tamis` from outside, and the oracle that they compare it with.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they measured"
+)]
+
+mod acceptance;
+mod architecture;
+mod cli;
+mod fhir;
+mod noninterference;
+mod oracle;
+mod product;
+mod properties;
+mod reference;
+mod words;

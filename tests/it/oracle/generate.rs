@@ -1,0 +1,547 @@
+//! Policies, documents and broken documents from a seed. The words are few, so that paths and documents meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::world::{Action, Api, Class, Generalise, Precision, Record, Target, World};
+
+/// `SplitMix64`: small, and the same everywhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        let end = u64::try_from(end).unwrap();
+        usize::try_from(self.number() % end).unwrap()
+    }
+
+    pub(crate) fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
+    pub(crate) fn word(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.below(from.len())]
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
+
+/// A policy, the same as text, and what to ask of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) world: World,
+    /// The same as one policy file.
+    pub(crate) yaml: String,
+    /// One of the purposes of the only caller, `tester`.
+    pub(crate) purpose: String,
+    /// `things`, the only one; it names no host.
+    pub(crate) api: String,
+    /// `GET /one` or `GET /two/{id}`, where `id` is `public`.
+    pub(crate) route: String,
+    pub(crate) documents: Vec<Vec<u8>>,
+}
+
+/// The case of this seed, with a few documents.
+pub(crate) fn case(seed: u64) -> Case {
+    let rng = &mut Rng::new(seed);
+    let (world, yaml) = policy(rng);
+    let purpose = rng.pick(&world.callers["tester"]).clone();
+    let (route, _) = rng.pick(&world.apis["things"].routes).clone();
+    let documents = (0..4).map(|_| document(rng)).collect();
+    Case { world, yaml, purpose, api: "things".to_owned(), route, documents }
+}
+
+const CATEGORIES: [&str; 6] = ["p", "p.x", "p.x.y", "q.x", "q.y", "r"];
+const RULES: [&str; 8] = ["p", "p.x", "p.x.y", "q", "q.x", "q.y", "r", "*"];
+const NAMES: [&str; 5] = ["a", "b", "c", "é", "a b"];
+
+/// A valid policy, as structures and as the text of one file.
+pub(crate) fn policy(rng: &mut Rng) -> (World, String) {
+    let mut world = World::default();
+    for category in CATEGORIES {
+        world.categories.insert(category.to_owned(), false);
+    }
+
+    let purposes: Vec<String> =
+        ["one", "two", "three"].iter().take(1 + rng.below(3)).map(ToString::to_string).collect();
+    for purpose in &purposes {
+        let rules = rules(rng);
+        if !rules.is_empty() {
+            world.rules.insert(purpose.clone(), rules);
+        }
+    }
+    world.callers.insert("tester".to_owned(), purposes.clone());
+
+    // A category may say that it has few values where no purpose gives it or a child a pseudonym.
+    let candidate = rng.word(&CATEGORIES);
+    let pseudonym = purposes.iter().any(|purpose| {
+        CATEGORIES
+            .iter()
+            .filter(|category| category.starts_with(candidate))
+            .any(|category| matches!(world.rule(purpose, category), Action::Pseudonym { .. }))
+    });
+    if !pseudonym {
+        world.categories.insert(candidate.to_owned(), true);
+    }
+
+    // A record mounts only those after it, so that there is no circle.
+    let records = ["thing", "part", "piece"];
+    let records = &records[rng.below(4)..];
+    for (index, record) in records.iter().enumerate() {
+        let size = rng.below(5);
+        let fields = classes(rng, size, &records[index + 1..]);
+        world.records.insert((*record).to_owned(), Record { fields, keeps: rng.percent(35) });
+    }
+
+    let routes = ["GET /one", "GET /two/{id}"];
+    let routes = routes.iter().take(1 + rng.below(2)).map(|route| {
+        let size = 2 + rng.below(6);
+        ((*route).to_owned(), classes(rng, size, records))
+    });
+    let routes = routes.collect();
+    let keeps = rng.percent(25);
+    world.apis.insert("things".to_owned(), Api { hosts: Vec::new(), routes, keeps });
+
+    let yaml = yaml(&world);
+    (world, yaml)
+}
+
+/// Each kind of action has one set of parameters in a purpose, so that no tie is an error.
+fn rules(rng: &mut Rng) -> BTreeMap<String, Action> {
+    let domain = rng.percent(30).then(|| "shared".to_owned());
+    let generalise = match rng.below(8) {
+        0 | 1 => Generalise::AgeBand(*rng.pick(&[5, 10, 20])),
+        2 => Generalise::Date(Precision::Year),
+        3 => Generalise::Date(Precision::Quarter),
+        4 => Generalise::Date(Precision::Month),
+        5 => Generalise::Prefix(1 + rng.below(3)),
+        6 => Generalise::Round(*rng.pick(&[1, 10, 100])),
+        _ => Generalise::Ip,
+    };
+    let first = rng.below(3);
+    let last = if first == 0 { 1 + rng.below(4) } else { rng.below(4) };
+    let mask = Action::Mask { first, last, same_length: rng.percent(40) };
+    let mut rules = BTreeMap::new();
+    let said = 30 + rng.below(50);
+    for name in RULES {
+        if !rng.percent(said) {
+            continue;
+        }
+        let action = match rng.below(100) {
+            0..40 => Action::Keep,
+            40..52 => Action::Pseudonym { domain: domain.clone() },
+            52..65 => Action::Generalise(generalise.clone()),
+            65..76 => mask.clone(),
+            76..86 => Action::Null,
+            86..99 => Action::Drop,
+            _ => Action::Deny,
+        };
+        rules.insert(name.to_owned(), action);
+    }
+    rules
+}
+
+fn classes(rng: &mut Rng, size: usize, records: &[&str]) -> Vec<(String, Class)> {
+    let mut seen = BTreeSet::new();
+    let mut classes = Vec::new();
+    for _ in 0..size {
+        let path = path(rng);
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let target = if !records.is_empty() && rng.percent(40) {
+            Target::Record((*rng.pick(records)).to_owned())
+        } else {
+            Target::Category(category(rng))
+        };
+        let to_any = path.contains('*') || path.contains("..");
+        let names = (to_any && rng.percent(45)).then(|| category(rng));
+        classes.push((path, Class { target, names }));
+    }
+    classes
+}
+
+fn category(rng: &mut Rng) -> String {
+    if rng.percent(20) { "public".to_owned() } else { rng.word(&CATEGORIES).to_owned() }
+}
+
+/// A path without filters and negative indices.
+pub(crate) fn path(rng: &mut Rng) -> String {
+    let mut path = "$".to_owned();
+    let length = match rng.below(100) {
+        0..4 => 0,
+        4..44 => 1,
+        44..80 => 2,
+        80..95 => 3,
+        _ => 4,
+    };
+    for _ in 0..length {
+        if rng.percent(15) {
+            path.push_str("..");
+            if rng.percent(60) {
+                path.push_str(rng.word(&["a", "b", "é", "*"]));
+                continue;
+            }
+        } else if rng.percent(50) {
+            path.push('.');
+            path.push_str(rng.word(&["a", "a", "b", "b", "c", "é", "*"]));
+            continue;
+        }
+        let size = if rng.percent(20) { 2 + rng.below(2) } else { 1 };
+        let selectors: Vec<String> = (0..size).map(|_| selector(rng)).collect();
+        write!(path, "[{}]", selectors.join(",")).unwrap();
+    }
+    path
+}
+
+fn selector(rng: &mut Rng) -> String {
+    match rng.below(100) {
+        0..35 => {
+            let name = rng.word(&NAMES);
+            match rng.below(6) {
+                0 => format!("'\\u{:04x}{}'", u32::from(name.chars().next().unwrap()), rest(name)),
+                1 | 2 => format!("\"{name}\""),
+                _ => format!("'{name}'"),
+            }
+        }
+        35..55 => "*".to_owned(),
+        55..75 => rng.below(4).to_string(),
+        _ => {
+            let mut slice = String::new();
+            if rng.percent(50) {
+                write!(slice, "{}", rng.below(4)).unwrap();
+            }
+            slice.push(':');
+            if rng.percent(50) {
+                write!(slice, "{}", rng.below(5)).unwrap();
+            }
+            if rng.percent(40) {
+                write!(slice, ":{}", rng.below(4)).unwrap();
+            }
+            slice
+        }
+    }
+}
+
+fn rest(name: &str) -> String {
+    name.chars().skip(1).collect()
+}
+
+/// The world as one policy file.
+pub(crate) fn yaml(world: &World) -> String {
+    let mut text = String::from("tamis: 1\ncategories:\n");
+    for (category, few_values) in &world.categories {
+        writeln!(text, "  {category}: {{ title: Things, few_values: {few_values} }}").unwrap();
+    }
+    text.push_str("purposes:\n");
+    let purposes: BTreeSet<&String> = world.callers.values().flatten().collect();
+    for purpose in purposes {
+        writeln!(text, "  {purpose}: {{ title: Try things out, legal_basis: contract }}").unwrap();
+    }
+    text.push_str("callers:\n");
+    for (caller, purposes) in &world.callers {
+        let purposes = purposes.join(", ");
+        writeln!(
+            text,
+            "  {caller}: {{ identify: {{ api_key: {caller} }}, purposes: [{purposes}] }}"
+        )
+        .unwrap();
+    }
+    if !world.records.is_empty() {
+        text.push_str("records:\n");
+    }
+    for (record, said) in &world.records {
+        writeln!(text, "  {record}:").unwrap();
+        yaml_classes(&mut text, "    fields", &said.fields);
+        yaml_keeps(&mut text, said.keeps);
+    }
+    text.push_str("apis:\n");
+    for (api, said) in &world.apis {
+        writeln!(text, "  {api}:").unwrap();
+        yaml_keeps(&mut text, said.keeps);
+        text.push_str("    routes:\n");
+        for (route, body) in &said.routes {
+            writeln!(text, "      {route}:").unwrap();
+            if route.contains("{id}") {
+                text.push_str("        params: { id: public }\n");
+            }
+            yaml_classes(&mut text, "        body", body);
+        }
+    }
+    if !world.rules.is_empty() {
+        text.push_str("rules:\n");
+    }
+    for (purpose, rules) in &world.rules {
+        writeln!(text, "  {purpose}:").unwrap();
+        for (category, action) in rules {
+            writeln!(text, "    \"{category}\": {}", yaml_action(action)).unwrap();
+        }
+    }
+    text
+}
+
+fn yaml_keeps(text: &mut String, keeps: bool) {
+    if keeps {
+        text.push_str("    unclassified: { keep: { because: It is only a test. } }\n");
+    }
+}
+
+fn yaml_classes(text: &mut String, key: &str, classes: &[(String, Class)]) {
+    if classes.is_empty() {
+        writeln!(text, "{key}: {{}}").unwrap();
+        return;
+    }
+    writeln!(text, "{key}:").unwrap();
+    let indent = key.len() - key.trim_start().len() + 2;
+    for (path, class) in classes {
+        let (word, target) = match &class.target {
+            Target::Category(category) => ("category", category),
+            Target::Record(record) => ("record", record),
+        };
+        let said = match &class.names {
+            None => target.clone(),
+            Some(names) => format!("{{ {word}: {target}, names: {names} }}"),
+        };
+        // A JSON string is a YAML string in double quotes.
+        let path = serde_json::to_string(path).unwrap();
+        writeln!(text, "{:indent$}{path}: {said}", "").unwrap();
+    }
+}
+
+fn yaml_action(action: &Action) -> String {
+    match action {
+        Action::Pseudonym { domain: Some(domain) } => {
+            format!("{{ pseudonym: {{ domain: {domain} }} }}")
+        }
+        Action::Mask { first, last, same_length } => {
+            let mut said = Vec::new();
+            if *first > 0 {
+                said.push(format!("keep_first: {first}"));
+            }
+            if *last > 0 {
+                said.push(format!("keep_last: {last}"));
+            }
+            if *same_length {
+                said.push("length: keep".to_owned());
+            }
+            format!("{{ mask: {{ {} }} }}", said.join(", "))
+        }
+        Action::Generalise(how) => match how {
+            Generalise::AgeBand(years) => format!("{{ generalise: {{ age_band: {years} }} }}"),
+            Generalise::Date(Precision::Year) => "{ generalise: { date: year } }".to_owned(),
+            Generalise::Date(Precision::Quarter) => "{ generalise: { date: quarter } }".to_owned(),
+            Generalise::Date(Precision::Month) => "{ generalise: { date: month } }".to_owned(),
+            Generalise::Prefix(length) => format!("{{ generalise: {{ prefix: {length} }} }}"),
+            Generalise::Round(step) => format!("{{ generalise: {{ round: {step} }} }}"),
+            Generalise::Ip => "{ generalise: ip }".to_owned(),
+        },
+        Action::Keep
+        | Action::Pseudonym { domain: None }
+        | Action::Null
+        | Action::Drop
+        | Action::Deny => action.word().to_owned(),
+    }
+}
+
+const SCALARS: [&str; 48] = [
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "7",
+    "-7",
+    "5.40",
+    "-0.5",
+    "1234567",
+    "12345678901234567890",
+    "1e400",
+    "-1E400",
+    "1E2",
+    "1.50e+1",
+    "1e-400",
+    "-1e-7",
+    "-123.0",
+    r#""""#,
+    r#""x""#,
+    r#""ab""#,
+    r#""abcdefgh""#,
+    r#""+33 6 12 34 56 78""#,
+    r#""FR7630006000011234567890189""#,
+    r#""Zoë Müller-Lüdenscheidt""#,
+    r#""日本語のテキスト""#,
+    r#""\u00e9t\u00E9 \"quoted\" \\ and\/more\n""#,
+    r#""\u0001\u001f\b\f\t\r tail of it""#,
+    r#""\ud83d\ude00\ud83d\ude00 smiles 😀😀😀""#,
+    r#""\ud800""#,
+    r#""half \udc00 a pair""#,
+    r#""1984-05-12""#,
+    r#""1984-01-01""#,
+    r#""1984-01-02""#,
+    r#""1936-01-01""#,
+    r#""1936-01-02""#,
+    r#""1901-12-31""#,
+    r#""2026-03-09T08:00:00Z""#,
+    r#""2025-12-31T23:59:59.123-01:00""#,
+    r#""2026-11-21""#,
+    r#""2026-11-22""#,
+    r#""2026-08""#,
+    r#""1999""#,
+    r#""2026-02-30""#,
+    r#""192.168.7.99""#,
+    r#""2001:db8:1:2::3""#,
+    r#""p1.0123456789ABCDEFGHJKMNPQRS""#,
+    r#""$..a{[,:]}""#,
+];
+
+/// A valid document without duplicate names.
+pub(crate) fn document(rng: &mut Rng) -> Vec<u8> {
+    let mut text = String::new();
+    space(rng, &mut text);
+    value(rng, 0, &mut text);
+    space(rng, &mut text);
+    text.into_bytes()
+}
+
+/// A scalar, or a container that may hold anything.
+pub(crate) fn fragment(rng: &mut Rng) -> Vec<u8> {
+    let mut text = String::new();
+    value(rng, 2, &mut text);
+    text.into_bytes()
+}
+
+fn value(rng: &mut Rng, depth: usize, text: &mut String) {
+    let containers = [97, 70, 55, 45, 25, 0][depth.min(5)];
+    if !rng.percent(containers) {
+        text.push_str(rng.word(&SCALARS));
+        return;
+    }
+    let in_array = rng.percent(if depth == 0 { 20 } else { 35 });
+    text.push(if in_array { '[' } else { '{' });
+    let mut seen = BTreeSet::new();
+    let size = if depth < 2 { 2 + rng.below(4) } else { rng.below(5) };
+    for index in 0..size {
+        if !in_array {
+            let name = if rng.percent(85) { rng.word(&NAMES) } else { rng.word(&["d", "", "A"]) };
+            if !seen.insert(name) {
+                continue;
+            }
+            if seen.len() > 1 {
+                text.push(',');
+            }
+            space(rng, text);
+            text.push_str(&written(rng, name));
+            space(rng, text);
+            text.push(':');
+        } else if index > 0 {
+            text.push(',');
+        }
+        space(rng, text);
+        value(rng, depth + 1, text);
+        space(rng, text);
+    }
+    text.push(if in_array { ']' } else { '}' });
+}
+
+/// A name as a token, now and then with an escape that need not be.
+fn written(rng: &mut Rng, name: &str) -> String {
+    match name.chars().next() {
+        Some(first) if rng.percent(10) => {
+            let code = u32::from(first);
+            let code = if rng.percent(50) { format!("{code:04x}") } else { format!("{code:04X}") };
+            format!("\"\\u{code}{}\"", rest(name))
+        }
+        _ => format!("\"{name}\""),
+    }
+}
+
+fn space(rng: &mut Rng, text: &mut String) {
+    if rng.percent(12) {
+        text.push_str(rng.word(&[" ", "\n", "\t", "\r\n", "  "]));
+    }
+}
+
+/// The document with a few wounds: still valid sometimes, mostly not.
+pub(crate) fn mutate(document: &[u8], rng: &mut Rng) -> Vec<u8> {
+    const STRUCTURE: [u8; 8] = *b"{}[]:,\"\\";
+    const PIECES: [&[u8]; 34] = [
+        b"\"",
+        b"\\",
+        b"\\\"",
+        b"\\u",
+        b"\\u00",
+        b"\\u0041",
+        b"\\uD83D\\uDE00",
+        b"\\ud800",
+        b"\\x",
+        b"\x00",
+        b"\x1f",
+        b"\x7f",
+        b"\n",
+        b"\x0b",
+        b"\xef\xbb\xbf",
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xe2\x82",
+        b"\xf4\x90\x80\x80",
+        b"\xc2\x85",
+        b"-",
+        b"0",
+        b"01",
+        b".",
+        b"e",
+        b"E+",
+        b"null",
+        b"nul",
+        b"tru",
+        b"NaN",
+        b",",
+        b"[[[[",
+        b"{\"a\":",
+    ];
+    let mut bytes = document.to_vec();
+    for _ in 0..=rng.below(3) {
+        let at = rng.below(bytes.len() + 1);
+        let end = (at + 1 + rng.below(8)).min(bytes.len());
+        match rng.below(9) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
+            1 if at < bytes.len() => bytes[at] = *rng.pick(&STRUCTURE),
+            2 => drop(bytes.drain(at..end)),
+            3 => {
+                let slice = bytes[at..end].to_vec();
+                let to = rng.below(bytes.len() + 1);
+                bytes.splice(to..to, slice);
+            }
+            4 => bytes.truncate(at),
+            5 => {
+                let structural: Vec<usize> =
+                    (0..bytes.len()).filter(|at| STRUCTURE.contains(&bytes[*at])).collect();
+                if !structural.is_empty() {
+                    let (one, other) = (*rng.pick(&structural), *rng.pick(&structural));
+                    bytes.swap(one, other);
+                }
+            }
+            6 => bytes.insert(at, *rng.pick(&STRUCTURE)),
+            _ => {
+                let piece = *rng.pick(&PIECES);
+                bytes.splice(at..at, piece.iter().copied());
+            }
+        }
+    }
+    bytes
+}

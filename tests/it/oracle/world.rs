@@ -1,0 +1,242 @@
+//! Policies as plain structures. Nothing is checked: only valid policies come here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Everything that the policy files say about responses.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct World {
+    /// The declared categories, `public` not among them, and whether they say `few_values`.
+    pub(crate) categories: BTreeMap<String, bool>,
+    /// The purposes of each caller.
+    pub(crate) callers: BTreeMap<String, Vec<String>>,
+    pub(crate) records: BTreeMap<String, Record>,
+    pub(crate) apis: BTreeMap<String, Api>,
+    /// Purpose, then category, prefix or `*`.
+    pub(crate) rules: BTreeMap<String, BTreeMap<String, Action>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) fields: Vec<(String, Class)>,
+    /// `unclassified: keep`.
+    pub(crate) keeps: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Api {
+    pub(crate) hosts: Vec<String>,
+    /// Routes as written (`GET /a/{id}`) and their `body`.
+    pub(crate) routes: Vec<(String, Vec<(String, Class)>)>,
+    /// `unclassified: keep`.
+    pub(crate) keeps: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Class {
+    pub(crate) target: Target,
+    pub(crate) names: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Target {
+    Category(String),
+    Record(String),
+}
+
+/// The actions of version 1, without those of later.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    Keep,
+    Pseudonym { domain: Option<String> },
+    Generalise(Generalise),
+    Mask { first: usize, last: usize, same_length: bool },
+    Null,
+    Drop,
+    Deny,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Generalise {
+    AgeBand(i32),
+    Date(Precision),
+    Prefix(usize),
+    Round(i128),
+    Ip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Precision {
+    Year,
+    Quarter,
+    Month,
+}
+
+impl Action {
+    /// The place in "Actions, loosest to strictest".
+    pub(crate) fn strictness(&self) -> u8 {
+        match self {
+            Self::Keep => 0,
+            Self::Pseudonym { .. } => 2,
+            Self::Generalise(_) => 3,
+            Self::Mask { .. } => 5,
+            Self::Null => 7,
+            Self::Drop => 8,
+            Self::Deny => 9,
+        }
+    }
+
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Pseudonym { .. } => "pseudonym",
+            Self::Generalise(_) => "generalise",
+            Self::Mask { .. } => "mask",
+            Self::Null => "null",
+            Self::Drop => "drop",
+            Self::Deny => "deny",
+        }
+    }
+
+    fn read(value: &Value) -> Self {
+        if value.is_null() {
+            return Self::Null;
+        }
+        if let Some(word) = value.as_str() {
+            return match word {
+                "keep" => Self::Keep,
+                "pseudonym" => Self::Pseudonym { domain: None },
+                "null" => Self::Null,
+                "drop" => Self::Drop,
+                "deny" => Self::Deny,
+                other => panic!("not an action: {other}"),
+            };
+        }
+        if let Some(said) = value.get("pseudonym") {
+            return Self::Pseudonym { domain: said.get("domain").map(text) };
+        }
+        if let Some(said) = value.get("mask") {
+            return Self::Mask {
+                first: said.get("keep_first").map_or(0, size),
+                last: said.get("keep_last").map_or(0, size),
+                same_length: said.get("length").is_some_and(|length| length == "keep"),
+            };
+        }
+        let said = value.get("generalise").expect("an action");
+        Self::Generalise(if let Some(years) = said.get("age_band") {
+            Generalise::AgeBand(i32::try_from(size(years)).unwrap())
+        } else if let Some(precision) = said.get("date") {
+            Generalise::Date(match precision.as_str().unwrap() {
+                "year" => Precision::Year,
+                "quarter" => Precision::Quarter,
+                "month" => Precision::Month,
+                other => panic!("not a precision: {other}"),
+            })
+        } else if let Some(length) = said.get("prefix") {
+            Generalise::Prefix(size(length))
+        } else if let Some(step) = said.get("round") {
+            Generalise::Round(i128::try_from(size(step)).unwrap())
+        } else {
+            assert!(said == "ip" || said.get("ip").is_some(), "not a way to generalise: {said}");
+            Generalise::Ip
+        })
+    }
+}
+
+impl World {
+    /// Reads policy files, each given as its text, as one policy.
+    pub(crate) fn read(files: &[&str]) -> Self {
+        let files: Vec<Value> =
+            files.iter().map(|file| serde_saphyr::from_str(file).unwrap()).collect();
+        let records: Vec<(String, Value)> = section(&files, "records");
+        let class = |value: &Value| {
+            let target = |name: &Value| {
+                let name = text(name);
+                if records.iter().any(|(record, _)| *record == name) {
+                    Target::Record(name)
+                } else {
+                    Target::Category(name)
+                }
+            };
+            if value.is_string() {
+                return Class { target: target(value), names: None };
+            }
+            Class {
+                target: target(value.get("category").or_else(|| value.get("record")).unwrap()),
+                names: value.get("names").map(text),
+            }
+        };
+        let classes = |value: Option<&Value>| {
+            members(value).into_iter().map(|(path, said)| (path, class(&said))).collect::<Vec<_>>()
+        };
+
+        let mut world = Self::default();
+        for (name, said) in section(&files, "categories") {
+            let few_values = said.get("few_values").is_some_and(|few| *few == true);
+            world.categories.insert(name, few_values);
+        }
+        for (name, said) in section(&files, "callers") {
+            world.callers.insert(name, texts(said.get("purposes").unwrap()));
+        }
+        for (name, said) in &records {
+            let record = Record { fields: classes(said.get("fields")), keeps: keeps(said) };
+            world.records.insert(name.clone(), record);
+        }
+        for (name, said) in section(&files, "apis") {
+            let routes = members(said.get("routes"));
+            let routes = routes.into_iter().map(|(route, said)| (route, classes(said.get("body"))));
+            let hosts = said.get("host").map(texts).unwrap_or_default();
+            world.apis.insert(name, Api { hosts, routes: routes.collect(), keeps: keeps(&said) });
+        }
+        for (purpose, said) in section(&files, "rules") {
+            let rules = world.rules.entry(purpose).or_default();
+            for (category, action) in members(Some(&said)) {
+                rules.insert(category, Action::read(&action));
+            }
+        }
+        world
+    }
+
+    /// Rule 7: `a.b`, then `a`, then `*`, then `drop`. `public` is always kept.
+    pub(crate) fn rule(&self, purpose: &str, category: &str) -> Action {
+        if category == "public" {
+            return Action::Keep;
+        }
+        let Some(rules) = self.rules.get(purpose) else { return Action::Drop };
+        let mut prefix = Some(category);
+        while let Some(name) = prefix {
+            if let Some(action) = rules.get(name) {
+                return action.clone();
+            }
+            prefix = name.rsplit_once('.').map(|(shorter, _)| shorter);
+        }
+        rules.get("*").cloned().unwrap_or(Action::Drop)
+    }
+}
+
+/// The members of one top-level key, over all files.
+fn section(files: &[Value], key: &str) -> Vec<(String, Value)> {
+    files.iter().flat_map(|file| members(file.get(key))).collect()
+}
+
+fn members(value: Option<&Value>) -> Vec<(String, Value)> {
+    let object = value.and_then(Value::as_object);
+    object.into_iter().flatten().map(|(key, said)| (key.clone(), said.clone())).collect()
+}
+
+fn keeps(value: &Value) -> bool {
+    value.get("unclassified").is_some_and(|said| said.get("keep").is_some())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().map_or_else(|| vec![text(value)], |list| list.iter().map(text).collect())
+}
+
+fn size(value: &Value) -> usize {
+    usize::try_from(value.as_u64().unwrap()).unwrap()
+}

@@ -1,0 +1,89 @@
+//! The product's doors, as the tests use them: a policy in, a document through, cut in any way.
+
+use std::{env, sync::Arc};
+
+use tamis::{
+    access::{Count, Reason},
+    enforce::Enforcement,
+    json::{Copied, Limits},
+    policy::{Ask, Plan, PolicySet, Source, Target, load},
+    transform::{Context, RootKey},
+};
+
+use crate::oracle::{generate::Rng, transform::Setup};
+
+/// The day and the key of every test.
+pub(crate) const SETUP: Setup = Setup { key: [7; 32], today: (2026, 11, 21) };
+
+/// What came out of a document: its bytes, what was counted, whether unclassified data was withheld.
+pub(crate) type Sieved = Result<(Vec<u8>, Vec<Count>, bool), Reason>;
+
+/// Loads policies that are valid.
+pub(crate) fn policies(files: &[(&str, &str)]) -> PolicySet {
+    let sources: Vec<Source> = files
+        .iter()
+        .map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() })
+        .collect();
+    let key = RootKey::from_hex(&"07".repeat(32)).unwrap();
+    let loaded = load(&sources, &key);
+    let findings: Vec<String> =
+        loaded.findings.iter().map(|f| tamis::policy::render(f, &sources)).collect();
+    loaded.set.unwrap_or_else(|| panic!("{}\n{}", findings.join("\n"), files[0].1))
+}
+
+/// Asks for a plan. `request` is a request line such as `GET /customers/42`.
+pub(crate) fn plan(
+    set: &PolicySet,
+    caller: &str,
+    purpose: &str,
+    host: Option<&str>,
+    request: &str,
+) -> Result<Arc<Plan>, Reason> {
+    let (method, target) = request.split_once(' ').unwrap();
+    let target = Target::parse(method, target)?;
+    let ask = Ask { caller: Some(caller), purpose: Some(purpose), host, target: &target };
+    set.decide(&ask).map(|permit| permit.plan).map_err(|denial| denial.reason)
+}
+
+/// One document through one plan, in these chunks.
+pub(crate) fn sieve<'a>(plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'a [u8]>) -> Sieved {
+    let (year, month, day) = SETUP.today;
+    let today = jiff::civil::date(
+        year.try_into().unwrap(),
+        month.try_into().unwrap(),
+        day.try_into().unwrap(),
+    );
+    let mut enforcement = Enforcement::new(Arc::clone(plan), Context { today }, Limits::default());
+    let mut out = Vec::new();
+    for chunk in chunks {
+        enforcement
+            .write(chunk, &mut Copied { chunk, out: &mut out })
+            .map_err(|refusal| refusal.reason)?;
+    }
+    enforcement
+        .finish(&mut Copied { chunk: b"", out: &mut out })
+        .map_err(|refusal| refusal.reason)?;
+    Ok((out, enforcement.tally().counts(), enforcement.tally().unclassified()))
+}
+
+/// Cuts a document at random.
+pub(crate) fn cuts<'a>(mut document: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
+    let mut chunks = Vec::new();
+    while !document.is_empty() {
+        let (chunk, rest) = document.split_at(rng.below(document.len().min(40) + 1));
+        chunks.push(chunk);
+        document = rest;
+    }
+    chunks
+}
+
+/// The seeds of a sweep: as many as asked for here, more if `TAMIS_SEEDS` says so, or only the one in
+/// `TAMIS_SEED`, which a failure prints.
+pub(crate) fn seeds(at_least: u64) -> impl Iterator<Item = u64> {
+    let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let many = number("TAMIS_SEEDS").unwrap_or(0).max(at_least);
+    match number("TAMIS_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..many,
+    }
+}

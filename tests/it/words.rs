@@ -1,0 +1,157 @@
+//! What `check` says about wrong policies, word for word: one policy a file under
+//! `tests/policies/wrong`, and beside it the text that is printed.
+//!
+//! A line `--- # file: NAME` begins another file of the same case. `TAMIS_BLESS=1` writes the texts
+//! anew; read them before you commit them, as somebody who has never seen the code.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tamis::policy::{Rank, Source, load, render, view};
+use tamis::transform::NoKeys;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies/wrong")
+}
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// The sources of a case: the file itself, cut where another one begins.
+fn sources(path: &Path) -> Vec<Source> {
+    const MARK: &str = "--- # file: ";
+    let text = fs::read_to_string(path).unwrap();
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    if !text.contains(MARK) {
+        return vec![Source { name, text }];
+    }
+    let (before, files) = text.split_once(MARK).unwrap();
+    assert!(before.is_empty(), "{name}: nothing stands before the first file");
+    files
+        .split(MARK)
+        .map(|file| {
+            let (name, text) = file.split_once('\n').unwrap();
+            Source { name: name.trim().to_owned(), text: text.to_owned() }
+        })
+        .collect()
+}
+
+fn printed(sources: &[Source]) -> String {
+    let findings = load(sources, &NoKeys).findings;
+    let printed: Vec<String> = findings.iter().map(|finding| render(finding, sources)).collect();
+    let mut printed = printed.join("\n\n");
+    printed.push('\n');
+    printed
+}
+
+#[test]
+fn wrong_policies_are_told_what_is_wrong() {
+    let bless = std::env::var_os("TAMIS_BLESS").is_some();
+    let mut differ = Vec::new();
+    for case in cases() {
+        let printed = printed(&sources(&case));
+        let golden = case.with_extension("txt");
+        if bless {
+            fs::write(&golden, &printed).unwrap();
+        } else if fs::read_to_string(&golden).ok().as_deref() != Some(printed.as_str()) {
+            differ.push(format!("{}:\n{printed}", golden.display()));
+        }
+    }
+    assert!(
+        differ.is_empty(),
+        "not as written (TAMIS_BLESS=1 writes anew):\n\n{}",
+        differ.join("\n")
+    );
+}
+
+#[test]
+fn every_wrong_policy_has_a_finding_that_check_stops_at() {
+    let harmless: Vec<String> = cases()
+        .iter()
+        .filter(|case| {
+            let findings = load(&sources(case), &NoKeys).findings;
+            findings.is_empty()
+        })
+        .map(|case| case.display().to_string())
+        .collect();
+    assert!(harmless.is_empty(), "nothing is found in {harmless:?}");
+}
+
+#[test]
+fn every_golden_text_has_its_policy() {
+    let policies: BTreeSet<PathBuf> = cases().into_iter().collect();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(policies.contains(&path.with_extension("yaml")), "{} is left over", path.display());
+    }
+}
+
+#[test]
+fn words_are_those_of_the_house() {
+    for case in cases() {
+        let sources = sources(&case);
+        for finding in load(&sources, &NoKeys).findings {
+            let message = &finding.message;
+            let first = message.chars().next().unwrap();
+            assert!(!first.is_uppercase() || message.starts_with("YAML"), "{message}");
+            for text in finding.help.iter().chain([message]) {
+                assert!(!text.ends_with('.') || text.ends_with(".."), "a full stop ends {text:?}");
+                assert!(!text.contains('\n'), "a line break stands in {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn findings_have_a_form_for_machines() {
+    let text = "tamis: 1\ncatgories: {}\n".to_owned();
+    let sources = [Source { name: "crm.yaml".to_owned(), text }];
+    let findings = load(&sources, &NoKeys).findings;
+    let views: Vec<_> = findings.iter().map(|finding| view(finding, &sources)).collect();
+    assert_eq!(
+        serde_json::to_value(&views).unwrap(),
+        serde_json::json!([{
+            "rank": "error",
+            "code": "unknown-key",
+            "message": "`catgories` is not a key of a policy file",
+            "file": "crm.yaml",
+            "line": 2,
+            "column": 1,
+            "end": { "line": 2, "column": 10 },
+            "help": "did you mean `categories`?",
+        }])
+    );
+}
+
+#[test]
+fn the_examples_have_nothing_wrong() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let mut sources: Vec<Source> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| Source {
+            name: path.file_name().unwrap().to_string_lossy().into_owned(),
+            text: fs::read_to_string(&path).unwrap(),
+        })
+        .collect();
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    let loaded = load(&sources, &NoKeys);
+    let wrong: Vec<String> = loaded
+        .findings
+        .iter()
+        .filter(|finding| finding.rank != Rank::Note)
+        .map(|finding| render(finding, &sources))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(loaded.set.is_some());
+    assert!(loaded.suites.iter().map(|suite| suite.cases.len()).sum::<usize>() >= 15);
+}
