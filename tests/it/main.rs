@@ -17,5 +17,6 @@ mod noninterference;
 mod oracle;
 mod product;
 mod properties;
+mod readme;
 mod reference;
 mod words;
