@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::json::{Limits, edits::Sink};
 
+/// The two quotes of a name.
+const QUOTES: usize = 2;
+
 /// A gap, as far as it has been read. Its part in the current chunk stays there; only when the chunk
 /// goes, or something in the gap changes, is it copied.
 #[derive(Default)]
@@ -76,24 +79,28 @@ impl Gap {
         self.held == Part::Name
     }
 
-    /// Copies `open`, the part of the chunk that belongs to the gap.
+    /// Copies `open`, the part of the chunk that belongs to the gap; of what is too long, no more than it
+    /// takes to know that.
     pub(crate) fn hold(&mut self, chunk: &[u8], open: Range<usize>, limits: &Limits) {
         let (name_from, name_to) = (self.name_from.take(), self.name_to.take());
         let mut from = open.start;
-        let mut take = |into: &mut Vec<u8>, to: usize| {
-            into.extend_from_slice(chunk.get(from..to).unwrap_or_default());
+        let mut take = |into: &mut Vec<u8>, to: usize, max: usize| {
+            let piece = chunk.get(from..to).unwrap_or_default();
+            let room = (max + 1).saturating_sub(into.len());
+            into.extend_from_slice(piece.get(..room).unwrap_or(piece));
             from = to;
         };
+        let (space_max, name_max) = (limits.gap_bytes_max, limits.name_bytes_max + QUOTES);
         if matches!(self.held, Part::Nothing | Part::Before) {
-            take(&mut self.before, name_from.unwrap_or(open.end));
+            take(&mut self.before, name_from.unwrap_or(open.end), space_max);
             self.held = if name_from.is_some() { Part::Name } else { Part::Before };
         }
         if self.held == Part::Name {
-            take(&mut self.name, name_to.unwrap_or(open.end));
+            take(&mut self.name, name_to.unwrap_or(open.end), name_max);
             self.held = if name_to.is_some() { Part::After } else { Part::Name };
         }
         if self.held == Part::After {
-            take(&mut self.after, open.end);
+            take(&mut self.after, open.end, space_max);
         }
         self.squeezed |= self.before.len() + self.after.len() > limits.gap_bytes_max;
         if self.squeezed {

@@ -16,8 +16,10 @@ use crate::path::{Path, Segment, Selector};
 
 /// Largest number of states; more is refused when a policy loads.
 const STATES_MAX: usize = 1 << 16;
-/// Largest number of positions in all states together: bounds what compiling may cost.
-const POSITIONS_MAX: usize = 1 << 23;
+/// Largest number of transitions, by name and by index, of all states together.
+const TRANSITIONS_MAX: usize = 1 << 20;
+/// Most positions that are looked at while compiling: bounds the time that it may take.
+const WORK_MAX: usize = 1 << 27;
 /// Longest period of the slices that one state can have between two of their bounds.
 const PERIOD_MAX: u64 = 4096;
 
@@ -70,9 +72,12 @@ pub enum ProgramError {
     /// Descendant segments of several paths combine to too many cases.
     #[error("these paths together are too complex: more than {STATES_MAX} states")]
     States,
-    /// As `States`, for the memory that compiling would take.
-    #[error("these paths together are too complex: more than {POSITIONS_MAX} positions")]
-    Positions,
+    /// As `States`, for the steps between them.
+    #[error("these paths together are too complex: more than {TRANSITIONS_MAX} transitions")]
+    Transitions,
+    /// As `States`, for the time that compiling would take.
+    #[error("these paths together are too complex: compiling them would take too long")]
+    Work,
     /// Slices whose steps have a large common multiple meet at one place.
     #[error(
         "the steps of slices at one place repeat only after more than {PERIOD_MAX} elements together"
@@ -276,7 +281,10 @@ struct Compiler<'a> {
     paths: &'a [Path],
     sets: Vec<Box<[Position]>>,
     ids: HashMap<Box<[Position]>, State>,
-    positions: usize,
+    /// The states that are known to hold the positions of another one and some more: with many
+    /// descendants, most steps lead to one of these.
+    unions: HashMap<(State, Vec<Position>), State>,
+    work: usize,
     nodes: Vec<Node>,
     members: Vec<Transition>,
     names: Vec<u8>,
@@ -313,7 +321,8 @@ impl<'a> Compiler<'a> {
             paths,
             sets: Vec::new(),
             ids: HashMap::new(),
-            positions: 0,
+            unions: HashMap::new(),
+            work: 0,
             nodes: Vec::new(),
             members: Vec::new(),
             names: Vec::new(),
@@ -324,7 +333,7 @@ impl<'a> Compiler<'a> {
 
     fn run(mut self) -> Result<Program, ProgramError> {
         self.intern(Vec::new())?;
-        let paths = u32::try_from(self.paths.len()).map_err(|_over| ProgramError::Positions)?;
+        let paths = count(self.paths.len())?;
         self.intern((0..paths).map(|path| Position { path: PathId(path), matched: 0 }).collect())?;
         while let Some(set) = self.sets.get(self.nodes.len()) {
             let steps = steps(self.paths, &set.clone());
@@ -357,7 +366,7 @@ impl<'a> Compiler<'a> {
         let other = self.intern(steps.every.clone())?;
         let mut lengths = 0;
         for (name, positions) in steps.names {
-            let to = self.intern([steps.every.as_slice(), &positions].concat())?;
+            let to = self.union(other, &steps.every, positions)?;
             let from = count(self.names.len())?;
             self.names.extend_from_slice(name.as_bytes());
             let name_ends = count(self.names.len())?;
@@ -366,7 +375,7 @@ impl<'a> Compiler<'a> {
         }
         let first_run = count(self.runs.len())?;
         if !steps.indices.is_empty() {
-            self.runs(&steps.every, &steps.indices)?;
+            self.runs(other, &steps.every, &steps.indices)?;
         }
         Ok(Node { other, lengths, runs: (first_run, count(self.runs.len())?) })
     }
@@ -374,6 +383,7 @@ impl<'a> Compiler<'a> {
     /// Cuts the indices at every bound of a selector: in between, which selectors match repeats.
     fn runs(
         &mut self,
+        other: State,
         every: &[Position],
         indices: &[(Indices, Position)],
     ) -> Result<(), ProgramError> {
@@ -397,27 +407,50 @@ impl<'a> Compiler<'a> {
             for index in from..from + period {
                 let matching =
                     indices.iter().filter(|(range, _)| range.contains(index)).map(|(_, at)| *at);
-                let to = self.intern(every.iter().copied().chain(matching).collect())?;
+                let to = self.union(other, every, matching.collect())?;
                 self.cycles.push(to);
+                self.spend(indices.len())?;
             }
             self.runs.push(Run { from, first, period: count(period)? });
         }
         Ok(())
     }
 
+    /// The state with the positions of `other`, which are `every`, and some more.
+    fn union(
+        &mut self,
+        other: State,
+        every: &[Position],
+        more: Vec<Position>,
+    ) -> Result<State, ProgramError> {
+        if self.members.len() + self.cycles.len() >= TRANSITIONS_MAX {
+            return Err(ProgramError::Transitions);
+        }
+        self.spend(more.len())?;
+        let key = (other, more);
+        if let Some(known) = self.unions.get(&key) {
+            return Ok(*known);
+        }
+        let state = self.intern([every, &key.1].concat())?;
+        self.unions.insert(key, state);
+        Ok(state)
+    }
+
+    fn spend(&mut self, positions: usize) -> Result<(), ProgramError> {
+        self.work += positions;
+        if self.work > WORK_MAX { Err(ProgramError::Work) } else { Ok(()) }
+    }
+
     fn intern(&mut self, mut set: Vec<Position>) -> Result<State, ProgramError> {
+        self.spend(set.len())?;
         set.sort_unstable();
         set.dedup();
         let set = set.into_boxed_slice();
         if let Some(known) = self.ids.get(&set) {
             return Ok(*known);
         }
-        self.positions += set.len();
         if self.sets.len() >= STATES_MAX {
             return Err(ProgramError::States);
-        }
-        if self.positions > POSITIONS_MAX {
-            return Err(ProgramError::Positions);
         }
         let state = State(count(self.sets.len())?);
         self.sets.push(set.clone());
@@ -466,5 +499,5 @@ fn least_common_multiple(a: u64, b: u64) -> u64 {
 
 /// Numbers in tables have 32 bits; what does not fit is too complex long before.
 fn count<N: TryInto<u32>>(number: N) -> Result<u32, ProgramError> {
-    number.try_into().map_err(|_over| ProgramError::Positions)
+    number.try_into().map_err(|_over| ProgramError::Work)
 }

@@ -1,4 +1,4 @@
-use super::{Kind, Path, PathId, Program, Selector, State};
+use super::{Kind, Path, PathId, Program, ProgramError, Selector, State};
 
 /// Which of `paths` select each of `places` (names as they are, indices as numbers, parted by `/`).
 #[track_caller]
@@ -152,6 +152,23 @@ fn combinations_that_explode_are_refused() {
     assert!(Program::compile(&paths).is_err());
     let slices = ["$[::4093]", "$[::4099]"].map(|path| Path::parse(path).unwrap());
     assert!(Program::compile(&slices).is_err());
+    let far: Vec<Path> =
+        (0..300).map(|n| Path::parse(&format!("$[{}::4096]", n * 5000)).unwrap()).collect();
+    assert!(Program::compile(&far).is_err());
+}
+
+/// Compiling took minutes once: each of two thousand states had two thousand steps, and each step
+/// looked at two thousand positions.
+#[test]
+fn many_descendants_compile_or_are_refused_at_once() {
+    let paths = |count: usize| -> Vec<Path> {
+        (0..count).map(|n| Path::parse(&format!("$..name_{n}")).unwrap()).collect()
+    };
+    let program = Program::compile(&paths(500)).unwrap();
+    let x = program.member(program.start(), b"x").state;
+    let found = program.member(x, b"name_77").state;
+    assert_eq!(indices(program.selected(found)), [77]);
+    assert_eq!(Program::compile(&paths(2000)).unwrap_err(), ProgramError::Transitions);
 }
 
 #[test]

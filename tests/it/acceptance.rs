@@ -67,5 +67,8 @@ fn broken_documents_are_refused_and_no_others() {
             refused += 1;
         }
     }
-    println!("{accepted} mutated documents accepted, {refused} refused, as serde_json does");
+    println!(
+        "seeds 0 to {}: {accepted} mutated documents accepted, {refused} refused, as serde_json does",
+        accepted + refused
+    );
 }

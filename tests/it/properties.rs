@@ -70,5 +70,5 @@ fn the_product_agrees_with_the_oracle() {
             documents += 1;
         }
     }
-    println!("{documents} documents as the oracle says, {denied} denied");
+    println!("{documents} random documents as the oracle says, {denied} denied");
 }
