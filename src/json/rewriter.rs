@@ -203,7 +203,7 @@ impl<E: Edits> Rewriter<E> {
         })
     }
 
-    /// Runs a step unless one has failed before.
+    /// Runs a step unless one has failed before; one that panics has failed.
     fn guarded(
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<(), Violation>,
@@ -211,6 +211,7 @@ impl<E: Edits> Rewriter<E> {
         if let Some(violation) = self.failed {
             return Err(violation);
         }
+        self.failed = Some(Violation::Cut);
         let result = step(self);
         self.failed = result.err();
         result

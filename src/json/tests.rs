@@ -409,6 +409,40 @@ fn after_an_error_nothing_more_comes_out() {
 }
 
 #[test]
+fn after_a_panic_nothing_more_comes_out() {
+    struct Panicking(Rules);
+    impl Edits for Panicking {
+        type Scope = ();
+        type Capture = ();
+        fn root(&self) {}
+        fn container(&mut self, (): (), _: State, _: Kind) -> OnContainer<()> {
+            OnContainer::Enter(())
+        }
+        fn scalar(&mut self, (): (), _: State) -> OnScalar<()> {
+            panic!("a bug in an edit")
+        }
+        fn name(&mut self, (): (), _: State, _: State) -> OnName<()> {
+            OnName::Keep
+        }
+        fn name_is_too_long(&mut self, (): (), _: State, _: State) {}
+        fn write_scalar(&mut self, (): (), _: Option<&[u8]>, _: &mut Vec<u8>) {}
+        fn write_name(&mut self, (): (), _: Option<&str>, _: &mut Vec<u8>) -> bool {
+            false
+        }
+        fn passed(&mut self, _: u64) {}
+    }
+    let mut edits = Panicking(Rules::new(&[]));
+    let mut rewriter = Rewriter::new(edits.0.program.clone(), limits());
+    let mut out = Vec::new();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        rewriter.push(b"[1", &mut edits, &mut Copied { chunk: b"[1", out: &mut Vec::new() })
+    }));
+    assert!(panicked.is_err());
+    let again = rewriter.push(b"]", &mut edits, &mut Copied { chunk: b"]", out: &mut out });
+    assert_eq!((again, out.as_slice()), (Err(Violation::Cut), &b""[..]));
+}
+
+#[test]
 fn debug_says_nothing_of_the_document() {
     let mut rules = Rules::new(&[("$.a", Treat::Measure)]);
     let mut rewriter = Rewriter::new(rules.program.clone(), limits());
