@@ -9,9 +9,11 @@
 //! # Ok::<(), tamis::reload::ReadError>(())
 //! ```
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use crate::policy::Source;
 

@@ -1,10 +1,13 @@
 //! How a rule spells its action.
 
-use crate::transform::{Action, Generalisation, Mask, Precision};
-
-use super::finding::Finding;
-use super::reader::{At, Fields, Reader};
-use super::yaml::{Key, Kind, Node};
+use crate::{
+    policy::{
+        finding::{Finding, Place},
+        reader::{At, Fields, Reader},
+        yaml::{Key, Kind, Node},
+    },
+    transform::{Action, Generalisation, Mask, Precision},
+};
 
 /// All the words that can name an action.
 const WORDS: [&str; 7] = ["keep", "pseudonym", "generalise", "mask", "null", "drop", "deny"];
@@ -96,7 +99,7 @@ fn plain(reader: &mut Reader<'_>, node: &Node) -> Option<Action> {
 const HOW_TO_GENERALISE: &str = "for example `{ generalise: { age_band: 10 } }`, `{ generalise: { date: month } }`, \
      `{ generalise: { prefix: 2 } }`, `{ generalise: { round: 100 } }` or `{ generalise: ip }`";
 
-fn unknown(reader: &mut Reader<'_>, word: &str, at: super::finding::Place) {
+fn unknown(reader: &mut Reader<'_>, word: &str, at: Place) {
     if LATER.contains(&word) {
         reader.not_yet(word, at);
         return;

@@ -1,14 +1,17 @@
 //! The decision about one request, before the upstream is asked.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use crate::access::{Labels, Reason};
-use crate::transform::Action;
-
-use super::model::{Answer, Api, Caller, Method, ParameterRule, PolicySet, PurposeId, Route};
-use super::plan::Plan;
+use crate::{
+    access::{Labels, Reason},
+    policy::{
+        model::{
+            Answer, Api, Caller, CategoryId, Method, ParameterRule, PolicySet, PurposeId, Route,
+        },
+        plan::Plan,
+    },
+    transform::Action,
+};
 
 /// A request line taken apart; the segments of its path are decoded once.
 ///
@@ -265,7 +268,7 @@ impl PolicySet {
     fn takes(
         &self,
         rule: &ParameterRule,
-        category: Option<super::model::CategoryId>,
+        category: Option<CategoryId>,
         value: &str,
         purpose: PurposeId,
     ) -> Result<bool, Reason> {

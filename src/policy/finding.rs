@@ -5,7 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
 
-use super::Source;
+use crate::policy::Source;
 
 /// How much a [`Finding`] weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -22,7 +22,7 @@ pub enum Rank {
 /// A range of bytes in one of the sources; line and column are worked out when it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// The index of the source among those given to [`load`](super::load).
+    /// The index of the source among those given to [`load`](crate::policy::load).
     pub source: usize,
     /// The bytes meant.
     pub span: Range<usize>,

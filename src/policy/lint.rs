@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::path::{Path, Selector};
-
-use super::finding::Finding;
-use super::model::{CategoryId, Field, PolicySet, PurposeId, Route};
-use super::read::Classified;
-use super::suite::Suite;
+use crate::{
+    path::{Path, Selector},
+    policy::{
+        finding::Finding,
+        model::{CategoryId, Field, PolicySet, PurposeId, Route},
+        read::Classified,
+        suite::Suite,
+    },
+};
 
 /// What can be said about one line that classifies.
 pub(crate) fn line(line: &Classified, category: Option<CategoryId>) -> Vec<Finding> {

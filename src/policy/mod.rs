@@ -32,6 +32,7 @@
 
 mod action;
 mod check;
+mod compile;
 mod decide;
 mod explain;
 mod finding;
@@ -129,7 +130,7 @@ pub fn load(sources: &[Source], keys: &dyn Keys) -> Loaded {
         suite::check_names(&suites, &set, &mut findings);
         lint::set(&set, &mut findings);
         lint::tests(&set, &suites, &mut findings);
-        check::compile(&mut set, keys, &mut findings);
+        compile::compile(&mut set, keys, &mut findings);
     }
     finding::arrange(&mut findings);
     Loaded { set: (!is_wrong(&findings)).then_some(set), suites, findings }

@@ -1,18 +1,16 @@
 //! Policies as they are checked: every name looked up, every record expanded, nothing left to go wrong.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use crate::path::Path;
-use crate::transform::Action;
-
-use super::finding::Place;
-use super::plan::Plan;
+use crate::{
+    path::Path,
+    policy::{finding::Place, plan::Plan},
+    transform::Action,
+};
 
 /// A checked set of policies: who may ask for what, and which plan answers.
 ///
-/// Comes only from [`load`](super::load), and only if nothing in the sources is wrong.
+/// Comes only from [`load`](crate::policy::load), and only if nothing in the sources is wrong.
 pub struct PolicySet {
     pub(crate) digest: Digest,
     pub(crate) sources: Vec<SourceLines>,

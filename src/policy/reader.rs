@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use crate::path::Path;
-
-use super::finding::{Finding, Place};
-use super::yaml::{Key, Kind, Node, Scalar};
+use crate::{
+    path::Path,
+    policy::{
+        finding::{Finding, Place},
+        yaml::{Key, Kind, Node, Scalar},
+    },
+};
 
 /// A value, and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

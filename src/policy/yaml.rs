@@ -4,12 +4,11 @@
 //! are resolved, within bounds. What a scalar *means* (a text, a number, a flag) is decided by the
 //! reader of the tree, who knows what is wanted: so `NO` never becomes a boolean here.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::finding::{Finding, Place};
+use crate::policy::finding::{Finding, Place};
 
 /// Most nodes that one file may have once its aliases are resolved.
 pub(crate) const NODES_MAX: usize = 100_000;

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{Generalisation, Precision, Scalar, scalar::write_string};
+use crate::transform::{Generalisation, Precision, Scalar, scalar::write_string};
 
 /// The last age that has a band: older people are too few to stand in one.
 const BANDED_AGE_MAX: u32 = 89;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Mask, Scalar, scalar::write_string};
+use crate::transform::{Mask, Scalar, scalar::write_string};
 
 /// What stands for the hidden part, whatever it hides.
 const STARS: &str = "********";

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::keys::{Epoch, Key};
+use crate::transform::keys::{Epoch, Key};
 
 pub(super) type HmacSha256 = Hmac<Sha256>;
 

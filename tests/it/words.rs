@@ -4,12 +4,16 @@
 //! A line `--- # file: NAME` begins another file of the same case. `TAMIS_BLESS=1` writes the texts
 //! anew; read them before you commit them, as somebody who has never seen the code.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use tamis::policy::{Rank, Source, load, render, view};
-use tamis::transform::NoKeys;
+use tamis::{
+    policy::{Rank, Source, load, render, view},
+    transform::NoKeys,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policies/wrong")

@@ -1,22 +1,24 @@
 //! Tests of policies (`*.test.yaml`) as checked data: what is asked, what the upstream says, and what
 //! is claimed about the answer. Whether the claims hold is found out elsewhere.
 
-use std::collections::{HashMap, HashSet};
+mod document;
 
 use jiff::civil::Date;
 use regex::Regex;
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use crate::access::Reason;
-use crate::path::Path;
+use crate::{
+    access::Reason,
+    path::Path,
+    policy::{
+        finding::{Finding, Place},
+        model::PolicySet,
+        reader::{At, Fields, Reader},
+        yaml::{Kind, Node},
+    },
+};
 
-use super::finding::{Finding, Place};
-use super::model::PolicySet;
-use super::reader::{At, Fields, Reader, other_reading};
-use super::yaml::{Kind, Node};
-
-/// Most bytes that the fixtures of one file can come to, wherever they are used.
-const FIXTURE_BYTES_MAX: usize = 64 * 1024 * 1024;
+use document::Documents;
 
 /// The tests of one file.
 #[derive(Debug)]
@@ -324,142 +326,6 @@ fn expected(reader: &mut Reader<'_>, path: Path, node: &Node) -> Option<Says> {
     }
     let value = Documents::default().document(reader, node, false)?;
     serde_json::from_str(&value).ok().map(|value| Says::Is(path, value))
-}
-
-/// Builds JSON documents out of YAML: as text, so that a number keeps its bytes.
-#[derive(Default)]
-struct Documents {
-    /// By name; `None` if wrong, and reported.
-    fixtures: HashMap<String, Option<String>>,
-    used: HashSet<String>,
-    /// How many bytes of documents this file has.
-    bytes: usize,
-}
-
-impl Documents {
-    /// The body that the upstream answers with.
-    fn upstream(&mut self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<u8>> {
-        if let Kind::Mapping(members) = &node.kind
-            && let [(key, node)] = members.as_slice()
-            && key.text == "json"
-        {
-            return reader.text(node, "`json`").map(|text| text.value.into_bytes());
-        }
-        self.document(reader, node, true).map(String::into_bytes)
-    }
-
-    /// One whole document.
-    fn document(&mut self, reader: &mut Reader<'_>, node: &Node, fixtures: bool) -> Option<String> {
-        let mut out = String::new();
-        self.json(reader, node, fixtures, &mut out).then_some(out)
-    }
-
-    /// Appends a value, and says whether all of it could be read.
-    ///
-    /// A plain scalar that JSON does not know is a text only if no reader of YAML could take it for
-    /// something else.
-    fn json(
-        &mut self,
-        reader: &mut Reader<'_>,
-        node: &Node,
-        fixtures: bool,
-        out: &mut String,
-    ) -> bool {
-        match &node.kind {
-            Kind::Sequence(items) => {
-                let mut right = true;
-                for (index, item) in items.iter().enumerate() {
-                    out.push(if index == 0 { '[' } else { ',' });
-                    right &= self.json(reader, item, fixtures, out);
-                }
-                out.push_str(if items.is_empty() { "[]" } else { "]" });
-                right
-            }
-            Kind::Mapping(members) => {
-                if let [(key, name)] = members.as_slice()
-                    && key.text == "fixture"
-                {
-                    if fixtures {
-                        return self.fixture(reader, name, out);
-                    }
-                    let at = reader.place(&key.span);
-                    let message = "a fixture can only be used under `upstream`";
-                    reader.report(
-                        Finding::error("fixture-here", at, message).help("write out what is meant"),
-                    );
-                    return false;
-                }
-                let mut right = true;
-                for (index, (key, node)) in members.iter().enumerate() {
-                    out.push(if index == 0 { '{' } else { ',' });
-                    push_text(&key.text, out);
-                    out.push(':');
-                    right &= self.json(reader, node, fixtures, out);
-                }
-                out.push_str(if members.is_empty() { "{}" } else { "}" });
-                right
-            }
-            Kind::Scalar(scalar) if scalar.is_absent() => {
-                reader.wrong_kind(node, "a value of a document", "written out (`null`, or \"\")");
-                false
-            }
-            Kind::Scalar(scalar) => {
-                let text = scalar.text.as_str();
-                let is_json = matches!(text, "null" | "true" | "false")
-                    || serde_json::from_str::<Number>(text).is_ok();
-                if scalar.plain && is_json {
-                    out.push_str(text);
-                    return true;
-                }
-                if let Some(reading) = scalar.plain.then(|| other_reading(text)).flatten() {
-                    let at = reader.place(&node.span);
-                    let message = format!("`{text}` could be a text, and could be {reading}");
-                    reader.report(Finding::error("not-quoted", at, message).help(format!(
-                        "write \"{text}\" for a text; JSON has `null`, `true`, `false` and numbers such as `0.5`"
-                    )));
-                    return false;
-                }
-                push_text(text, out);
-                true
-            }
-        }
-    }
-
-    fn fixture(&mut self, reader: &mut Reader<'_>, node: &Node, out: &mut String) -> bool {
-        let Some(name) = reader.text(node, "the name of a fixture") else { return false };
-        self.used.insert(name.value.clone());
-        let Some(fixture) = self.fixtures.get(&name.value) else {
-            let message = format!("there is no fixture `{}` in this file", name.value);
-            let known = self.fixtures.keys().map(String::as_str);
-            reader.report(
-                Finding::error("unknown-fixture", name.at, message)
-                    .did_you_mean(&name.value, known),
-            );
-            return false;
-        };
-        let Some(fixture) = fixture else { return false };
-        let before = self.bytes;
-        self.bytes = before.saturating_add(fixture.len());
-        if self.bytes > FIXTURE_BYTES_MAX {
-            if before <= FIXTURE_BYTES_MAX {
-                let message = format!(
-                    "the fixtures of this file come to more than {FIXTURE_BYTES_MAX} bytes"
-                );
-                reader.report(
-                    Finding::error("file-too-large", name.at, message)
-                        .help("spread the tests over several files"),
-                );
-            }
-            return false;
-        }
-        out.push_str(fixture);
-        true
-    }
-}
-
-/// Appends a JSON string.
-fn push_text(text: &str, out: &mut String) {
-    out.push_str(&Value::from(text).to_string());
 }
 
 /// Names in tests that no policy declares, where that is not what the test is about.

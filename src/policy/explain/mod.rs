@@ -1,16 +1,22 @@
 //! Says in plain words what a caller gets, what not, and which lines of the policies decide.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
-use crate::access::{Labels, Reason};
-use crate::path::{Path, Segment, Selector};
-use crate::transform::{Action, Generalisation, Mask, Precision};
-
-use super::decide::{self, Target};
-use super::finding::{Place, did_you_mean};
-use super::model::{
-    Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule, PolicySet, Purpose,
-    Route, Unclassified,
+use crate::{
+    access::{Labels, Reason},
+    path::{Path, Segment, Selector},
+    policy::{
+        decide::{self, Target},
+        finding::{Place, did_you_mean},
+        model::{
+            Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule, PolicySet,
+            Purpose, Route, Unclassified,
+        },
+    },
+    transform::{Action, Generalisation, Mask, Precision},
 };
 
 /// What is to be explained.

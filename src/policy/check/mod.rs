@@ -1,0 +1,104 @@
+//! Policies as written become policies as checked: names are looked up across all files, records are
+//! expanded, routes are compared. Everything that is wrong is found, not only the first.
+
+mod callers;
+mod categories;
+mod records;
+mod routes;
+mod rules;
+
+use std::collections::HashMap;
+
+use crate::policy::{
+    finding::{Finding, Place, Rank},
+    model::{Api, Caller, Category, CategoryId, Digest, PolicySet, Purpose, SourceLines},
+    read::Written,
+    reader::At,
+};
+
+use records::{Record, Target};
+
+struct Checker<'f> {
+    findings: &'f mut Vec<Finding>,
+    categories: Vec<Category>,
+    category_ids: HashMap<String, CategoryId>,
+    purposes: Vec<Purpose>,
+    purposes_by_name: HashMap<String, usize>,
+    callers: Vec<Caller>,
+    callers_by_name: HashMap<String, usize>,
+    record_ids: HashMap<String, usize>,
+    records: Vec<Record>,
+    apis: Vec<Api>,
+    apis_by_host: HashMap<String, usize>,
+    hostless: Option<usize>,
+    /// What the bodies of routes mention.
+    mounted: Vec<Target>,
+    /// How many fields all routes have.
+    fields: usize,
+}
+
+/// Checks what all files say together. The set is complete only if no error was found.
+pub(crate) fn check(
+    written: Written,
+    sources: Vec<SourceLines>,
+    digest: Digest,
+    findings: &mut Vec<Finding>,
+) -> PolicySet {
+    let mut checker = Checker {
+        findings,
+        categories: Vec::new(),
+        category_ids: HashMap::new(),
+        purposes: Vec::new(),
+        purposes_by_name: HashMap::new(),
+        callers: Vec::new(),
+        callers_by_name: HashMap::new(),
+        record_ids: HashMap::new(),
+        records: Vec::new(),
+        apis: Vec::new(),
+        apis_by_host: HashMap::new(),
+        hostless: None,
+        mounted: Vec::new(),
+        fields: 0,
+    };
+    checker.categories(written.categories);
+    checker.purposes(written.purposes);
+    checker.callers(written.callers);
+    checker.records(written.records);
+    checker.rules(written.rules);
+    checker.flags();
+    let circular = checker.circles();
+    checker.apis(written.apis, &circular);
+    // What an error hides may be what uses them.
+    if !checker.findings.iter().any(|finding| finding.rank == Rank::Error) {
+        checker.unused_records();
+    }
+    PolicySet {
+        digest,
+        sources,
+        categories: checker.categories,
+        purposes: checker.purposes,
+        callers: checker.callers,
+        apis: checker.apis,
+        callers_by_name: checker.callers_by_name,
+        purposes_by_name: checker.purposes_by_name,
+        apis_by_host: checker.apis_by_host,
+        hostless: checker.hostless,
+    }
+}
+
+impl Checker<'_> {
+    fn report(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Whether a name is new; if not, both places are reported.
+    fn is_new(&mut self, what: &str, name: &At<String>, first: Option<Place>) -> bool {
+        let Some(first) = first else { return true };
+        let message = format!("{what} `{}` is defined twice", name.value);
+        self.report(
+            Finding::error("defined-twice", name.at.clone(), message)
+                .also(&first, "first defined here"),
+        );
+        false
+    }
+}

@@ -1,0 +1,276 @@
+//! Records: their names looked up, circles found, and each written out where it is mounted.
+
+use crate::{
+    path::Path,
+    policy::{
+        check::{Checker, routes::ROUTE_FIELDS_MAX},
+        finding::{Finding, Place},
+        lint,
+        model::{CategoryId, Class, Field, Keeping, Unclassified},
+        read::{ClassName, Classified, WrittenRecord},
+        reader::At,
+    },
+};
+
+/// How deep records can stand in records.
+const RECORD_DEPTH_MAX: usize = 32;
+
+/// A record whose names are looked up.
+pub(super) struct Record {
+    pub(super) name: At<String>,
+    pub(super) lines: Vec<Line>,
+    pub(super) unclassified: Unclassified,
+}
+
+/// A line that classifies, with its names looked up.
+pub(super) struct Line {
+    pub(super) path: At<Path>,
+    pub(super) target: Target,
+    pub(super) names: Option<CategoryId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Category(CategoryId),
+    Record(usize),
+}
+
+/// The fields of a route while its records are written out.
+pub(super) struct Expansion<'a> {
+    pub(super) route: &'a Place,
+    /// Which records never end.
+    pub(super) endless: &'a [bool],
+    pub(super) fields: Vec<Field>,
+    pub(super) keeping: Vec<Keeping>,
+}
+
+impl Checker<'_> {
+    pub(super) fn records(&mut self, written: Vec<WrittenRecord>) {
+        let mut records: Vec<WrittenRecord> = Vec::new();
+        for record in written {
+            let first = self.record_ids.get(&record.name.value);
+            let first =
+                first.and_then(|index| records.get(*index)).map(|first| first.name.at.clone());
+            if !self.is_new("the record", &record.name, first) {
+                continue;
+            }
+            if let Some(category) = self.category_ids.get(&record.name.value)
+                && let Some(category) = self.categories.get(category.index())
+            {
+                let message = format!("`{}` is both a record and a category", record.name.value);
+                let mut finding = Finding::error("ambiguous-name", record.name.at.clone(), message)
+                    .help("rename one of them: a path can be given either");
+                if category.name != "public" {
+                    finding = finding.also(&category.at, "the category");
+                }
+                self.findings.push(finding);
+            }
+            self.record_ids.insert(record.name.value.clone(), records.len());
+            records.push(record);
+        }
+        for record in records {
+            let lines = self.lines(record.fields);
+            let unclassified = record.unclassified;
+            self.records.push(Record { name: record.name, lines, unclassified });
+        }
+    }
+
+    /// Looks up the names in lines that classify, and looks at the lines themselves.
+    pub(super) fn lines(&mut self, written: Vec<Classified>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for classified in written {
+            let target = self.target(&classified.class);
+            let names = match &classified.names {
+                Some(name) => self.category(name, "the category of names"),
+                None => None,
+            };
+            let category = match target {
+                Some(Target::Category(category)) => Some(category),
+                Some(Target::Record(_)) | None => None,
+            };
+            self.findings.extend(lint::line(&classified, category));
+            let Some(target) = target else { continue };
+            lines.push(Line { path: classified.path, target, names });
+        }
+        lines
+    }
+
+    fn target(&mut self, class: &ClassName) -> Option<Target> {
+        match class {
+            ClassName::Category(name) => self.category(name, "the category").map(Target::Category),
+            ClassName::Record(name) => {
+                let found = self.record_ids.get(&name.value).copied();
+                if found.is_none() {
+                    let message = format!("the record `{}` is not declared", name.value);
+                    let known = self.record_ids.keys().map(String::as_str);
+                    let finding = Finding::error("unknown-record", name.at.clone(), message)
+                        .did_you_mean(&name.value, known);
+                    self.report(finding);
+                }
+                found.map(Target::Record)
+            }
+            ClassName::Either(name) => {
+                if let Some(category) = self.category_ids.get(&name.value) {
+                    return Some(Target::Category(*category));
+                }
+                if let Some(record) = self.record_ids.get(&name.value) {
+                    return Some(Target::Record(*record));
+                }
+                let message = format!("`{}` is neither a category nor a record", name.value);
+                let finding = Finding::error("unknown-category", name.at.clone(), message);
+                let records = self.record_ids.keys().map(String::as_str);
+                let finding = self.propose_category(finding, &name.value, records);
+                self.report(finding);
+                None
+            }
+        }
+    }
+
+    /// Reports records that contain themselves, and says which records lead to one.
+    pub(super) fn circles(&mut self) -> Vec<bool> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.records.len()];
+        let mut endless = vec![false; self.records.len()];
+        let mut found = Vec::new();
+        for start in 0..self.records.len() {
+            // Records that are open, each with the lines of it not yet followed.
+            let mut open: Vec<(usize, std::slice::Iter<'_, Line>)> = Vec::new();
+            let enter = |index: usize, marks: &mut Vec<Mark>| {
+                let record = self.records.get(index)?;
+                let mark = marks.get_mut(index)?;
+                *mark = Mark::Open;
+                Some((index, record.lines.iter()))
+            };
+            if marks.get(start) == Some(&Mark::New) {
+                open.extend(enter(start, &mut marks));
+            }
+            while let Some((index, lines)) = open.last_mut() {
+                let index = *index;
+                let Some(line) = lines.next() else {
+                    open.pop();
+                    if let Some(mark) = marks.get_mut(index) {
+                        *mark = Mark::Done;
+                    }
+                    let leads_there = endless.get(index).copied().unwrap_or_default();
+                    if let (true, Some((above, _))) = (leads_there, open.last())
+                        && let Some(above) = endless.get_mut(*above)
+                    {
+                        *above = true;
+                    }
+                    continue;
+                };
+                let Target::Record(inner) = line.target else { continue };
+                match marks.get(inner) {
+                    Some(Mark::New) => open.extend(enter(inner, &mut marks)),
+                    Some(Mark::Open) => {
+                        let names: Vec<&str> = open
+                            .iter()
+                            .map(|(index, _)| *index)
+                            .skip_while(|index| *index != inner)
+                            .chain(std::iter::once(inner))
+                            .filter_map(|index| self.records.get(index))
+                            .map(|record| record.name.value.as_str())
+                            .collect();
+                        let message = format!("a record contains itself: {}", names.join(" -> "));
+                        found.push(
+                            Finding::error("record-circle", line.path.at.clone(), message).help(
+                                "records are written out when the policies load, so this would never end",
+                            ),
+                        );
+                        if let Some(endless) = endless.get_mut(index) {
+                            *endless = true;
+                        }
+                    }
+                    Some(Mark::Done) => {
+                        let leads_there = endless.get(inner).copied().unwrap_or_default();
+                        if let Some(endless) = endless.get_mut(index) {
+                            *endless |= leads_there;
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.findings.append(&mut found);
+        endless
+    }
+
+    /// Records that no route mentions, and no other record either.
+    pub(super) fn unused_records(&mut self) {
+        let lines = self.records.iter().flat_map(|record| &record.lines);
+        let mut used = vec![false; self.records.len()];
+        let mounted = lines.map(|line| line.target).chain(self.mounted.iter().copied());
+        for target in mounted {
+            if let Target::Record(index) = target
+                && let Some(used) = used.get_mut(index)
+            {
+                *used = true;
+            }
+        }
+        for (record, _) in self.records.iter().zip(used).filter(|(_, used)| !used) {
+            let message = format!("no route has the record `{}` in it", record.name.value);
+            self.findings.push(
+                Finding::warning("record-not-used", record.name.at.clone(), message)
+                    .help("give it to a path of a route, or take it out"),
+            );
+        }
+    }
+
+    /// Writes out the records in `lines`, below `base`.
+    pub(super) fn expand(
+        &mut self,
+        base: &Path,
+        lines: &[Line],
+        depth: usize,
+        into: &mut Expansion<'_>,
+    ) {
+        let own_from = base.segments().len();
+        for line in lines {
+            if into.fields.len() > ROUTE_FIELDS_MAX {
+                return;
+            }
+            let path = base.join(&line.path.value);
+            let at = line.path.at.clone();
+            let names = line.names;
+            let index = match line.target {
+                Target::Category(category) => {
+                    let class = Class::Category(category);
+                    into.fields.push(Field { path, own_from, class, names, at });
+                    continue;
+                }
+                Target::Record(index) => index,
+            };
+            if into.endless.get(index).copied().unwrap_or_default() {
+                continue;
+            }
+            if depth >= RECORD_DEPTH_MAX {
+                let message = format!("records stand in records more than {RECORD_DEPTH_MAX} deep");
+                let finding = Finding::error("records-too-deep", at, message)
+                    .also(into.route, "on this route");
+                self.report(finding);
+                continue;
+            }
+            let Some(record) = self.records.get_mut(index) else { continue };
+            let keeps_unclassified = match &record.unclassified {
+                Unclassified::Drop => false,
+                Unclassified::Keep { because } => {
+                    into.keeping.push(Keeping { path: path.clone(), because: because.clone() });
+                    true
+                }
+            };
+            // Taken out while it is written out: a record in itself has been left out above.
+            let inner = std::mem::take(&mut record.lines);
+            let class = Class::Mount { keeps_unclassified };
+            into.fields.push(Field { path: path.clone(), own_from, class, names, at });
+            self.expand(&path, &inner, depth + 1, into);
+            if let Some(record) = self.records.get_mut(index) {
+                record.lines = inner;
+            }
+        }
+    }
+}

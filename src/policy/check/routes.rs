@@ -1,0 +1,231 @@
+//! APIs and their routes: which one takes a request, with which parameters.
+
+use std::collections::HashMap;
+
+use crate::{
+    path::Path,
+    policy::{
+        check::{Checker, records::Expansion},
+        finding::{Finding, Place},
+        model::{Api, Method, Parameter, ParameterRule, Route},
+        read::{WrittenApi, WrittenParameter, WrittenRoute},
+        reader::At,
+    },
+};
+
+/// Most fields that one route can have once its records are expanded.
+pub(super) const ROUTE_FIELDS_MAX: usize = 10_000;
+
+/// Most fields that all routes together can have once their records are expanded.
+const SET_FIELDS_MAX: usize = 500_000;
+
+impl Checker<'_> {
+    pub(super) fn apis(&mut self, written: Vec<WrittenApi>, endless: &[bool]) {
+        let mut places: HashMap<String, Place> = HashMap::new();
+        let mut host_places: HashMap<String, Place> = HashMap::new();
+        for api in written {
+            if !self.is_new("the API", &api.name, places.get(&api.name.value).cloned()) {
+                continue;
+            }
+            places.insert(api.name.value.clone(), api.name.at.clone());
+            let index = self.apis.len();
+            self.hosts(&api, index, &mut host_places);
+            let mut checked = Api {
+                name: api.name.value.into(),
+                hosts: api.hosts.into_iter().map(|host| host.value).collect(),
+                routes: Vec::new(),
+                request_headers: api.request_headers,
+                response_headers: api.response_headers,
+                media: api.media,
+                unclassified: api.unclassified,
+                at: api.name.at,
+                routers: HashMap::new(),
+            };
+            let mut shapes: HashMap<(Method, String), Place> = HashMap::new();
+            for route in api.routes {
+                self.route(route, &mut checked, &mut shapes, endless);
+            }
+            self.apis.push(checked);
+        }
+    }
+
+    fn hosts(&mut self, api: &WrittenApi, index: usize, places: &mut HashMap<String, Place>) {
+        if !api.names_host {
+            match self.hostless.and_then(|first| self.apis.get(first)) {
+                None => self.hostless = Some(index),
+                Some(first) => {
+                    let message = format!(
+                        "`{}` and `{}` both have no `host`: a request could belong to either",
+                        first.name, api.name.value
+                    );
+                    let finding = Finding::error("same-host", api.name.at.clone(), message)
+                        .also(&first.at, "the other API")
+                        .help("give at least one of them a `host`");
+                    self.report(finding);
+                }
+            }
+        }
+        for host in &api.hosts {
+            if let Some(first) = places.get(&host.value) {
+                let message = format!(
+                    "the host `{}` is named twice: a request could belong to either",
+                    host.value
+                );
+                let finding = Finding::error("same-host", host.at.clone(), message)
+                    .also(first, "first named here");
+                self.report(finding);
+                continue;
+            }
+            places.insert(host.value.clone(), host.at.clone());
+            self.apis_by_host.insert(host.value.clone(), index);
+        }
+    }
+
+    fn route(
+        &mut self,
+        route: WrittenRoute,
+        api: &mut Api,
+        shapes: &mut HashMap<(Method, String), Place>,
+        endless: &[bool],
+    ) {
+        let WrittenRoute { at, method, pattern, parameters, parameters_known, body, request_body } =
+            route;
+        let shape = (method, shape(&pattern.value));
+        if let Some(first) = shapes.get(&shape) {
+            let message =
+                format!("`{method} {}` takes the same requests as another route", pattern.value);
+            let finding =
+                Finding::error("same-route", at.clone(), message).also(first, "the other route");
+            self.report(finding);
+        } else {
+            shapes.insert(shape, at.clone());
+            let router = api.routers.entry(method).or_default();
+            if let Err(error) = router.insert(pattern.value.as_str(), api.routes.len()) {
+                self.conflict(&error, method, &pattern, &at, shapes);
+            }
+        }
+        let (parameters, open) =
+            self.parameters(&pattern, parameters, parameters_known.then_some(&at));
+        let lines = self.lines(body);
+        self.mounted.extend(lines.iter().map(|line| line.target));
+        let mut expansion =
+            Expansion { route: &at, endless, fields: Vec::new(), keeping: Vec::new() };
+        self.expand(&Path::root(), &lines, 0, &mut expansion);
+        let Expansion { mut fields, keeping, .. } = expansion;
+        self.fields = self.fields.saturating_add(fields.len());
+        if fields.len() > ROUTE_FIELDS_MAX || self.fields > SET_FIELDS_MAX {
+            let (what, most) = if fields.len() > ROUTE_FIELDS_MAX {
+                ("this route has", ROUTE_FIELDS_MAX)
+            } else {
+                ("all routes together have", SET_FIELDS_MAX)
+            };
+            let message =
+                format!("{what} more than {most} fields once its records are written out");
+            self.report(Finding::error("too-many-fields", at.clone(), message));
+            fields.clear();
+        }
+        api.routes.push(Route {
+            label: format!("{method} {}", pattern.value).into(),
+            method,
+            pattern: pattern.value,
+            request_body,
+            parameters,
+            open,
+            fields,
+            keeping,
+            at,
+            answers: Vec::new(),
+        });
+    }
+
+    /// A conflict that only the router sees.
+    fn conflict(
+        &mut self,
+        error: &matchit::InsertError,
+        method: Method,
+        pattern: &At<String>,
+        at: &Place,
+        shapes: &HashMap<(Method, String), Place>,
+    ) {
+        let mut finding = Finding::error(
+            "route-conflict",
+            at.clone(),
+            format!("`{method} {}` cannot be told from another route", pattern.value),
+        );
+        if let matchit::InsertError::Conflict { with } = error {
+            if let Some(place) = shapes.get(&(method, shape(with))) {
+                finding = finding.also(place, "the other route");
+            }
+            finding = finding.help(
+                "a parameter and the rest of a path (`{*rest}`) cannot stand at the same place",
+            );
+        }
+        self.report(finding);
+    }
+
+    fn parameters(
+        &mut self,
+        pattern: &At<String>,
+        written: Vec<(At<String>, WrittenParameter)>,
+        complete_at: Option<&Place>,
+    ) -> (Vec<Parameter>, Option<String>) {
+        let in_path: Vec<&str> = pattern_parameters(&pattern.value).collect();
+        let mut open = None;
+        let mut parameters: Vec<Parameter> = Vec::new();
+        let mut listed: Vec<String> = Vec::new();
+        for (name, parameter) in written {
+            listed.push(name.value.clone());
+            let (rule, category) = match parameter {
+                WrittenParameter::Wrong => continue,
+                WrittenParameter::Category(category) => {
+                    let Some(id) = self.category(&category, "the category") else { continue };
+                    (ParameterRule::Category, Some(id))
+                }
+                WrittenParameter::Rule(ParameterRule::Pass { because }) if name.value == "*" => {
+                    open = Some(because);
+                    continue;
+                }
+                WrittenParameter::Rule(rule) => (rule, None),
+            };
+            let in_path = in_path.contains(&name.value.as_str());
+            parameters.push(Parameter { name: name.value, in_path, rule, category, at: name.at });
+        }
+        if complete_at.is_some() {
+            for missing in
+                in_path.iter().filter(|name| !listed.iter().any(|listed| listed == *name))
+            {
+                let message =
+                    format!("the parameter `{missing}` of the path is not listed under `params`");
+                let help = format!(
+                    "say what it is: `params: {{ {missing}: CATEGORY }}`, or `public` if it tells nothing about a person"
+                );
+                self.report(
+                    Finding::error("parameter-not-listed", pattern.at.clone(), message).help(help),
+                );
+            }
+        }
+        (parameters, open)
+    }
+}
+
+/// What a pattern matches, whatever its parameters are called.
+fn shape(pattern: &str) -> String {
+    let segments = pattern.split('/').map(|segment| {
+        if segment.starts_with("{*") {
+            "{*}"
+        } else if segment.starts_with('{') {
+            "{}"
+        } else {
+            segment
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// The names of the parameters in a pattern.
+fn pattern_parameters(pattern: &str) -> impl Iterator<Item = &str> {
+    pattern.split('/').filter_map(|segment| {
+        let inner = segment.strip_prefix('{')?.strip_suffix('}')?;
+        Some(inner.strip_prefix('*').unwrap_or(inner))
+    })
+}

@@ -1,0 +1,162 @@
+//! Rules: which one decides about a category, and what `special` and `few_values` forbid it.
+
+use std::collections::HashMap;
+
+use crate::{
+    policy::{
+        check::{Checker, categories::self_and_prefixes},
+        finding::{Finding, Place},
+        model::{Category, Rule, covers},
+        read::WrittenRules,
+        reader::At,
+    },
+    transform::Action,
+};
+
+impl Checker<'_> {
+    pub(super) fn rules(&mut self, written: Vec<WrittenRules>) {
+        let mut places: HashMap<(usize, String), Place> = HashMap::new();
+        for WrittenRules { purpose, rules } in written {
+            let index = self.purposes_by_name.get(&purpose.value).copied();
+            if index.is_none() {
+                let message =
+                    format!("there are rules for `{}`, and no purpose of that name", purpose.value);
+                let known = self.purposes_by_name.keys().map(String::as_str);
+                let finding = Finding::error("unknown-purpose", purpose.at.clone(), message)
+                    .did_you_mean(&purpose.value, known);
+                self.report(finding);
+            }
+            for (selector, action) in rules {
+                if !self.check_selector(&selector) {
+                    continue;
+                }
+                let Some(index) = index else { continue };
+                let key = (index, selector.value.clone());
+                if let Some(first) = places.get(&key) {
+                    let message = format!(
+                        "there are two rules for `{}` under the purpose `{}`",
+                        selector.value, purpose.value
+                    );
+                    let finding = Finding::error("defined-twice", selector.at, message)
+                        .also(first, "first defined here")
+                        .help("keep one of them");
+                    self.report(finding);
+                    continue;
+                }
+                places.insert(key, selector.at.clone());
+                if let Some(purpose) = self.purposes.get_mut(index) {
+                    purpose.rules.push(Rule {
+                        selector: selector.value,
+                        action: action.value,
+                        at: selector.at,
+                    });
+                }
+            }
+        }
+        for purpose in &mut self.purposes {
+            let rules: HashMap<&str, usize> = purpose
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(i, rule)| (rule.selector.as_str(), i))
+                .collect();
+            purpose.resolved = self
+                .categories
+                .iter()
+                .map(|category| {
+                    if category.name == "public" {
+                        return None;
+                    }
+                    self_and_prefixes(&category.name)
+                        .chain(std::iter::once("*"))
+                        .find_map(|name| rules.get(name).copied())
+                })
+                .collect();
+        }
+    }
+
+    /// Whether something declared can be meant by the left side of a rule.
+    fn check_selector(&mut self, selector: &At<String>) -> bool {
+        let name = selector.value.as_str();
+        if name == "public" {
+            let finding = Finding::error(
+                "rule-for-public",
+                selector.at.clone(),
+                "`public` is always kept: there can be no rule for it",
+            );
+            self.report(finding.help("give what should not always be kept a category of its own"));
+            return false;
+        }
+        let declared = |category: &Category| covers(name, &category.name);
+        if name == "*" || self.categories.iter().skip(1).any(declared) {
+            return true;
+        }
+        let message = format!("no category is called `{name}` or begins with `{name}.`");
+        let finding = Finding::error("unknown-category", selector.at.clone(), message);
+        let finding = if self.record_ids.contains_key(name) {
+            finding.help("this is a record; rules are about categories")
+        } else {
+            let names = self
+                .categories
+                .iter()
+                .skip(1)
+                .flat_map(|category| self_and_prefixes(&category.name));
+            finding.did_you_mean(name, names)
+        };
+        self.report(finding);
+        false
+    }
+
+    /// What `special` and `few_values` do not allow, judged by the rule that really decides.
+    pub(super) fn flags(&mut self) {
+        let mut found = Vec::new();
+        for purpose in &self.purposes {
+            for (index, rule) in purpose.rules.iter().enumerate() {
+                let decided = || {
+                    let resolved = purpose.resolved.iter().zip(&self.categories);
+                    resolved
+                        .filter(|(decides, _)| **decides == Some(index))
+                        .map(|(_, category)| category)
+                };
+                let by = |category: &Category| {
+                    if rule.selector == category.name {
+                        format!("`{}`", category.name)
+                    } else {
+                        format!("`{}`, which this rule covers,", category.name)
+                    }
+                };
+                let special =
+                    decided().find_map(|category| Some((category, category.special.as_ref()?)));
+                if let (Action::Keep, false, Some((category, said_at))) =
+                    (&rule.action, purpose.declares_art9, special)
+                {
+                    let message = format!(
+                        "{} is special (Art. 9 GDPR), and the purpose `{}` does not say which exception lets it be kept",
+                        by(category),
+                        purpose.name
+                    );
+                    found.push(
+                        Finding::error("special-without-art9", rule.at.clone(), message)
+                            .also(said_at, "`special` is said here")
+                            .also(&purpose.at, "this purpose has no `art9`")
+                            .help("add `art9: ..` to the purpose, or do not keep the category"),
+                    );
+                }
+                let few =
+                    decided().find_map(|category| Some((category, category.few_values.as_ref()?)));
+                if let (Action::Pseudonym { .. }, Some((category, said_at))) = (&rule.action, few) {
+                    let message = format!(
+                        "{} has few values: a pseudonym of each is as good as the value itself",
+                        by(category)
+                    );
+                    found.push(
+                        Finding::error("few-values-pseudonym", rule.at.clone(), message)
+                            .also(said_at, "`few_values` is said here")
+                            .help("use `generalise` or `drop`"),
+                    );
+                }
+            }
+        }
+        self.findings.append(&mut found);
+    }
+}

@@ -1,0 +1,67 @@
+//! The plans of all routes, compiled before the first request comes.
+
+use std::sync::Arc;
+
+use crate::{
+    access::Labels,
+    policy::{
+        finding::Finding,
+        model::{Answer, Field, PolicySet, Purpose, Unclassified},
+        plan::{PlanParts, RouteFields},
+    },
+    transform::{Action, Keys},
+};
+
+/// Compiles a plan for every route and purpose of a set without errors.
+pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<Finding>) {
+    let PolicySet { apis, purposes, categories, digest, .. } = set;
+    for api in apis {
+        let keeps_unclassified = api.unclassified != Unclassified::Drop;
+        for route in &mut api.routes {
+            let fields = match RouteFields::compile(&route.fields, keeps_unclassified) {
+                Ok(fields) => fields,
+                Err(error) => {
+                    let message =
+                        format!("the paths of `{}` are too many to compile: {error}", route.label);
+                    findings.push(Finding::error("too-many-paths", route.at.clone(), message));
+                    continue;
+                }
+            };
+            for purpose in purposes.iter() {
+                let labels = Labels {
+                    api: api.name.clone(),
+                    route: route.label.clone(),
+                    purpose: purpose.name.clone(),
+                    ..Labels::unknown()
+                };
+                let parts = PlanParts {
+                    purpose: &purpose.name,
+                    action: &|category| purpose.action(category),
+                    categories,
+                    keys,
+                    labels,
+                    digest: digest.clone(),
+                };
+                match fields.plan(&parts) {
+                    Ok(_) if is_denied(&route.fields, purpose) => route.answers.push(Answer::Denied),
+                    Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),
+                    Err(ties) => findings.extend(ties.into_iter().map(|tie| {
+                        let message = format!(
+                            "two lines can meet at one value of `{}`, and the rules for `{}` treat it in two ways",
+                            route.label, purpose.name
+                        );
+                        Finding::error("tie", tie.first, message)
+                            .also(&tie.second, "the other line")
+                            .help("give both the same category, or their categories the same action with the same parameters")
+                    })),
+                }
+            }
+        }
+    }
+}
+
+/// Whether the fields can give a category that the purpose is denied.
+fn is_denied(fields: &[Field], purpose: &Purpose) -> bool {
+    let mut categories = fields.iter().flat_map(Field::categories);
+    categories.any(|category| *purpose.action(category) == Action::Deny)
+}

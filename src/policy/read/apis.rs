@@ -1,0 +1,104 @@
+//! APIs as they are written, with their hosts.
+
+use crate::policy::{
+    finding::Finding,
+    model::Unclassified,
+    read::{
+        Written, WrittenApi,
+        because::unclassified,
+        headers::{headers, media},
+        routes::route,
+    },
+    reader::{At, Reader},
+    yaml::{Key, Kind, Node},
+};
+
+pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
+    const KEYS: [&str; 5] = ["host", "routes", "headers", "media", "unclassified"];
+    let name = reader.key(key);
+    reader.check_name(&name, "an API");
+    let what = format!("the API `{}`", key.text);
+    let mut api = WrittenApi {
+        name,
+        hosts: Vec::new(),
+        names_host: false,
+        routes: Vec::new(),
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
+        media: Vec::new(),
+        unclassified: Unclassified::Drop,
+    };
+    if let Some(fields) = reader.fields(node, &what, &KEYS) {
+        let owner = At { value: what.clone(), at: api.name.at.clone() };
+        api.names_host = fields.get("host").is_some();
+        api.hosts = fields.get("host").map_or_else(Vec::new, |node| hosts(reader, node));
+        let routes = reader.required(
+            &fields,
+            "routes",
+            &owner,
+            "say what can be asked for: `routes: { GET /customers/{id}: .. }`",
+        );
+        if let Some(node) = routes {
+            let members = reader.members(node, &format!("`routes` of {what}"));
+            if members.is_some_and(<[_]>::is_empty) {
+                let at = reader.place(&node.span);
+                reader.report(Finding::error("empty-list", at, format!("{what} has no route")));
+            }
+            let members = members.unwrap_or_default();
+            api.routes =
+                members.iter().filter_map(|(key, node)| route(reader, key, node)).collect();
+        }
+        if let Some(node) = fields.get("headers") {
+            headers(reader, node, &mut api);
+        }
+        if let Some(node) = fields.get("media") {
+            media(reader, node, &mut api);
+        }
+        api.unclassified = unclassified(reader, &fields);
+    }
+    written.apis.push(api);
+}
+
+/// One name or a list of them.
+fn hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<At<String>> {
+    let items = match &node.kind {
+        Kind::Sequence(items) => items.as_slice(),
+        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
+    };
+    if items.is_empty() {
+        let at = reader.place(&node.span);
+        reader.report(Finding::error("empty-list", at, "no host is listed").help(
+            "without `host`, the API takes the requests that no other API names the host of",
+        ));
+    }
+    items.iter().filter_map(|item| host(reader, item)).collect()
+}
+
+fn host(reader: &mut Reader<'_>, node: &Node) -> Option<At<String>> {
+    let mut host = reader.text(node, "a host")?;
+    host.value.make_ascii_lowercase();
+    let name = host.value.as_str();
+    let help = "write the name alone, as in `crm.internal`";
+    let problem = if name.contains("://") || name.contains('/') {
+        Some("a host is not a URL")
+    } else if name.contains('*') {
+        Some("a host cannot contain `*`")
+    } else if name.starts_with('[') {
+        let inner = name.trim_start_matches('[').trim_end_matches(']');
+        (inner.parse::<std::net::Ipv6Addr>().is_err() || !name.ends_with(']'))
+            .then_some("this is not an IPv6 address in brackets")
+    } else if name.contains(':') {
+        Some("a host is written without its port")
+    } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
+        Some("a host is made of letters, digits, dots and hyphens")
+    } else {
+        None
+    };
+    match problem {
+        None => Some(host),
+        Some(problem) => {
+            reader.report(Finding::error("bad-host", host.at, problem).help(help));
+            None
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Routes as they are written: method and path, parameters, and what the body holds.
+
+use crate::policy::{
+    finding::Finding,
+    model::{Method, ParameterRule},
+    read::{
+        WrittenParameter, WrittenRoute,
+        because::{because_in, pass},
+        records::classified,
+    },
+    reader::{At, Reader},
+    yaml::{Key, Kind, Node},
+};
+
+pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
+    const KEYS: [&str; 3] = ["params", "body", "request_body"];
+    let at = reader.place(&key.span);
+    let line = method_and_pattern(reader, key);
+    let what = format!("the route `{}`", key.text);
+    let fields = reader.fields(node, &what, &KEYS)?;
+    let mut parameters = Vec::new();
+    let mut parameters_known = true;
+    if let Some(node) = fields.get("params") {
+        let members = reader.members(node, &format!("`params` of {what}"));
+        parameters_known = members.is_some();
+        for (key, node) in members.unwrap_or_default() {
+            let parameter = parameter(reader, key, node).unwrap_or(WrittenParameter::Wrong);
+            parameters.push((reader.key(key), parameter));
+        }
+    }
+    let body = fields
+        .get("body")
+        .map_or_else(Vec::new, |node| classified(reader, node, &format!("`body` of {what}")));
+    let request_body =
+        fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));
+    let (method, pattern) = line?;
+    Some(WrittenRoute { at, method, pattern, parameters, parameters_known, body, request_body })
+}
+
+fn method_and_pattern(reader: &mut Reader<'_>, key: &Key) -> Option<(Method, At<String>)> {
+    const HELP: &str = "a route is a method and a path: `GET /customers/{id}`";
+    let at = reader.place(&key.span);
+    let Some((word, pattern)) = key.text.split_once(' ') else {
+        let message = format!("`{}` is not a route", key.text);
+        reader.report(Finding::error("bad-route", at, message).help(HELP));
+        return None;
+    };
+    let method = Method::from_word(word);
+    if method.is_none() {
+        let finding = Finding::error(
+            "bad-route",
+            at.clone(),
+            format!("`{word}` is not a method that a route can have"),
+        );
+        reader.report(match word.to_ascii_uppercase().as_str() {
+            "HEAD" => finding.help("HEAD uses the route of GET"),
+            upper => finding.did_you_mean(upper, Method::ALL.map(Method::word)),
+        });
+    }
+    let at = key.verbatim.map_or(at, |start| {
+        let start = start + word.len() + 1;
+        reader.place(&(start..start + pattern.len()))
+    });
+    let pattern = At { value: pattern.to_owned(), at };
+    if let Some(problem) = pattern_problem(&pattern.value) {
+        reader.report(Finding::error("bad-route", pattern.at, problem).help(HELP));
+        return None;
+    }
+    Some((method?, pattern))
+}
+
+/// What is wrong with the path of a route, before it is compared with other routes.
+fn pattern_problem(pattern: &str) -> Option<String> {
+    let Some(path) = pattern.strip_prefix('/') else {
+        return Some("the path of a route begins with `/`".to_owned());
+    };
+    if let Some(c) = path.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        return Some(format!(
+            "the path of a route cannot contain {}",
+            if c == ' ' { "a space" } else { "white space" }
+        ));
+    }
+    if let Some(c) = path.chars().find(|c| matches!(c, '?' | '#' | '%' | ';' | '\\')) {
+        let why = match c {
+            '?' => "query parameters are listed under `params`",
+            '#' => "a fragment is never sent",
+            '%' => "it is compared after decoding: write the character itself",
+            _ => "a request with it is refused",
+        };
+        return Some(format!("the path of a route cannot contain `{c}`: {why}"));
+    }
+    let mut names = Vec::new();
+    let count = path.split('/').count();
+    for (index, segment) in path.split('/').enumerate() {
+        let last = index + 1 == count;
+        if segment.is_empty() && !last {
+            return Some("a segment of the path is empty (`//`)".to_owned());
+        }
+        if matches!(segment, "." | "..") {
+            return Some(format!("a request with the segment `{segment}` is refused"));
+        }
+        if !segment.contains(['{', '}']) {
+            continue;
+        }
+        let Some(inner) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
+            return Some(format!(
+                "`{segment}`: a parameter fills a whole segment, as in `/{{id}}`"
+            ));
+        };
+        let name = match inner.strip_prefix('*') {
+            Some(_) if !last => {
+                return Some(format!(
+                    "`{segment}` takes the rest of the path, so it has to come last"
+                ));
+            }
+            Some(name) => name,
+            None => inner,
+        };
+        if name.is_empty()
+            || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        {
+            return Some(format!(
+                "`{segment}`: the name of a parameter is made of letters, digits, `_` and `-`"
+            ));
+        }
+        if names.contains(&name) {
+            return Some(format!("the parameter `{name}` stands twice in the path"));
+        }
+        names.push(name);
+    }
+    None
+}
+
+fn parameter(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenParameter> {
+    let what = format!("the parameter `{}`", key.text);
+    if key.text == "*" {
+        let because = pass(reader, node, "the parameter `*`")?;
+        return Some(WrittenParameter::Rule(ParameterRule::Pass { because }));
+    }
+    if matches!(node.kind, Kind::Scalar(_)) {
+        return reader
+            .text(node, &format!("the category of {what}"))
+            .map(WrittenParameter::Category);
+    }
+    let fields = reader.fields(node, &what, &["values", "because"])?;
+    let Some(values) = fields.get("values") else {
+        if !fields.has_unknown() {
+            let at = reader.place(&node.span);
+            let message = format!("{what} says nothing about its values");
+            reader.report(
+                Finding::error("missing-key", at, message)
+                    .help("give it a category, or `{ values: [..], because: \"..\" }`"),
+            );
+        }
+        return None;
+    };
+    let because = because_in(reader, &fields, node, &what);
+    let items = reader.items(values, "`values`")?;
+    if items.is_empty() {
+        let at = reader.place(&values.span);
+        reader.report(Finding::error("empty-list", at, format!("{what} can have no value")));
+    }
+    let values = items
+        .iter()
+        .filter_map(|item| reader.text(item, "a value"))
+        .map(|value| value.value)
+        .collect();
+    Some(WrittenParameter::Rule(ParameterRule::Values { values, because: because? }))
+}

@@ -1,0 +1,105 @@
+//! What policy files say, before names are looked up.
+
+use crate::{
+    path::Path,
+    policy::{
+        finding::Place,
+        model::{Art9, Identify, LegalBasis, Method, ParameterRule, Unclassified},
+        reader::At,
+    },
+    transform::Action,
+};
+
+/// Everything that the policy files declare, in the order of the files.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) categories: Vec<WrittenCategory>,
+    pub(crate) purposes: Vec<WrittenPurpose>,
+    pub(crate) callers: Vec<WrittenCaller>,
+    pub(crate) records: Vec<WrittenRecord>,
+    pub(crate) apis: Vec<WrittenApi>,
+    pub(crate) rules: Vec<WrittenRules>,
+}
+
+pub(crate) struct WrittenCategory {
+    pub(crate) name: At<String>,
+    pub(crate) title: String,
+    pub(crate) special: bool,
+    pub(crate) few_values: bool,
+}
+
+pub(crate) struct WrittenPurpose {
+    pub(crate) name: At<String>,
+    pub(crate) title: String,
+    /// Any, if what is written there is wrong, and reported.
+    pub(crate) legal_basis: LegalBasis,
+    pub(crate) art9: Option<Art9>,
+    /// Whether `art9` is written, rightly or not.
+    pub(crate) declares_art9: bool,
+    pub(crate) owner: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) dpv: Option<String>,
+}
+
+pub(crate) struct WrittenCaller {
+    pub(crate) name: At<String>,
+    pub(crate) identify: Option<At<Identify>>,
+    pub(crate) purposes: Vec<At<String>>,
+}
+
+pub(crate) struct WrittenRecord {
+    pub(crate) name: At<String>,
+    pub(crate) fields: Vec<Classified>,
+    pub(crate) unclassified: Unclassified,
+}
+
+/// One line that classifies: a path, and what is there.
+pub(crate) struct Classified {
+    pub(crate) path: At<Path>,
+    /// The path as it is written.
+    pub(crate) spelled: String,
+    pub(crate) class: ClassName,
+    pub(crate) names: Option<At<String>>,
+}
+
+pub(crate) enum ClassName {
+    /// A word: a category or a record.
+    Either(At<String>),
+    Category(At<String>),
+    Record(At<String>),
+}
+
+pub(crate) struct WrittenApi {
+    pub(crate) name: At<String>,
+    pub(crate) hosts: Vec<At<String>>,
+    /// Whether `host` is written at all, rightly or not.
+    pub(crate) names_host: bool,
+    pub(crate) routes: Vec<WrittenRoute>,
+    pub(crate) request_headers: Vec<String>,
+    pub(crate) response_headers: Vec<String>,
+    pub(crate) media: Vec<(String, String)>,
+    pub(crate) unclassified: Unclassified,
+}
+
+pub(crate) struct WrittenRoute {
+    pub(crate) at: Place,
+    pub(crate) method: Method,
+    pub(crate) pattern: At<String>,
+    pub(crate) parameters: Vec<(At<String>, WrittenParameter)>,
+    /// Set if `params` itself could be read, so that a parameter missing in it is really missing.
+    pub(crate) parameters_known: bool,
+    pub(crate) body: Vec<Classified>,
+    pub(crate) request_body: Option<String>,
+}
+
+pub(crate) enum WrittenParameter {
+    Category(At<String>),
+    Rule(ParameterRule),
+    /// Wrong, and reported.
+    Wrong,
+}
+
+pub(crate) struct WrittenRules {
+    pub(crate) purpose: At<String>,
+    pub(crate) rules: Vec<(At<String>, At<Action>)>,
+}
