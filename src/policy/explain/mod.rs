@@ -1,23 +1,29 @@
 //! Says in plain words what a caller gets, what not, and which lines of the policies decide.
 
+mod lines;
+mod place;
 #[cfg(test)]
 mod tests;
+mod walk;
+mod words;
 
 use std::fmt;
 
 use crate::{
     access::{Labels, Reason},
-    path::{Path, Segment, Selector},
+    path::Path,
     policy::{
         decide::{self, Target},
         finding::{Place, did_you_mean},
         model::{
-            Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule, PolicySet,
-            Purpose, Route, Unclassified,
+            Answer, Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule,
+            PolicySet, Purpose, Route, Unclassified,
         },
     },
-    transform::{Action, Generalisation, Mask, Precision},
+    transform::Action,
 };
+
+use walk::Walk;
 
 /// What is to be explained.
 #[derive(Clone, Copy, Debug)]
@@ -128,10 +134,10 @@ impl PolicySet {
     fn tell(&self, question: &Question<'_>, told: &mut Explanation) -> Result<(), Denied> {
         let caller =
             self.caller_named(question.caller).ok_or_else(|| self.caller_unknown(question))?;
-        let purpose = self
+        let purpose_id = self
             .purpose_for(caller, question.purpose, &mut Labels::unknown())
             .map_err(|reason| (reason, self.purpose_denied(caller, question, reason)))?;
-        let purpose = self.purpose(purpose).ok_or((Reason::Internal, String::new()))?;
+        let purpose = self.purpose(purpose_id).ok_or((Reason::Internal, String::new()))?;
         let Asked { api, route, target } = self.route_asked(question)?;
         told.opening.push(format!("{} asks for {} of {}", caller.name, route.label, api.name));
         told.opening.push(self.why(purpose));
@@ -154,13 +160,14 @@ impl PolicySet {
         if let Some(target) = &target {
             self.ask(question, api, target)?;
         }
+        let answer = route.answers.get(purpose_id.0).and_then(Answer::plan);
+        let plan = answer.ok_or((Reason::Internal, String::new()))?;
+        let walk = Walk { set: self, route, purpose, plan };
         if let Some(path) = question.path {
-            self.one_place(api, route, purpose, path, told);
+            place::tell(walk, api, path, told);
             return Ok(());
         }
-        for field in &route.fields {
-            self.field(route, purpose, field, told);
-        }
+        lines::tell(walk, told);
         for parameter in &route.parameters {
             told.parameters.push(self.parameter(purpose, parameter));
         }
@@ -256,51 +263,6 @@ impl PolicySet {
         why
     }
 
-    /// Tells what happens to what one line classifies.
-    fn field(&self, route: &Route, purpose: &Purpose, field: &Field, told: &mut Explanation) {
-        if let Some(names) = field.names {
-            let action = purpose.action(names);
-            let (stays, fate) = match action {
-                Action::Keep => (true, "stay".to_owned()),
-                Action::Pseudonym { .. } => (true, "are replaced by pseudonyms".to_owned()),
-                Action::Generalise(_)
-                | Action::Mask(_)
-                | Action::Null
-                | Action::Drop
-                | Action::Deny => (false, "are removed with their values".to_owned()),
-            };
-            let row = Row {
-                what: format!("names in {}", field.path),
-                fate: format!("{fate}: {}", self.reason_for(purpose, names)),
-                lines: self.lines(field, purpose, names),
-            };
-            told.put(stays, row);
-        }
-        let Class::Category(own) = field.class else { return };
-        // Several lines on one path: the stricter action is carried out.
-        let stricter =
-            route.fields.iter().filter(|other| other.path == field.path).find_map(|other| {
-                let Class::Category(category) = other.class else { return None };
-                (purpose.action(category).rank() > purpose.action(own).rank())
-                    .then_some((category, other))
-            });
-        let (category, deciding) = stricter.unwrap_or((own, field));
-        let action = purpose.action(category);
-        let mut fate = format!("{}: {}", in_words(action), self.reason_for(purpose, category));
-        if stricter.is_some() {
-            fate = format!(
-                "{fate}; it is also {}, and the stricter rule wins",
-                self.category_name(own)
-            );
-        }
-        let mut lines = self.lines(deciding, purpose, category);
-        if stricter.is_some() {
-            lines.insert(0, self.line(&field.at));
-        }
-        let row = Row { what: field.path.to_string(), fate, lines };
-        told.put(leaves(action), row);
-    }
-
     /// Why an action is the one: `contact.email, by the rule for contact`.
     fn reason_for(&self, purpose: &Purpose, category: CategoryId) -> String {
         let name = self.category_name(category);
@@ -341,88 +303,6 @@ impl PolicySet {
             }
         };
         Row { what: parameter.name.clone(), fate, lines }
-    }
-
-    /// Tells about one place of the answer: its own line, or whichever is closest above.
-    fn one_place(
-        &self,
-        api: &Api,
-        route: &Route,
-        purpose: &Purpose,
-        path: &Path,
-        told: &mut Explanation,
-    ) {
-        let steps = path.segments();
-        let at_depth = |depth: usize| {
-            let place = steps.get(..depth).unwrap_or(steps);
-            route.fields.iter().filter(move |field| selects(field.path.segments(), place))
-        };
-        let own: Vec<&Field> = at_depth(steps.len()).collect();
-        if own.iter().any(|field| matches!(field.class, Class::Category(_))) {
-            for field in own {
-                self.field(route, purpose, field, told);
-            }
-            return;
-        }
-        let above = (0..steps.len()).rev().find_map(|depth| {
-            let strictest = at_depth(depth)
-                .filter_map(|field| match field.class {
-                    Class::Category(category) => Some((field, category)),
-                    Class::Mount { .. } => None,
-                })
-                .max_by_key(|(_, category)| purpose.action(*category).rank())?;
-            Some((depth, strictest))
-        });
-        let mount = (0..=steps.len()).rev().find_map(|depth| {
-            let keeps = at_depth(depth).filter_map(|field| match field.class {
-                Class::Mount { keeps_unclassified } => Some(keeps_unclassified),
-                Class::Category(_) => None,
-            });
-            Some((depth, keeps.reduce(|a, b| a && b)?))
-        });
-        let mut row = Row { what: path.to_string(), fate: String::new(), lines: Vec::new() };
-        if let Some((depth, (field, category))) = above {
-            let action = purpose.action(category);
-            row.lines = self.lines(field, purpose, category);
-            let covered_element = depth + 1 == steps.len() && steps.last().is_some_and(is_element);
-            if matches!(action, Action::Drop | Action::Null) || covered_element {
-                row.fate = format!(
-                    "{} with {}, unless something stands there that another line describes: {}",
-                    in_words(action),
-                    field.path,
-                    self.reason_for(purpose, category)
-                );
-                told.put(leaves(action), row);
-                return;
-            }
-            let mounted_below = mount.is_some_and(|(mount, _)| mount > depth);
-            if *action != Action::Keep && !mounted_below {
-                row.fate = format!(
-                    "removed: no line describes it, and nothing undecided leaves below {}, which is {}",
-                    field.path,
-                    in_words(action)
-                );
-                told.withheld.push(row);
-                return;
-            }
-        }
-        row.lines.clear();
-        let because = match (mount, &api.unclassified) {
-            (Some((_, false)), _) | (None, Unclassified::Drop) => None,
-            (Some((depth, true)), _) => {
-                let place = steps.get(..depth).unwrap_or(steps);
-                let keeping = route.keeping.iter().find(|one| selects(one.path.segments(), place));
-                keeping.map(|one| &one.because)
-            }
-            (None, Unclassified::Keep { because }) => Some(because),
-        };
-        let fate = match because {
-            Some(because) => format!(
-                "leaves undecided: no line describes it, and what is not described is kept, because: {because}"
-            ),
-            None => "removed: no line describes it".to_owned(),
-        };
-        told.put(because.is_some(), Row { fate, ..row });
     }
 
     /// `crm.yaml:41`.
@@ -472,7 +352,7 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
         told.rest.push("A query parameter that is not listed, or repeated, is refused.".to_owned());
     }
     match &api.unclassified {
-        Unclassified::Drop => told.rest.push("Whatever no line describes is removed.".to_owned()),
+        Unclassified::Drop => told.rest.push("Whatever no line describes is removed; so is a member whose name no line spells, unless a `names:` is about it.".to_owned()),
         Unclassified::Keep { because } => {
             let is_mount = |field: &Field| matches!(field.class, Class::Mount { .. });
             let where_not =
@@ -490,88 +370,5 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     }
     for (media, because) in &api.media {
         told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));
-    }
-}
-
-fn leaves(action: &Action) -> bool {
-    match action {
-        Action::Keep | Action::Pseudonym { .. } | Action::Generalise(_) | Action::Mask(_) => true,
-        Action::Null | Action::Drop | Action::Deny => false,
-    }
-}
-
-/// What an action does, for somebody who does not know its word.
-fn in_words(action: &Action) -> String {
-    match action {
-        Action::Keep => "as it is".to_owned(),
-        Action::Pseudonym { domain: None } => "as a pseudonym of this purpose".to_owned(),
-        Action::Pseudonym { domain: Some(domain) } => {
-            format!("as a pseudonym, the same wherever the domain is {domain}")
-        }
-        Action::Generalise(Generalisation::AgeBand(years)) => {
-            format!("as an age, in bands of {years} years")
-        }
-        Action::Generalise(Generalisation::Date(Precision::Year)) => "as a year".to_owned(),
-        Action::Generalise(Generalisation::Date(Precision::Quarter)) => "as a quarter".to_owned(),
-        Action::Generalise(Generalisation::Date(Precision::Month)) => "as a month".to_owned(),
-        Action::Generalise(Generalisation::Prefix(chars)) => {
-            format!("its first {chars} characters")
-        }
-        Action::Generalise(Generalisation::Round(step)) => {
-            format!("rounded down to a multiple of {step}")
-        }
-        Action::Generalise(Generalisation::Ip) => "as the network of the address".to_owned(),
-        Action::Mask(mask) => masked(mask),
-        Action::Null => "emptied (`null`)".to_owned(),
-        Action::Drop => "removed".to_owned(),
-        Action::Deny => "denied".to_owned(),
-    }
-}
-
-fn masked(mask: &Mask) -> String {
-    let shown = match (mask.keep_first, mask.keep_last) {
-        (0, 0) => return "masked as a whole".to_owned(),
-        (first, 0) => format!("the first {first}"),
-        (0, last) => format!("the last {last}"),
-        (first, last) => format!("the first {first} and the last {last}"),
-    };
-    format!("masked but for {shown} characters")
-}
-
-/// Whether a step goes to elements of an array.
-fn is_element(segment: &Segment) -> bool {
-    let [selector] = segment.selectors.as_slice() else { return false };
-    !segment.descendant
-        && match selector {
-            Selector::Index(_) | Selector::Slice { .. } | Selector::Wildcard => true,
-            Selector::Name(_) => false,
-        }
-}
-
-/// Whether a path of a policy selects the place that `place` leads to, step by step.
-fn selects(path: &[Segment], place: &[Segment]) -> bool {
-    let Some((first, path_rest)) = path.split_first() else { return place.is_empty() };
-    let Some((step, place_rest)) = place.split_first() else { return false };
-    let here = first
-        .selectors
-        .iter()
-        .any(|selector| step.selectors.iter().all(|wanted| covers(selector, wanted)))
-        && (first.descendant || !step.descendant);
-    (here && selects(path_rest, place_rest)) || (first.descendant && selects(path, place_rest))
-}
-
-/// Whether everything that `wanted` selects is selected by `selector` too.
-fn covers(selector: &Selector, wanted: &Selector) -> bool {
-    match (selector, wanted) {
-        (Selector::Wildcard, _) => true,
-        (Selector::Slice { start, end, step }, Selector::Index(index)) => {
-            index >= start
-                && end.is_none_or(|end| *index < end)
-                && (index - start).checked_rem(*step) == Some(0)
-        }
-        (
-            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. },
-            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. } | Selector::Wildcard,
-        ) => selector == wanted,
     }
 }

@@ -1,0 +1,136 @@
+//! What comes of each line that classifies, wherever its path leads.
+
+use crate::{
+    path::PathId,
+    policy::{
+        explain::{
+            Explanation, Row,
+            walk::Walk,
+            words::{in_words, leaves, names_in_words, names_leave},
+        },
+        model::{CategoryId, Class, Field},
+    },
+    transform::Action,
+};
+
+/// Most other lines that one row names.
+const OTHERS_MAX: usize = 3;
+
+/// Where a line meets others, and whose action is carried out there.
+#[derive(Default)]
+struct Meetings {
+    /// Somewhere, its own.
+    wins: bool,
+    /// Lines that are stricter somewhere, each with its category.
+    stricter: Vec<(PathId, CategoryId)>,
+}
+
+/// Tells about every line of a route, in their order.
+pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
+    let states = walk.states();
+    let mut names: Vec<Meetings> = Vec::new();
+    let mut values: Vec<Meetings> = Vec::new();
+    names.resize_with(walk.route.fields.len(), Meetings::default);
+    values.resize_with(walk.route.fields.len(), Meetings::default);
+    for state in states {
+        meet(walk, walk.classes(state), &mut values, in_words);
+        meet(walk, walk.names(state), &mut names, names_in_words);
+    }
+    for (field, (names, values)) in walk.route.fields.iter().zip(names.iter().zip(&values)) {
+        if let Some(category) = field.names {
+            let (fate, lines, stays) =
+                fate_of(walk, field, category, names, names_in_words, names_leave);
+            told.put(stays, Row { what: format!("names in {}", field.path), fate, lines });
+        }
+        if let Class::Category(category) = field.class {
+            let (fate, lines, left) = fate_of(walk, field, category, values, in_words, leaves);
+            told.put(left, Row { what: field.path.to_string(), fate, lines });
+        }
+    }
+}
+
+/// Notes who wins where these lines meet.
+fn meet(
+    walk: Walk<'_>,
+    lines: impl Iterator<Item = (PathId, CategoryId)>,
+    meetings: &mut [Meetings],
+    words: impl Fn(&Action) -> String,
+) {
+    let lines: Vec<_> = lines.collect();
+    let Some(winner) = walk.strictest(lines.iter().copied()) else { return };
+    let Some(winner) = lines.iter().copied().find(|(line, _)| *line == winner) else { return };
+    let winning = walk.purpose.action(winner.1);
+    for (line, category) in lines {
+        let action = walk.purpose.action(category);
+        let Some(met) = meetings.get_mut(line.index()) else { continue };
+        if action.rank() == winning.rank() || words(action) == words(winning) {
+            met.wins = true;
+        } else if !met.stricter.contains(&winner) {
+            met.stricter.push(winner);
+        }
+    }
+}
+
+/// What a line comes to, the places that say so, and whether anything leaves.
+fn fate_of(
+    walk: Walk<'_>,
+    field: &Field,
+    category: CategoryId,
+    met: &Meetings,
+    words: impl Fn(&Action) -> String,
+    leaves: impl Fn(&Action) -> bool,
+) -> (String, Vec<String>, bool) {
+    let set = walk.set;
+    let action = |category| walk.purpose.action(category);
+    let own = format!("{}: {}", words(action(category)), set.reason_for(walk.purpose, category));
+    let left = (met.wins && leaves(action(category)))
+        || met.stricter.iter().any(|(_, category)| leaves(action(*category)));
+    match (met.wins, met.stricter.as_slice()) {
+        (true, []) => (own, set.lines(field, walk.purpose, category), left),
+        (true, _) => {
+            let fate = format!("{own}; {}", others(walk, met, words));
+            (fate, set.lines(field, walk.purpose, category), left)
+        }
+        (false, []) => {
+            let fate = "nothing: this path selects no value";
+            (fate.to_owned(), vec![set.line(&field.at)], false)
+        }
+        (false, [(winner, category_there)]) => {
+            let Some(winner) = walk.field(*winner) else { return (own, Vec::new(), left) };
+            let fate = format!(
+                "{}: {}; {} is stricter than {} and meets it everywhere",
+                words(action(*category_there)),
+                set.reason_for(walk.purpose, *category_there),
+                winner.path,
+                set.category_name(category),
+            );
+            let mut lines = vec![set.line(&field.at)];
+            lines.extend(set.lines(winner, walk.purpose, *category_there));
+            (fate, lines, left)
+        }
+        (false, _) => {
+            let fate = format!(
+                "never {} ({}), for other lines are stricter: {}",
+                words(action(category)),
+                set.category_name(category),
+                others(walk, met, words)
+            );
+            (fate, set.lines(field, walk.purpose, category), left)
+        }
+    }
+}
+
+/// `removed where $.a.email (crm.yaml:31) meets it`.
+fn others(walk: Walk<'_>, met: &Meetings, words: impl Fn(&Action) -> String) -> String {
+    let other = |(line, category): &(PathId, CategoryId)| {
+        let field = walk.field(*line)?;
+        let words = words(walk.purpose.action(*category));
+        Some(format!("{words} where {} ({}) meets it", field.path, walk.set.line(&field.at)))
+    };
+    let mut others: Vec<String> = met.stricter.iter().take(OTHERS_MAX).filter_map(other).collect();
+    let more = met.stricter.len().saturating_sub(OTHERS_MAX);
+    if more > 0 {
+        others.push(format!("and stricter where {more} more lines meet it"));
+    }
+    others.join(", ")
+}

@@ -1,0 +1,380 @@
+//! What happens at one place of the answer: to every node that a path can select.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use crate::{
+    path::{Kind, Path, PathId, Program, Selector, State},
+    policy::{
+        explain::{
+            Explanation, Row,
+            walk::{Fate, Scope, Unclassified, Walk},
+            words::{in_words, leaves, names_in_words},
+        },
+        model::{Api, Class, Unclassified as Said},
+    },
+    transform::Action,
+};
+
+/// Longest run of elements that is looked at before slices are taken to repeat: the longest that one
+/// state of a program can have.
+const PERIOD_MAX: u64 = 4096;
+
+/// Tells about every node that `path` can select: one row for each thing that can happen.
+pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) {
+    let probe = match Program::compile(std::slice::from_ref(path)) {
+        Ok(probe) => probe,
+        Err(error) => {
+            let fate = format!("cannot be explained: {error}");
+            told.put(false, Row { what: path.to_string(), fate, lines: Vec::new() });
+            return;
+        }
+    };
+    let nodes = Search::new(walk, path, &probe).run();
+    let mut told_of = HashSet::new();
+    let mut rows = Vec::new();
+    for node in &nodes {
+        let outcome = Outcome::of(walk, node);
+        if told_of.insert(outcome) {
+            rows.push((node, outcome));
+        }
+    }
+    let alone = rows.len() == 1;
+    if rows.is_empty() {
+        let fate = "nothing: this path selects no value".to_owned();
+        told.put(false, Row { what: path.to_string(), fate, lines: Vec::new() });
+    }
+    for (node, outcome) in rows {
+        let what = if alone { path.to_string() } else { node.shown() };
+        let (left, row) = outcome.row(walk, api, node.state, what);
+        told.put(left, row);
+    }
+}
+
+/// A step on the way to a node.
+#[derive(Clone, PartialEq, Eq)]
+enum Step {
+    Selector(Selector),
+    /// Any name that neither a line nor the path spells.
+    OtherName,
+}
+
+/// A node that the path selects, or one above.
+#[derive(Clone)]
+struct Node {
+    state: State,
+    /// How far the path has come.
+    probe: State,
+    /// What stands above hands this down, or is gone.
+    under: Result<Scope, Fate>,
+    /// A name at or above it is replaced.
+    renamed: bool,
+    way: Vec<Step>,
+}
+
+impl Node {
+    /// Where it stands, for example.
+    fn shown(&self) -> String {
+        let step = |step: &Step| match step {
+            Step::Selector(selector) => {
+                let step = format!("$[{selector}]");
+                let short = Path::parse(&step).map_or(step, |path| path.to_string());
+                short.trim_start_matches('$').to_owned()
+            }
+            Step::OtherName => "[any other name]".to_owned(),
+        };
+        format!("${}", self.way.iter().map(step).collect::<String>())
+    }
+}
+
+/// Steps through the lines and the path together.
+struct Search<'w> {
+    walk: Walk<'w>,
+    probe: &'w Program,
+    names: BTreeSet<&'w str>,
+    indices: BTreeSet<u64>,
+    seen: HashSet<(State, State, Result<Scope, Fate>, bool)>,
+    next: VecDeque<Node>,
+}
+
+impl<'w> Search<'w> {
+    fn new(walk: Walk<'w>, path: &'w Path, probe: &'w Program) -> Self {
+        let paths = walk.route.fields.iter().map(|field| &field.path).chain([path]);
+        let selectors = paths.flat_map(Path::segments).flat_map(|segment| &segment.selectors);
+        let mut names = BTreeSet::new();
+        let mut bounds = BTreeSet::from([0]);
+        let mut period = 1;
+        for selector in selectors {
+            match selector {
+                Selector::Name(name) => {
+                    names.insert(name.as_str());
+                }
+                Selector::Index(index) => bounds.extend([*index, index.saturating_add(1)]),
+                Selector::Slice { start, end, step } => {
+                    bounds.extend([*start].into_iter().chain(*end));
+                    period = common_multiple(period, (*step).max(1)).min(PERIOD_MAX);
+                }
+                Selector::Wildcard => {}
+            }
+        }
+        let indices =
+            bounds.into_iter().flat_map(|bound| bound..bound.saturating_add(period)).collect();
+        Self { walk, probe, names, indices, seen: HashSet::new(), next: VecDeque::new() }
+    }
+
+    /// The nodes that the path selects, those with the shortest way first.
+    fn run(mut self) -> Vec<Node> {
+        let mut found = Vec::new();
+        self.go(Node {
+            state: self.walk.plan.program().start(),
+            probe: self.probe.start(),
+            under: Ok(self.walk.outside()),
+            renamed: false,
+            way: Vec::new(),
+        });
+        while let Some(node) = self.next.pop_front() {
+            self.members(&node);
+            self.elements(&node);
+            if self.probe.selected(node.probe).next().is_some() {
+                found.push(node);
+            }
+        }
+        found
+    }
+
+    fn go(&mut self, node: Node) {
+        let seen = (node.state, node.probe, node.under, node.renamed);
+        if node.probe != State::DEAD && self.seen.insert(seen) {
+            self.next.push_back(node);
+        }
+    }
+
+    fn inside(&self, node: &Node, kind: Kind) -> Result<Scope, Fate> {
+        node.under.and_then(|under| self.walk.container(under, node.state, kind))
+    }
+
+    fn members(&mut self, object: &Node) {
+        let program = self.walk.plan.program();
+        let inside = self.inside(object, Kind::Object);
+        let names = self.names.iter().filter_map(|name| {
+            let member = program.member(object.state, name.as_bytes());
+            let probe = self.probe.member(object.probe, name.as_bytes());
+            let step = Step::Selector(Selector::Name((*name).to_owned()));
+            let is_other = !member.spelled && !probe.spelled;
+            (!is_other).then_some((member.state, member.spelled, probe.state, step))
+        });
+        let other = program.unspelled(object.state);
+        let other = (other, false, self.probe.unspelled(object.probe), Step::OtherName);
+        let members: Vec<_> =
+            names.chain([other]).filter(|(_, _, probe, _)| *probe != State::DEAD).collect();
+        for (state, spelled, probe, step) in members {
+            let mut renamed = object.renamed;
+            let under = inside.and_then(|inside| {
+                if !spelled {
+                    renamed |= self.walk.name(inside, object.state, state)?;
+                }
+                Ok(inside)
+            });
+            let way = object.way.iter().cloned().chain([step]).collect();
+            self.go(Node { state, probe, under, renamed, way });
+        }
+    }
+
+    fn elements(&mut self, array: &Node) {
+        let program = self.walk.plan.program();
+        let under = self.inside(array, Kind::Array);
+        let alike =
+            program.elements_are_alike(array.state) && self.probe.elements_are_alike(array.probe);
+        let indices: Vec<u64> =
+            if alike { vec![0] } else { self.indices.iter().copied().collect() };
+        for index in indices {
+            let probe = self.probe.element(array.probe, index);
+            if probe == State::DEAD {
+                continue;
+            }
+            let selector = if alike { Selector::Wildcard } else { Selector::Index(index) };
+            let way = array.way.iter().cloned().chain([Step::Selector(selector)]).collect();
+            let state = program.element(array.state, index);
+            self.go(Node { state, probe, under, renamed: array.renamed, way });
+        }
+    }
+}
+
+/// What happens to a node, whatever stands there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Outcome {
+    /// To a scalar.
+    scalar: Fate,
+    /// Whether an object, and whether an array, stays as structure where that is not as one expects:
+    /// although a scalar there does not leave, or else does not although a scalar does.
+    unlike: [bool; 2],
+    renamed: bool,
+    root: bool,
+}
+
+impl Outcome {
+    fn of(walk: Walk<'_>, node: &Node) -> Self {
+        let root = node.way.is_empty();
+        let under = match node.under {
+            Ok(under) => under,
+            Err(gone) => {
+                // What has a line of its own is told by that: it would be removed by itself, too, or
+                // what is above it would not be gone. Its name is another matter.
+                let own = match gone {
+                    Fate::NameUnspelled | Fate::NameRemoved(_) => None,
+                    Fate::Gone(_)
+                    | Fate::Unclassified(_)
+                    | Fate::Own(_)
+                    | Fate::Element(_)
+                    | Fate::With(_) => walk.strictest(walk.classes(node.state)),
+                };
+                let scalar = own.map_or(gone, Fate::Own);
+                return Self { scalar, unlike: [false; 2], renamed: false, root };
+            }
+        };
+        let scalar = walk.scalar(under, node.state);
+        let left = scalar_leaves(walk, scalar);
+        let unlike = [Kind::Object, Kind::Array]
+            .map(|kind| walk.container(under, node.state, kind).is_ok() != left);
+        Self { scalar, unlike, renamed: node.renamed, root }
+    }
+
+    fn row(self, walk: Walk<'_>, api: &Api, state: State, what: String) -> (bool, Row) {
+        let left = scalar_leaves(walk, self.scalar);
+        let (mut fate, lines) = self.fate(walk, api, state);
+        if self.root
+            && let Some(why) = fate.strip_prefix("removed")
+        {
+            fate = format!("emptied (`null`), as a body cannot be removed{why}");
+        }
+        let containers = match self.unlike {
+            [true, true] => Some("an object or array"),
+            [true, false] => Some("an object"),
+            [false, true] => Some("an array"),
+            [false, false] => None,
+        };
+        if let Some(containers) = containers {
+            fate = if left {
+                format!("{fate}; {containers} there is removed, for no line describes it")
+            } else {
+                format!("{fate}; {containers} there stays, with what other lines let through below")
+            };
+        }
+        if self.renamed && left {
+            fate.push_str("; a name on the way there is replaced by a pseudonym");
+        }
+        (left, Row { what, fate, lines })
+    }
+
+    fn fate(self, walk: Walk<'_>, api: &Api, state: State) -> (String, Vec<String>) {
+        let set = walk.set;
+        let purpose = walk.purpose;
+        let about = |line: PathId| {
+            let field = walk.field(line)?;
+            let Class::Category(category) = field.class else { return None };
+            let words = in_words(purpose.action(category));
+            let reason = set.reason_for(purpose, category);
+            Some((field, words, reason, set.lines(field, purpose, category)))
+        };
+        let unclear = || ("removed".to_owned(), Vec::new());
+        match self.scalar {
+            Fate::Own(line) => {
+                let Some((_, words, reason, mut lines)) = about(line) else { return unclear() };
+                let milder = walk.classes(state).filter(|(other, category)| {
+                    let other = walk.field(*other).map(|field| &field.at);
+                    other != walk.field(line).map(|field| &field.at)
+                        && in_words(purpose.action(*category)) != words
+                });
+                let milder: Vec<_> = milder.filter_map(|(line, _)| walk.field(line)).collect();
+                let also: Vec<String> = milder.iter().map(|field| field.path.to_string()).collect();
+                lines.extend(milder.iter().map(|field| set.line(&field.at)));
+                let stricter = if also.is_empty() {
+                    String::new()
+                } else {
+                    format!("; that is stricter than what {} says", also.join(", "))
+                };
+                (format!("{words}: {reason}{stricter}"), lines)
+            }
+            Fate::Element(line) => {
+                let Some((field, words, reason, lines)) = about(line) else { return unclear() };
+                (format!("{words}, as all scalars in the array {}: {reason}", field.path), lines)
+            }
+            Fate::With(line) => {
+                let Some((field, words, reason, lines)) = about(line) else { return unclear() };
+                (format!("{words} with {}: {reason}", field.path), lines)
+            }
+            Fate::Gone(line) => {
+                let Some((field, words, reason, lines)) = about(line) else { return unclear() };
+                let emptied = if words == in_words(&Action::Drop) {
+                    String::new()
+                } else {
+                    format!(", which is {words}")
+                };
+                (format!("removed with {}{emptied}: {reason}", field.path), lines)
+            }
+            Fate::Unclassified(Unclassified::Removed(above)) => {
+                let fate = "removed: no line describes it".to_owned();
+                let Some((field, words, _, lines)) = above.and_then(about) else {
+                    return (fate, Vec::new());
+                };
+                let path = &field.path;
+                (format!("{fate}, and nothing undecided leaves below {path} ({words})"), lines)
+            }
+            Fate::Unclassified(Unclassified::Kept(record)) => {
+                let record = record.and_then(|line| walk.field(line));
+                let keeping = record.and_then(|field| {
+                    walk.route.keeping.iter().find(|keeping| keeping.path == field.path)
+                });
+                let because = match (keeping, &api.unclassified) {
+                    (Some(keeping), _) => keeping.because.as_str(),
+                    (None, Said::Keep { because }) => because,
+                    (None, Said::Drop) => "",
+                };
+                let fate = format!(
+                    "leaves undecided: no line describes it, and what is not described is kept, because: {because}"
+                );
+                (fate, record.map(|field| set.line(&field.at)).into_iter().collect())
+            }
+            Fate::NameUnspelled => (
+                "removed: no line spells its name, or one above it, and no `names:` is about it"
+                    .to_owned(),
+                Vec::new(),
+            ),
+            Fate::NameRemoved(line) => {
+                let names = walk.field(line).and_then(|field| Some((field, field.names?)));
+                let Some((field, category)) = names else { return unclear() };
+                let fate = format!(
+                    "removed: names in {} {}: {}",
+                    field.path,
+                    names_in_words(purpose.action(category)),
+                    set.reason_for(purpose, category)
+                );
+                (fate, set.lines(field, purpose, category))
+            }
+        }
+    }
+}
+
+fn scalar_leaves(walk: Walk<'_>, fate: Fate) -> bool {
+    match fate {
+        Fate::Own(line) | Fate::Element(line) => {
+            walk.field(line).is_some_and(|field| match field.class {
+                Class::Category(category) => leaves(walk.purpose.action(category)),
+                Class::Mount { .. } => false,
+            })
+        }
+        Fate::Unclassified(Unclassified::Kept(_)) => true,
+        Fate::With(_)
+        | Fate::Gone(_)
+        | Fate::Unclassified(Unclassified::Removed(_))
+        | Fate::NameUnspelled
+        | Fate::NameRemoved(_) => false,
+    }
+}
+
+fn common_multiple(a: u64, b: u64) -> u64 {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).saturating_mul(b)
+}

@@ -1,0 +1,211 @@
+//! A plan followed without a document: every case that there can be, each with the line that decides.
+//!
+//! These are the rules that a body is sieved by ("What a path classifies" in the language reference);
+//! the tests of explanations hold one against the other.
+
+use std::{cmp::Reverse, collections::HashSet};
+
+use crate::{
+    path::{Kind, PathId, State},
+    policy::{
+        model::{CategoryId, Class, Field, PolicySet, Purpose, Route},
+        plan::{Names, Own, Plan},
+    },
+};
+
+/// One route for one purpose. A line that classifies is known by its path in the plan.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'s> {
+    pub(super) set: &'s PolicySet,
+    pub(super) route: &'s Route,
+    pub(super) purpose: &'s Purpose,
+    pub(super) plan: &'s Plan,
+}
+
+/// What a container hands down to its children.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Scope {
+    /// The line that drops or empties what is classified no closer.
+    inherited: Option<PathId>,
+    unclassified: Unclassified,
+    /// The line that acts on the scalars directly inside an array.
+    elements: Option<PathId>,
+}
+
+/// What happens to what nobody classified.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Unclassified {
+    /// It stays: this record says so, or the API.
+    Kept(Option<PathId>),
+    /// It is removed: because it stands below this line, whose action is not `keep`, or just so.
+    Removed(Option<PathId>),
+}
+
+/// What happens to a value, and through which line.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Fate {
+    /// This line classifies it.
+    Own(PathId),
+    /// This line classifies the array that it stands in.
+    Element(PathId),
+    /// This line drops or empties what is below the node that it classifies.
+    With(PathId),
+    /// This line drops or empties a node above it as a whole.
+    Gone(PathId),
+    /// No line classifies it.
+    Unclassified(Unclassified),
+    /// Its name, or one above it, is spelled by no line, and no `names:` is about it.
+    NameUnspelled,
+    /// As before, and the `names:` of this line removes it.
+    NameRemoved(PathId),
+}
+
+impl<'s> Walk<'s> {
+    pub(super) fn field(&self, line: PathId) -> Option<&'s Field> {
+        self.route.fields.get(line.index())
+    }
+
+    /// The lines that classify a node in this state, each with its category.
+    pub(super) fn classes(&self, state: State) -> impl Iterator<Item = (PathId, CategoryId)> {
+        self.plan.program().selected(state).filter_map(|line| match self.field(line)?.class {
+            Class::Category(category) => Some((line, category)),
+            Class::Mount { .. } => None,
+        })
+    }
+
+    /// The lines that say what the unspelled names are in an object in this state.
+    pub(super) fn names(&self, state: State) -> impl Iterator<Item = (PathId, CategoryId)> {
+        let reaching = self.plan.program().reaching_unspelled(state);
+        reaching.filter_map(|(line, segment)| {
+            let field = self.field(line)?;
+            Some((line, field.names.filter(|_| segment >= field.own_from)?))
+        })
+    }
+
+    /// The line whose action is carried out.
+    pub(super) fn strictest(
+        &self,
+        lines: impl Iterator<Item = (PathId, CategoryId)>,
+    ) -> Option<PathId> {
+        let order = |(_, category): &(PathId, CategoryId)| {
+            let rank = self.purpose.action(*category).rank();
+            (Reverse(rank), *category == CategoryId::PUBLIC, self.set.category_name(*category))
+        };
+        lines.min_by_key(order).map(|(line, _)| line)
+    }
+
+    /// The scope that the root stands in.
+    pub(super) fn outside(&self) -> Scope {
+        let unclassified = if self.plan.keeps_unclassified() {
+            Unclassified::Kept(None)
+        } else {
+            Unclassified::Removed(None)
+        };
+        Scope { inherited: None, unclassified, elements: None }
+    }
+
+    /// What a container hands down, or why it is gone with all that is below.
+    pub(super) fn container(&self, under: Scope, state: State, kind: Kind) -> Result<Scope, Fate> {
+        let verdict = self.plan.verdict(state);
+        let unclassified = self.unclassified(under, state);
+        let scope = Scope { inherited: None, unclassified, elements: None };
+        let Some(line) = self.strictest(self.classes(state)) else {
+            let scope = Scope { inherited: under.inherited, ..scope };
+            return match (under.inherited, unclassified) {
+                _ if verdict.below(kind) => Ok(scope),
+                (Some(line), _) => Err(Fate::Gone(line)),
+                (None, Unclassified::Kept(_)) => Ok(scope),
+                (None, Unclassified::Removed(_)) => Err(Fate::Unclassified(unclassified)),
+            };
+        };
+        let removed = Unclassified::Removed(Some(line));
+        let elements = (kind == Kind::Array).then_some(line);
+        match verdict.own {
+            Own::Keep(_) => Ok(Scope { elements, ..scope }),
+            Own::Change(_) => Ok(Scope { elements, unclassified: removed, ..scope }),
+            Own::Null | Own::Drop if verdict.below(kind) => {
+                Ok(Scope { inherited: Some(line), unclassified: removed, ..scope })
+            }
+            Own::Null | Own::Drop | Own::None => Err(Fate::Gone(line)),
+        }
+    }
+
+    /// What happens to a scalar.
+    pub(super) fn scalar(&self, under: Scope, state: State) -> Fate {
+        if let Some(line) = self.strictest(self.classes(state)) {
+            return Fate::Own(line);
+        }
+        match (under.elements, under.inherited) {
+            (Some(line), _) => Fate::Element(line),
+            (None, Some(line)) => Fate::With(line),
+            (None, None) => Fate::Unclassified(self.unclassified(under, state)),
+        }
+    }
+
+    /// Whether a name that no line spells is replaced, or why it is gone with its value.
+    pub(super) fn name(&self, under: Scope, object: State, member: State) -> Result<bool, Fate> {
+        let kept = |unclassified| matches!(unclassified, Unclassified::Kept(_));
+        match self.plan.verdict(object).names {
+            Names::Keep(_) => Ok(false),
+            Names::Change(_) => Ok(true),
+            Names::Drop => {
+                let line = self.strictest(self.names(object));
+                Err(line.map_or(Fate::NameUnspelled, Fate::NameRemoved))
+            }
+            Names::Unclassified
+                if kept(under.unclassified) && kept(self.unclassified(under, member)) =>
+            {
+                Ok(false)
+            }
+            Names::Unclassified if member == State::DEAD => {
+                Err(Fate::Unclassified(under.unclassified))
+            }
+            Names::Unclassified => Err(Fate::NameUnspelled),
+        }
+    }
+
+    /// All states that a node can be in whose name, and whose names above, are not removed.
+    pub(super) fn states(&self) -> Vec<State> {
+        let program = self.plan.program();
+        let start = (program.start(), self.outside());
+        let mut seen = HashSet::from([start]);
+        let mut next = vec![start];
+        while let Some((state, under)) = next.pop() {
+            for kind in [Kind::Object, Kind::Array] {
+                // Below what is removed, everything is removed by its own line, or by one above.
+                let inside = self.container(under, state, kind);
+                let inside = inside.unwrap_or(Scope {
+                    inherited: None,
+                    unclassified: Unclassified::Removed(None),
+                    elements: None,
+                });
+                for child in program.children(state, kind) {
+                    let unspelled = kind == Kind::Object && child == program.unspelled(state);
+                    let removed = unspelled && self.name(inside, state, child).is_err();
+                    if child != State::DEAD && !removed && seen.insert((child, inside)) {
+                        next.push((child, inside));
+                    }
+                }
+            }
+        }
+        let mut states: Vec<State> = seen.into_iter().map(|(state, _)| state).collect();
+        states.sort_unstable();
+        states.dedup();
+        states
+    }
+
+    /// What is unclassified at a node: its record decides, or else what stands above.
+    fn unclassified(&self, under: Scope, state: State) -> Unclassified {
+        let mount = || {
+            let mut selected = self.plan.program().selected(state);
+            selected.find(|line| {
+                self.field(*line).is_some_and(|field| matches!(field.class, Class::Mount { .. }))
+            })
+        };
+        match self.plan.verdict(state).mount {
+            Some(true) => Unclassified::Kept(mount()),
+            Some(false) => Unclassified::Removed(None),
+            None => under.unclassified,
+        }
+    }
+}
