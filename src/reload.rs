@@ -305,6 +305,32 @@ mod tests {
     }
 
     #[test]
+    fn entries_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), "").unwrap();
+        let name = |n: usize| folder.path().join(format!("{n}.txt"));
+        for n in 1..ENTRIES_MAX {
+            File::create(name(n)).unwrap();
+        }
+        assert_eq!(read_folder(folder.path()).unwrap().sources.len(), 1);
+        File::create(name(ENTRIES_MAX)).unwrap();
+        let error = read_folder(folder.path()).unwrap_err();
+        assert!(matches!(error, ReadError::TooManyEntries { .. }), "{error}");
+        assert!(error.to_string().ends_with("is this the folder that is meant?"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_no_text_is_an_error() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(OsStr::from_bytes(b"\xff.yaml")), "tamis: 1").unwrap();
+        let error = read_folder(folder.path()).unwrap_err();
+        assert!(matches!(error, ReadError::NameNotText { .. }), "{error}");
+    }
+
+    #[test]
     fn a_missing_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("policies");

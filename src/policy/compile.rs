@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     access::Labels,
+    path::ProgramError,
     policy::{
         finding::Finding,
         model::{Answer, Field, PolicySet, Purpose, Unclassified},
@@ -21,9 +22,16 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
             let fields = match RouteFields::compile(&route.fields, keeps_unclassified) {
                 Ok(fields) => fields,
                 Err(error) => {
-                    let message =
-                        format!("the paths of `{}` are too many to compile: {error}", route.label);
-                    findings.push(Finding::error("too-many-paths", route.at.clone(), message));
+                    let message = format!("the paths of `{}` are too many: {error}", route.label);
+                    let help = match error {
+                        ProgramError::States | ProgramError::Positions => {
+                            "spell names where you can: `..` multiplies with every `*` after it"
+                        }
+                        ProgramError::Period => "give the slices at one place steps that fit",
+                    };
+                    findings.push(
+                        Finding::error("too-many-paths", route.at.clone(), message).help(help),
+                    );
                     continue;
                 }
             };
@@ -47,8 +55,8 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),
                     Err(ties) => findings.extend(ties.into_iter().map(|tie| {
                         let message = format!(
-                            "two lines can meet at one value of `{}`, and the rules for `{}` treat it in two ways",
-                            route.label, purpose.name
+                            "two lines can meet at one {} of `{}`, and the rules for `{}` treat it in two ways",
+                            tie.at_one, route.label, purpose.name
                         );
                         Finding::error("tie", tie.first, message)
                             .also(&tie.second, "the other line")

@@ -149,6 +149,8 @@ impl Plan {
 /// Two fields that can meet at one node and ask for different parameters of the same action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tie {
+    /// What they meet at, in a word: a value, or a name.
+    pub(crate) at_one: &'static str,
     pub(crate) first: Place,
     pub(crate) second: Place,
 }
@@ -239,7 +241,7 @@ impl<'a> RouteFields<'a> {
                 Class::Mount { .. } => None,
             }
         });
-        let Some(category) = strictest(classes, parts, ties) else { return Own::None };
+        let Some(category) = strictest("value", classes, parts, ties) else { return Own::None };
         let cell = cells.id(category);
         match (parts.action)(category) {
             Action::Keep => Own::Keep(cell),
@@ -264,7 +266,9 @@ impl<'a> RouteFields<'a> {
             let own = segment >= field.own_from;
             Some((field.names.filter(|_| own)?, &field.at))
         });
-        let Some(category) = strictest(names, parts, ties) else { return Names::Unclassified };
+        let Some(category) = strictest("name", names, parts, ties) else {
+            return Names::Unclassified;
+        };
         let cell = cells.id(category);
         match (parts.action)(category) {
             Action::Keep => Names::Keep(cell),
@@ -322,6 +326,7 @@ impl<'a> RouteFields<'a> {
 /// declared category before `public`, then the first by name. Equals that differ in their
 /// parameters are a tie.
 fn strictest<'f>(
+    at_one: &'static str,
     classes: impl Iterator<Item = (CategoryId, &'f Place)>,
     parts: &PlanParts<'_>,
     ties: &mut Vec<Tie>,
@@ -331,10 +336,10 @@ fn strictest<'f>(
         (category == CategoryId::PUBLIC, declared.map(|category| category.name.as_str()))
     };
     let mut strictest: Option<(CategoryId, &Place)> = None;
-    let mut rivals: Vec<(CategoryId, &Place)> = Vec::new();
+    let mut rivals: Vec<(&Place, &Place)> = Vec::new();
     for (category, at) in classes {
         let action = (parts.action)(category);
-        let Some((leader, _)) = strictest else {
+        let Some((leader, leader_at)) = strictest else {
             strictest = Some((category, at));
             continue;
         };
@@ -347,7 +352,7 @@ fn strictest<'f>(
             }
             std::cmp::Ordering::Equal => {
                 if !same_parameters(action, leading, parts.purpose) {
-                    rivals.push((category, at));
+                    rivals.push((leader_at, at));
                 }
                 if name(category) < name(leader) {
                     strictest = Some((category, at));
@@ -355,9 +360,9 @@ fn strictest<'f>(
             }
         }
     }
-    let (category, first) = strictest?;
-    for (_, second) in rivals {
-        let tie = Tie { first: first.clone(), second: second.clone() };
+    let (category, _) = strictest?;
+    for (first, second) in rivals {
+        let tie = Tie { at_one, first: first.clone(), second: second.clone() };
         if !ties.contains(&tie) {
             ties.push(tie);
         }

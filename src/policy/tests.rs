@@ -123,6 +123,45 @@ fn all_files_are_looked_at_whatever_is_wrong_in_one() {
     assert!(load(&sources, &NoKeys).set.is_none());
 }
 
+/// Codes and messages of errors alone.
+fn errors(sources: &[Source]) -> Vec<(&'static str, String)> {
+    let findings = load(sources, &NoKeys).findings.into_iter();
+    let errors = findings.filter(|finding| finding.rank == Rank::Error);
+    errors.map(|finding| (finding.code, finding.message)).collect()
+}
+
+#[test]
+fn fields_of_all_routes_are_bounded() {
+    let record = |name: &str, inner: &str| {
+        let fields: Vec<String> = ('a'..='j').map(|c| format!("$.{c}: {inner}")).collect();
+        format!("{name}: {{ fields: {{ {} }} }}", fields.join(", "))
+    };
+    let records = [record("r1", "r2"), record("r2", "r3"), record("r3", "a.b")].join(", ");
+    // 57 times 8 times (1 + 10 + 100 + 1000).
+    let mounts: Vec<String> = ('a'..='h').map(|c| format!("$.{c}: r1")).collect();
+    let body = mounts.join(", ");
+    let routes: Vec<String> =
+        (0..57).map(|n| format!("GET /{n}: {{ body: {{ {body} }} }}")).collect();
+    let whole = policy("a.b: Something", "$.x: a.b", "a: keep")
+        .replace("apis:", &format!("records: {{ {records} }}\napis:"))
+        .replace("GET /a: { body: { $.x: a.b } }", &routes.join(", "));
+    let message = "all routes together have more than 500000 fields once records are written out";
+    assert_eq!(errors(&[source(&whole)]), [("too-many-fields", message.to_owned())]);
+}
+
+#[test]
+fn fixtures_are_bounded() {
+    let megabyte = "x".repeat(1 << 20);
+    let used = "{ fixture: a }, ".repeat(65);
+    let suite = format!(
+        "fixtures: {{ a: {megabyte} }}\ntests:\n  - name: A\n    never: [y]\n    upstream: [{used}]\n    \
+         when: {{ caller: desk, request: GET /customers/1 }}\n"
+    );
+    let suite = Source { name: "crm.test.yaml".to_owned(), text: suite };
+    let message = "the fixtures of this file come to more than 67108864 bytes";
+    assert_eq!(errors(&[source(CRM), suite]), [("file-too-large", message.to_owned())]);
+}
+
 /// A file that is cut anywhere, or has a stray character anywhere, is told something, and nothing
 /// panics on it.
 #[test]

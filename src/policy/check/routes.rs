@@ -119,8 +119,7 @@ impl Checker<'_> {
             } else {
                 ("all routes together have", SET_FIELDS_MAX)
             };
-            let message =
-                format!("{what} more than {most} fields once its records are written out");
+            let message = format!("{what} more than {most} fields once records are written out");
             self.report(Finding::error("too-many-fields", at.clone(), message));
             fields.clear();
         }
