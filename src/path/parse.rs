@@ -150,7 +150,7 @@ fn read_selector(text: &str, selector: &model::Selector) -> Result<Selector, Pat
         model::Selector::Filter(_) => {
             let at = text.find('?').unwrap_or(0);
             Err(PathError::new(at, "filters are not supported yet")
-                .help("select all elements with `[*]`, and classify their fields"))
+                .help("select all elements with `[*]`, or one by its index: `[0]`"))
         }
     }
 }
