@@ -24,7 +24,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 Err(error) => {
                     let message = format!("the paths of `{}` are too many: {error}", route.label);
                     let help = match error {
-                        ProgramError::States | ProgramError::Positions => {
+                        ProgramError::States | ProgramError::Transitions | ProgramError::Work => {
                             "spell names where you can: `..` multiplies with every `*` after it"
                         }
                         ProgramError::Period => "give the slices at one place steps that fit",

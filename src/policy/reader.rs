@@ -233,9 +233,8 @@ impl<'f> Reader<'f> {
     fn check_parts(&mut self, name: &At<String>, what: &str, parts: &[&str]) -> bool {
         let text = name.value.as_str();
         let wrong_char = parts.iter().flat_map(|part| part.chars()).find(|c| !is_name_char(*c));
-        let starts_well =
-            |part: &&str| part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let mut help = "names are made of lower-case letters, digits, `-` and `_`".to_owned();
+        let starts_well = |part: &&str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let mut help = "names are made of the letters a to z, digits, `-` and `_`".to_owned();
         let message = if text == "unknown" || text == "unclassified" {
             "choose another name".clone_into(&mut help);
             format!("`{text}` cannot name {what}: metrics use the word for what has no name")
@@ -246,15 +245,14 @@ impl<'f> Reader<'f> {
             "the parts of a name are joined by single dots: `contact.email`".clone_into(&mut help);
             format!("a part of the name `{text}` is empty")
         } else if let Some(wrong) = wrong_char {
-            let capital = if wrong.is_uppercase() { "the capital " } else { "" };
-            format!("the name of {what} cannot contain {capital}`{wrong}`")
+            format!("the name of {what} cannot contain `{wrong}`")
         } else if parts.iter().all(starts_well) {
             return true;
         } else {
             format!("the name of {what} begins with a letter or a digit")
         };
         if wrong_char.is_some() && text.is_ascii() {
-            let proposal = text.to_lowercase().replace(|c| c != '.' && !is_name_char(c), "-");
+            let proposal = text.replace(|c| c != '.' && !is_name_char(c), "-");
             help = format!("{help}: `{proposal}`");
         }
         self.report(Finding::error("bad-name", name.at.clone(), message).help(help));
@@ -318,7 +316,7 @@ impl<'f> Reader<'f> {
 }
 
 fn is_name_char(c: char) -> bool {
-    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 /// What a reader of YAML could take a plain scalar for, if not for a text.
