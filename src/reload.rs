@@ -111,7 +111,7 @@ pub enum ReadError {
 /// not be missing in silence.
 pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
     let mut files = Vec::new();
-    for path in entries(folder)? {
+    for path in entries(folder, ENTRIES_MAX)? {
         let name = file_name(&path)?;
         let metadata = fs::metadata(&path).map_err(|error| io_error(&path, error))?;
         if metadata.is_dir() {
@@ -151,14 +151,14 @@ pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
 }
 
 /// What a folder holds, without names that begin with a dot.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
+fn entries(folder: &Path, entries_max: usize) -> Result<Vec<PathBuf>, ReadError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| io_error(folder, error))? {
         let entry = entry.map_err(|error| io_error(folder, error))?;
         if !entry.file_name().as_encoded_bytes().starts_with(b".") {
             paths.push(entry.path());
         }
-        if paths.len() > ENTRIES_MAX {
+        if paths.len() > entries_max {
             return Err(ReadError::TooManyEntries { path: shown(folder) });
         }
     }
@@ -168,7 +168,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, ReadError> {
 
 /// Folders are not searched; one with policies right in it is a mistake.
 fn refuse_subfolder(folder: &Path) -> Result<(), ReadError> {
-    let like_yaml = entries(folder)?.into_iter().find(|path| {
+    let like_yaml = entries(folder, ENTRIES_MAX)?.into_iter().find(|path| {
         path.extension().and_then(|extension| extension.to_str()).is_some_and(is_like_yaml)
     });
     match like_yaml {
@@ -307,14 +307,11 @@ mod tests {
     #[test]
     fn entries_are_bounded() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.yaml"), "").unwrap();
-        let name = |n: usize| folder.path().join(format!("{n}.txt"));
-        for n in 1..ENTRIES_MAX {
-            File::create(name(n)).unwrap();
+        for name in ["a.yaml", "b.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
         }
-        assert_eq!(read_folder(folder.path()).unwrap().sources.len(), 1);
-        File::create(name(ENTRIES_MAX)).unwrap();
-        let error = read_folder(folder.path()).unwrap_err();
+        assert_eq!(entries(folder.path(), 2).unwrap().len(), 2);
+        let error = entries(folder.path(), 1).unwrap_err();
         assert!(matches!(error, ReadError::TooManyEntries { .. }), "{error}");
         assert!(error.to_string().ends_with("is this the folder that is meant?"), "{error}");
     }
