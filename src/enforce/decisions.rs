@@ -182,9 +182,12 @@ impl Edits for Decisions {
             }
             Names::Change(cell) => OnName::Capture(cell),
             Names::Drop => OnName::Drop,
-            // The name is of the object and of the member: the stricter of the two.
+            // The name is of the object and of the member: the stricter of the two. Nor does it stay below a
+            // node that is dropped or nulled, all the way down.
             Names::Unclassified
-                if under.keeps && self.plan.verdict(member).mount.unwrap_or(true) =>
+                if under.keeps
+                    && under.inherited == Inherited::Nothing
+                    && self.plan.verdict(member).mount.unwrap_or(true) =>
             {
                 OnName::Keep
             }

@@ -208,7 +208,12 @@ fn the_innermost_record_says_what_is_unclassified() {
     check_api(&mount("empty"), "", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{},"y":2}"#);
     check_api(&mount("open"), "", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{"x":1},"y":2}"#);
     check("{ $.r: open }", r#"{"r":{"x":1},"y":2}"#, r#"{"r":{"x":1}}"#);
-    // A record in between holds again, but not against `drop`.
+    // A record in between holds again, but not against `drop` and `null`, nor for names.
+    check(
+        "{ $.a: \"null\", $.a.r: open }",
+        r#"{"a":{"r":{"anna@example.org":5,"unused":1}}}"#,
+        r#"{"a":{"r":{"unused":1}}}"#,
+    );
     check("{ $.a: mask, $.a.r: open }", r#"{"a":{"r":{"x":1},"y":2}}"#, r#"{"a":{"r":{"x":1}}}"#);
     check(
         "{ $.a: drop, $.a.r: open }",

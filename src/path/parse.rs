@@ -12,6 +12,9 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Largest number of segments in one path.
 const SEGMENTS_MAX: usize = 128;
 
+/// Largest number of selectors in one path, over all its segments.
+const SELECTORS_MAX: usize = 1000;
+
 /// A path of the streaming kind: `$` and the segments that follow it (RFC 9535, section 2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
@@ -85,7 +88,14 @@ impl Path {
         for segment in &query.segments {
             segments.push(read_segment(text, segment, false)?);
         }
-        Ok(Self { segments })
+        let path = Self { segments };
+        if path.selectors() > SELECTORS_MAX {
+            return Err(PathError::new(
+                0,
+                format!("a path of more than {SELECTORS_MAX} selectors"),
+            ));
+        }
+        Ok(path)
     }
 
     /// The path `$`, which selects the whole document.
@@ -101,6 +111,11 @@ impl Path {
     /// The segments after `$`.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// How many selectors the segments have together.
+    pub fn selectors(&self) -> usize {
+        self.segments.iter().map(|segment| segment.selectors.len()).sum()
     }
 
     /// This path with the segments of `below` after its own: what `below` selects in the nodes that

@@ -244,6 +244,8 @@ fn syntax_errors_point_at_the_place() {
     assert!(Path::parse(&format!("$.{}", "n".repeat(257))).is_err());
     assert!(Path::parse(&format!("$['{}']", "n".repeat(256))).is_ok());
     assert!(Path::parse(&format!("${}", ".a".repeat(129))).is_err());
+    assert!(Path::parse(&format!("$[{}0]", "0,".repeat(999))).is_ok());
+    assert!(Path::parse(&format!("$[{}0]", "0,".repeat(1000))).is_err());
 }
 
 #[test]

@@ -13,9 +13,13 @@ use crate::{
     transform::{Action, Keys},
 };
 
+/// Most states of all plans together, each of some 30 bytes.
+const PLAN_STATES_MAX: usize = 10_000_000;
+
 /// Compiles a plan for every route and purpose of a set without errors.
 pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<Finding>) {
     let PolicySet { apis, purposes, categories, digest, .. } = set;
+    let mut plan_states = 0usize;
     for api in apis {
         let keeps_unclassified = api.unclassified != Unclassified::Drop;
         for route in &mut api.routes {
@@ -35,7 +39,20 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     continue;
                 }
             };
+            plan_states = plan_states.saturating_add(fields.states() * purposes.len());
+            if plan_states > PLAN_STATES_MAX {
+                let message = "the routes and purposes are too many together: their plans would not fit in memory";
+                findings.push(
+                    Finding::error("too-many-plans", route.at.clone(), message)
+                        .help("give routes the fields that they have, and no more"),
+                );
+                return;
+            }
             for purpose in purposes.iter() {
+                if is_denied(&route.fields, purpose) {
+                    route.answers.push(Answer::Denied);
+                    continue;
+                }
                 let labels = Labels {
                     api: api.name.clone(),
                     route: route.label.clone(),
@@ -51,7 +68,6 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     digest: digest.clone(),
                 };
                 match fields.plan(&parts) {
-                    Ok(_) if is_denied(&route.fields, purpose) => route.answers.push(Answer::Denied),
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),
                     Err(ties) => findings.extend(ties.into_iter().map(|tie| {
                         let message = format!(

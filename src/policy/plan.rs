@@ -196,6 +196,11 @@ impl<'a> RouteFields<'a> {
         Ok(Self { fields, keeps_unclassified, program: Arc::new(program), children })
     }
 
+    /// How many states the paths have: the size of each plan.
+    pub(crate) fn states(&self) -> usize {
+        self.children.len()
+    }
+
     /// The plan for one purpose, or the ties that leave open what it would do.
     pub(crate) fn plan(&self, parts: &PlanParts<'_>) -> Result<Plan, Vec<Tie>> {
         let mut cells = Cells::new(self.fields, parts);
@@ -266,13 +271,19 @@ impl<'a> RouteFields<'a> {
             let own = segment >= field.own_from;
             Some((field.names.filter(|_| own)?, &field.at))
         });
-        let Some(category) = strictest("name", names, parts, ties) else {
+        let mut open = Vec::new();
+        let Some(category) = strictest("name", names, parts, &mut open) else {
             return Names::Unclassified;
         };
         let cell = cells.id(category);
         match (parts.action)(category) {
             Action::Keep => Names::Keep(cell),
-            Action::Pseudonym { .. } => Names::Change(cell),
+            Action::Pseudonym { .. } => {
+                open.retain(|tie| !ties.contains(tie));
+                ties.append(&mut open);
+                Names::Change(cell)
+            }
+            // These remove the member, whatever their parameters.
             Action::Generalise(_)
             | Action::Mask(_)
             | Action::Null

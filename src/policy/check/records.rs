@@ -3,7 +3,10 @@
 use crate::{
     path::Path,
     policy::{
-        check::{Checker, routes::ROUTE_FIELDS_MAX},
+        check::{
+            Checker,
+            routes::{ROUTE_FIELDS_MAX, ROUTE_SELECTORS_MAX},
+        },
         finding::{Finding, Place},
         lint,
         model::{CategoryId, Class, Field, Keeping, Unclassified},
@@ -42,6 +45,14 @@ pub(super) struct Expansion<'a> {
     pub(super) endless: &'a [bool],
     pub(super) fields: Vec<Field>,
     pub(super) keeping: Vec<Keeping>,
+    /// How many selectors the paths of the fields have together.
+    pub(super) selectors: usize,
+}
+
+impl Expansion<'_> {
+    pub(super) fn is_too_large(&self) -> bool {
+        self.fields.len() > ROUTE_FIELDS_MAX || self.selectors > ROUTE_SELECTORS_MAX
+    }
 }
 
 impl Checker<'_> {
@@ -231,10 +242,11 @@ impl Checker<'_> {
     ) {
         let own_from = base.segments().len();
         for line in lines {
-            if into.fields.len() > ROUTE_FIELDS_MAX {
+            if into.is_too_large() {
                 return;
             }
             let path = base.join(&line.path.value);
+            into.selectors += path.selectors();
             let at = line.path.at.clone();
             let names = line.names;
             let index = match line.target {

@@ -16,6 +16,9 @@ use crate::{
 /// Most fields that one route can have once its records are expanded.
 pub(super) const ROUTE_FIELDS_MAX: usize = 10_000;
 
+/// Most selectors of their paths: a record that is mounted often repeats them.
+pub(super) const ROUTE_SELECTORS_MAX: usize = 200_000;
+
 /// Most fields that all routes together can have once their records are expanded.
 const SET_FIELDS_MAX: usize = 500_000;
 
@@ -108,18 +111,26 @@ impl Checker<'_> {
             self.parameters(&pattern, parameters, parameters_known.then_some(&at));
         let lines = self.lines(body);
         self.mounted.extend(lines.iter().map(|line| line.target));
-        let mut expansion =
-            Expansion { route: &at, endless, fields: Vec::new(), keeping: Vec::new() };
+        let mut expansion = Expansion {
+            route: &at,
+            endless,
+            fields: Vec::new(),
+            keeping: Vec::new(),
+            selectors: 0,
+        };
         self.expand(&Path::root(), &lines, 0, &mut expansion);
-        let Expansion { mut fields, keeping, .. } = expansion;
+        let too_large = expansion.is_too_large();
+        let Expansion { mut fields, keeping, selectors, .. } = expansion;
         self.fields = self.fields.saturating_add(fields.len());
-        if fields.len() > ROUTE_FIELDS_MAX || self.fields > SET_FIELDS_MAX {
-            let (what, most) = if fields.len() > ROUTE_FIELDS_MAX {
-                ("this route has", ROUTE_FIELDS_MAX)
+        if too_large || self.fields > SET_FIELDS_MAX {
+            let (what, most, of_what) = if selectors > ROUTE_SELECTORS_MAX {
+                ("this route has", ROUTE_SELECTORS_MAX, "names, indices and wildcards")
+            } else if too_large {
+                ("this route has", ROUTE_FIELDS_MAX, "fields")
             } else {
-                ("all routes together have", SET_FIELDS_MAX)
+                ("all routes together have", SET_FIELDS_MAX, "fields")
             };
-            let message = format!("{what} more than {most} fields once records are written out");
+            let message = format!("{what} more than {most} {of_what} once records are written out");
             self.report(Finding::error("too-many-fields", at.clone(), message));
             fields.clear();
         }

@@ -155,7 +155,8 @@ impl<'s> Walk<'s> {
             Names::Unclassified
                 if kept(under.unclassified) && kept(self.unclassified(under, member)) =>
             {
-                Ok(false)
+                // A line that drops or empties what is below takes such names along.
+                if under.inherited.is_some() { Err(Fate::NameUnspelled) } else { Ok(false) }
             }
             Names::Unclassified if member == State::DEAD => {
                 Err(Fate::Unclassified(under.unclassified))

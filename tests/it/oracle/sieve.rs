@@ -503,7 +503,13 @@ impl<'a> Walk<'a> {
             // The name is in the object and of the member: what the object says of a child on which nothing is
             // mounted counts as well as what the member says itself.
             let plain = Level { record_keeps: None, ..to_value[trail.len()].clone() };
-            let keeps = keeps_unclassified(&and(trail, plain), self.api_keeps)
+            // Nor does a name stay where the closest classified node is dropped or null: that reaches all the way
+            // down.
+            let closest = trail.iter().rev().find_map(|level| level.own);
+            let withheld =
+                closest.is_some_and(|(_, action)| matches!(action, Action::Drop | Action::Null));
+            let keeps = !withheld
+                && keeps_unclassified(&and(trail, plain), self.api_keeps)
                 && keeps_unclassified(&to_value, self.api_keeps);
             if !keeps {
                 self.withheld_unclassified = true;
