@@ -527,3 +527,33 @@ tests:
     assert_eq!(b.claims.len(), 6);
     assert!(matches!(c.claims[0].says, Says::Refused(Reason::CallerUnknown)));
 }
+
+/// The errors in a test file with this one test, besides those of its policy.
+fn errors_of_test(claims: &str) -> Vec<(&'static str, String)> {
+    let text = format!(
+        "tests:\n  - name: A test\n    when: {{ caller: desk, request: GET /customers/1 }}\n    upstream: {{}}\n    {claims}\n"
+    );
+    let test = Source { name: "crm.test.yaml".to_owned(), text };
+    errors(&[source(CRM), test])
+}
+
+#[test]
+fn a_test_that_expects_nothing_claims_nothing() {
+    let nothing = vec![("claims-nothing", "this test claims nothing".to_owned())];
+    assert_eq!(errors_of_test("expect: {}"), nothing);
+    assert_eq!(errors_of_test("absent: []"), nothing);
+    assert_eq!(errors_of_test("expect: { $.a: 1 }"), []);
+}
+
+#[test]
+fn no_claim_is_lost_in_the_json_library() {
+    for name in ["Number", "RawValue"] {
+        for value in ["no", "1"] {
+            let name = format!("$serde_json::private::{name}");
+            let found =
+                errors_of_test(&format!("expect: {{ $.a: {{ \"{name}\": \"{value}\" }} }}"));
+            let message = format!("the name `{name}` cannot stand in a test");
+            assert_eq!(found, [("reserved-name", message)]);
+        }
+    }
+}

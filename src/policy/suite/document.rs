@@ -13,6 +13,10 @@ use crate::policy::{
 /// Most bytes that the fixtures of one file can come to, wherever they are used.
 const FIXTURE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// How names begin that the JSON library keeps for itself: it would take an object with such a name
+/// for a number, and a claim about it for a claim about that number.
+const RESERVED: &str = "$serde_json::private::";
+
 /// The fixtures of one file, and what has been built with them.
 #[derive(Default)]
 pub(super) struct Documents {
@@ -84,6 +88,14 @@ impl Documents {
                 let mut right = true;
                 for (index, (key, node)) in members.iter().enumerate() {
                     out.push(if index == 0 { '{' } else { ',' });
+                    if key.text.starts_with(RESERVED) {
+                        let at = reader.place(&key.span);
+                        let message = format!("the name `{}` cannot stand in a test", key.text);
+                        reader.report(Finding::error("reserved-name", at, message).help(
+                            "choose another name: the library that reads JSON takes this one for a number",
+                        ));
+                        right = false;
+                    }
                     push_text(&key.text, out);
                     out.push(':');
                     right &= self.json(reader, node, fixtures, out);
