@@ -23,7 +23,7 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Largest sum of all files, in bytes.
 pub const FOLDER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Most entries that are looked at in a folder, to see whether policies are in it.
+/// Most entries that are looked at in a folder and all below, to see whether policies are in it.
 const ENTRIES_MAX: usize = 10_000;
 
 /// The policies and tests of one folder.
@@ -70,6 +70,12 @@ pub enum ReadError {
         /// A policy in the folder.
         path: String,
     },
+    /// Something with the name of a policy that is no file: reading it may never end.
+    #[error("`{path}` has the name of a policy, and is not a file: take it out of the folder")]
+    NotFile {
+        /// The pipe, socket or device.
+        path: String,
+    },
     /// A file that is too large.
     #[error("`{path}` is larger than {FILE_BYTES_MAX} bytes: spread it over several files")]
     FileTooLarge {
@@ -111,15 +117,18 @@ pub enum ReadError {
 /// not be missing in silence.
 pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
     let mut files = Vec::new();
-    for path in entries(folder, ENTRIES_MAX)? {
+    let top = entries(folder, ENTRIES_MAX)?;
+    let mut entries_left = ENTRIES_MAX - top.len();
+    for path in top {
         let name = file_name(&path)?;
         let metadata = fs::metadata(&path).map_err(|error| io_error(&path, error))?;
         if metadata.is_dir() {
-            refuse_subfolder(&path)?;
+            refuse_subfolder(&path, &mut entries_left)?;
             continue;
         }
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("yaml") => files.push((name, path)),
+            Some("yaml") if metadata.is_file() => files.push((name, path)),
+            Some("yaml") => return Err(ReadError::NotFile { path: shown(&path) }),
             Some(extension) if is_like_yaml(extension) => {
                 return Err(ReadError::WrongExtension {
                     path: shown(&path),
@@ -166,15 +175,27 @@ fn entries(folder: &Path, entries_max: usize) -> Result<Vec<PathBuf>, ReadError>
     Ok(paths)
 }
 
-/// Folders are not searched; one with policies right in it is a mistake.
-fn refuse_subfolder(folder: &Path) -> Result<(), ReadError> {
-    let like_yaml = entries(folder, ENTRIES_MAX)?.into_iter().find(|path| {
-        path.extension().and_then(|extension| extension.to_str()).is_some_and(is_like_yaml)
-    });
-    match like_yaml {
-        Some(path) => Err(ReadError::Subfolder { path: shown(&path) }),
-        None => Ok(()),
+/// Folders are not searched for policies; one with policies in it, however deep, is a mistake.
+///
+/// A folder that is reached by a symbolic link is not gone into below the first: links can make
+/// circles.
+fn refuse_subfolder(folder: &Path, entries_left: &mut usize) -> Result<(), ReadError> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let paths = entries(&folder, *entries_left)?;
+        *entries_left -= paths.len();
+        for path in paths {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if extension.is_some_and(is_like_yaml) {
+                return Err(ReadError::Subfolder { path: shown(&path) });
+            }
+            let metadata = fs::symlink_metadata(&path).map_err(|error| io_error(&path, error))?;
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+        }
     }
+    Ok(())
 }
 
 fn is_like_yaml(extension: &str) -> bool {
@@ -272,6 +293,49 @@ mod tests {
             ),
         );
         check(&[("a.yaml", b""), ("docs/b.md", b"")], Ok(&["a.yaml"]));
+    }
+
+    #[test]
+    fn a_file_two_folders_down_is_forgotten_too() {
+        check(
+            &[("a.yaml", b""), ("s/t/b.yaml", b"")],
+            Err(
+                "`s/t/b.yaml` would not be loaded, for folders are not searched: move it up, or give the folder a name that begins with `.`",
+            ),
+        );
+        check(&[("a.yaml", b""), ("s/.t/b.yaml", b""), ("s/t/.b.yaml", b"")], Ok(&["a.yaml"]));
+    }
+
+    #[test]
+    fn entries_of_all_folders_are_bounded_together() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("s/t")).unwrap();
+        fs::write(folder.path().join("s/t/a.txt"), "").unwrap();
+        let subfolder = folder.path().join("s");
+        refuse_subfolder(&subfolder, &mut 2).unwrap();
+        let error = refuse_subfolder(&subfolder, &mut 1).unwrap_err();
+        assert!(matches!(error, ReadError::TooManyEntries { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_with_the_name_of_a_policy_does_not_hang() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("pipe", folder.path().join("a.yaml")).unwrap();
+        let error = read_folder(folder.path()).unwrap_err();
+        assert!(matches!(error, ReadError::NotFile { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_circle_of_folders_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("s")).unwrap();
+        fs::write(folder.path().join("a.yaml"), "tamis: 1").unwrap();
+        std::os::unix::fs::symlink("..", folder.path().join("s/up")).unwrap();
+        assert_eq!(read_folder(folder.path()).unwrap().sources.len(), 1);
     }
 
     #[test]
