@@ -1,6 +1,6 @@
 //! `tamis check`: what is wrong with a folder of policies, and how large it will be in the metrics.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -18,7 +18,8 @@ use crate::{
 /// Says what is wrong with the policies, or worth a look, and where.
 ///
 /// Reads all *.yaml files of the folder, tests included, with the loader that the proxy uses. An
-/// error does not load; a warning loads, and still should not go out; a note is worth a look.
+/// error does not load; a warning loads, and still should not go out; a note is worth a look. Of each
+/// kind the first 50 are shown.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Check {
@@ -68,10 +69,12 @@ impl Check {
                 write!(streams.out, "{}{}", folder.render(None), summary(&found, holds.as_ref()))?;
             }
             Format::Json => {
-                for finding in &folder.loaded.findings {
+                let (shown, more) = policy::shortened(&folder.loaded.findings);
+                for finding in shown {
                     write_json_line(streams.out, &policy::view(finding, &folder.sources))?;
                 }
-                write_json_line(streams.out, &Last { summary: Summary { found, holds } })?;
+                let more = more.into_iter().collect();
+                write_json_line(streams.out, &Last { summary: Summary { found, more, holds } })?;
             }
         }
         Ok(if found.errors + found.warnings > 0 { Exit::Found } else { Exit::Fine })
@@ -87,6 +90,9 @@ struct Last {
 struct Summary {
     #[serde(flatten)]
     found: Found,
+    /// How many findings of a code are not shown.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    more: BTreeMap<&'static str, usize>,
     #[serde(flatten)]
     holds: Option<Holds>,
 }

@@ -56,11 +56,15 @@ impl Folder {
         }
     }
 
-    /// The findings, or those of one rank, for people: each with an empty line behind it.
+    /// The findings, or those of one rank, for people: each with an empty line behind it. Of each
+    /// code the first ones, and then how many more there are.
     pub(super) fn render(&self, only: Option<Rank>) -> String {
         let findings = self.loaded.findings.iter();
-        let shown = findings.filter(|finding| only.is_none_or(|rank| finding.rank == rank));
-        shown.map(|finding| policy::render(finding, &self.sources) + "\n\n").collect()
+        let findings = findings.filter(|finding| only.is_none_or(|rank| finding.rank == rank));
+        let (shown, more) = policy::shortened(findings);
+        let shown = shown.into_iter().map(|finding| policy::render(finding, &self.sources));
+        let more = more.into_iter().map(|(code, count)| format!("and {count} more of `{code}`"));
+        shown.chain(more).map(|text| text + "\n\n").collect()
     }
 
     /// How many findings there are of a rank.

@@ -92,12 +92,21 @@ impl Finding {
 /// How many names a help line lists before it says nothing rather than bury the reader.
 const NAMES_LISTED_MAX: usize = 12;
 
+/// Most names that one is looked for among: more would make a file of wrong names take minutes.
+const NAMES_COMPARED_MAX: usize = 300;
+
+/// Longest text, in characters, that a name is proposed for: no name can be longer.
+const COMPARED_CHARS_MAX: usize = 64;
+
 /// A proposal for a name that is not known: the one most like it, or else the few there are.
 pub(crate) fn did_you_mean<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    let mut known: Vec<&str> = known.into_iter().collect();
+    let mut known: Vec<&str> = known.into_iter().take(NAMES_COMPARED_MAX + 1).collect();
+    if known.len() > NAMES_COMPARED_MAX {
+        return None;
+    }
     known.sort_unstable();
     known.dedup();
     if let Some(name) = nearest(wrong, &known) {
@@ -116,12 +125,17 @@ pub(crate) fn did_you_mean<'a>(
 
 /// The name that a typing error away from `wrong` is, if there is one.
 fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let is_long = |name: &str| name.chars().nth(COMPARED_CHARS_MAX).is_some();
+    if is_long(wrong) {
+        return None;
+    }
     let fold = |name: &str| name.to_lowercase().replace(['_', ' '], "-");
     let folded = fold(wrong);
     // One slip in four letters: more, and the proposal is a guess.
     let slips_max = folded.chars().count().div_ceil(4);
     known
         .iter()
+        .filter(|name| !is_long(name))
         .map(|name| (strsim::damerau_levenshtein(&folded, &fold(name)), *name))
         .filter(|(slips, _)| *slips <= slips_max)
         .min_by_key(|(slips, _)| *slips)
@@ -134,6 +148,36 @@ fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
 pub(crate) fn arrange(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| (a.at.order(), a.rank, a.code).cmp(&(b.at.order(), b.rank, b.code)));
     findings.dedup_by(|a, b| a.at == b.at && a.code == b.code && a.message == b.message);
+}
+
+/// Most findings of one code that are shown: the first ones say what the others would.
+pub const SHOWN_MAX: usize = 50;
+
+/// The findings that are shown, and how many more there are of each code, in the order of their first
+/// one.
+///
+/// Each finding that is shown looks through its source for its line, so that all of a large file's
+/// would take minutes.
+pub fn shortened<'f>(
+    findings: impl IntoIterator<Item = &'f Finding>,
+) -> (Vec<&'f Finding>, Vec<(&'static str, usize)>) {
+    let mut shown = Vec::new();
+    let mut counts: Vec<(&'static str, usize)> = Vec::new();
+    for finding in findings {
+        let known = counts.iter_mut().find(|(code, _)| *code == finding.code);
+        let count = if let Some((_, count)) = known {
+            *count += 1;
+            *count
+        } else {
+            counts.push((finding.code, 1));
+            1
+        };
+        if count <= SHOWN_MAX {
+            shown.push(finding);
+        }
+    }
+    let more = counts.into_iter().filter(|(_, count)| *count > SHOWN_MAX);
+    (shown, more.map(|(code, count)| (code, count - SHOWN_MAX)).collect())
 }
 
 /// Shows a finding as rustc shows an error: place, line, what is wrong, what was meant.

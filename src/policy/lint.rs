@@ -262,25 +262,40 @@ fn used_categories(set: &PolicySet) -> HashSet<CategoryId> {
         .collect()
 }
 
+/// Most pairs of routes of one API that are compared: of 2,000 routes all, of more the first ones.
+const OVERLAPS_COMPARED_MAX: usize = 2_000_000;
+
 /// Routes that could take the same request: the router has an answer, and the reader should know it.
+///
+/// At most one such note stands at a route: who has read one knows the rule.
 fn overlaps(routes: &[Route], findings: &mut Vec<Finding>) {
-    for (index, route) in routes.iter().enumerate() {
-        for other in routes.iter().take(index) {
-            if route.method != other.method {
-                continue;
-            }
-            let Some(first_wins) = overlap(&other.pattern, &route.pattern) else { continue };
-            let (winner, loser) = if first_wins { (other, route) } else { (route, other) };
-            let message = format!(
-                "a request can fit both `{}` and `{}`: then `{}` takes it",
-                other.label, route.label, winner.label
-            );
-            findings.push(
-                Finding::note("routes-overlap", winner.at.clone(), message)
-                    .also(&loser.at, "takes only what is left")
-                    .help("fixed text wins over a parameter, at the first place where they differ"),
-            );
+    let pairs = routes.iter().enumerate().flat_map(|(index, route)| {
+        routes
+            .iter()
+            .take(index)
+            .enumerate()
+            .map(move |(before, other)| ((before, other), (index, route)))
+    });
+    let mut told = vec![false; routes.len()];
+    for ((before, other), (index, route)) in pairs.take(OVERLAPS_COMPARED_MAX) {
+        if route.method != other.method {
+            continue;
         }
+        let Some(first_wins) = overlap(&other.pattern, &route.pattern) else { continue };
+        let (winner, loser) = if first_wins { (other, route) } else { (route, other) };
+        let Some(told) = told.get_mut(if first_wins { before } else { index }) else { continue };
+        if std::mem::replace(told, true) {
+            continue;
+        }
+        let message = format!(
+            "a request can fit both `{}` and `{}`: then `{}` takes it",
+            other.label, route.label, winner.label
+        );
+        findings.push(
+            Finding::note("routes-overlap", winner.at.clone(), message)
+                .also(&loser.at, "takes only what is left")
+                .help("fixed text wins over a parameter, at the first place where they differ"),
+        );
     }
 }
 

@@ -533,8 +533,7 @@ fn errors_of_test(claims: &str) -> Vec<(&'static str, String)> {
     let text = format!(
         "tests:\n  - name: A test\n    when: {{ caller: desk, request: GET /customers/1 }}\n    upstream: {{}}\n    {claims}\n"
     );
-    let test = Source { name: "crm.test.yaml".to_owned(), text };
-    errors(&[source(CRM), test])
+    errors(&[source(CRM), Source { name: "crm.test.yaml".to_owned(), text }])
 }
 
 #[test]
@@ -556,4 +555,49 @@ fn no_claim_is_lost_in_the_json_library() {
             assert_eq!(found, [("reserved-name", message)]);
         }
     }
+}
+
+/// A policy with these routes that load.
+fn with_routes(routes: &str) -> Source {
+    source(&format!(
+        "tamis: 1\ncategories: {{ a: A }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep }} }}\napis:\n  api:\n    routes:\n{routes}"
+    ))
+}
+
+#[test]
+fn a_route_has_one_note_of_overlaps() {
+    let routes = (0..30).flat_map(|index| {
+        [
+            format!("      GET /{{a}}/x{index}: {{ params: {{ a: a }} }}\n"),
+            format!("      GET /y{index}/{{b}}: {{ params: {{ b: a }} }}\n"),
+        ]
+    });
+    let routes = routes.collect::<Vec<_>>().concat();
+    let findings = load(&[with_routes(&routes)], &NoKeys).findings;
+    let notes = findings.iter().filter(|finding| finding.code == "routes-overlap").count();
+    assert_eq!(notes, 30);
+}
+
+#[test]
+fn of_many_findings_the_first_are_shown() {
+    let keys: Vec<String> = (0..20_000).map(|index| format!("key{index}: 1\n")).collect();
+    let keys = keys.concat();
+    let sources = [source(&format!("tamis: 1\n{keys}"))];
+    let findings = load(&sources, &NoKeys).findings;
+    let (shown, more) = shortened(&findings);
+    assert_eq!(more, [("unknown-key", 20_000 - SHOWN_MAX)]);
+    assert_eq!(shown.len(), SHOWN_MAX);
+}
+
+#[test]
+fn no_name_is_proposed_for_a_long_text_or_out_of_many() {
+    let propose = |wrong: &str, known: &[String]| {
+        finding::did_you_mean(wrong, known.iter().map(String::as_str))
+    };
+    let name = |length: usize| "a".repeat(length);
+    assert!(propose(&format!("b{}", name(63)), &[name(64)]).unwrap().starts_with("did you mean"));
+    assert!(propose(&name(65), &[name(64)]).unwrap().starts_with("what can stand here"));
+    let many: Vec<String> = (0..301).map(|index| format!("name-{index}")).collect();
+    assert_eq!(propose("nam-7", &many[..300]).unwrap(), "did you mean `name-7`?");
+    assert_eq!(propose("nam-7", &many), None);
 }

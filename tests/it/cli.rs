@@ -656,3 +656,21 @@ fn help_teaches_exit_codes_and_an_example() {
         run.says("Usage: tamis");
     }
 }
+
+#[test]
+fn check_shows_the_first_of_many_findings() {
+    let keys: String = (0..20_000).map(|index| format!("key{index}: 1\n")).collect();
+    let folder = Folder::new(&[("a.yaml", &format!("tamis: 1\n{keys}"))]);
+    let run =
+        tamis(&["check", folder.path()], "").exits(1).prints("and 19950 more of `unknown-key`");
+    assert_eq!(run.printed().matches("error[unknown-key]").count(), 50);
+    let run = tamis(&["check", folder.path(), "--format", "json"], "").exits(1);
+    let printed = run.printed();
+    assert_eq!(printed.lines().count(), 51);
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
+    assert_eq!(last["summary"]["errors"], 20_000);
+    assert_eq!(last["summary"]["more"]["unknown-key"], 19_950);
+    tamis(&["explain", folder.path(), "--caller", "a", "GET /"], "")
+        .exits(2)
+        .says("and 19950 more of `unknown-key`");
+}

@@ -19,6 +19,15 @@ use crate::{
 /// state of a program can have.
 const PERIOD_MAX: u64 = 4096;
 
+/// Most nodes that are looked below, those with the shortest way first.
+const NODES_MAX: usize = 2_000;
+
+/// Most steps that are tried from node to node: on a route with many names each node has many.
+const STEPS_MAX: usize = 1_000_000;
+
+/// Most rows that are told.
+const ROWS_MAX: usize = 200;
+
 /// Tells about every node that `path` can select: one row for each thing that can happen.
 pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) {
     let probe = match Program::compile(std::slice::from_ref(path)) {
@@ -29,17 +38,21 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
             return;
         }
     };
-    let nodes = Search::new(walk, path, &probe).run();
+    let (nodes, mut complete) = Search::new(walk, path, &probe).run();
     let mut told_of = HashSet::new();
     let mut rows = Vec::new();
     for node in &nodes {
         let outcome = Outcome::of(walk, node);
         if told_of.insert(outcome) {
+            if rows.len() == ROWS_MAX {
+                complete = false;
+                break;
+            }
             rows.push((node, outcome));
         }
     }
-    let alone = rows.len() == 1;
-    if rows.is_empty() {
+    let alone = rows.len() == 1 && complete;
+    if rows.is_empty() && complete {
         let fate = "nothing: this path selects no value".to_owned();
         told.put(false, Row { what: path.to_string(), fate, lines: Vec::new() });
     }
@@ -47,6 +60,11 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
         let what = if alone { path.to_string() } else { node.shown() };
         let (left, row) = outcome.row(walk, api, node.state, what);
         told.put(left, row);
+    }
+    if !complete {
+        told.rest.push(format!(
+            "There are more places that {path} selects than are told here: ask for a narrower path."
+        ));
     }
 }
 
@@ -94,6 +112,9 @@ struct Search<'w> {
     indices: BTreeSet<u64>,
     seen: HashSet<(State, State, Result<Scope, Fate>, bool)>,
     next: VecDeque<Node>,
+    /// Nodes that the path selects.
+    found: Vec<Node>,
+    steps: usize,
 }
 
 impl<'w> Search<'w> {
@@ -118,12 +139,20 @@ impl<'w> Search<'w> {
         }
         let indices =
             bounds.into_iter().flat_map(|bound| bound..bound.saturating_add(period)).collect();
-        Self { walk, probe, names, indices, seen: HashSet::new(), next: VecDeque::new() }
+        Self {
+            walk,
+            probe,
+            names,
+            indices,
+            seen: HashSet::new(),
+            next: VecDeque::new(),
+            found: Vec::new(),
+            steps: 0,
+        }
     }
 
-    /// The nodes that the path selects, those with the shortest way first.
-    fn run(mut self) -> Vec<Node> {
-        let mut found = Vec::new();
+    /// The nodes that the path selects, those with the shortest way first; and whether these are all.
+    fn run(mut self) -> (Vec<Node>, bool) {
         self.go(Node {
             state: self.walk.plan.program().start(),
             probe: self.probe.start(),
@@ -131,19 +160,24 @@ impl<'w> Search<'w> {
             renamed: false,
             way: Vec::new(),
         });
-        while let Some(node) = self.next.pop_front() {
+        let mut looked_at = 0;
+        while looked_at < NODES_MAX
+            && self.steps < STEPS_MAX
+            && let Some(node) = self.next.pop_front()
+        {
+            looked_at += 1;
             self.members(&node);
             self.elements(&node);
-            if self.probe.selected(node.probe).next().is_some() {
-                found.push(node);
-            }
         }
-        found
+        (self.found, self.next.is_empty())
     }
 
     fn go(&mut self, node: Node) {
         let seen = (node.state, node.probe, node.under, node.renamed);
         if node.probe != State::DEAD && self.seen.insert(seen) {
+            if self.probe.selected(node.probe).next().is_some() {
+                self.found.push(node.clone());
+            }
             self.next.push_back(node);
         }
     }
@@ -154,6 +188,7 @@ impl<'w> Search<'w> {
 
     fn members(&mut self, object: &Node) {
         let program = self.walk.plan.program();
+        self.steps += self.names.len() + 1;
         let inside = self.inside(object, Kind::Object);
         let names = self.names.iter().filter_map(|name| {
             let member = program.member(object.state, name.as_bytes());
@@ -186,6 +221,7 @@ impl<'w> Search<'w> {
             program.elements_are_alike(array.state) && self.probe.elements_are_alike(array.probe);
         let indices: Vec<u64> =
             if alike { vec![0] } else { self.indices.iter().copied().collect() };
+        self.steps += indices.len();
         for index in indices {
             let probe = self.probe.element(array.probe, index);
             if probe == State::DEAD {

@@ -536,3 +536,20 @@ fn sieved(set: &PolicySet, body: &str) -> String {
     enforcement.finish(&mut Copied { chunk: &[], out: &mut out }).unwrap();
     String::from_utf8(out).unwrap()
 }
+
+#[test]
+fn a_search_for_places_is_bounded() {
+    let many: Vec<String> = (0..3_000).map(|index| format!("$.f{index}: a")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let set = set(&body(&many), RULES);
+    let text = explain(&set, Some("$..f77"));
+    let rows = text.lines().filter(|line| line.starts_with("  ")).count();
+    assert!((1..=200).contains(&rows), "{rows}");
+    let last = text.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "There are more places that $..f77 selects than are told here: ask for a narrower path."
+    );
+    let text = explain(&set, Some("$.f77"));
+    assert!(!text.contains("more places"), "{text}");
+}
