@@ -19,7 +19,7 @@ pub(crate) struct At<T> {
 
 /// Words of the language that this version knows and does not carry out yet. They are errors
 /// wherever a key can stand: a policy that relies on one must not load as if it were not there.
-const LATER: [&str; 16] = [
+const LATER: [&str; 15] = [
     "when",
     "retention",
     "age_from",
@@ -34,7 +34,6 @@ const LATER: [&str; 16] = [
     "spiffe",
     "jwt",
     "cidr",
-    "buffer",
     "by",
 ];
 

@@ -601,3 +601,17 @@ fn no_name_is_proposed_for_a_long_text_or_out_of_many() {
     assert_eq!(propose("nam-7", &many[..300]).unwrap(), "did you mean `name-7`?");
     assert_eq!(propose("nam-7", &many), None);
 }
+
+#[test]
+fn a_route_can_buffer_a_document_and_nothing_else() {
+    let found = |buffer: &str| {
+        let route = format!("      GET /a: {{ body: {{ $.a: a }}, buffer: {buffer} }}\n");
+        let loaded = load(&[with_routes(&route)], &NoKeys);
+        let findings = loaded.findings.into_iter().filter(|finding| finding.code != "no-tests");
+        (loaded.set.is_some(), findings.map(|finding| finding.code).collect::<Vec<_>>())
+    };
+    assert_eq!(found("document"), (true, vec!["buffer-without-effect"]));
+    assert_eq!(found("documents"), (false, vec!["bad-buffer"]));
+    assert_eq!(found("true"), (false, vec!["bad-buffer"]));
+    assert_eq!(found("{ document: true }"), (false, vec!["wrong-kind"]));
+}

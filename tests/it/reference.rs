@@ -339,7 +339,6 @@ fn with_later_word(place: &str, word: &str) -> (&'static str, String) {
             "apis: {{ a: {{ routes: {{ {route} }}, headers: {{ response: {{ Name: {word} }} }} }} }}"
         ),
         "api" => format!("apis: {{ a: {{ routes: {{ {route} }}, {word}: {{}} }} }}"),
-        "route" => format!("apis: {{ a: {{ routes: {{ GET /a: {{ {word}: a }} }} }} }}"),
         "test" => {
             let when = format!("{{ caller: desk, request: GET /a, {word}: a }}");
             let test = format!("{{ name: A, when: {when}, refused: route-unknown }}");

@@ -13,7 +13,7 @@ use crate::policy::{
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 3] = ["params", "body", "request_body"];
+    const KEYS: [&str; 4] = ["params", "body", "request_body", "buffer"];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -33,8 +33,27 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         .map_or_else(Vec::new, |node| classified(reader, node, &format!("`body` of {what}")));
     let request_body =
         fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));
+    if let Some(node) = fields.get("buffer") {
+        buffer(reader, node);
+    }
     let (method, pattern) = line?;
     Some(WrittenRoute { at, method, pattern, parameters, parameters_known, body, request_body })
+}
+
+/// `buffer: document` lets filters see a whole document; without filters there is nothing to wait for.
+fn buffer(reader: &mut Reader<'_>, node: &Node) {
+    let at = reader.place(&node.span);
+    let Some(word) = reader.word(node, "`buffer`") else { return };
+    if word == "document" {
+        let message = "`buffer` has no effect until filters in paths are supported";
+        reader.report(
+            Finding::note("buffer-without-effect", at, message)
+                .help("it can stay: every body streams through"),
+        );
+    } else {
+        let message = format!("`{word}` is not what a route can buffer");
+        reader.report(Finding::error("bad-buffer", at, message).help("write `buffer: document`"));
+    }
 }
 
 fn method_and_pattern(reader: &mut Reader<'_>, key: &Key) -> Option<(Method, At<String>)> {
