@@ -47,6 +47,10 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
             .help("take `names` out; it is for paths with `*` or `..`")
         });
     }
+    // There, names that nobody spelled stay as all else that is unclassified.
+    if line.beside_kept {
+        return None;
+    }
     if descends && ends_in_wildcard {
         let message =
             format!("`{path}` spells no name, so every member of an object there is removed");

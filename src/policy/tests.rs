@@ -615,3 +615,26 @@ fn a_route_can_buffer_a_document_and_nothing_else() {
     assert_eq!(found("true"), (false, vec!["bad-buffer"]));
     assert_eq!(found("{ document: true }"), (false, vec!["wrong-kind"]));
 }
+
+/// The codes of warnings of a policy whose API says `api`, whose record says `record`, and that has
+/// these lines in its body and in its record.
+fn warnings(api: &str, body: &str, record: &str, fields: &str) -> Vec<&'static str> {
+    let text = format!(
+        "tamis: 1\ncategories: {{ a: A }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep }} }}\nrecords: {{ r: {{ fields: {{ $.a: a, {fields} }} {record} }} }}\napis: {{ api: {{ routes: {{ GET /a: {{ body: {{ $.r: r, {body} }} }} }} {api} }} }}\n"
+    );
+    let findings = load(&[source(&text)], &NoKeys).findings.into_iter();
+    let findings = findings.filter(|finding| finding.rank != Rank::Note);
+    findings.map(|finding| finding.code).collect()
+}
+
+#[test]
+fn names_are_not_missing_where_the_unclassified_is_kept() {
+    let keep = ", unclassified: { keep: { because: it is harmless } }";
+    assert_eq!(warnings("", "$..x: a", "", "$.z: a"), ["names-missing"]);
+    assert_eq!(warnings("", "$.x: a", "", "$..z: a"), ["names-missing"]);
+    assert!(warnings(keep, "$..x: a, $.y.*: a", "", "$.z: a").is_empty());
+    assert!(warnings("", "$.x: a", keep, "$..z: a").is_empty());
+    // Each is about its own lines.
+    assert_eq!(warnings(keep, "$.x: a", "", "$..z: a"), ["names-missing"]);
+    assert_eq!(warnings("", "$..x: a", keep, "$.z: a"), ["names-missing"]);
+}

@@ -8,6 +8,7 @@ use crate::policy::{
         because::unclassified,
         headers::{headers, media},
         routes::route,
+        written::set_beside_kept,
     },
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
@@ -55,6 +56,9 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
             media(reader, node, &mut api);
         }
         api.unclassified = unclassified(reader, &fields);
+        for route in &mut api.routes {
+            set_beside_kept(&mut route.body, &api.unclassified);
+        }
     }
     written.apis.push(api);
 }

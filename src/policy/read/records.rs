@@ -7,7 +7,10 @@ use crate::{
     policy::{
         finding::{Finding, Place},
         model::Unclassified,
-        read::{ClassName, Classified, Written, WrittenRecord, because::unclassified},
+        read::{
+            ClassName, Classified, Written, WrittenRecord, because::unclassified,
+            written::set_beside_kept,
+        },
         reader::{At, Reader},
         yaml::{Key, Kind, Node},
     },
@@ -29,6 +32,7 @@ pub(super) fn record(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &
             )
             .map_or_else(Vec::new, |node| classified(reader, node, &format!("`fields` of {what}")));
         record.unclassified = unclassified(reader, &fields);
+        set_beside_kept(&mut record.fields, &record.unclassified);
     }
     written.records.push(record);
 }
@@ -49,7 +53,13 @@ pub(super) fn classified(reader: &mut Reader<'_>, node: &Node, what: &str) -> Ve
         } else {
             paths.insert(path.value.clone(), path.at.clone());
         }
-        lines.push(Classified { path, spelled: key.text.clone(), class, names });
+        lines.push(Classified {
+            path,
+            spelled: key.text.clone(),
+            class,
+            names,
+            beside_kept: false,
+        });
     }
     lines
 }

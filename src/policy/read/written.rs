@@ -60,6 +60,16 @@ pub(crate) struct Classified {
     pub(crate) spelled: String,
     pub(crate) class: ClassName,
     pub(crate) names: Option<At<String>>,
+    /// Whether what is unclassified stays where the line stands.
+    pub(crate) beside_kept: bool,
+}
+
+/// Says in lines whether what is unclassified stays where they stand.
+pub(crate) fn set_beside_kept(lines: &mut [Classified], unclassified: &Unclassified) {
+    let kept = matches!(unclassified, Unclassified::Keep { .. });
+    for line in lines {
+        line.beside_kept = kept;
+    }
 }
 
 pub(crate) enum ClassName {
