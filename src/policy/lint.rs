@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    path::{Path, Selector},
+    path::{Path, Segment, Selector},
     policy::{
         finding::Finding,
         model::{CategoryId, Field, PolicySet, PurposeId, Route},
@@ -18,8 +18,23 @@ pub(crate) fn line(line: &Classified, category: Option<CategoryId>) -> Vec<Findi
     findings.extend(names(line, category.is_some()));
     if category == Some(CategoryId::PUBLIC) {
         findings.extend(personal(line));
+        findings.extend(everything(line));
     }
     findings
+}
+
+/// `public` for all that is below: nobody has decided about that, and it leaves for everyone.
+fn everything(line: &Classified) -> Option<Finding> {
+    let last = line.path.value.segments().last()?;
+    let is_everything = last.descendant && last.selectors.contains(&Selector::Wildcard);
+    is_everything.then(|| {
+        let message = format!(
+            "`{}` is `public`: whatever is below leaves undecided, for every purpose",
+            line.spelled
+        );
+        Finding::warning("public-everything", line.path.at.clone(), message)
+            .help("classify what is there, or say `unclassified: { keep: { because: \"..\" } }`")
+    })
 }
 
 /// Names that a path reaches and nobody spelled are removed, unless `names` says otherwise.
@@ -149,22 +164,24 @@ const ABOUT: [&str; 10] = [
 
 /// Something called `public` that has the name of something personal.
 fn personal(line: &Classified) -> Option<Finding> {
-    let name = last_name(&line.path.value)?;
+    let name = last_names(&line.path.value).find(|name| looks_personal(name))?;
+    let message = format!("`{name}` is `public`, and looks like personal data");
+    Some(Finding::warning("public-looks-personal", line.path.at.clone(), message).help(
+        "`public` leaves for every purpose: give the field a category, and keep it where it is needed",
+    ))
+}
+
+fn looks_personal(name: &str) -> bool {
     let words = words(name);
     if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
-        return None;
+        return false;
     }
     let single = words.iter().any(|word| is_personal(word));
     let pair = words.windows(2).any(|pair| match pair {
         [first, second] => PERSONAL_PAIRS.contains(&(first.as_str(), second.as_str())),
         _ => false,
     });
-    (single || pair).then(|| {
-        let message = format!("`{name}` is `public`, and looks like personal data");
-        Finding::warning("public-looks-personal", line.path.at.clone(), message).help(
-            "`public` leaves for every purpose: give the field a category, and keep it where it is needed",
-        )
-    })
+    single || pair
 }
 
 fn is_personal(word: &str) -> bool {
@@ -172,14 +189,18 @@ fn is_personal(word: &str) -> bool {
     singular.chain(std::iter::once(word)).any(|word| PERSONAL.contains(&word))
 }
 
-/// The name that a path ends in: `phones` for `$.phones[*]`.
-fn last_name(path: &Path) -> Option<&str> {
-    path.segments().iter().rev().find_map(|segment| {
-        segment.selectors.iter().find_map(|selector| match selector {
-            Selector::Name(name) => Some(name.as_str()),
-            Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => None,
-        })
-    })
+/// The names that a path ends in: `phones` for `$.phones[*]`, both for `$['id', 'email']`.
+fn last_names(path: &Path) -> impl Iterator<Item = &str> {
+    let names = |segment: &Segment| segment.selectors.iter().any(|one| name_of(one).is_some());
+    let last = path.segments().iter().rev().find(|segment| names(segment));
+    last.into_iter().flat_map(|segment| segment.selectors.iter().filter_map(name_of))
+}
+
+fn name_of(selector: &Selector) -> Option<&str> {
+    match selector {
+        Selector::Name(name) => Some(name.as_str()),
+        Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => None,
+    }
 }
 
 /// `firstName`, `first_name`, `First-Name`: two words.

@@ -638,3 +638,20 @@ fn names_are_not_missing_where_the_unclassified_is_kept() {
     assert_eq!(warnings(keep, "$.x: a", "", "$..z: a"), ["names-missing"]);
     assert_eq!(warnings("", "$..x: a", keep, "$.z: a"), ["names-missing"]);
 }
+
+#[test]
+fn public_for_everything_below_is_a_warning() {
+    let names = "{ category: public, names: public }";
+    assert_eq!(warnings("", &format!("$.x..*: {names}"), "", "$.z: a"), ["public-everything"]);
+    assert_eq!(warnings("", "$.x: a", "", &format!("$..*: {names}")), ["public-everything"]);
+    let other = "$.x..*: { category: a, names: public }, $.y.*: { category: public, names: a }";
+    assert!(warnings("", other, "", "$.z: a").is_empty());
+}
+
+#[test]
+fn every_name_of_a_union_can_look_personal() {
+    let found = |path: &str| warnings("", &format!("\"{path}\": public"), "", "$.z: a");
+    assert_eq!(found("$['id', 'email']"), ["public-looks-personal"]);
+    assert_eq!(found("$['emailVerified', 'iban'][*]"), ["public-looks-personal"]);
+    assert!(found("$['id', 'emailVerified']").is_empty());
+}
