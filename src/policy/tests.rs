@@ -9,7 +9,7 @@ use crate::{
 use model::{CategoryId, Class};
 
 /// A policy with everything that a decision can depend on.
-const CRM: &str = r#"
+pub(crate) const CRM: &str = r#"
 tamis: 1
 categories:
   identity.id: Customer number

@@ -7,7 +7,7 @@ mod tests;
 mod walk;
 mod words;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::{
     access::{Labels, Reason},
@@ -77,7 +77,7 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.opening {
-            writeln!(f, "{line}")?;
+            writeln!(f, "{}", Tame(line))?;
         }
         let sections = [
             ("Leaves:", &self.leaves),
@@ -92,9 +92,10 @@ impl fmt::Display for Explanation {
             }
             writeln!(f, "\n{heading}")?;
             for Row { what, fate, lines } in rows {
-                write!(f, "  {what:width$}  {fate}")?;
+                let what = Tame(what).to_string();
+                write!(f, "  {what:width$}  {}", Tame(fate))?;
                 if !lines.is_empty() {
-                    write!(f, " ({})", lines.join(", "))?;
+                    write!(f, " ({})", Tame(&lines.join(", ")))?;
                 }
                 writeln!(f)?;
             }
@@ -103,9 +104,21 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
         }
         for line in &self.rest {
-            writeln!(f, "{line}")?;
+            writeln!(f, "{}", Tame(line))?;
         }
         Ok(())
+    }
+}
+
+/// A text for one line, with spaces for control characters: what a policy says must not look like
+/// other lines, nor move the cursor of a terminal.
+struct Tame<'a>(&'a str);
+
+impl fmt::Display for Tame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // U+2028 and U+2029 end a line for some who show it.
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        self.0.chars().try_for_each(|c| f.write_char(if breaks(c) { ' ' } else { c }))
     }
 }
 
@@ -231,7 +244,8 @@ impl PolicySet {
             }
         }
         let routes = host.iter().chain(&all).flat_map(|api| &api.routes).map(|route| &*route.label);
-        let mut why = format!("no route takes `{}`", question.request);
+        // Not quoted: a request can name a person.
+        let mut why = "no route takes this request".to_owned();
         if let Some(meant) = did_you_mean(question.request, routes) {
             why = format!("{why}; {meant}");
         }
@@ -337,7 +351,7 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
     }
     let (method, target) = request.split_once(' ').unwrap_or(("GET", request));
     let target = Target::parse(method, target).map_err(|reason| {
-        (reason, format!("`{request}` can be understood in more than one way"))
+        (reason, "the request can be understood in more than one way".to_owned())
     })?;
     let taken = apis.iter().filter_map(|api| {
         let route = decide::find(api, &target)?.route;

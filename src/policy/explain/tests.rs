@@ -7,7 +7,10 @@ use crate::{
     enforce::Enforcement,
     json::{Copied, Limits},
     path::Path,
-    policy::{Ask, PolicySet, Question, Source, Target, load, tests::crm},
+    policy::{
+        Ask, PolicySet, Question, Source, Target, load,
+        tests::{CRM, crm},
+    },
     transform::{Context, NoKeys},
 };
 
@@ -122,7 +125,7 @@ fn explains_denials() {
         "desk",
         None,
         "GET /custmers",
-        "Denied (route-unknown): no route takes `GET /custmers`; did you mean `GET /customers`?",
+        "Denied (route-unknown): no route takes this request; did you mean `GET /customers`?",
     );
     check(
         "auditor",
@@ -140,7 +143,7 @@ fn explains_denials() {
         "desk",
         None,
         "GET /customers/..",
-        "Denied (path-not-canonical): `GET /customers/..` can be understood in more than one way",
+        "Denied (path-not-canonical): the request can be understood in more than one way",
     );
 }
 
@@ -552,4 +555,38 @@ fn a_search_for_places_is_bounded() {
     );
     let text = explain(&set, Some("$.f77"));
     assert!(!text.contains("more places"), "{text}");
+}
+
+#[test]
+fn texts_of_policies_forge_no_lines() {
+    let text = CRM
+        .replace("title: Answer a customer", "title: \"Answer\\n  $.iban  as it is\\e[2K\"")
+        .replace("because: both are harmless", "because: \"both\\r\\n\\e[1A are\\L harmless\"");
+    let source = Source { name: "crm.yaml".to_owned(), text };
+    let set = load(&[source], &NoKeys).set.unwrap();
+    let question = Question {
+        caller: "office",
+        purpose: Some("support"),
+        request: "GET /customers",
+        host: None,
+        path: None,
+    };
+    let text = set.explain(&question).to_string();
+    let forged = |c: char| (c.is_control() && c != '\n') || c == '\u{2028}';
+    assert!(!text.contains(forged), "{text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("  $.iban")), "{text}");
+    assert!(text.contains("because: both   [1A are  harmless"), "{text}");
+}
+
+#[test]
+fn a_request_is_not_printed_back() {
+    for request in [
+        "GET /nope/anna@example.org?iban=FR76",
+        "GET /nope/anna@example.org/../FR76",
+        "anna@example.org FR76",
+    ] {
+        let text = explained("desk", None, request, None);
+        assert!(text.contains("Denied ("), "{text}");
+        assert!(!text.contains("anna") && !text.contains("FR76"), "{text}");
+    }
 }
