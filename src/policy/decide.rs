@@ -216,7 +216,7 @@ impl PolicySet {
     /// The API that names the host; only if none does, the one without `host`.
     pub(crate) fn api_for(&self, host: Option<&str>) -> Option<&Api> {
         let named = host.and_then(|host| {
-            self.apis_by_host.get(without_port(host).to_ascii_lowercase().as_str())
+            self.apis_by_host.get(without_dot(without_port(host)).to_ascii_lowercase().as_str())
         });
         self.apis.get(*named.or(self.hostless.as_ref())?)
     }
@@ -318,4 +318,9 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         Some(_) | None => host,
     }
+}
+
+/// `crm.internal.` is `crm.internal`, said in full.
+pub(crate) fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }

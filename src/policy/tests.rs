@@ -655,3 +655,22 @@ fn every_name_of_a_union_can_look_personal() {
     assert_eq!(found("$['emailVerified', 'iban'][*]"), ["public-looks-personal"]);
     assert!(found("$['id', 'emailVerified']").is_empty());
 }
+
+#[test]
+fn a_host_with_a_dot_at_its_end_is_the_same_host() {
+    let api = |text: &str, host: &str| {
+        let set = load(&[source(text)], &NoKeys).set.unwrap();
+        set.api_for(Some(host)).map(|api| api.name.to_string())
+    };
+    let dotted = CRM.replace("shop.internal,", "Shop.Internal.,");
+    for text in [CRM, &dotted] {
+        for host in ["shop.internal", "shop.internal.", "SHOP.internal.:8080"] {
+            assert_eq!(api(text, host).unwrap(), "shop", "{host}");
+        }
+        assert_eq!(api(text, "shop.internal..").unwrap(), "crm");
+    }
+    let twice = CRM.replace("www.shop.example", "shop.internal.");
+    assert_eq!(errors(&[source(&twice)])[0].0, "same-host");
+    let nothing = CRM.replace("www.shop.example", "\".\"");
+    assert_eq!(errors(&[source(&nothing)])[0].0, "bad-host");
+}

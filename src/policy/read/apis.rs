@@ -1,6 +1,7 @@
 //! APIs as they are written, with their hosts.
 
 use crate::policy::{
+    decide::without_dot,
     finding::Finding,
     model::Unclassified,
     read::{
@@ -80,7 +81,7 @@ fn hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<At<String>> {
 
 fn host(reader: &mut Reader<'_>, node: &Node) -> Option<At<String>> {
     let mut host = reader.text(node, "a host")?;
-    host.value.make_ascii_lowercase();
+    host.value = without_dot(&host.value).to_ascii_lowercase();
     let name = host.value.as_str();
     let help = "write the name alone, as in `crm.internal`";
     let problem = if name.contains("://") || name.contains('/') {
@@ -93,7 +94,9 @@ fn host(reader: &mut Reader<'_>, node: &Node) -> Option<At<String>> {
             .then_some("this is not an IPv6 address in brackets")
     } else if name.contains(':') {
         Some("a host is written without its port")
-    } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')) {
+    } else if name.is_empty()
+        || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    {
         Some("a host is made of letters, digits, dots and hyphens")
     } else {
         None
