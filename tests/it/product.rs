@@ -20,6 +20,26 @@ pub(crate) type Sieved = Result<(Vec<u8>, Vec<Count>, bool), Reason>;
 
 /// Loads policies that are valid.
 pub(crate) fn policies(files: &[(&str, &str)]) -> PolicySet {
+    loaded(files).unwrap_or_else(|findings| panic!("{findings}\n{}", files[0].1))
+}
+
+/// Loads a random policy, which is valid, but may be refused for the size of its automaton.
+pub(crate) fn random_policy(yaml: &str) -> Option<PolicySet> {
+    match loaded(&[("random.yaml", yaml)]) {
+        Ok(set) => Some(set),
+        Err(findings) => {
+            let errors = findings.matches("error[").count();
+            assert_eq!(
+                findings.matches("error[too-many-paths]").count(),
+                errors,
+                "{findings}\n{yaml}"
+            );
+            None
+        }
+    }
+}
+
+fn loaded(files: &[(&str, &str)]) -> Result<PolicySet, String> {
     let sources: Vec<Source> = files
         .iter()
         .map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() })
@@ -28,7 +48,7 @@ pub(crate) fn policies(files: &[(&str, &str)]) -> PolicySet {
     let loaded = load(&sources, &key);
     let findings: Vec<String> =
         loaded.findings.iter().map(|f| tamis::policy::render(f, &sources)).collect();
-    loaded.set.unwrap_or_else(|| panic!("{}\n{}", findings.join("\n"), files[0].1))
+    loaded.set.ok_or_else(|| findings.join("\n"))
 }
 
 /// Asks for a plan. `request` is a request line such as `GET /customers/42`.

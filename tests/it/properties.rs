@@ -13,10 +13,13 @@ use crate::{
 /// What leaves is what the oracle says, byte for byte, and so are the counts.
 #[test]
 fn the_product_agrees_with_the_oracle() {
-    let (mut documents, mut denied) = (0, 0);
+    let (mut documents, mut denied, mut too_complex) = (0, 0, 0);
     for seed in product::seeds(3_000) {
         let case = generate::case(seed);
-        let set = product::policies(&[("random.yaml", &case.yaml)]);
+        let Some(set) = product::random_policy(&case.yaml) else {
+            too_complex += 1;
+            continue;
+        };
         let request = case.route.replace("{id}", "1");
         let plan = product::plan(&set, "tester", &case.purpose, None, &request);
         let rng = &mut Rng::new(seed ^ 0xc0de);
@@ -70,5 +73,8 @@ fn the_product_agrees_with_the_oracle() {
             documents += 1;
         }
     }
-    println!("{documents} random documents as the oracle says, {denied} denied");
+    assert!(too_complex * 1000 <= documents, "{too_complex} policies were too complex");
+    println!(
+        "{documents} random documents as the oracle says, {denied} denied; {too_complex} policies too complex"
+    );
 }
