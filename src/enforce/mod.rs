@@ -6,17 +6,32 @@
 //!
 //! **Must never know** how a body got here: no connection, no header, no file.
 //!
-//! ```no_run
-//! # fn permit() -> tamis::policy::Permit { unimplemented!() }
-//! use tamis::{enforce::Enforcement, json::{Copied, Limits}, transform::Context};
+//! ```
+//! use tamis::{enforce::Enforcement, json::{Copied, Limits}, policy::{Ask, Source, Target, load}};
+//! use tamis::transform::{Context, NoKeys};
+//!
+//! let text = "
+//! tamis: 1
+//! categories: { contact.email: E-mail address }
+//! purposes: { support: { title: Answer a customer, legal_basis: contract } }
+//! callers: { desk: { identify: { api_key: desk-2026 }, purposes: [support] } }
+//! apis: { crm: { routes: { GET /me: { body: { $.email: contact.email } } } } }
+//! rules: { support: { contact: mask } }
+//! ";
+//! let set = load(&[Source { name: "crm.yaml".into(), text: text.into() }], &NoKeys).set.unwrap();
+//! let target = Target::parse("GET", "/me").unwrap();
+//! let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+//! let plan = set.decide(&ask).unwrap().plan;
 //!
 //! let context = Context { today: jiff::civil::date(2026, 11, 21) };
-//! let mut enforcement = Enforcement::new(permit().plan, context, Limits::default());
+//! let mut enforcement = Enforcement::new(plan, context, Limits::default());
 //! let mut out = Vec::new();
-//! let chunk = br#"{"id":"C-1042","notes":"..."}"#;
-//! enforcement.write(chunk, &mut Copied { chunk, out: &mut out })?;
+//! for chunk in [&br#"{"email":"anna@exam"#[..], br#"ple.org","notes":"..."}"#] {
+//!     enforcement.write(chunk, &mut Copied { chunk, out: &mut out })?;
+//! }
 //! enforcement.finish(&mut Copied { chunk: b"", out: &mut out })?;
-//! let counts = enforcement.tally().counts();
+//! assert_eq!(out, br#"{"email":"********"}"#);
+//! assert_eq!(enforcement.tally().counts()[0].accesses, 1);
 //! # Ok::<(), tamis::enforce::Refusal>(())
 //! ```
 
