@@ -103,11 +103,6 @@ impl Path {
         Self { segments: Vec::new() }
     }
 
-    /// Whether this is `$`.
-    pub fn is_root(&self) -> bool {
-        self.segments.is_empty()
-    }
-
     /// The segments after `$`.
     pub fn segments(&self) -> &[Segment] {
         &self.segments

@@ -43,16 +43,11 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
     let path = &line.spelled;
     let at = &line.path.at;
     let segments = line.path.value.segments();
-    let has_wildcard = |selectors: &[Selector]| {
-        selectors.iter().any(|selector| match selector {
-            Selector::Wildcard => true,
-            Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. } => false,
-        })
-    };
+    let has_wildcard = |segment: &Segment| segment.selectors.contains(&Selector::Wildcard);
     let descends = segments.iter().any(|segment| segment.descendant);
-    let ends_in_wildcard = segments.last().is_some_and(|last| has_wildcard(&last.selectors));
+    let ends_in_wildcard = segments.last().is_some_and(has_wildcard);
     if let Some(names) = &line.names {
-        let reaches = descends || segments.iter().any(|segment| has_wildcard(&segment.selectors));
+        let reaches = descends || segments.iter().any(has_wildcard);
         return (!reaches).then(|| {
             Finding::warning(
                 "names-without-effect",
@@ -66,10 +61,10 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
     if line.beside_kept {
         return None;
     }
+    let spells_none =
+        || format!("`{path}` spells no name, so every member of an object there is removed");
     if descends && ends_in_wildcard {
-        let message =
-            format!("`{path}` spells no name, so every member of an object there is removed");
-        return Some(Finding::warning("names-missing", at.clone(), message).help(HELP));
+        return Some(Finding::warning("names-missing", at.clone(), spells_none()).help(HELP));
     }
     if descends {
         let message = format!(
@@ -79,10 +74,8 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
     }
     // `[*]` reads as "all elements": arrays have no names.
     if is_category && ends_in_wildcard && !path.ends_with("[*]") {
-        let message =
-            format!("`{path}` spells no name, so every member of an object there is removed");
         return Some(
-            Finding::warning("names-missing", at.clone(), message)
+            Finding::warning("names-missing", at.clone(), spells_none())
                 .help(format!("{HELP}; if an array is meant, write `[*]`")),
         );
     }

@@ -170,16 +170,7 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
             }
         }
     };
-    let refused = case.claims.iter().find_map(|claim| match &claim.says {
-        Says::Refused(reason) => Some((&claim.at, *reason)),
-        Says::Is(..)
-        | Says::Matches(..)
-        | Says::Output(_)
-        | Says::Absent(_)
-        | Says::Never(_)
-        | Says::Same(_)
-        | Says::Differs(_) => None,
-    });
+    let refused = case.refused();
     let (came_to, reason) = match (&outcome, refused) {
         (Outcome::Left(body), None) => return hold(case, body),
         (Outcome::Left(_), Some((at, expected))) => {

@@ -54,6 +54,22 @@ pub struct Case {
     pub claims: Vec<Claim>,
 }
 
+impl Case {
+    /// The denial or refusal that the case claims, if it does, and where it says so.
+    pub fn refused(&self) -> Option<(&Place, Reason)> {
+        self.claims.iter().find_map(|claim| match claim.says {
+            Says::Refused(reason) => Some((&claim.at, reason)),
+            Says::Is(..)
+            | Says::Matches(..)
+            | Says::Output(_)
+            | Says::Absent(_)
+            | Says::Never(_)
+            | Says::Same(_)
+            | Says::Differs(_) => None,
+        })
+    }
+}
+
 /// A claim, and where it stands.
 #[derive(Debug)]
 pub struct Claim {
@@ -347,16 +363,7 @@ fn expected(reader: &mut Reader<'_>, path: Path, node: &Node) -> Option<Says> {
 /// Names in tests that no policy declares, where that is not what the test is about.
 pub(crate) fn check_names(suites: &[Suite], set: &PolicySet, findings: &mut Vec<Finding>) {
     for case in suites.iter().flat_map(|suite| &suite.cases) {
-        let refused = case.claims.iter().find_map(|claim| match claim.says {
-            Says::Refused(reason) => Some(reason),
-            Says::Is(..)
-            | Says::Matches(..)
-            | Says::Output(_)
-            | Says::Absent(_)
-            | Says::Never(_)
-            | Says::Same(_)
-            | Says::Differs(_) => None,
-        });
+        let refused = case.refused().map(|(_, reason)| reason);
         if let Some(caller) = &case.caller
             && set.caller_named(caller).is_none()
             && refused != Some(Reason::CallerUnknown)
