@@ -19,7 +19,8 @@ lint: tools
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# A linker is all that the build needs besides Rust.
+# The build needs a linker, and cmake for the zlib that Pingora brings.
 tools:
 	@command -v cargo >/dev/null || { echo "tamis is built by Rust 1.95 or later: install it from rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
+	@command -v cmake >/dev/null || { apt-get update && apt-get install -y --no-install-recommends cmake; }
