@@ -12,23 +12,81 @@
 //! assert_eq!(Reason::from_code("purpose-missing"), Some(reason));
 //! ```
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// What one request came to: who asked for what, what was decided, and how much left.
+///
+/// There is one for every request that was understood as HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRecord {
+    /// When the request had been read.
+    pub time: SystemTime,
+    /// The trace that the request belongs to, if it says so.
+    pub trace: Option<Trace>,
     /// Who asked for what.
     pub labels: Labels,
     /// What was decided.
     pub decision: Decision,
-    /// Why, if it was not allowed.
+    /// Why, if it was not allowed. A response that the client itself gave up has none.
     pub reason: Option<Reason>,
-    /// The digest of the policies under which it was decided.
-    pub policy: String,
+    /// The status that was sent, if one was.
+    pub status: Option<u16>,
+    /// The digest of the policies under which it was decided, all 64 digits; none if there were none.
+    pub policy: Option<Arc<str>>,
     /// How often each action was carried out on each category.
     pub counts: Vec<Count>,
     /// Whether the response had unclassified data that was withheld.
     pub unclassified: bool,
+    /// From the request to the end of the response.
+    pub duration: Duration,
+    /// The part of `duration` that tamis itself worked, neither waiting nor moving bytes.
+    pub overhead: Duration,
+}
+
+/// The `trace-id` of a W3C Trace Context: 32 lower-case hexadecimal digits, not all zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Trace([u8; Self::DIGITS]);
+
+impl Trace {
+    const DIGITS: usize = 32;
+
+    /// Takes the id from the value of a `traceparent` header (Trace Context, section 3.2); `None` if
+    /// the value has another form.
+    ///
+    /// ```
+    /// let header = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let trace = tamis::access::Trace::from_header(header).unwrap();
+    /// assert_eq!(trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    /// assert_eq!(tamis::access::Trace::from_header(b"00-anna@example.org-01"), None);
+    /// ```
+    pub fn from_header(traceparent: &[u8]) -> Option<Self> {
+        let mut parts = traceparent.split(|byte| *byte == b'-');
+        let (version, id, parent, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let is_hex = |text: &[u8]| text.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        let is_form = version.len() == 2 && parent.len() == 16 && flags.len() == 2;
+        let is_version = version != b"ff" && (version != b"00" || parts.next().is_none());
+        let digits: [u8; Self::DIGITS] = id.try_into().ok()?;
+        let are_hex = [version, id, parent, flags].into_iter().all(is_hex);
+        let is_set = digits.iter().any(|digit| *digit != b'0');
+        (is_form && is_version && are_hex && is_set).then_some(Self(digits))
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace({self})")
+    }
 }
 
 /// Who asks for what, in names of the policies.
@@ -282,6 +340,36 @@ mod tests {
         let codes = Decision::ALL.map(Decision::code);
         assert_eq!(codes, ["allowed", "denied", "refused", "aborted"]);
         assert_eq!(Decision::Aborted.to_string(), "aborted");
+    }
+
+    #[test]
+    fn a_trace_is_taken_only_from_the_form_of_the_standard() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let good = [
+            format!("00-{id}-00f067aa0ba902b7-01"),
+            format!("00-{id}-00f067aa0ba902b7-00"),
+            // A later version may say more.
+            format!("01-{id}-00f067aa0ba902b7-01-more"),
+        ];
+        for header in good {
+            let trace = Trace::from_header(header.as_bytes()).unwrap();
+            assert_eq!(trace.to_string(), id, "{header}");
+        }
+        let bad = [
+            String::new(),
+            id.to_owned(),
+            format!("00-{id}-00f067aa0ba902b7"),
+            format!("00-{id}-00f067aa0ba902b7-01-more"),
+            format!("ff-{id}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
+            format!("00-{id}-anna@example.org-01"),
+            format!("0-{id}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+            format!("00-{id}0-00f067aa0ba902b7-01"),
+        ];
+        for header in bad {
+            assert_eq!(Trace::from_header(header.as_bytes()), None, "{header}");
+        }
     }
 
     #[test]
