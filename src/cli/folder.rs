@@ -61,10 +61,7 @@ impl Folder {
     pub(super) fn render(&self, only: Option<Rank>) -> String {
         let findings = self.loaded.findings.iter();
         let findings = findings.filter(|finding| only.is_none_or(|rank| finding.rank == rank));
-        let (shown, more) = policy::shortened(findings);
-        let shown = shown.into_iter().map(|finding| policy::render(finding, &self.sources));
-        let more = more.into_iter().map(|(code, count)| format!("and {count} more of `{code}`"));
-        shown.chain(more).map(|text| text + "\n\n").collect()
+        policy::render_all(findings, &self.sources)
     }
 
     /// How many findings there are of a rank.
@@ -87,23 +84,31 @@ pub(super) struct KeyFile {
 impl KeyFile {
     /// The key of the file, if one is named.
     pub(super) fn read(&self, streams: &mut Streams<'_>) -> Result<Option<RootKey>, Failure> {
-        let Some(path) = &self.path else { return Ok(None) };
-        let name = path.display();
-        let cannot = |why: &dyn fmt::Display| {
-            Failure::cannot(format!("cannot read the key file {name}: {why}"))
-                .help("a key file holds 64 hexadecimal digits; `openssl rand -hex 32` makes them")
-        };
-        let file = File::open(path).map_err(|error| cannot(&error))?;
-        if is_open_to_others(&file) {
-            streams.say(format_args!(
-                "warning: every user of this machine can read the key file {name}\n  \
-                 help: chmod 600 {name}"
-            ));
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| cannot(&error))?;
-        RootKey::from_hex(&text).map(Some).map_err(|error| cannot(&error))
+        read_key(self.path.as_deref(), streams)
     }
+}
+
+/// The root key of a file, if one is named.
+pub(super) fn read_key(
+    path: Option<&Path>,
+    streams: &mut Streams<'_>,
+) -> Result<Option<RootKey>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let name = path.display();
+    let cannot = |why: &dyn fmt::Display| {
+        Failure::cannot(format!("cannot read the key file {name}: {why}"))
+            .help("a key file holds 64 hexadecimal digits; `openssl rand -hex 32` makes them")
+    };
+    let file = File::open(path).map_err(|error| cannot(&error))?;
+    if is_open_to_others(&file) {
+        streams.say(format_args!(
+            "warning: every user of this machine can read the key file {name}\n  \
+                 help: chmod 600 {name}"
+        ));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| cannot(&error))?;
+    RootKey::from_hex(&text).map(Some).map_err(|error| cannot(&error))
 }
 
 /// The key of the file, or none at all.

@@ -21,6 +21,7 @@ pub struct Target {
     method: String,
     path: String,
     parameters: Vec<(String, String)>,
+    has_body: bool,
 }
 
 impl Target {
@@ -67,7 +68,14 @@ impl Target {
                     .push((decode(name, true).ok_or(wrong)?, decode(value, true).ok_or(wrong)?));
             }
         }
-        Ok(Target { method: method.to_owned(), path, parameters })
+        Ok(Target { method: method.to_owned(), path, parameters, has_body: false })
+    }
+
+    /// The same request with a body, which some methods bring though nothing asks it of them: it is
+    /// as little looked into as that of a `POST`.
+    #[must_use]
+    pub fn with_body(self) -> Self {
+        Self { has_body: true, ..self }
     }
 
     /// The method as it was sent.
@@ -188,7 +196,9 @@ impl PolicySet {
             Some(Answer::Plan(plan)) => plan,
             Some(Answer::Denied) | None => return Err(Reason::CategoryDenied),
         };
-        if found.route.method.has_body() && found.route.request_body.is_none() {
+        if (ask.target.has_body || found.route.method.has_body())
+            && found.route.request_body.is_none()
+        {
             return Err(Reason::RequestBodyNotAllowed);
         }
         self.check_parameters(&found, purpose, ask.target.parameters())?;

@@ -187,6 +187,18 @@ pub fn render(finding: &Finding, sources: &[Source]) -> String {
     render_with(&Renderer::plain(), finding, sources)
 }
 
+/// Shows findings as [`render`] does, an empty line behind each. Of each code the first ones, and then
+/// how many more there are.
+pub fn render_all<'f>(
+    findings: impl IntoIterator<Item = &'f Finding>,
+    sources: &[Source],
+) -> String {
+    let (shown, more) = shortened(findings);
+    let shown = shown.into_iter().map(|finding| render(finding, sources));
+    let more = more.into_iter().map(|(code, count)| format!("and {count} more of `{code}`"));
+    shown.chain(more).map(|text| text + "\n\n").collect()
+}
+
 /// Shows a finding as [`render`] does, in colour for a terminal.
 pub fn render_styled(finding: &Finding, sources: &[Source]) -> String {
     render_with(&Renderer::styled(), finding, sources)

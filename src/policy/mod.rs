@@ -55,7 +55,7 @@ pub use decide::{Ask, Denial, Permit, Target};
 pub use explain::{Explanation, Question, Row};
 pub use finding::{
     AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, render,
-    render_styled, shortened, view,
+    render_all, render_styled, shortened, view,
 };
 pub use model::{
     Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route,

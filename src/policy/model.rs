@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
+    access::Labels,
     path::Path,
     policy::{finding::Place, plan::Plan},
     transform::Action,
@@ -47,6 +48,19 @@ impl PolicySet {
         &self.apis
     }
 
+    /// Every plan that a request can get, and for whom: of each caller, each purpose that it may ask for,
+    /// and each route that the purpose is not denied.
+    pub fn plans(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
+        self.callers.iter().flat_map(move |caller| {
+            let routes = self.apis.iter().flat_map(|api| &api.routes);
+            let pairs = routes.flat_map(|route| caller.purposes.iter().map(move |id| (route, id)));
+            pairs.filter_map(|(route, purpose)| {
+                let plan = route.answers.get(purpose.0)?.plan()?;
+                Some((Labels { caller: caller.name.clone(), ..plan.labels.clone() }, plan))
+            })
+        })
+    }
+
     pub(crate) fn purpose_named(&self, name: &str) -> Option<PurposeId> {
         self.purposes_by_name.get(name).copied().map(PurposeId)
     }
@@ -80,6 +94,11 @@ impl Digest {
     /// All 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// All 64 hexadecimal digits, to keep without a copy.
+    pub fn to_shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

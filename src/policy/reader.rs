@@ -234,9 +234,9 @@ impl<'f> Reader<'f> {
         let wrong_char = parts.iter().flat_map(|part| part.chars()).find(|c| !is_name_char(*c));
         let starts_well = |part: &&str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
         let mut help = "names are made of the letters a to z, digits, `-` and `_`".to_owned();
-        let message = if text == "unknown" || text == "unclassified" {
+        let message = if matches!(text, "unknown" | "unclassified" | "overflow") {
             "choose another name".clone_into(&mut help);
-            format!("`{text}` cannot name {what}: metrics use the word for what has no name")
+            format!("`{text}` cannot name {what}: metrics use the word for something else")
         } else if text.chars().count() > NAME_CHARS_MAX {
             "choose a shorter name: it is shown in metrics".clone_into(&mut help);
             format!("the name of {what} is longer than {NAME_CHARS_MAX} characters")
