@@ -41,6 +41,7 @@
 //! | [`access`] | the record of one access, and why a request is denied or a body refused | – |
 //! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, transform |
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
+//! | [`config`] | settings as they are written, then settings as they are checked | – |
 //! | [`reload`] | reads the folder of policies | policy |
 //! | [`cli`] | one file a command | all |
 //!
@@ -73,6 +74,7 @@
 
 pub mod access;
 pub mod cli;
+pub mod config;
 pub mod enforce;
 pub mod json;
 pub mod path;

@@ -39,6 +39,11 @@ const ROOMS: &[Room] = &[
         rooms: &["access", "json", "path", "policy", "transform"],
         crates: &[],
     },
+    Room {
+        name: "config",
+        rooms: &[],
+        crates: &["data_encoding", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
+    },
     Room { name: "reload", rooms: &["policy", "transform"], crates: &[] },
     Room {
         name: "cli",

@@ -19,4 +19,5 @@ mod product;
 mod properties;
 mod readme;
 mod reference;
+mod settings;
 mod words;

@@ -1,0 +1,320 @@
+//! From settings as they are written to settings as they are checked: every key, what it may say and
+//! what it says if it is not there.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use crate::config::{
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, Limits, Problem, Protocol, Settings,
+    Timeouts, Upstream,
+    fields::{Field, Mapping},
+    written::{Kind, Node},
+};
+
+/// Longest host name (RFC 1035, section 2.3.4) and longest part of one, in bytes.
+const HOST_BYTES_MAX: usize = 253;
+const LABEL_BYTES_MAX: usize = 63;
+
+/// Longest of all times.
+const TIME_MAX: Duration = Duration::from_hours(1);
+
+/// What `sha256sum` says of nothing and of a line end: a key that was not there when it was hashed.
+const DIGESTS_OF_NOTHING: [&str; 2] = [
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+];
+
+/// Checks a tree. If there are no settings, at least one problem says why; if there are some, they
+/// count only without problems.
+pub(super) fn check(root: Node, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let mut top = Mapping::root(root, problems);
+    if !top.is_mapping() {
+        return None;
+    }
+    let listen = listeners(top.take("listen"), problems);
+    let admin = admin(top.take("admin"), problems);
+    refuse_overlaps(&listen, admin.as_ref(), problems);
+    let settings = Settings {
+        listen: listen.into_iter().map(|(address, _)| address).collect(),
+        admin: admin.map_or(ADMIN, |(address, _)| address),
+        policies: top.file("policies", problems).unwrap_or_else(|| "policies".into()),
+        root_key: root_key(top.take("keys"), problems),
+        api_keys: api_keys(top.take("api_keys"), problems),
+        upstreams: upstreams(top.take("upstreams"), problems),
+        limits: limits(top.take("limits"), problems),
+        timeouts: timeouts(top.take("timeouts"), problems),
+        access_log: access_log(top.take("access_log"), problems),
+        threads: top.number("threads", 1..=1024, cores(), problems),
+    };
+    top.end(problems);
+    problems.is_empty().then_some(settings)
+}
+
+/// Where metrics and probes are served if nothing is said: to this machine only.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+type Listener = (SocketAddr, At);
+
+fn listeners(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<Listener> {
+    let Some(field) = field.filter(Field::is_written) else {
+        let what = "`listen` is missing: nobody could connect".to_owned();
+        let help = Some("listen: [{ address: 127.0.0.1:8080 }]".to_owned());
+        problems.push(Problem { at: At::Nowhere, what, help });
+        return Vec::new();
+    };
+    let at = field.at.clone();
+    let items = field.items(problems);
+    if items.as_ref().is_some_and(Vec::is_empty) {
+        let what = "`listen` is empty: nobody could connect".to_owned();
+        let help = Some("listen: [{ address: 127.0.0.1:8080 }]".to_owned());
+        problems.push(Problem { at, what, help });
+    }
+    items.into_iter().flatten().filter_map(|item| listener(item, problems)).collect()
+}
+
+fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<Listener> {
+    let mut listener = Mapping::of(Some(field), problems);
+    let address = listener.need("address", problems);
+    listener.end(problems);
+    let address = address?;
+    let at = address.at.clone();
+    let address =
+        address.parse("an address and a port such as `127.0.0.1:8080`", problems, |text| {
+            text.parse().ok()
+        });
+    address.map(|address| (address, at))
+}
+
+fn admin(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Listener> {
+    listener(field.filter(Field::is_written)?, problems)
+}
+
+/// Two listeners that cannot both have what they ask for.
+fn refuse_overlaps(listen: &[Listener], admin: Option<&Listener>, problems: &mut Vec<Problem>) {
+    let by_default = (ADMIN, At::Nowhere);
+    let mut before: Vec<(&Listener, &str)> = vec![(admin.unwrap_or(&by_default), "admin")];
+    for one in listen {
+        if let Some((other, name)) = before.iter().find(|(other, _)| overlap(one.0, other.0)) {
+            let what = format!("`listen` asks for {}, and `{name}` for {}", one.0, other.0);
+            let help = Some("give each its own port".to_owned());
+            problems.push(Problem { at: one.1.clone(), what, help });
+        }
+        before.push((one, "listen"));
+    }
+}
+
+/// Port 0 is another one each time; `0.0.0.0` is every IPv4 address, and `[::]` every address.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |one: IpAddr, other: IpAddr| {
+        one == other
+            || one == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+            || (one == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && other.is_ipv4())
+    };
+    one.port() == other.port()
+        && one.port() != 0
+        && (covers(one.ip(), other.ip()) || covers(other.ip(), one.ip()))
+}
+
+fn root_key(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let mut keys = Mapping::of(field, problems);
+    let root = keys.take("root").filter(Field::is_written);
+    keys.end(problems);
+    let mut root = Mapping::of(Some(root?), problems);
+    let file = root.need("file", problems);
+    root.end(problems);
+    let file = file?;
+    let (at, path) = (file.at.clone(), file.path.clone());
+    let text = file.text(problems)?;
+    if decode(&text).is_some() {
+        let what = format!("`{path}` is the name of a file, and this looks like the key itself");
+        let help = Some("write the key to a file that nobody else can read".to_owned());
+        problems.push(Problem { at, what, help });
+        return None;
+    }
+    Some(text.into())
+}
+
+/// The bytes of 64 hexadecimal digits.
+fn decode(digits: &str) -> Option<KeyDigest> {
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
+
+fn api_keys(field: Option<Field>, problems: &mut Vec<Problem>) -> ApiKeys {
+    let mut known: Vec<(String, KeyDigest)> = Vec::new();
+    for (name, field) in Mapping::of(field, problems).rest() {
+        let (path, at) = (field.path.clone(), field.at.clone());
+        let Some(text) = field.text(problems) else { continue };
+        // What stands here may be the key itself: it is not shown.
+        let problem = |what, help: &str| Problem { at, what, help: Some(help.to_owned()) };
+        let Some(digest) = text.strip_prefix("sha256:").and_then(decode) else {
+            problems.push(problem(
+                format!("`{path}` has to be `sha256:` and the 64 digits of the key's digest"),
+                "printf %s \"$KEY\" | sha256sum",
+            ));
+            continue;
+        };
+        if DIGESTS_OF_NOTHING.into_iter().filter_map(decode).any(|nothing| nothing == digest) {
+            problems.push(problem(
+                format!("`{path}` is the digest of nothing"),
+                "the variable or file with the key was empty when the digest was made",
+            ));
+        } else if let Some((other, _)) = known.iter().find(|(_, other)| *other == digest) {
+            problems.push(problem(
+                format!("`{path}` is the same key as `{other}`"),
+                "make a key for each: it says who asks",
+            ));
+        }
+        known.push((name, digest));
+    }
+    ApiKeys(known)
+}
+
+fn upstreams(field: Option<Field>, problems: &mut Vec<Problem>) -> BTreeMap<String, Upstream> {
+    let rest = Mapping::of(field, problems).rest();
+    rest.filter_map(|(name, field)| Some((name, upstream(field, problems)?))).collect()
+}
+
+fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
+    let mut fields = Mapping::of(Some(field), problems);
+    let address = fields.need("address", problems);
+    let protocol = fields.take("protocol");
+    let host = fields.take("host");
+    fields.end(problems);
+    let address = address
+        .and_then(|it| it.parse("HOST:PORT, such as `crm.internal:8000`", problems, authority));
+    let protocol = protocol.and_then(|field| {
+        field.parse("`http1` or `h2c`", problems, |word| match word {
+            "http1" => Some(Protocol::Http1),
+            "h2c" => Some(Protocol::H2c),
+            _ => None,
+        })
+    });
+    let host = host.and_then(|field| host_header(field, problems));
+    Some(Upstream {
+        address: address?,
+        protocol: protocol.unwrap_or_default(),
+        host: host.unwrap_or_default(),
+    })
+}
+
+fn host_header(field: Field, problems: &mut Vec<Problem>) -> Option<HostHeader> {
+    if let Kind::Map(_) = field.kind {
+        let mut fields = Mapping::of(Some(field), problems);
+        let name = fields.need("set", problems);
+        fields.end(problems);
+        let wanted = "the name of a host, with or without a port";
+        return name?.parse(wanted, problems, |text| {
+            (host(text).is_some() || authority(text).is_some())
+                .then(|| HostHeader::Set(text.to_owned()))
+        });
+    }
+    field.parse("`keep` or `{ set: NAME }`", problems, |word| {
+        (word == "keep").then_some(HostHeader::Keep)
+    })
+}
+
+fn authority(text: &str) -> Option<Authority> {
+    let (name, port) = text.rsplit_once(':')?;
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|port| is_number && *port != 0)?;
+    Some(Authority { host: host(name)?.to_owned(), port })
+}
+
+/// The name or address that a text is; of an IPv6 address, what is between the brackets.
+fn host(text: &str) -> Option<&str> {
+    if let Some(address) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok().then_some(address);
+    }
+    let label_is_fine = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next()?;
+    // A name that ends in a number is an address, or a slip in one.
+    let is_address = last.bytes().all(|byte| byte.is_ascii_digit());
+    let is_fine = name.len() <= HOST_BYTES_MAX
+        && name.split('.').all(label_is_fine)
+        && (!is_address || text.parse::<Ipv4Addr>().is_ok());
+    is_fine.then_some(text)
+}
+
+fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
+    let mut fields = Mapping::of(field, problems);
+    let limits = Limits {
+        depth: fields.number("depth", 1..=1024, 128, problems),
+        // The longest name that a path can spell, were all of it escaped, has 1,536 bytes.
+        name_bytes: fields.number("name_bytes", 1536..=1 << 20, 4 << 10, problems),
+        value_bytes: fields.number("value_bytes", 64..=16 << 20, 64 << 10, problems),
+        gap_bytes: fields.number("gap_bytes", 64..=1 << 20, 4 << 10, problems),
+        responses_in_flight: fields.number("responses_in_flight", 1..=1_000_000, 1024, problems),
+        metric_series: fields.number("metric_series", 100..=1_000_000, 20_000, problems),
+    };
+    fields.end(problems);
+    limits
+}
+
+fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
+    let mut fields = Mapping::of(field, problems);
+    let mut time = |name, shortest: u64, default| {
+        let shortest = Duration::from_millis(shortest);
+        let time = fields.take(name).and_then(|field| {
+            let wanted = "a time such as `500ms`, `30s` or `2m`, an hour at most";
+            field.parse(wanted, problems, |text| {
+                duration(text).filter(|time| (shortest..=TIME_MAX).contains(time))
+            })
+        });
+        time.unwrap_or(Duration::from_secs(default))
+    };
+    let timeouts = Timeouts {
+        connect: time("connect", 1, 3),
+        upstream: time("upstream", 1, 30),
+        client: time("client", 1, 30),
+        idle: time("idle", 1, 60),
+        // To end at once is a choice.
+        drain: time("drain", 0, 10),
+    };
+    fields.end(problems);
+    timeouts
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(60 * 60).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn access_log(field: Option<Field>, problems: &mut Vec<Problem>) -> AccessLog {
+    let Some(field) = field else { return AccessLog::default() };
+    if let Kind::Map(_) = field.kind {
+        let mut fields = Mapping::of(Some(field), problems);
+        let file = fields.need("file", problems);
+        fields.end(problems);
+        let file = file.and_then(|field| field.file(problems));
+        return file.map_or(AccessLog::Off, AccessLog::File);
+    }
+    let log = field.parse("`stdout`, `off` or `{ file: NAME }`", problems, |word| match word {
+        "stdout" => Some(AccessLog::Stdout),
+        "off" => Some(AccessLog::Off),
+        _ => None,
+    });
+    log.unwrap_or_default()
+}

@@ -1,0 +1,338 @@
+//! The settings: where to listen, where the policies and the upstreams are, how much and how long.
+//!
+//! Settings are written in one YAML file; variables of the environment are laid over it. Nothing is
+//! opened, bound or resolved here but that one file.
+//!
+//! **Must never know** what a policy says: whether an api has an upstream, and a caller an api key, is
+//! asked by whoever holds both. It never holds an API key, only digests of them, and shows neither.
+//!
+//! ```
+//! use tamis::config::{Protocol, Settings};
+//!
+//! let text = "
+//! listen: [{ address: 127.0.0.1:8080 }]
+//! upstreams: { crm: { address: 'crm.internal:8000' } }
+//! ";
+//! let environment = [("TAMIS__UPSTREAMS__CRM__PROTOCOL".to_owned(), "h2c".to_owned())];
+//! let settings = Settings::parse("tamis.yaml", text, environment)?;
+//! assert_eq!(settings.upstreams["crm"].protocol, Protocol::H2c);
+//!
+//! let error = Settings::parse("tamis.yaml", "listne: []", []).unwrap_err();
+//! assert!(error.to_string().contains("tamis.yaml:1:1: `listne` is not known"));
+//! # Ok::<(), tamis::config::SettingsError>(())
+//! ```
+
+mod check;
+mod fields;
+#[cfg(test)]
+mod tests;
+mod written;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use check::check;
+use written::Node;
+
+/// Largest settings file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Settings as they are checked. They come only from [`Settings::load`] and [`Settings::parse`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where callers connect; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// Where metrics and probes are served; none of `listen`.
+    pub admin: SocketAddr,
+    /// The folder of the policies, from the working directory.
+    pub policies: PathBuf,
+    /// The file that holds the root key of pseudonyms.
+    pub root_key: Option<PathBuf>,
+    /// The API keys by which callers are recognised.
+    pub api_keys: ApiKeys,
+    /// Where requests go, by the name of the api.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// How much.
+    pub limits: Limits,
+    /// How long.
+    pub timeouts: Timeouts,
+    /// Where access records go.
+    pub access_log: AccessLog,
+    /// Threads that carry requests.
+    pub threads: usize,
+}
+
+impl Settings {
+    /// Reads a file and lays the variables that begin with `TAMIS__` over it. All that is wrong is
+    /// said at once.
+    pub fn load(
+        file: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let name = file.display().to_string();
+        let cannot = |source| SettingsError::Unreadable { name: name.clone(), source };
+        let mut bytes = Vec::new();
+        let opened = File::open(file).map_err(cannot)?;
+        // One byte more than allowed tells a file of the largest size from a larger one.
+        opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(SettingsError::TooLarge { name });
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&name, &text, environment),
+            Err(error) => {
+                Err(SettingsError::NotText { name, at: error.utf8_error().valid_up_to() })
+            }
+        }
+    }
+
+    /// Does what [`Settings::load`] does with a text; `name` is what errors call it.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let mut problems = Vec::new();
+        let mut root = Node::read(text).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Node::nothing()
+        });
+        // A text of which nothing is known would lack everything, which helps nobody.
+        let is_read = problems.is_empty();
+        root.lay_over(environment, &mut problems);
+        let settings = if is_read { check(root, &mut problems) } else { None };
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            Some(_) | None => Err(SettingsError::Wrong { name: name.to_owned(), problems }),
+        }
+    }
+}
+
+/// Why there are no settings. No text of it shows a digest of a key, or what stands in its place.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The operating system says no.
+    #[error("`{name}` cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Settings are a page, not a book.
+    #[error("`{name}` is larger than {FILE_BYTES_MAX} bytes: is this the file that is meant?")]
+    TooLarge {
+        /// The file.
+        name: String,
+    },
+    /// A file that is not text.
+    #[error("`{name}` is not UTF-8 text from byte {at} on: save it as UTF-8")]
+    NotText {
+        /// The file.
+        name: String,
+        /// The first byte that is wrong, counted from 0.
+        at: usize,
+    },
+    /// What is written cannot be meant.
+    #[error("{}", lines(name, problems))]
+    Wrong {
+        /// The file.
+        name: String,
+        /// All that is wrong, at least one.
+        problems: Vec<Problem>,
+    },
+}
+
+fn lines(name: &str, problems: &[Problem]) -> String {
+    let lines = problems.iter().map(|problem| {
+        let help = problem.help.iter().map(|help| format!("\n  help: {help}"));
+        let place = match &problem.at {
+            At::Line { line, column } => format!("{name}:{line}:{column}: "),
+            At::Variable(variable) => format!("{variable}: "),
+            At::Nowhere => format!("{name}: "),
+        };
+        place + &problem.what + &help.collect::<String>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub at: At,
+    /// What.
+    pub what: String,
+    /// What could be written instead.
+    pub help: Option<String>,
+}
+
+/// Where a setting is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// In the file; both count from 1.
+    Line {
+        /// The line.
+        line: u64,
+        /// The column, in characters.
+        column: u64,
+    },
+    /// In this variable of the environment.
+    Variable(String),
+    /// Nowhere: it is missing.
+    Nowhere,
+}
+
+/// An upstream: where the requests of one api go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it listens.
+    pub address: Authority,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// What it gets to see as `Host`.
+    pub host: HostHeader,
+}
+
+/// A host and a port. Its `Display` is `host:port`, with brackets around an IPv6 address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authority {
+    host: String,
+    port: u16,
+}
+
+impl Authority {
+    /// A name, or an address; IPv6 without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, never 0.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS.
+    H2c,
+}
+
+/// What an upstream gets to see as `Host`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HostHeader {
+    /// What the caller sent.
+    #[default]
+    Keep,
+    /// Always this.
+    Set(String),
+}
+
+/// The digests of API keys, each under a name that policies use.
+#[derive(Clone, Default)]
+pub struct ApiKeys(Vec<(String, KeyDigest)>);
+
+/// The SHA-256 of an API key.
+type KeyDigest = [u8; 32];
+
+impl ApiKeys {
+    /// The name of a key that was sent.
+    ///
+    /// The digest is compared with all that are known, in constant time: how long it takes says
+    /// nothing about how near a guess is.
+    pub fn name_of(&self, key: &[u8]) -> Option<&str> {
+        let digest = Sha256::digest(key);
+        let mut found = None;
+        for (name, known) in &self.0 {
+            if bool::from(known.as_slice().ct_eq(digest.as_slice())) {
+                found = Some(name.as_str());
+            }
+        }
+        found
+    }
+
+    /// Whether there is a key of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// How much memory a body and the process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep containers of a body may be nested.
+    pub depth: u16,
+    /// Longest name of a member that is decided, in bytes.
+    pub name_bytes: usize,
+    /// Longest value that is changed rather than kept or removed, in bytes.
+    pub value_bytes: usize,
+    /// Longest white space that is kept before a value whose fate is open, in bytes.
+    pub gap_bytes: usize,
+    /// Responses that are worked on at the same time; more are turned away.
+    pub responses_in_flight: usize,
+    /// Series of labelled metrics; more are counted together.
+    pub metric_series: usize,
+}
+
+/// How long the proxy waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection to an upstream.
+    pub connect: Duration,
+    /// Between two reads from an upstream, or two writes to it.
+    pub upstream: Duration,
+    /// Between two reads from a client, or two writes to it.
+    pub client: Duration,
+    /// For the next request on a connection that is kept, on both sides.
+    pub idle: Duration,
+    /// For responses that have begun, once the process is told to end.
+    pub drain: Duration,
+}
+
+/// Where access records go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To stdout.
+    #[default]
+    Stdout,
+    /// To the end of this file.
+    File(PathBuf),
+}

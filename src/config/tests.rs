@@ -1,0 +1,491 @@
+use super::*;
+
+/// What every text needs before anything else about it can be right.
+const LISTEN: &str = "listen: [{ address: 127.0.0.1:8080 }]\n";
+
+/// The digests of `a` and of `b`.
+const A: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+const B: &str = "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d";
+
+fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Settings::parse("t.yaml", text, environment.iter().map(own).collect::<Vec<_>>())
+}
+
+/// Reads a text and lays variables over it; `expected` is all that is wrong, a line each.
+fn check(text: &str, environment: &[(&str, &str)], expected: &[&str]) {
+    let found = parse(text, environment).map_or_else(|error| error.to_string(), |_| String::new());
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected, "of:\n{text}");
+}
+
+/// [`check`] below a `listen` that is right, in line 1.
+fn below(text: &str, expected: &[&str]) {
+    check(&format!("{LISTEN}{text}"), &[], expected);
+}
+
+fn fine(text: &str, environment: &[(&str, &str)]) -> Settings {
+    parse(&format!("{LISTEN}{text}"), environment).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let settings = fine("", &[]);
+    assert_eq!(settings.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    assert_eq!(settings.admin, "127.0.0.1:9090".parse().unwrap());
+    assert_eq!(settings.policies, Path::new("policies"));
+    assert_eq!(settings.root_key, None);
+    assert!(settings.api_keys.is_empty() && settings.upstreams.is_empty());
+    let limits = Limits {
+        depth: 128,
+        name_bytes: 4096,
+        value_bytes: 65536,
+        gap_bytes: 4096,
+        responses_in_flight: 1024,
+        metric_series: 20_000,
+    };
+    assert_eq!(settings.limits, limits);
+    let [connect, upstream, client, idle, drain] = [3, 30, 30, 60, 10].map(seconds);
+    assert_eq!(settings.timeouts, Timeouts { connect, upstream, client, idle, drain });
+    assert_eq!(settings.access_log, AccessLog::Stdout);
+    assert_eq!(settings.threads, std::thread::available_parallelism().unwrap().get());
+    // A section that says nothing is as good as none.
+    let empty = fine("admin:\nkeys:\napi_keys:\nupstreams:\nlimits:\ntimeouts:\n", &[]);
+    assert_eq!(format!("{empty:?}"), format!("{settings:?}"));
+}
+
+#[test]
+fn what_is_written_holds() {
+    let settings = fine(
+        "admin: { address: '[::1]:9000' }
+policies: /etc/tamis
+keys: { root: { file: root.key } }
+upstreams:
+  a: { address: crm_1.internal:80 }
+  b: { address: 192.0.2.1:8000, protocol: h2c, host: { set: b.internal } }
+  c: { address: '[2001:db8::1]:65535', host: keep }
+limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, responses_in_flight: 1, metric_series: 100 }
+timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, drain: 0s }
+access_log: { file: access.jsonl }
+threads: 3
+",
+        &[],
+    );
+    assert_eq!(settings.admin, "[::1]:9000".parse().unwrap());
+    assert_eq!(settings.policies, Path::new("/etc/tamis"));
+    assert_eq!(settings.root_key.as_deref(), Some(Path::new("root.key")));
+    let shown = settings.upstreams.values().map(|upstream| {
+        (upstream.address.to_string(), upstream.address.host(), upstream.address.port())
+    });
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(shown[0], ("crm_1.internal:80".to_owned(), "crm_1.internal", 80));
+    assert_eq!(shown[1], ("192.0.2.1:8000".to_owned(), "192.0.2.1", 8000));
+    assert_eq!(shown[2], ("[2001:db8::1]:65535".to_owned(), "2001:db8::1", 65535));
+    let b = &settings.upstreams["b"];
+    assert_eq!((b.protocol, &b.host), (Protocol::H2c, &HostHeader::Set("b.internal".to_owned())));
+    let c = &settings.upstreams["c"];
+    assert_eq!((c.protocol, &c.host), (Protocol::Http1, &HostHeader::Keep));
+    assert_eq!((settings.limits.depth, settings.limits.metric_series), (1, 100));
+    let timeouts = settings.timeouts;
+    assert_eq!(timeouts.connect, Duration::from_millis(1));
+    assert_eq!([timeouts.upstream, timeouts.client, timeouts.idle], [3600, 120, 3600].map(seconds));
+    assert_eq!(timeouts.drain, Duration::ZERO);
+    assert_eq!(settings.access_log, AccessLog::File("access.jsonl".into()));
+    assert_eq!(settings.threads, 3);
+    assert_eq!(fine("access_log: off", &[]).access_log, AccessLog::Off);
+}
+
+#[test]
+fn everything_wrong_is_said_at_once_and_in_its_place() {
+    check(
+        "listen: [{ address: 127.0.0.1:8080 }]\nlimits:\n  depth: 0\n  dept: 3\nlisten2: 1\n",
+        &[("TAMIS__TIMEOUTS__IDLE", "60"), ("TAMIS__TIMEOUT__IDLE", "60s")],
+        &[
+            "t.yaml:3:10: `limits.depth` has to be a whole number from 1 to 1024, not `0`",
+            "t.yaml:4:3: `limits.dept` is not known",
+            "  help: did you mean `depth`?",
+            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `2m`, an hour at most, not `60`",
+            "t.yaml:5:1: `listen2` is not known",
+            "  help: did you mean `listen`?",
+            "TAMIS__TIMEOUT__IDLE: `timeout` is not known",
+            "  help: did you mean `timeouts`?",
+        ],
+    );
+}
+
+#[test]
+fn yaml_is_read_strictly() {
+    let one = |text: &str, expected: &str| check(text, &[], &[expected]);
+    one(
+        "listen: []\nlisten: []\n",
+        "t.yaml:2:1: duplicate mapping key `listen` is not allowed here",
+    );
+    one("3", "t.yaml:1:1: settings have to be a mapping");
+    for text in
+        ["a: &a { b: 1 }\nlisten: { <<: *a }\n", "listen: [\n", "listen: *a\n", "--- a\n--- b\n"]
+    {
+        let error = parse(text, &[("TAMIS__LIMITS__DEPTH", "3")]).unwrap_err().to_string();
+        assert!(error.starts_with("t.yaml:") && error.lines().count() == 1, "{error}");
+    }
+    let bomb = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}]", n - 1));
+    let bomb: Vec<String> = std::iter::once("a0: &a0 x".to_owned()).chain(bomb).collect();
+    let error = parse(&bomb.join("\n"), &[]).unwrap_err().to_string();
+    assert!(error.len() < 1000, "{error}");
+}
+
+#[test]
+fn a_listener_has_an_address_of_its_own() {
+    let missing = [
+        "t.yaml: `listen` is missing: nobody could connect",
+        "  help: listen: [{ address: 127.0.0.1:8080 }]",
+    ];
+    check("", &[], &missing);
+    check("listen:\n", &[], &missing);
+    check("listen: []", &[], &["t.yaml:1:9: `listen` is empty: nobody could connect", missing[1]]);
+    check("listen: 127.0.0.1:80", &[], &["t.yaml:1:9: `listen` has to be a list"]);
+    check("listen: ['127.0.0.1:80']", &[], &["t.yaml:1:10: `listen[0]` has to be a mapping"]);
+    check("listen: [{}]", &[], &["t.yaml:1:10: `listen[0]` has no `address`"]);
+    check(
+        "listen: [{ address: localhost:80 }]",
+        &[],
+        &[
+            "t.yaml:1:21: `listen[0].address` has to be an address and a port such as `127.0.0.1:8080`, not `localhost:80`",
+        ],
+    );
+    check(
+        "listen: [{ address: 127.0.0.1:80, port: 3 }]",
+        &[],
+        &["t.yaml:1:35: `listen[0].port` is not known", "  help: what can stand here: `address`"],
+    );
+    let overlap = |listen: &str, admin: &str, expected: &[&str]| {
+        let expected: Vec<&str> = expected
+            .iter()
+            .copied()
+            .chain((!expected.is_empty()).then_some("  help: give each its own port"))
+            .collect();
+        check(&format!("listen: {listen}\nadmin: {{ address: '{admin}' }}"), &[], &expected);
+    };
+    let two = "[{ address: 127.0.0.1:80 }, { address: 127.0.0.1:80 }]";
+    overlap(
+        two,
+        "127.0.0.1:1",
+        &["t.yaml:1:48: `listen` asks for 127.0.0.1:80, and `listen` for 127.0.0.1:80"],
+    );
+    let all = "[{ address: 0.0.0.0:80 }]";
+    overlap(
+        all,
+        "127.0.0.1:80",
+        &["t.yaml:1:21: `listen` asks for 0.0.0.0:80, and `admin` for 127.0.0.1:80"],
+    );
+    overlap(
+        all,
+        "[::]:80",
+        &["t.yaml:1:21: `listen` asks for 0.0.0.0:80, and `admin` for [::]:80"],
+    );
+    overlap(all, "[::1]:80", &[]);
+    overlap("[{ address: 127.0.0.1:0 }, { address: 127.0.0.1:0 }]", "127.0.0.1:0", &[]);
+    check(
+        "listen: [{ address: 127.0.0.1:9090 }]",
+        &[],
+        &[
+            "t.yaml:1:21: `listen` asks for 127.0.0.1:9090, and `admin` for 127.0.0.1:9090",
+            "  help: give each its own port",
+        ],
+    );
+}
+
+#[test]
+fn an_upstream_can_be_reached() {
+    below("upstreams: { crm: }", &["t.yaml:2:17: `upstreams.crm` has no `address`"]);
+    below("upstreams: { crm: a:1 }", &["t.yaml:2:19: `upstreams.crm` has to be a mapping"]);
+    below(
+        "upstreams: { crm: { address: 'a:1', protocol: http2, tls: true } }",
+        &[
+            "t.yaml:2:54: `upstreams.crm.tls` is not known",
+            "  help: what can stand here: `address`, `protocol`, `host`",
+            "t.yaml:2:47: `upstreams.crm.protocol` has to be `http1` or `h2c`, not `http2`",
+        ],
+    );
+    below(
+        "upstreams: { crm: { address: 'a:1', host: other } }",
+        &["t.yaml:2:43: `upstreams.crm.host` has to be `keep` or `{ set: NAME }`, not `other`"],
+    );
+    below(
+        "upstreams: { crm: { address: 'a:1', host: { set: 'a b' } } }",
+        &[
+            "t.yaml:2:50: `upstreams.crm.host.set` has to be the name of a host, with or without a port, not `a b`",
+        ],
+    );
+    for set in ["crm", "crm.internal:8000", "[::1]", "192.0.2.1"] {
+        fine(&format!("upstreams: {{ crm: {{ address: 'a:1', host: {{ set: '{set}' }} }} }}"), &[]);
+    }
+    let long = format!("{}:1", "a".repeat(64));
+    for address in [
+        "crm",
+        "crm:",
+        "crm:0",
+        "crm:65536",
+        "crm:+1",
+        ":1",
+        "http://crm:1",
+        "crm/:1",
+        "a..b:1",
+        "::1:1",
+        "[::1]",
+        "[crm]:1",
+        "300.0.0.1:1",
+        "1.2.3:1",
+        "u@crm:1",
+        "crm :1",
+        &long,
+    ] {
+        let error =
+            parse(&format!("{LISTEN}upstreams: {{ crm: {{ address: '{address}' }} }}"), &[]);
+        let error =
+            error.map(|it| it.upstreams["crm"].address.to_string()).unwrap_err().to_string();
+        assert!(error.contains("has to be HOST:PORT"), "{error}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_meant_is_refused() {
+    let limit = |name: &str, low: u64, high: u64| {
+        for value in [
+            (low - 1).to_string(),
+            (high + 1).to_string(),
+            "-1".to_owned(),
+            "1e3".to_owned(),
+            "many".to_owned(),
+        ] {
+            let error = parse(&format!("{LISTEN}limits: {{ {name}: {value} }}"), &[]).unwrap_err();
+            let expected = format!("`limits.{name}` has to be a whole number from {low} to {high}");
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+        for value in [low, high] {
+            fine(&format!("limits: {{ {name}: {value} }}"), &[]);
+        }
+    };
+    limit("depth", 1, 1024);
+    limit("name_bytes", 1536, 1 << 20);
+    limit("value_bytes", 64, 16 << 20);
+    limit("gap_bytes", 64, 1 << 20);
+    limit("responses_in_flight", 1, 1_000_000);
+    limit("metric_series", 100, 1_000_000);
+    for name in ["connect", "upstream", "client", "idle", "drain"] {
+        for value in
+            ["5", "0.5s", "s", "5 s", "5d", "61m", "2h", "-1s", "99999999999999999999s", "[5s]"]
+        {
+            let error =
+                parse(&format!("{LISTEN}timeouts: {{ {name}: {value} }}"), &[]).unwrap_err();
+            assert!(
+                error.to_string().contains(&format!("`timeouts.{name}` has to be ")),
+                "{error}"
+            );
+        }
+        let zero = parse(&format!("{LISTEN}timeouts: {{ {name}: 0s }}"), &[]);
+        assert_eq!(zero.is_ok(), name == "drain", "{name}");
+    }
+    below(
+        "threads: 0",
+        &["t.yaml:2:10: `threads` has to be a whole number from 1 to 1024, not `0`"],
+    );
+    below("limits: { depth: }", &["t.yaml:2:16: `limits.depth` has no value"]);
+    below("limits: [depth]", &["t.yaml:2:9: `limits` has to be a mapping"]);
+    below("policies: [a]", &["t.yaml:2:11: `policies` has to be one value, and this is a list"]);
+    below("policies: ''", &["t.yaml:2:11: `policies` has no value"]);
+    below("threads: {}", &["t.yaml:2:10: `threads` has to be one value, and this is a mapping"]);
+    below(
+        "access_log: stderr",
+        &["t.yaml:2:13: `access_log` has to be `stdout`, `off` or `{ file: NAME }`, not `stderr`"],
+    );
+    below("access_log: {}", &["t.yaml:2:13: `access_log` has no `file`"]);
+    below("keys: { root: {} }", &["t.yaml:2:15: `keys.root` has no `file`"]);
+    below(
+        "keys: { main: {} }",
+        &["t.yaml:2:9: `keys.main` is not known", "  help: what can stand here: `root`"],
+    );
+    below(
+        "\"a\\u0007b\": 1",
+        &[
+            "t.yaml:2:1: `a\\u{7}b` is not known",
+            "  help: what can stand here: `listen`, `admin`, `policies`, `keys`, `api_keys`, `upstreams`, `limits`, `timeouts`, `access_log`, `threads`",
+        ],
+    );
+}
+
+#[test]
+fn an_api_key_is_known_by_its_digest() {
+    let keys =
+        fine(&format!("api_keys: {{ a: 'sha256:{A}', b: 'sha256:{}' }}", B.to_uppercase()), &[])
+            .api_keys;
+    assert_eq!((keys.name_of(b"a"), keys.name_of(b"b")), (Some("a"), Some("b")));
+    for wrong in [&b""[..], b"c", b"aa", A.as_bytes(), b"a\0"] {
+        assert_eq!(keys.name_of(wrong), None);
+    }
+    assert!(keys.contains("a") && !keys.contains("c") && !keys.is_empty());
+    assert_eq!(format!("{keys:?}"), r#"{"a", "b"}"#);
+}
+
+#[test]
+fn what_stands_for_a_key_is_never_shown() {
+    let secret = "c0ffee".repeat(10) + "cafe";
+    let of_nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for (text, expected) in [
+        (
+            format!("api_keys: {{ a: {secret} }}"),
+            "`api_keys.a` has to be `sha256:` and the 64 digits",
+        ),
+        (format!("api_keys: {{ a: sha256:{secret}0 }}"), "`api_keys.a` has to be `sha256:`"),
+        (format!("api_keys: {{ a: [{secret}] }}"), "`api_keys.a` has to be one value"),
+        (format!("api_keys: {{ a: {{ key: {secret} }} }}"), "`api_keys.a` has to be one value"),
+        (format!("api_keys: {secret}"), "`api_keys` has to be a mapping"),
+        (format!("api_keys: [{secret}]"), "`api_keys` has to be a mapping"),
+        (
+            format!("api_keys: {{ a: sha256:{secret}, b: sha256:{secret} }}"),
+            "`api_keys.b` is the same key as `a`",
+        ),
+        (format!("api_keys: {{ a: '{of_nothing}' }}"), "`api_keys.a` is the digest of nothing"),
+        (format!("api_keys: {{ a: sha256:{secret}, a: b }}"), "duplicate mapping key `a`"),
+        (format!("api_keys: {{ a: 'sha256:{secret} }}"), "t.yaml:"),
+        (format!("api_keys: {{ a: !x {secret} }}"), ""),
+        (format!("keys: {{ root: {secret} }}"), "`keys.root` has to be a mapping"),
+        (format!("keys: {{ root: {{ file: {secret} }} }}"), "this looks like the key itself"),
+        (format!("keys: {secret}"), "`keys` has to be a mapping"),
+    ] {
+        let shown = match parse(&format!("{LISTEN}{text}"), &[]) {
+            Ok(settings) => format!("{settings:?}"),
+            Err(error) => format!("{error}\n{error:?}"),
+        };
+        assert!(shown.contains(expected), "{shown}");
+        assert!(!shown.contains("c0ffee") && !shown.contains("e3b0c442"), "{shown}");
+    }
+    for variable in [
+        "TAMIS__API_KEYS__A",
+        "TAMIS__API_KEYS",
+        "TAMIS__KEYS__ROOT",
+        "TAMIS__KEYS__ROOT__FILE",
+        "TAMIS__KEYS__ROOT__KEY",
+        "TAMIS__ROOT_KEY",
+    ] {
+        let error = parse(LISTEN, &[(variable, &secret)]).unwrap_err();
+        let shown = format!("{error}\n{error:?}");
+        assert!(shown.contains(variable) && !shown.contains("c0ffee"), "{shown}");
+    }
+    let settings = fine(&format!("api_keys: {{ a: 'sha256:{A}' }}"), &[]);
+    assert!(!format!("{settings:?}").contains("ca978112"));
+}
+
+#[test]
+fn the_environment_wins() {
+    let a = format!("sha256:{A}");
+    let settings = fine(
+        "upstreams: { order-service: { address: 'a:1', host: keep }, B: { address: 'b:1' } }\nlimits:\naccess_log: stdout",
+        &[
+            ("TAMIS__LISTEN__1__ADDRESS", "127.0.0.1:8081"),
+            ("TAMIS__LISTEN__0__ADDRESS", "127.0.0.1:8082"),
+            ("TAMIS__ADMIN__ADDRESS", "127.0.0.1:1"),
+            ("TAMIS__UPSTREAMS__ORDER_SERVICE__ADDRESS", "c:2"),
+            ("TAMIS__UPSTREAMS__ORDER_SERVICE__HOST__SET", "c"),
+            ("TAMIS__UPSTREAMS__B__PROTOCOL", "h2c"),
+            ("TAMIS__UPSTREAMS__NEW_ONE__ADDRESS", "[::1]:3"),
+            ("TAMIS__API_KEYS__DESK-2026", &a),
+            ("TAMIS__LIMITS__DEPTH", "7"),
+            ("TAMIS__ACCESS_LOG__FILE", "f"),
+            ("TAMIS__ACCESS_LOG", "off"),
+            ("TAMIS_OTHER", "x"),
+            ("PATH", "x"),
+        ],
+    );
+    let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:8082", "127.0.0.1:8081"]);
+    assert_eq!(settings.admin.port(), 1);
+    let names: Vec<&str> = settings.upstreams.keys().map(String::as_str).collect();
+    assert_eq!(names, ["B", "new_one", "order-service"]);
+    let orders = &settings.upstreams["order-service"];
+    assert_eq!(
+        (orders.address.to_string(), &orders.host),
+        ("c:2".to_owned(), &HostHeader::Set("c".to_owned()))
+    );
+    assert_eq!(settings.upstreams["B"].protocol, Protocol::H2c);
+    assert_eq!(settings.api_keys.name_of(b"a"), Some("desk-2026"));
+    assert_eq!(settings.limits.depth, 7);
+    assert_eq!(settings.access_log, AccessLog::File("f".into()));
+    // A file need not say anything at all.
+    let variable = ("TAMIS__LISTEN__0__ADDRESS".to_owned(), "127.0.0.1:80".to_owned());
+    assert_eq!(Settings::parse("t.yaml", "", [variable]).unwrap().listen.len(), 1);
+}
+
+#[test]
+fn a_variable_that_fits_nothing_is_an_error() {
+    let one = |text: &str, variable: (&str, &str), expected: &[&str]| {
+        check(&format!("{LISTEN}{text}"), &[variable], expected);
+    };
+    one(
+        "",
+        ("TAMIS__LISTN__0__ADDRESS", "x"),
+        &["TAMIS__LISTN__0__ADDRESS: `listn` is not known", "  help: did you mean `listen`?"],
+    );
+    one(
+        "",
+        ("TAMIS__LIMITS__DEPHT", "3"),
+        &["TAMIS__LIMITS__DEPHT: `limits.depht` is not known", "  help: did you mean `depth`?"],
+    );
+    one(
+        "",
+        ("TAMIS__LIMITS__DEPTH", "x"),
+        &["TAMIS__LIMITS__DEPTH: `limits.depth` has to be a whole number from 1 to 1024, not `x`"],
+    );
+    one("", ("TAMIS__LIMITS__DEPTH", ""), &["TAMIS__LIMITS__DEPTH: `limits.depth` has no value"]);
+    one(
+        "",
+        ("TAMIS__LIMITS__DEPTH__X", "3"),
+        &["TAMIS__LIMITS__DEPTH__X: `limits.depth` has to be one value, and this is a mapping"],
+    );
+    one("", ("TAMIS__LIMITS", "3"), &["TAMIS__LIMITS: `limits` has to be a mapping"]);
+    one("", ("TAMIS__LIMITS__0", "3"), &["TAMIS__LIMITS__0: `limits` has to be a mapping"]);
+    one("", ("TAMIS__", "3"), &["TAMIS__: the name of the variable has an empty part"]);
+    one(
+        "",
+        ("TAMIS__LIMITS____DEPTH", "3"),
+        &["TAMIS__LIMITS____DEPTH: the name of the variable has an empty part"],
+    );
+    let gap = "is not the number of a list that begins with 0 and has no gaps";
+    one(
+        "",
+        ("TAMIS__LISTEN__2__ADDRESS", "x"),
+        &[&format!("TAMIS__LISTEN__2__ADDRESS: `2` {gap}")],
+    );
+    one(
+        "",
+        ("TAMIS__LISTEN__ADDRESS", "x"),
+        &[&format!("TAMIS__LISTEN__ADDRESS: `ADDRESS` {gap}")],
+    );
+    one(
+        "upstreams: { a-b: { address: 'a:1' }, a_b: { address: 'a:2' } }",
+        ("TAMIS__UPSTREAMS__A_B__ADDRESS", "c:3"),
+        &["TAMIS__UPSTREAMS__A_B__ADDRESS: `a-b` and `a_b` can both be meant"],
+    );
+}
+
+#[test]
+fn a_file_is_read_within_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tamis.yaml");
+    let load = || Settings::load(&path, []).map_err(|error| error.to_string());
+    assert!(
+        load().unwrap_err().ends_with("cannot be read: No such file or directory (os error 2)")
+    );
+    std::fs::write(&path, LISTEN).unwrap();
+    assert_eq!(load().unwrap().listen.len(), 1);
+    std::fs::write(&path, b"listen: \xff").unwrap();
+    assert!(load().unwrap_err().ends_with("is not UTF-8 text from byte 8 on: save it as UTF-8"));
+    std::fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(
+        load()
+            .unwrap_err()
+            .ends_with("is larger than 1048576 bytes: is this the file that is meant?")
+    );
+}
