@@ -42,6 +42,7 @@
 //! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, transform |
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`config`] | settings as they are written, then settings as they are checked | – |
+//! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads the folder of policies | policy |
 //! | [`cli`] | one file a command | all |
 //!
@@ -77,6 +78,7 @@ pub mod cli;
 pub mod config;
 pub mod enforce;
 pub mod json;
+pub mod metrics;
 pub mod path;
 pub mod policy;
 pub mod reload;

@@ -44,6 +44,7 @@ const ROOMS: &[Room] = &[
         rooms: &[],
         crates: &["data_encoding", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
     },
+    Room { name: "metrics", rooms: &["access"], crates: &["foldhash", "hashbrown", "prometheus"] },
     Room { name: "reload", rooms: &["policy", "transform"], crates: &[] },
     Room {
         name: "cli",

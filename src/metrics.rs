@@ -1,0 +1,819 @@
+//! Turns access records into time series, and shows them in Prometheus's text format.
+//!
+//! It must never know a request: the values of its labels are names of the policies and words of the
+//! code. So that no number of policies can make it grow without end, there is a most to the number of
+//! series: what would be a new one beyond it is counted in the family's series whose labels all say
+//! `overflow`, and totals stay right.
+//!
+//! ```
+//! use std::time::{Duration, UNIX_EPOCH};
+//! use tamis::{access::{AccessRecord, Decision, Labels, Reason}, metrics::Metrics};
+//!
+//! let metrics = Metrics::new(1000);
+//! metrics.record(&AccessRecord {
+//!     time: UNIX_EPOCH,
+//!     trace: None,
+//!     labels: Labels { caller: "dunning".into(), ..Labels::unknown() },
+//!     decision: Decision::Denied,
+//!     reason: Some(Reason::PurposeMissing),
+//!     status: Some(403),
+//!     policy: None,
+//!     counts: Vec::new(),
+//!     unclassified: false,
+//!     duration: Duration::from_micros(40),
+//!     overhead: Duration::from_micros(40),
+//! });
+//! let series = r#"tamis_refusals_total{api="unknown",reason="purpose-missing",route="unknown"} 1"#;
+//! assert!(metrics.render().contains(series));
+//! ```
+
+use std::{
+    fmt,
+    hash::Hash,
+    iter,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use foldhash::fast::RandomState;
+use hashbrown::{Equivalent, HashMap};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder,
+    core::{Atomic, Collector, Desc, GenericGauge, Metric},
+    proto::{MetricFamily, MetricType},
+};
+
+use crate::access::{AccessRecord, Count, Decision, Labels};
+
+/// What all labels say of the series that takes what is too much.
+const OVERFLOW: &str = "overflow";
+
+const SUCCESS: &str = "success";
+const FAILURE: &str = "failure";
+
+/// Upper bounds in seconds: from what a small document takes to what nobody should wait for.
+const OVERHEAD_BUCKETS: [f64; 12] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+];
+
+/// Upper bounds in seconds: an upstream that answers at once, to one that streams for a minute.
+const DURATION_BUCKETS: [f64; 15] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+const REQUESTS: Kind<IntCounter, 5> = counter(
+    "tamis_requests_total",
+    "Requests, by what was decided.",
+    ["api", "route", "caller", "purpose", "decision"],
+);
+
+const ACCESSES: Kind<IntCounter, 6> = counter(
+    "tamis_field_accesses_total",
+    "Values that left, by category and action; what is withheld counts once a response.",
+    ["api", "route", "caller", "purpose", "category", "action"],
+);
+
+const UNCLASSIFIED: Kind<IntCounter, 2> = counter(
+    "tamis_unclassified_total",
+    "Responses of which data was withheld because no policy classifies it.",
+    ["api", "route"],
+);
+
+const REFUSALS: Kind<IntCounter, 3> = counter(
+    "tamis_refusals_total",
+    "Requests denied and responses refused or cut, by reason.",
+    ["api", "route", "reason"],
+);
+
+const DURATION: Kind<Histogram, 2> = Kind {
+    name: "tamis_request_duration_seconds",
+    help: "From the request to the end of the response, upstream and client included.",
+    labels: ["api", "route"],
+    form: MetricType::HISTOGRAM,
+    lines: DURATION_BUCKETS.len() + 3,
+    make: |opts| Histogram::with_opts(HistogramOpts::from(opts).buckets(DURATION_BUCKETS.into())),
+};
+
+const OVERHEAD: Kind<Histogram, 1> = Kind {
+    name: "tamis_overhead_seconds",
+    help: "The part of a request's duration that tamis itself worked.",
+    labels: ["api"],
+    form: MetricType::HISTOGRAM,
+    lines: OVERHEAD_BUCKETS.len() + 3,
+    make: |opts| Histogram::with_opts(HistogramOpts::from(opts).buckets(OVERHEAD_BUCKETS.into())),
+};
+
+const RELOADS: Kind<IntCounter, 1> = counter(
+    "tamis_policy_reloads_total",
+    "Attempts to load the policies, by result; to find no change is none.",
+    ["result"],
+);
+
+const POLICY: Kind<IntGauge, 1> = Kind {
+    name: "tamis_policy_info",
+    help: "1 for the digest of the policies that are in force.",
+    labels: ["digest"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
+/// The numbers of one process. They have a registry of their own, so that no library can add to them.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<IntCounter, 5>,
+    accesses: Family<IntCounter, 6>,
+    unclassified: Family<IntCounter, 2>,
+    refusals: Family<IntCounter, 3>,
+    duration: Family<Histogram, 2>,
+    overhead: Family<Histogram, 1>,
+    reloads: Family<IntCounter, 1>,
+    policy: Family<IntGauge, 1>,
+    reloaded: IntGauge,
+    reloaded_at: Gauge,
+    in_flight: IntGauge,
+    access_log_lost: IntCounter,
+}
+
+impl Metrics {
+    /// Begins at zero.
+    ///
+    /// `series_max` is the most series that labels of policies can make, all families together; a
+    /// histogram counts as many as it has lines. Each family's `overflow` comes on top.
+    pub fn new(series_max: usize) -> Self {
+        let registry = Registry::new();
+        let budget = Arc::new(Budget(AtomicUsize::new(series_max)));
+        let budget = Some(&budget);
+        let build = Opts::new("tamis_build_info", "1 for the version that runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        registered(&registry, IntGauge::with_opts(build)).set(1);
+        let metrics = Self {
+            requests: Family::new(&registry, REQUESTS, budget),
+            accesses: Family::new(&registry, ACCESSES, budget),
+            unclassified: Family::new(&registry, UNCLASSIFIED, budget),
+            refusals: Family::new(&registry, REFUSALS, budget),
+            duration: Family::new(&registry, DURATION, budget),
+            overhead: Family::new(&registry, OVERHEAD, budget),
+            reloads: Family::new(&registry, RELOADS, None),
+            policy: Family::new(&registry, POLICY, None),
+            reloaded: gauge(
+                &registry,
+                "tamis_policy_last_reload_successful",
+                "Whether the last attempt to load the policies did.",
+            ),
+            reloaded_at: gauge(
+                &registry,
+                "tamis_policy_last_reload_timestamp_seconds",
+                "When the policies were last loaded with success.",
+            ),
+            in_flight: gauge(
+                &registry,
+                "tamis_responses_in_flight",
+                "Requests whose response has not ended.",
+            ),
+            access_log_lost: registered(
+                &registry,
+                IntCounter::new(
+                    "tamis_access_log_lost_total",
+                    "Lines of the access log that could not be written.",
+                ),
+            ),
+            registry,
+        };
+        metrics.reloads.at([SUCCESS], |_| ());
+        metrics.reloads.at([FAILURE], |_| ());
+        metrics.declare(&Labels::unknown(), &mut iter::empty());
+        metrics
+    }
+
+    /// Counts everything that one record says.
+    pub fn record(&self, record: &AccessRecord) {
+        let Labels { caller, purpose, api, route } = &record.labels;
+        let decision = record.decision.code();
+        self.requests.at([api, route, caller, purpose, decision], IntCounter::inc);
+        for Count { category, action, accesses } in &record.counts {
+            self.accesses.at([api, route, caller, purpose, category, action], |series| {
+                series.inc_by(*accesses);
+            });
+        }
+        if record.unclassified {
+            self.unclassified.at([api, route], IntCounter::inc);
+        }
+        if let Some(reason) = record.reason {
+            self.refusals.at([api, route, reason.code()], IntCounter::inc);
+        }
+        self.duration.at([api, route], |series| series.observe(record.duration.as_secs_f64()));
+        self.overhead.at([api], |series| series.observe(record.overhead.as_secs_f64()));
+    }
+
+    /// Makes series stand at zero before their first count, for a rate cannot see how a series came
+    /// to be: requests by decision, unclassified data, and accesses by `(category, action)`.
+    pub fn declare(&self, labels: &Labels, cells: &mut dyn Iterator<Item = (&str, &'static str)>) {
+        let Labels { caller, purpose, api, route } = labels;
+        for decision in Decision::ALL {
+            self.requests.at([api, route, caller, purpose, decision.code()], |_| ());
+        }
+        self.unclassified.at([api, route], |_| ());
+        for (category, action) in cells {
+            self.accesses.at([api, route, caller, purpose, category, action], |_| ());
+        }
+    }
+
+    /// Says how an attempt to load the policies ended: with the digest that is in force from now on,
+    /// or without success.
+    pub fn reloaded(&self, result: Result<&str, ()>, at: SystemTime) {
+        let Ok(digest) = result else {
+            self.reloads.at([FAILURE], IntCounter::inc);
+            self.reloaded.set(0);
+            return;
+        };
+        self.reloads.at([SUCCESS], IntCounter::inc);
+        self.reloaded.set(1);
+        let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.reloaded_at.set(since_1970.as_secs_f64());
+        self.policy.only([digest], |series| series.set(1));
+    }
+
+    /// Counts a request as in flight until what it returns is dropped.
+    pub fn flight(self: &Arc<Self>) -> Flight {
+        self.in_flight.inc();
+        Flight(Arc::clone(self))
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.in_flight.get()).unwrap_or_default()
+    }
+
+    /// Counts lines that the access log could not write.
+    pub fn access_log_lost(&self, lines: u64) {
+        self.access_log_lost.inc_by(lines);
+    }
+
+    /// All series in the text format, version 0.0.4, in a fixed order.
+    pub fn render(&self) -> String {
+        sound(TextEncoder::new().encode_to_string(&self.registry.gather()))
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// A request that is in flight for as long as this lives.
+#[derive(Debug)]
+#[must_use = "what is dropped at once was never in flight"]
+pub struct Flight(Arc<Metrics>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+/// How many lines may still become series.
+struct Budget(AtomicUsize);
+
+impl Budget {
+    fn has(&self, lines: usize) -> bool {
+        self.0.load(Ordering::Relaxed) >= lines
+    }
+
+    fn take(&self, lines: usize) -> bool {
+        let take = |left: usize| left.checked_sub(lines);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+/// What the series of a family have in common.
+#[derive(Clone, Copy)]
+struct Kind<M, const N: usize> {
+    name: &'static str,
+    help: &'static str,
+    labels: [&'static str; N],
+    form: MetricType,
+    /// How many lines one series is.
+    lines: usize,
+    make: fn(Opts) -> prometheus::Result<M>,
+}
+
+const fn counter<const N: usize>(
+    name: &'static str,
+    help: &'static str,
+    labels: [&'static str; N],
+) -> Kind<IntCounter, N> {
+    let form = MetricType::COUNTER;
+    Kind { name, help, labels, form, lines: 1, make: IntCounter::with_opts }
+}
+
+/// The series of one name, by the values of all their labels.
+///
+/// The vectors of `prometheus` find a series by a hash of the values written one behind the other, so
+/// that `("ab", "c")` and `("a", "bc")` are the same to them: not good enough to count accesses.
+struct Family<M, const N: usize>(Arc<Series<M, N>>);
+
+struct Series<M, const N: usize> {
+    kind: Kind<M, N>,
+    desc: Desc,
+    by_values: RwLock<HashMap<[Box<str>; N], M, RandomState>>,
+    /// Without one, the values must be few by themselves.
+    budget: Option<Arc<Budget>>,
+}
+
+impl<M: Metric + 'static, const N: usize> Family<M, N> {
+    fn new(registry: &Registry, kind: Kind<M, N>, budget: Option<&Arc<Budget>>) -> Self {
+        let labels = kind.labels.map(str::to_owned).to_vec();
+        let desc = Desc::new(kind.name.to_owned(), kind.help.to_owned(), labels, [].into());
+        let desc = sound(desc);
+        let by_values = RwLock::default();
+        let budget = budget.cloned();
+        registered(registry, Ok(Self(Arc::new(Series { kind, desc, by_values, budget }))))
+    }
+
+    /// Does something with the series of these values, or with the one for what is too much.
+    fn at(&self, values: [&str; N], count: impl FnOnce(&M)) {
+        let family = &*self.0;
+        let affordable = || family.budget.as_ref().is_none_or(|b| b.has(family.kind.lines));
+        {
+            let series = family.by_values.read().unwrap_or_else(PoisonError::into_inner);
+            let overflow = || series.get(&Values([OVERFLOW; N])).filter(|_| !affordable());
+            if let Some(series) = series.get(&Values(values)).or_else(overflow) {
+                return count(series);
+            }
+        }
+        let mut series = family.by_values.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have come first.
+        let known = series.contains_key(&Values(values));
+        let paid = || family.budget.as_ref().is_none_or(|b| b.take(family.kind.lines));
+        let values = if known || paid() { values } else { [OVERFLOW; N] };
+        count(series.entry(values.map(Box::from)).or_insert_with(|| self.make(values)));
+    }
+
+    /// Leaves only the series of these values; no one sees the family between old and new.
+    fn only(&self, values: [&str; N], set: impl FnOnce(&M)) {
+        let fresh = self.make(values);
+        set(&fresh);
+        let mut series = self.0.by_values.write().unwrap_or_else(PoisonError::into_inner);
+        series.clear();
+        series.insert(values.map(Box::from), fresh);
+    }
+
+    fn make(&self, values: [&str; N]) -> M {
+        let Kind { name, help, labels, make, .. } = self.0.kind;
+        let bare = Opts::new(name, help);
+        let labels = iter::zip(labels, values);
+        sound(make(labels.fold(bare, |opts, (label, value)| opts.const_label(label, value))))
+    }
+}
+
+impl<M: Metric, const N: usize> Collector for Family<M, N> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let series = self.0.by_values.read().unwrap_or_else(PoisonError::into_inner);
+        let mut family = MetricFamily::default();
+        family.set_name(self.0.kind.name.to_owned());
+        family.set_help(self.0.kind.help.to_owned());
+        family.set_field_type(self.0.kind.form);
+        family.set_metric(series.values().map(Metric::metric).collect());
+        vec![family]
+    }
+}
+
+impl<M, const N: usize> Clone for Family<M, N> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Values to look up, without a copy of them.
+#[derive(Clone, Copy, Hash)]
+struct Values<'a, const N: usize>([&'a str; N]);
+
+impl<const N: usize> Equivalent<[Box<str>; N]> for Values<'_, N> {
+    fn equivalent(&self, known: &[Box<str>; N]) -> bool {
+        iter::zip(self.0, known).all(|(value, known)| *value == **known)
+    }
+}
+
+fn gauge<P: Atomic + 'static>(registry: &Registry, name: &str, help: &str) -> GenericGauge<P> {
+    registered(registry, GenericGauge::new(name, help))
+}
+
+fn registered<C>(registry: &Registry, metric: prometheus::Result<C>) -> C
+where
+    C: Collector + Clone + 'static,
+{
+    let metric = sound(metric);
+    sound(registry.register(Box::new(metric.clone())));
+    metric
+}
+
+/// The library finds fault only with names of metrics and labels and with bounds of buckets.
+#[expect(clippy::expect_used, reason = "they are constants of this file: any test would stop here")]
+fn sound<T>(made: prometheus::Result<T>) -> T {
+    made.expect("names and buckets are sound")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, thread, time::Duration};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::access::Reason;
+
+    /// Enough for all tests that are not about the most.
+    const PLENTY: usize = 100_000;
+
+    /// Every line that is no comment: the series as it is written, and its value.
+    fn lines(metrics: &Metrics) -> BTreeMap<String, f64> {
+        let text = metrics.render();
+        let series = text.lines().filter(|line| !line.starts_with('#'));
+        let lines: Vec<(String, f64)> = series
+            .map(|line| line.rsplit_once(' ').unwrap())
+            .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
+            .collect();
+        let by_series: BTreeMap<String, f64> = lines.iter().cloned().collect();
+        assert_eq!(by_series.len(), lines.len(), "a series stands there twice:\n{text}");
+        by_series
+    }
+
+    /// The lines of one family, without its name.
+    fn family(metrics: &Metrics, name: &str) -> Vec<(String, f64)> {
+        lines(metrics)
+            .into_iter()
+            .filter_map(|(series, value)| {
+                let labels = series.strip_prefix(name)?;
+                (labels.is_empty() || labels.starts_with('{')).then(|| (labels.to_owned(), value))
+            })
+            .collect()
+    }
+
+    fn total(metrics: &Metrics, name: &str) -> f64 {
+        family(metrics, name).iter().map(|(_, value)| value).sum()
+    }
+
+    fn labels(caller: &str, purpose: &str, api: &str, route: &str) -> Labels {
+        Labels {
+            caller: caller.into(),
+            purpose: purpose.into(),
+            api: api.into(),
+            route: route.into(),
+        }
+    }
+
+    fn record(labels: Labels) -> AccessRecord {
+        AccessRecord {
+            time: UNIX_EPOCH,
+            trace: None,
+            labels,
+            decision: Decision::Allowed,
+            reason: None,
+            status: Some(200),
+            policy: None,
+            counts: Vec::new(),
+            unclassified: false,
+            duration: Duration::from_millis(4),
+            overhead: Duration::from_micros(40),
+        }
+    }
+
+    fn count(category: &str, action: &'static str, accesses: u64) -> Count {
+        Count { category: category.into(), action, accesses }
+    }
+
+    #[test]
+    fn a_record_counts_all_that_it_says() {
+        let metrics = Metrics::new(PLENTY);
+        let billing = labels("billing", "invoicing", "crm", "GET /customers/{id}");
+        metrics.record(&AccessRecord {
+            counts: vec![count("contact", "keep", 3), count("iban", "mask", 1)],
+            ..record(billing.clone())
+        });
+        metrics.record(&AccessRecord {
+            counts: vec![count("contact", "keep", 2), count("contact", "unfit", 1)],
+            unclassified: true,
+            duration: Duration::from_secs(90),
+            ..record(billing.clone())
+        });
+        metrics.record(&AccessRecord {
+            decision: Decision::Refused,
+            reason: Some(Reason::BodyUnreadable),
+            ..record(billing.clone())
+        });
+        // The client went away: that is nobody's refusal.
+        metrics.record(&AccessRecord { decision: Decision::Aborted, ..record(billing) });
+
+        let expected = r#"
+tamis_field_accesses_total{action="keep",api="crm",caller="billing",category="contact",purpose="invoicing",route="GET /customers/{id}"} 5
+tamis_field_accesses_total{action="mask",api="crm",caller="billing",category="iban",purpose="invoicing",route="GET /customers/{id}"} 1
+tamis_field_accesses_total{action="unfit",api="crm",caller="billing",category="contact",purpose="invoicing",route="GET /customers/{id}"} 1
+tamis_overhead_seconds_bucket{api="crm",le="0.000025"} 0
+tamis_overhead_seconds_bucket{api="crm",le="0.00005"} 4
+tamis_overhead_seconds_bucket{api="crm",le="+Inf"} 4
+tamis_overhead_seconds_count{api="crm"} 4
+tamis_refusals_total{api="crm",reason="body-unreadable",route="GET /customers/{id}"} 1
+tamis_request_duration_seconds_bucket{api="crm",route="GET /customers/{id}",le="0.0025"} 0
+tamis_request_duration_seconds_bucket{api="crm",route="GET /customers/{id}",le="0.005"} 3
+tamis_request_duration_seconds_bucket{api="crm",route="GET /customers/{id}",le="60"} 3
+tamis_request_duration_seconds_bucket{api="crm",route="GET /customers/{id}",le="+Inf"} 4
+tamis_request_duration_seconds_count{api="crm",route="GET /customers/{id}"} 4
+tamis_requests_total{api="crm",caller="billing",decision="aborted",purpose="invoicing",route="GET /customers/{id}"} 1
+tamis_requests_total{api="crm",caller="billing",decision="allowed",purpose="invoicing",route="GET /customers/{id}"} 2
+tamis_requests_total{api="crm",caller="billing",decision="refused",purpose="invoicing",route="GET /customers/{id}"} 1
+tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
+"#;
+        let text = metrics.render();
+        for line in expected.trim().lines() {
+            assert!(text.lines().any(|shown| shown == line), "{line}\nis not in\n{text}");
+        }
+        for (name, sum) in [
+            ("tamis_field_accesses_total", 7.0),
+            ("tamis_refusals_total", 1.0),
+            ("tamis_requests_total", 4.0),
+            ("tamis_unclassified_total", 1.0),
+        ] {
+            assert!((total(&metrics, name) - sum).abs() < f64::EPSILON, "{name}\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_declared_stands_at_zero_and_keeps_its_counts() {
+        let metrics = Metrics::new(PLENTY);
+        let billing = labels("billing", "invoicing", "crm", "GET /customers");
+        let cells = [("contact", "keep"), ("iban", "mask")];
+        metrics.declare(&billing, &mut cells.into_iter());
+        let zeros = [
+            ("tamis_requests_total", 2 * Decision::ALL.len()),
+            ("tamis_field_accesses_total", cells.len()),
+            ("tamis_unclassified_total", 2),
+        ];
+        for (name, series) in zeros {
+            let shown = family(&metrics, name);
+            assert_eq!(shown.len(), series, "{name}");
+            assert!(shown.iter().all(|(_, value)| *value == 0.0), "{shown:?}");
+        }
+        // A reload declares again what there is.
+        metrics.record(&record(billing.clone()));
+        let before = metrics.render();
+        metrics.declare(&billing, &mut cells.into_iter());
+        assert_eq!(metrics.render(), before);
+    }
+
+    #[test]
+    fn values_are_told_apart_wherever_one_ends() {
+        let metrics = Metrics::new(PLENTY);
+        metrics.record(&record(labels("a", "bc", "x", "GET /")));
+        metrics.record(&record(labels("ab", "c", "x", "GET /")));
+        let shown = family(&metrics, "tamis_requests_total");
+        let once: Vec<_> = shown.iter().filter(|(_, value)| *value > 0.5).collect();
+        assert_eq!(once.len(), 2, "{shown:?}");
+    }
+
+    #[test]
+    fn beyond_the_most_everything_is_counted_in_one_series_a_family() {
+        const MOST: usize = 500;
+        const NAMES: u32 = 10_000;
+        let metrics = Metrics::new(MOST);
+        let fixed = lines(&Metrics::new(0)).len();
+        for round in 0..2 {
+            for name in 0..NAMES {
+                let name = name.to_string();
+                metrics
+                    .declare(&labels(&name, "p", &name, &name), &mut [("c", "drop")].into_iter());
+                metrics.record(&AccessRecord {
+                    counts: vec![count("c", "keep", 2)],
+                    reason: Some(Reason::Internal),
+                    unclassified: true,
+                    ..record(labels(&name, "p", &name, &name))
+                });
+            }
+            let shown = lines(&metrics).len();
+            // Of each labelled family one series more.
+            let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+            assert!(shown <= MOST + fixed + overflow, "{shown} after round {round}");
+            assert!(shown > MOST, "{shown}: what there is is used");
+        }
+        let both = f64::from(2 * NAMES);
+        for (name, sum) in [
+            ("tamis_requests_total", both),
+            ("tamis_field_accesses_total", 2.0 * both),
+            ("tamis_unclassified_total", both),
+            ("tamis_refusals_total", both),
+            ("tamis_request_duration_seconds_count", both),
+            ("tamis_overhead_seconds_count", both),
+        ] {
+            let counted = total(&metrics, name);
+            assert!((counted - sum).abs() < 0.5, "{name}: {counted}");
+            let overflow = family(&metrics, name)
+                .into_iter()
+                .find(|(labels, _)| labels.contains(r#"api="overflow""#));
+            assert!(overflow.is_some_and(|(_, value)| value > 0.0), "{name}");
+        }
+    }
+
+    #[test]
+    fn threads_make_each_series_once_and_lose_nothing() {
+        const THREADS: u32 = 8;
+        const NAMES: u32 = 400;
+        let metrics = Metrics::new(1000);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for name in 0..NAMES {
+                        metrics.record(&record(labels("c", "p", "crm", &name.to_string())));
+                    }
+                });
+            }
+        });
+        let counted = total(&metrics, "tamis_requests_total");
+        assert!((counted - f64::from(THREADS * NAMES)).abs() < 0.5, "{counted}");
+        let fixed = lines(&Metrics::new(0)).len();
+        let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+        assert!(lines(&metrics).len() <= 1000 + fixed + overflow);
+    }
+
+    #[test]
+    fn one_digest_is_in_force() {
+        let metrics = Metrics::new(PLENTY);
+        assert_eq!(family(&metrics, "tamis_policy_info"), []);
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for digest in ["aaaa", "bbbb", "cccc", "bbbb", "eeee"] {
+            metrics.reloaded(Ok(digest), at(1_800_000_000));
+        }
+        metrics.reloaded(Err(()), at(1_900_000_000));
+        let shown = lines(&metrics);
+        let info = family(&metrics, "tamis_policy_info");
+        assert_eq!(info, [(r#"{digest="eeee"}"#.to_owned(), 1.0)]);
+        for (series, value) in [
+            (r#"tamis_policy_reloads_total{result="success"}"#, 5.0),
+            (r#"tamis_policy_reloads_total{result="failure"}"#, 1.0),
+            ("tamis_policy_last_reload_successful", 0.0),
+            ("tamis_policy_last_reload_timestamp_seconds", 1_800_000_000.0),
+        ] {
+            assert_eq!(shown.get(series), Some(&value), "{series}");
+        }
+    }
+
+    #[test]
+    fn a_flight_ends_when_it_is_dropped() {
+        let metrics = Arc::new(Metrics::new(PLENTY));
+        let first = metrics.flight();
+        let second = metrics.flight();
+        assert_eq!(metrics.in_flight(), 2);
+        assert_eq!(lines(&metrics).get("tamis_responses_in_flight"), Some(&2.0));
+        drop(first);
+        assert_eq!(metrics.in_flight(), 1);
+        drop(second);
+        assert_eq!(metrics.in_flight(), 0);
+    }
+
+    #[test]
+    fn lost_lines_and_the_version_are_shown() {
+        let metrics = Metrics::new(PLENTY);
+        metrics.access_log_lost(3);
+        metrics.access_log_lost(4);
+        let shown = lines(&metrics);
+        assert_eq!(shown.get("tamis_access_log_lost_total"), Some(&7.0));
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(shown.get(&format!(r#"tamis_build_info{{version="{version}"}}"#)), Some(&1.0));
+    }
+
+    /// Names that end in one another, and what must be escaped.
+    fn name() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "a", "b", "ab", "ba", "", "unknown", "é", "\"", "\\", "\n", "x y",
+        ])
+    }
+
+    prop_compose! {
+        fn any_record()(
+            names in (name(), name(), name(), name()),
+            decision in prop::sample::select(Decision::ALL.to_vec()),
+            reason in prop::option::of(prop::sample::select(Reason::ALL.to_vec())),
+            counts in prop::collection::vec(
+                (name(), prop::sample::select(vec!["keep", "mask", "drop"]), 0..1000_u64),
+                0..4,
+            ),
+            unclassified in any::<bool>(),
+            millis in 0..100_000_u64,
+            micros in 0..200_000_u64,
+        ) -> AccessRecord {
+            let (caller, purpose, api, route) = names;
+            AccessRecord {
+                decision,
+                reason,
+                counts: counts.into_iter().map(|(c, action, n)| count(c, action, n)).collect(),
+                unclassified,
+                duration: Duration::from_millis(millis),
+                overhead: Duration::from_micros(micros),
+                ..record(labels(caller, purpose, api, route))
+            }
+        }
+    }
+
+    /// What stands in the text, by the plainest means.
+    #[derive(Default)]
+    struct Oracle(BTreeMap<String, f64>);
+
+    impl Oracle {
+        fn add(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+            let mut labels = labels.to_vec();
+            labels.sort_unstable();
+            let pairs: Vec<String> = labels
+                .into_iter()
+                .map(|(label, value)| {
+                    let value = value.replace('\\', r"\\").replace('"', r#"\""#);
+                    format!(r#"{label}="{}""#, value.replace('\n', r"\n"))
+                })
+                .collect();
+            *self.0.entry(format!("{name}{{{}}}", pairs.join(","))).or_default() += value;
+        }
+
+        fn observe(&mut self, name: &str, labels: &[(&str, &str)], seconds: f64) {
+            self.add(&format!("{name}_count"), labels, 1.0);
+            self.add(&format!("{name}_sum"), labels, seconds);
+        }
+
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        fn record(&mut self, record: &AccessRecord) {
+            let Labels { caller, purpose, api, route } = &record.labels;
+            let at = [("api", &**api), ("route", &**route)];
+            let who = [at[0], at[1], ("caller", caller), ("purpose", purpose)];
+            let decision = record.decision.code();
+            self.add("tamis_requests_total", &[&who[..], &[("decision", decision)]].concat(), 1.0);
+            for Count { category, action, accesses } in &record.counts {
+                let cell: [(&str, &str); 2] = [("category", category), ("action", action)];
+                let labels = [&who[..], &cell].concat();
+                self.add("tamis_field_accesses_total", &labels, *accesses as f64);
+            }
+            if record.unclassified {
+                self.add("tamis_unclassified_total", &at, 1.0);
+            }
+            if let Some(reason) = record.reason {
+                let labels = [&at[..], &[("reason", reason.code())]].concat();
+                self.add("tamis_refusals_total", &labels, 1.0);
+            }
+            let duration = record.duration.as_secs_f64();
+            self.observe("tamis_request_duration_seconds", &at, duration);
+            self.observe("tamis_overhead_seconds", &at[..1], record.overhead.as_secs_f64());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_series_is_what_its_records_say(
+            records in prop::collection::vec(any_record(), 0..40),
+        ) {
+            let metrics = Metrics::new(PLENTY);
+            let mut oracle = Oracle::default();
+            for record in &records {
+                metrics.record(record);
+                oracle.record(record);
+            }
+            let mut shown = lines(&metrics);
+            shown.retain(|series, value| {
+                *value > 0.0 && !series.contains("_bucket{") && !series.contains("_info{")
+            });
+            oracle.0.retain(|_, value| *value > 0.0);
+            let names = |lines: &BTreeMap<String, f64>| lines.keys().cloned().collect::<Vec<_>>();
+            prop_assert_eq!(names(&shown), names(&oracle.0));
+            for (series, value) in &shown {
+                prop_assert!((value - oracle.0[series]).abs() < 1e-6, "{}: {}", series, value);
+            }
+        }
+
+        #[test]
+        fn however_few_series_there_may_be_totals_are_right(
+            records in prop::collection::vec(any_record(), 0..40),
+            most in 0..120_usize,
+        ) {
+            let (free, bound) = (Metrics::new(PLENTY), Metrics::new(most));
+            for record in &records {
+                free.record(record);
+                bound.record(record);
+            }
+            let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+            let fixed = lines(&Metrics::new(0)).len();
+            prop_assert!(lines(&bound).len() <= most + fixed + overflow);
+            for name in [
+                "tamis_requests_total",
+                "tamis_field_accesses_total",
+                "tamis_unclassified_total",
+                "tamis_refusals_total",
+                "tamis_request_duration_seconds_count",
+                "tamis_overhead_seconds_sum",
+            ] {
+                prop_assert!((total(&free, name) - total(&bound, name)).abs() < 1e-6, "{}", name);
+            }
+        }
+    }
+}
