@@ -43,7 +43,7 @@
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`config`] | settings as they are written, then settings as they are checked | – |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
-//! | [`reload`] | reads the folder of policies | policy |
+//! | [`reload`] | reads and watches the folder of policies; keeps those in force | policy, transform |
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in

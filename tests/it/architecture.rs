@@ -45,7 +45,11 @@ const ROOMS: &[Room] = &[
         crates: &["data_encoding", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
     },
     Room { name: "metrics", rooms: &["access"], crates: &["foldhash", "hashbrown", "prometheus"] },
-    Room { name: "reload", rooms: &["policy", "transform"], crates: &[] },
+    Room {
+        name: "reload",
+        rooms: &["policy", "transform"],
+        crates: &["arc_swap", "log", "notify"],
+    },
     Room {
         name: "cli",
         rooms: &["access", "enforce", "json", "path", "policy", "reload", "transform"],

@@ -1,13 +1,5 @@
-//! Reads the folder of policies: every file that counts, and a refusal for every file that somebody
-//! might think counts.
-//!
-//! It must never know what stands in a policy: it hands on names and texts.
-//!
-//! ```no_run
-//! let folder = tamis::reload::read_folder(std::path::Path::new("policies"))?;
-//! let loaded = tamis::policy::load(&folder.sources, &tamis::transform::NoKeys);
-//! # Ok::<(), tamis::reload::ReadError>(())
-//! ```
+//! One look at the folder of policies: every file that counts, and a refusal for every file that
+//! somebody might think counts.
 
 use std::{
     fs::{self, File},
