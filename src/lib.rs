@@ -44,10 +44,11 @@
 //! | [`config`] | settings as they are written, then settings as they are checked | – |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | policy, transform |
+//! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli and path |
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
-//! `reload` and `cli` only; elsewhere they come in as arguments. Unsafe code is forbidden.
+//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Unsafe code is forbidden.
 //!
 //! # The way of a policy
 //!
@@ -81,5 +82,6 @@ pub mod json;
 pub mod metrics;
 pub mod path;
 pub mod policy;
+pub mod proxy;
 pub mod reload;
 pub mod transform;

@@ -51,6 +51,23 @@ const ROOMS: &[Room] = &[
         crates: &["arc_swap", "log", "notify"],
     },
     Room {
+        name: "proxy",
+        rooms: &["access", "config", "enforce", "json", "metrics", "policy", "reload", "transform"],
+        crates: &[
+            "arc_swap",
+            "async_trait",
+            "bytes",
+            "http",
+            "jiff",
+            "log",
+            "mime",
+            "pingora",
+            "serde",
+            "serde_json",
+            "tokio",
+        ],
+    },
+    Room {
         name: "cli",
         rooms: &["access", "enforce", "json", "path", "policy", "reload", "transform"],
         crates: &[

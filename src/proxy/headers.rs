@@ -1,0 +1,87 @@
+//! Which headers go on, in both directions: lists of what may, and nothing else.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::{policy::Api, proxy::response::is_json};
+
+/// Request headers that cannot change what the upstream decides: they say in which form or language
+/// an answer is wanted, what the body is, and which trace the request belongs to.
+const REQUEST: [HeaderName; 8] = [
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    header::USER_AGENT,
+];
+
+/// Response headers that say something about the message, and nothing about anybody.
+const RESPONSE: [HeaderName; 4] =
+    [header::ALLOW, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER];
+
+/// What `Accept` says where the client accepts nothing that could be sieved.
+const ACCEPT: &str = "application/json";
+
+/// Makes of the request to the upstream what may be asked. `host` stands for the client's, if there
+/// is one.
+pub(super) fn request(
+    request: &mut RequestHeader,
+    api: &Api,
+    host: Option<&str>,
+) -> pingora::Result<()> {
+    let accept = accept(&request.headers, api);
+    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
+    for name in names {
+        let goes_on = REQUEST.contains(&name)
+            || name == header::HOST
+            || api.request_headers.iter().any(|listed| *listed == name.as_str());
+        if !goes_on {
+            request.remove_header(&name);
+        }
+    }
+    request.insert_header(header::ACCEPT, accept)?;
+    request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+    if let Some(host) = host {
+        request.insert_header(header::HOST, host)?;
+    }
+    Ok(())
+}
+
+/// What the client accepts, as far as it can be sieved or passes by a rule.
+fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = Vec::new();
+    for range in values.flat_map(|value| value.split(',')).map(str::trim) {
+        let (media, parameters) = range.split_once(';').map_or((range, ""), |(m, p)| (m, p));
+        let media = media.trim().to_ascii_lowercase();
+        let passes = || api.media.iter().any(|(listed, _)| *listed == media);
+        if matches!(media.as_str(), "*/*" | "application/*") {
+            let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
+            ranges.push(format!("{ACCEPT}{parameters}"));
+        } else if is_json(&media) || passes() {
+            ranges.push(range.to_owned());
+        }
+    }
+    HeaderValue::try_from(ranges.join(", "))
+        .ok()
+        .filter(|value| !value.is_empty())
+        .unwrap_or(HeaderValue::from_static(ACCEPT))
+}
+
+/// The head of the response with what may leave of it: the status, and the headers on the lists. The
+/// reason phrase is the standard's, and how long the body is the upstream does not say.
+pub(super) fn response(upstream: &ResponseHeader, api: &Api) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(upstream.status, Some(12))?;
+    head.set_version(upstream.version);
+    for (name, value) in &upstream.headers {
+        let leaves = RESPONSE.contains(name)
+            || api.response_headers.iter().any(|listed| *listed == name.as_str());
+        if leaves {
+            head.append_header(name.clone(), value.clone())?;
+        }
+    }
+    Ok(head)
+}

@@ -1,0 +1,113 @@
+//! One request on its way, and the record that it leaves: exactly one, whatever happens.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
+    metrics::Flight,
+    policy::Digest,
+    proxy::Observers,
+};
+
+/// The guard of one access record: when it goes, the record is written.
+///
+/// It begins as the record of something that went wrong in tamis, and says something better only once
+/// something better is known; so whatever path is forgotten, a panic among them, is on record, and
+/// not as allowed.
+pub(super) struct Journey {
+    observers: Arc<Observers>,
+    record: AccessRecord,
+    began: Instant,
+    worked: Duration,
+    _flight: Flight,
+}
+
+impl Journey {
+    /// A request has been read.
+    pub(super) fn new(observers: &Arc<Observers>, trace: Option<Trace>) -> Self {
+        Self {
+            observers: Arc::clone(observers),
+            record: AccessRecord {
+                time: SystemTime::now(),
+                trace,
+                labels: Labels::unknown(),
+                decision: Decision::Refused,
+                reason: Some(Reason::Internal),
+                status: None,
+                policy: None,
+                counts: Vec::new(),
+                unclassified: false,
+                duration: Duration::ZERO,
+                overhead: Duration::ZERO,
+            },
+            began: Instant::now(),
+            worked: Duration::ZERO,
+            _flight: observers.metrics.flight(),
+        }
+    }
+
+    /// Counts the time that `work` takes as overhead.
+    pub(super) fn working<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        self.worked += began.elapsed();
+        done
+    }
+
+    /// Under which policies it is decided.
+    pub(super) fn under(&mut self, policies: &Digest) {
+        self.record.policy = Some(policies.to_shared());
+    }
+
+    /// Who asks for what, as far as it is known.
+    pub(super) fn labelled(&mut self, labels: Labels) {
+        self.record.labels = labels;
+    }
+
+    /// Who asks for what, as far as it is known.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.record.labels
+    }
+
+    /// The digest of the policies under which it is decided, all 64 digits.
+    pub(super) fn policy(&self) -> Option<&str> {
+        self.record.policy.as_deref()
+    }
+
+    /// What has left. It stays on record only if it did: see [`Journey::end`].
+    pub(super) fn count(&mut self, (counts, unclassified): (Vec<Count>, bool)) {
+        self.record.counts = counts;
+        self.record.unclassified = unclassified;
+    }
+
+    /// What became of it.
+    pub(super) fn decided(&mut self, decision: Decision, reason: Option<Reason>) {
+        self.record.decision = decision;
+        self.record.reason = reason;
+    }
+
+    /// The status that was sent, if one was.
+    pub(super) fn sent(&mut self, status: Option<u16>) {
+        self.record.status = status;
+    }
+}
+
+impl Drop for Journey {
+    fn drop(&mut self) {
+        let record = &mut self.record;
+        match record.decision {
+            Decision::Allowed | Decision::Aborted => {}
+            // What was counted never left.
+            Decision::Denied | Decision::Refused => {
+                record.counts.clear();
+                record.unclassified = false;
+            }
+        }
+        record.duration = self.began.elapsed();
+        record.overhead = self.worked;
+        self.observers.write(record);
+    }
+}

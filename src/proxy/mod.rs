@@ -1,0 +1,457 @@
+//! The proxy: the only room that knows Pingora, and the only one that meets a connection.
+//!
+//! A request is admitted or denied by [`policy`](crate::policy) before an upstream hears of it; a
+//! response passes only through the sieve module, which is armed by nothing but a permit. Whatever
+//! Pingora would let through by default is refused by default here.
+//!
+//! **Must never know** what a policy means or what a value is: it asks, and carries bytes.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{path::Path, sync::Arc};
+//! use tamis::{config::Settings, metrics::Metrics, proxy::{AccessLog, Observers, Proxy}, reload::Policies};
+//!
+//! let settings = Settings::load(Path::new("config/tamis.yaml"), std::env::vars())?;
+//! let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
+//! let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))?;
+//! let observers = Observers { metrics, access_log };
+//! // No policies: everything is denied.
+//! Proxy::new(settings, Policies::none(), observers).run(|| {})?;
+//! # Ok(())
+//! # }
+//! ```
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read here, and goes on as an argument"
+)]
+
+mod access_log;
+mod admin;
+mod headers;
+mod identify;
+mod journey;
+mod passage;
+mod pipe;
+mod respond;
+mod response;
+mod server;
+mod sieve;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, Version, header};
+use pingora::{
+    Error,
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    proxy::{FailToProxy, ProxyHttp, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use crate::{
+    access::{AccessRecord, Decision, Labels, Reason, Trace},
+    config::Settings,
+    metrics::Metrics,
+    policy::{Ask, Denial, Identify, Permit, PolicySet, Target},
+    reload::Policies,
+};
+
+pub use access_log::AccessLog;
+pub(crate) use passage::problem_plan;
+pub(crate) use respond::error_of_upstream;
+pub(crate) use response::Treatment;
+pub use server::ServeError;
+
+use journey::Journey;
+use passage::{Gate, Passage};
+use respond::{Answer, DATA_PURPOSE, failure, reason_of};
+use sieve::{SieveBuilder, SieveModule};
+use upstream::Upstream;
+
+/// Who is told of each access.
+#[derive(Debug)]
+pub struct Observers {
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// The lines.
+    pub access_log: AccessLog,
+}
+
+impl Observers {
+    fn write(&self, record: &AccessRecord) {
+        self.metrics.record(record);
+        self.access_log.write(record);
+    }
+}
+
+/// What a set of policies needs that the settings do not give, in words for people. A set that needs
+/// nothing more is fit to be served.
+pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
+    let mut unmet = Vec::new();
+    for api in set.apis() {
+        if !settings.upstreams.contains_key(&*api.name) {
+            unmet.push(format!(
+                "the api `{0}` has no upstream: add `upstreams: {{{0}: {{address: HOST:PORT}}}}` to the settings",
+                api.name
+            ));
+        }
+    }
+    for caller in set.callers() {
+        match &caller.identify {
+            Identify::ApiKey(key) if !settings.api_keys.contains(key) => unmet.push(format!(
+                "the caller `{}` shows the api key `{key}`, which `api_keys` of the settings do not know",
+                caller.name
+            )),
+            Identify::Sidecar if settings.listen.iter().any(|at| !at.ip().is_loopback()) => {
+                unmet.push(format!(
+                    "the caller `{}` is whoever connects: for that, every address under `listen` must be a loopback address",
+                    caller.name
+                ));
+            }
+            Identify::ApiKey(_) | Identify::Sidecar => {}
+        }
+    }
+    unmet
+}
+
+/// What the proxy and its admin listener share.
+struct Shared {
+    settings: Settings,
+    policies: Policies,
+    observers: Arc<Observers>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Whether requests should come here.
+    fn readiness(&self) -> Result<(), &'static str> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err("draining");
+        }
+        self.policies.current().map(drop).ok_or("no policies are loaded")
+    }
+}
+
+/// The proxy.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    upstreams: HashMap<String, Arc<Upstream>>,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+impl Proxy {
+    /// A proxy that asks `policies` about every request.
+    pub fn new(settings: Settings, policies: Policies, observers: Observers) -> Self {
+        let gate = Arc::new(Gate::new(&settings.limits));
+        let upstreams = settings
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| {
+                let upstream = Upstream::new(upstream.clone(), settings.timeouts);
+                (name.clone(), Arc::new(upstream))
+            })
+            .collect();
+        let observers = Arc::new(observers);
+        let draining = AtomicBool::new(false);
+        let shared = Arc::new(Shared { settings, policies, observers, draining });
+        Self { shared, gate, upstreams }
+    }
+
+    /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
+    fn admit(
+        &self,
+        session: &mut Session,
+        set: Option<&Arc<PolicySet>>,
+    ) -> Result<Admitted, Denial> {
+        let unknown = |reason| Denial { reason, labels: Labels::unknown() };
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        let request = session.req_header();
+        let set = set.ok_or_else(|| unknown(Reason::PoliciesNotLoaded))?;
+        let in_flight = self.shared.observers.metrics.in_flight();
+        if in_flight > self.shared.settings.limits.responses_in_flight {
+            return Err(unknown(Reason::Overloaded));
+        }
+        if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
+            return Err(unknown(Reason::HttpVersionNotSupported));
+        }
+        let target = target(request).map_err(unknown)?;
+        let target = if has_body { target.with_body() } else { target };
+        for once in [identify::API_KEY, DATA_PURPOSE.as_str()] {
+            if request.headers.get_all(once).iter().nth(1).is_some() {
+                return Err(unknown(Reason::HeaderRepeated));
+            }
+        }
+        let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
+            .map_err(unknown)?;
+        // What is no text names no purpose.
+        let stated =
+            |value: &http::HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
+        let purpose = request.headers.get(DATA_PURPOSE).map(stated);
+        let ask = Ask {
+            caller: Some(caller),
+            purpose: purpose.as_deref(),
+            host: host(request),
+            target: &target,
+        };
+        let permit = set.decide(&ask)?;
+        let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
+        let upstream = self.upstreams.get(&*permit.labels.api).ok_or_else(unserved)?;
+        Ok(Admitted { upstream: Arc::clone(upstream), set: Arc::clone(set), permit })
+    }
+}
+
+/// A request that may be passed on, and where to.
+struct Admitted {
+    upstream: Arc<Upstream>,
+    set: Arc<PolicySet>,
+    permit: Permit,
+}
+
+fn target(request: &RequestHeader) -> Result<Target, Reason> {
+    // What goes on are these bytes, so that they are what is decided about.
+    let path = str::from_utf8(request.raw_path()).or(Err(Reason::PathNotCanonical))?;
+    if !path.is_ascii() {
+        return Err(Reason::PathNotCanonical);
+    }
+    Target::parse(request.method.as_str(), path)
+}
+
+fn host(request: &RequestHeader) -> Option<&str> {
+    match request.uri.authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
+    }
+}
+
+/// What one request carries through the phases of Pingora.
+#[derive(Default)]
+pub struct Phases {
+    /// The record, until the sieve module takes it over.
+    journey: Option<Journey>,
+    upstream: Option<Arc<Upstream>>,
+    /// Addresses of the upstream that could not be reached.
+    tries: usize,
+    /// Whether a response of the upstream had begun to leave when it failed.
+    cut: bool,
+}
+
+impl std::fmt::Debug for Phases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Phases").field("cut", &self.cut).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Phases;
+
+    fn new_ctx(&self) -> Phases {
+        // A connection that closes without a request gets here, too: a record begins later.
+        Phases::default()
+    }
+
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(SieveBuilder));
+    }
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        phases: &mut Phases,
+    ) -> pingora::Result<bool> {
+        let traceparent = session.get_header_bytes("traceparent");
+        let mut journey = Journey::new(&self.shared.observers, Trace::from_header(traceparent));
+        self.set_timeouts(session);
+        let set = self.shared.policies.current();
+        if let Some(set) = &set {
+            journey.under(set.digest());
+        }
+        let admitted = journey.working(|| self.admit(session, set.as_ref()));
+        match admitted {
+            Ok(Admitted { upstream, set, permit }) => {
+                journey.labelled(permit.labels.clone());
+                let is_continue_awaited = session.get_header(header::EXPECT).is_some();
+                let request = session.req_header();
+                let passage = Passage {
+                    journey,
+                    gate: Arc::clone(&self.gate),
+                    set,
+                    permit,
+                    is_head: request.method == Method::HEAD,
+                    is_chunked: request.version == Version::HTTP_11,
+                };
+                phases.upstream = Some(upstream);
+                let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
+                module.ok_or_else(|| failure(Reason::Internal))?.arm(passage);
+                if is_continue_awaited {
+                    // The upstream is not asked for it, so that it cannot promise what tamis denies.
+                    session.as_downstream_mut().write_continue_response().await?;
+                }
+                Ok(false)
+            }
+            Err(denial) => {
+                journey.labelled(denial.labels);
+                journey.decided(Decision::Denied, Some(denial.reason));
+                let answer = Answer::problem(denial.reason, &journey);
+                phases.journey = Some(journey);
+                answer?.write(session).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        phases: &mut Phases,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let upstream = phases.upstream.as_ref().ok_or_else(|| failure(Reason::Internal))?;
+        Ok(Box::new(upstream.peer(phases.tries).await?))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        phases: &mut Phases,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        phases.tries += 1;
+        let addresses = phases.upstream.as_ref().map_or(0, |upstream| upstream.addresses());
+        error.set_retry(phases.tries < addresses);
+        error.as_up();
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        phases: &mut Phases,
+    ) -> pingora::Result<()> {
+        let passage =
+            session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
+        let (Some(passage), Some(upstream)) = (passage, &phases.upstream) else {
+            return Err(failure(Reason::Internal));
+        };
+        let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
+        headers::request(request, api, upstream.host())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        _phases: &mut Phases,
+    ) -> pingora::Result<()> {
+        // An empty last chunk would be written as a second end of the body, which a strict upstream
+        // takes for the beginning of another request.
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        _phases: &mut Phases,
+    ) -> pingora::Result<()> {
+        // The sieve module sees the head next, but Pingora compares a 101 with the request before.
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(failure(Reason::ProtocolSwitch));
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        phases: &mut Phases,
+    ) -> FailToProxy {
+        let is_final = |head: &ResponseHeader| !head.status.is_informational();
+        phases.cut = session.response_written().is_some_and(is_final);
+        let reason = reason_of(error);
+        if let (Some(reason), false) = (reason, phases.cut) {
+            let passage =
+                session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
+            let journey = passage.map(|passage| &passage.journey).or(phases.journey.as_ref());
+            if let Some(Ok(answer)) = journey.map(|journey| Answer::problem(reason, journey)) {
+                session.set_keepalive(None);
+                if answer.write(session).await.is_err() {
+                    // The client has gone: there is nobody to tell, and the record says the rest.
+                }
+            }
+        }
+        let error_code = reason.map_or(0, Reason::status);
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, phases: &mut Phases) {
+        let status = session.response_written().map(|head| head.status.as_u16());
+        let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
+        let (is_finished, passed) = match module {
+            Some(module) => (module.is_finished(), module.conclude()),
+            None => (false, None),
+        };
+        if let Some(mut journey) = passed {
+            let (decision, reason) = match (error, error.and_then(reason_of)) {
+                (None, _) if is_finished => (Decision::Allowed, None),
+                (None, _) => (Decision::Aborted, Some(Reason::Internal)),
+                (Some(_), None) => (Decision::Aborted, None),
+                (Some(_), reason) if phases.cut => (Decision::Aborted, reason),
+                (Some(_), reason) => (Decision::Refused, reason),
+            };
+            journey.decided(decision, reason);
+            phases.journey = Some(journey);
+        }
+        // Going, it writes the record.
+        if let Some(mut journey) = phases.journey.take() {
+            journey.sent(status);
+        }
+    }
+
+    /// Pingora's own words quote requests. The access record says what there is to say.
+    fn suppress_error_log(&self, _session: &Session, _phases: &Phases, _error: &Error) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, _phases: &Phases) -> String {
+        String::new()
+    }
+}
+
+impl Proxy {
+    /// Nothing of this has a limit by default.
+    fn set_timeouts(&self, session: &mut Session) {
+        let timeouts = &self.shared.settings.timeouts;
+        let downstream = session.as_downstream_mut();
+        downstream.set_read_timeout(Some(timeouts.client));
+        downstream.set_write_timeout(Some(timeouts.client));
+        downstream.set_total_drain_timeout(Some(timeouts.client));
+        downstream.set_ignore_info_resp(true);
+        let is_draining = self.shared.draining.load(Ordering::Acquire);
+        let idle = Some(timeouts.idle.as_secs().max(1)).filter(|_| !is_draining);
+        downstream.set_keepalive(idle);
+    }
+}

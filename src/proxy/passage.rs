@@ -1,0 +1,145 @@
+//! What a request that is permitted takes with it to its response: the plan, and all that decides how
+//! a head and a body pass.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header;
+use jiff::{Timestamp, tz::TimeZone};
+use pingora::http::ResponseHeader;
+
+use crate::{
+    access::Reason,
+    config,
+    enforce::Enforcement,
+    json,
+    policy::{Api, Ask, Permit, Plan, PolicySet, Source, Target, load},
+    proxy::{
+        headers,
+        journey::Journey,
+        pipe::{Decoder, Encoder, Pipe, Sieve},
+        respond::{self, PROBLEM},
+        response::Treatment,
+        sieve::Body,
+    },
+    transform::{Context, NoKeys},
+};
+
+/// Makes what a body goes through. It is an argument so that a test can put in its place what fails.
+pub(super) type MakeSieve = fn(Enforcement) -> Box<dyn Sieve>;
+
+/// What is the same for every passage.
+pub(super) struct Gate {
+    /// How large a value, a name and so on may be.
+    pub(super) limits: json::Limits,
+    /// What leaves of an upstream's problem.
+    pub(super) problems: Option<Arc<Plan>>,
+    /// Makes what a body goes through.
+    pub(super) make_sieve: MakeSieve,
+}
+
+impl Gate {
+    pub(super) fn new(limits: &config::Limits) -> Self {
+        Self {
+            limits: json::Limits {
+                depth_max: limits.depth.into(),
+                name_bytes_max: limits.name_bytes,
+                gap_bytes_max: limits.gap_bytes,
+                value_bytes_max: limits.value_bytes,
+            },
+            problems: problem_plan(),
+            make_sieve: |enforcement| Box::new(enforcement),
+        }
+    }
+}
+
+/// The plan for the bodies of problems (RFC 9457).
+pub(crate) fn problem_plan() -> Option<Arc<Plan>> {
+    let text = include_str!("problem.yaml").to_owned();
+    let set = load(&[Source { name: "problem.yaml".to_owned(), text }], &NoKeys).set?;
+    let target = Target::parse("GET", "/").ok()?;
+    let ask = Ask { caller: Some("anybody"), purpose: None, host: None, target: &target };
+    Some(set.decide(&ask).ok()?.plan)
+}
+
+/// A permitted request on its way to its response.
+pub(super) struct Passage {
+    /// The record of it.
+    pub(super) journey: Journey,
+    pub(super) gate: Arc<Gate>,
+    pub(super) set: Arc<PolicySet>,
+    pub(super) permit: Permit,
+    /// Whether the request is a HEAD.
+    pub(super) is_head: bool,
+    /// Whether the client is told of a body's length by chunks (HTTP/1.1), not by frames (HTTP/2).
+    pub(super) is_chunked: bool,
+}
+
+impl Passage {
+    /// The api that is asked.
+    pub(super) fn api(&self) -> Option<&Api> {
+        self.set.apis().iter().find(|api| api.name == self.permit.labels.api)
+    }
+
+    /// Says how the body behind this head is treated, and leaves of the head what may leave.
+    ///
+    /// `ends` says that there is nothing behind it.
+    pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Body, Reason> {
+        let api = self.api().ok_or(Reason::Internal)?;
+        let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
+        let passes = |media: &str| api.media.iter().any(|(listed, _)| listed == media);
+        let treatment = Treatment::of(head.status, &head.headers, self.is_head, ended, passes)?;
+        let body = match treatment {
+            // Announced as none, there must be none; not announced at all, it cannot be looked into.
+            Treatment::Empty if ended => Body::Empty(Reason::UpstreamProtocol),
+            Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
+            Treatment::Sieve { may_be_empty } => self.sieve(&self.permit.plan, may_be_empty),
+            Treatment::Problem => match &self.gate.problems {
+                Some(plan) => self.sieve(plan, false),
+                None => Body::Replace(respond::error_of_upstream(head.status)),
+            },
+            Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
+            Treatment::Discard => Body::Replace(Bytes::new()),
+            Treatment::Pass => Body::Pass,
+        };
+        *head = self.head(head, api, &body, ended).or(Err(Reason::Internal))?;
+        Ok(body)
+    }
+
+    fn sieve(&self, plan: &Arc<Plan>, may_be_empty: bool) -> Body {
+        // Ages are counted in whole years: where the day begins matters to nobody.
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let enforcement = Enforcement::new(Arc::clone(plan), Context { today }, self.gate.limits);
+        let sieve = (self.gate.make_sieve)(enforcement);
+        Body::Sieve { pipe: Pipe::new(Decoder::Identity, sieve, Encoder::Identity), may_be_empty }
+    }
+
+    /// The head that leaves. How long the body is, tamis says anew: the upstream counted other bytes.
+    fn head(
+        &self,
+        upstream: &ResponseHeader,
+        api: &Api,
+        body: &Body,
+        ended: bool,
+    ) -> pingora::Result<ResponseHeader> {
+        let mut head = headers::response(upstream, api)?;
+        respond::mark(&mut head, &self.journey)?;
+        if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
+            return Ok(head);
+        }
+        match body {
+            Body::Replace(instead) => {
+                if !instead.is_empty() {
+                    head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
+                }
+                head.insert_header(header::CONTENT_LENGTH, instead.len())?;
+            }
+            Body::Empty(_) if ended => head.insert_header(header::CONTENT_LENGTH, 0)?,
+            Body::Empty(_) | Body::Sieve { .. } | Body::Pass if self.is_chunked => {
+                head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+            }
+            Body::Empty(_) | Body::Sieve { .. } | Body::Pass => {}
+        }
+        Ok(head)
+    }
+}

@@ -1,0 +1,142 @@
+//! What tamis itself answers: problems (RFC 9457) that say why, and carry nothing of the request or of
+//! the upstream's answer.
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use pingora::{BError, Error, ErrorSource, ErrorType, http::ResponseHeader, proxy::Session};
+use serde_json::json;
+
+use crate::{
+    access::{Labels, Reason},
+    proxy::journey::Journey,
+};
+
+/// The purpose that was applied.
+pub(super) const DATA_PURPOSE: HeaderName = HeaderName::from_static("data-purpose");
+/// The digest of the policies that were applied, 12 digits.
+pub(super) const TAMIS_POLICY: HeaderName = HeaderName::from_static("tamis-policy");
+/// The media type of problems.
+pub(super) const PROBLEM: &str = "application/problem+json";
+
+/// Seconds until a client that was turned away for load or for want of policies may try again.
+const RETRY_AFTER: &str = "1";
+/// How a client shows who it is; RFC 9110, section 15.5.2, asks for it beside a 401.
+const CHALLENGE: &str = "ApiKey";
+
+/// Ends a response for this reason, through Pingora's error paths.
+#[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]
+pub(super) fn failure(reason: Reason) -> BError {
+    Error::new_in(ErrorType::Custom(reason.code()))
+}
+
+/// Why Pingora ended a response; none if the client itself did.
+pub(super) fn reason_of(error: &Error) -> Option<Reason> {
+    use ErrorType as T;
+    if let T::Custom(code) = error.etype() {
+        return Some(Reason::from_code(code).unwrap_or(Reason::Internal));
+    }
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream => Some(match error.etype() {
+            T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => {
+                Reason::UpstreamTimeout
+            }
+            T::ConnectRefused
+            | T::ConnectNoRoute
+            | T::ConnectError
+            | T::ConnectProxyFailure
+            | T::SocketError
+            | T::BindError
+            | T::TLSHandshakeFailure
+            | T::TLSWantX509Lookup
+            | T::InvalidCert
+            | T::HandshakeError => Reason::UpstreamUnreachable,
+            T::InvalidHTTPHeader
+            | T::H1Error
+            | T::H2Error
+            | T::H2Downgrade
+            | T::InvalidH2
+            | T::ReadError
+            | T::WriteError
+            | T::ConnectionClosed => Reason::UpstreamProtocol,
+            T::AcceptError
+            | T::HTTPStatus(_)
+            | T::FileOpenError
+            | T::FileCreateError
+            | T::FileReadError
+            | T::FileWriteError
+            | T::InternalError
+            | T::UnknownError
+            | T::Custom(_)
+            | T::CustomCode(..) => Reason::Internal,
+        }),
+        ErrorSource::Internal | ErrorSource::Unset => Some(Reason::Internal),
+    }
+}
+
+/// The body of a problem of tamis.
+fn problem(reason: Reason) -> Bytes {
+    let problem = json!({
+        "type": format!("urn:tamis:problem:{reason}"),
+        "title": reason.title(),
+        "status": reason.status(),
+    });
+    problem.to_string().into()
+}
+
+/// The body that stands for an error of the upstream's which cannot be looked into.
+pub(crate) fn error_of_upstream(status: StatusCode) -> Bytes {
+    let title = status.canonical_reason().unwrap_or("Error");
+    json!({ "type": "about:blank", "title": title, "status": status.as_u16() }).to_string().into()
+}
+
+/// Says on a response under which purpose and which policies it was made, and that nobody may keep it.
+pub(super) fn mark(head: &mut ResponseHeader, journey: &Journey) -> pingora::Result<()> {
+    let purpose = &journey.labels().purpose;
+    if **purpose != *Labels::UNKNOWN {
+        head.insert_header(DATA_PURPOSE, purpose.as_bytes())?;
+    }
+    if let Some(digest) = journey.policy().and_then(|policy| policy.get(..12)) {
+        head.insert_header(TAMIS_POLICY, digest)?;
+    }
+    head.insert_header(header::CACHE_CONTROL, "no-store")
+}
+
+/// A response of ours, ready to be written.
+pub(super) struct Answer {
+    head: Box<ResponseHeader>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// The problem that says why.
+    pub(super) fn problem(reason: Reason, journey: &Journey) -> pingora::Result<Self> {
+        let body = problem(reason);
+        let mut head = ResponseHeader::build(reason.status(), Some(8))?;
+        head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
+        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        match reason.status() {
+            401 => head.insert_header(header::WWW_AUTHENTICATE, CHALLENGE)?,
+            503 => head.insert_header(header::RETRY_AFTER, RETRY_AFTER)?,
+            _ => {}
+        }
+        mark(&mut head, journey)?;
+        Ok(Self { head: Box::new(head), body })
+    }
+
+    /// Writes it, past the modules: they are for what upstreams say.
+    ///
+    /// A body that the client sends all the same is read and forgotten, so that the client gets to the
+    /// answer; one that waits to be asked for is not, and the connection ends.
+    pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
+        let is_head = session.req_header().method == http::Method::HEAD;
+        let is_body_held_back = session.get_header(header::EXPECT).is_some();
+        let downstream = session.as_downstream_mut();
+        downstream.set_close_on_response_before_downstream_finish(is_body_held_back);
+        downstream.write_response_header(self.head).await?;
+        if is_head {
+            return Ok(());
+        }
+        downstream.write_response_body(self.body, true).await
+    }
+}

@@ -1,0 +1,261 @@
+//! What happens to a response, by its head alone: before a byte of it leaves, it is known how every
+//! byte of it will be treated.
+
+use http::{HeaderMap, StatusCode, header};
+use mime::Mime;
+
+use crate::access::Reason;
+
+/// How the body of a response is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Treatment {
+    /// There is none; a byte of one is refused.
+    Empty,
+    /// It goes through the plan of the request. Some responses may be without one.
+    Sieve {
+        /// Whether a body of no bytes is as good as a JSON text.
+        may_be_empty: bool,
+    },
+    /// It is a JSON problem (RFC 9457), of which `type`, `title` and `status` leave.
+    Problem,
+    /// It is an error in words of the upstream's: a problem of ours stands for it.
+    Replace,
+    /// Nobody reads it, and it cannot be looked into: it is read, and left out.
+    Discard,
+    /// A policy says that this media type passes as it is.
+    Pass,
+}
+
+impl Treatment {
+    /// The treatment of the response with this head, or why it is refused.
+    ///
+    /// `is_head` says that the request was a HEAD, `ended` that no body follows the head, `passes`
+    /// whether the policies let a media type pass. Interim responses (1xx) do not come here, but for
+    /// 101, which is the last that HTTP would say.
+    pub(crate) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        is_head: bool,
+        ended: bool,
+        passes: impl Fn(&str) -> bool,
+    ) -> Result<Self, Reason> {
+        match status.as_u16() {
+            101 => return Err(Reason::ProtocolSwitch),
+            206 => return Err(Reason::PartialContent),
+            200..=599 => {}
+            _ => return Err(Reason::UpstreamProtocol),
+        }
+        let is_error = status.as_u16() >= 400;
+        let may_be_empty = matches!(status.as_u16(), 201 | 202 | 205 | 300..=399);
+        let has_none = is_head || matches!(status.as_u16(), 204 | 304);
+        let media = Media::of(headers);
+        if has_none || (ended && (is_error || may_be_empty || media == Media::Absent)) {
+            return Ok(Self::Empty);
+        }
+        let is_plain = is_plain(headers);
+        if is_error {
+            let is_problem = is_plain && media == Media::Json { is_problem: true };
+            return Ok(if is_problem { Self::Problem } else { Self::Replace });
+        }
+        if status.is_redirection() && (!is_plain || !matches!(media, Media::Json { .. })) {
+            return Ok(Self::Discard);
+        }
+        if !is_plain {
+            return Err(Reason::CodingNotSupported);
+        }
+        match media {
+            // No bytes are no JSON text.
+            Media::Json { .. } if ended => Err(Reason::BodyCut),
+            Media::Json { .. } => Ok(Self::Sieve { may_be_empty }),
+            Media::Other(media) if passes(&media) => {
+                Ok(if ended { Self::Empty } else { Self::Pass })
+            }
+            // It may still turn out to be empty, and is refused with its first byte if not.
+            Media::Absent if may_be_empty => Ok(Self::Empty),
+            Media::Other(_) | Media::Absent | Media::Unclear => Err(Reason::MediaNotAllowed),
+        }
+    }
+}
+
+/// What a response says that its body is.
+#[derive(Debug, PartialEq, Eq)]
+enum Media {
+    /// It says nothing.
+    Absent,
+    /// JSON in UTF-8.
+    Json { is_problem: bool },
+    /// Something else: type and subtype, lower-case.
+    Other(String),
+    /// It says it twice, or in another charset, or not so that it could be read.
+    Unclear,
+}
+
+impl Media {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Self::Absent };
+        let parsed = value.to_str().ok().and_then(|value| value.parse::<Mime>().ok());
+        let (None, Some(media)) = (values.next(), parsed) else { return Self::Unclear };
+        // `essence_str` is lower-case, and without parameters.
+        let essence = media.essence_str();
+        if !is_json(essence) {
+            return Self::Other(essence.to_owned());
+        }
+        let is_utf8 = media
+            .params()
+            .filter(|(name, _)| *name == mime::CHARSET)
+            .all(|(_, charset)| charset.as_str().eq_ignore_ascii_case("utf-8"));
+        if is_utf8 {
+            Self::Json { is_problem: essence == "application/problem+json" }
+        } else {
+            Self::Unclear
+        }
+    }
+}
+
+/// Whether bodies of this type (`type/subtype`, lower-case) are JSON: RFC 8259, and RFC 6839 for the
+/// suffix.
+pub(crate) fn is_json(essence: &str) -> bool {
+    matches!(essence, "application/json" | "text/json") || essence.ends_with("+json")
+}
+
+/// Whether the body stands there as it is: no content coding, and no transfer coding but the one that
+/// delimits it.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let all = |name, only: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .all(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(only.as_bytes()))
+    };
+    all(header::CONTENT_ENCODING, "identity") && all(header::TRANSFER_ENCODING, "chunked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: bool = false;
+    const ENDED: bool = true;
+    const SIEVE: Result<Treatment, Reason> = Ok(Treatment::Sieve { may_be_empty: false });
+
+    /// `head` is a status and header lines, separated by `|`.
+    #[track_caller]
+    fn check(head: &str, ended: bool, expected: Result<Treatment, Reason>) {
+        assert_eq!(treatment(head, false, ended), expected, "{head}");
+    }
+
+    fn treatment(head: &str, is_head: bool, ended: bool) -> Result<Treatment, Reason> {
+        let mut lines = head.split('|');
+        let status = StatusCode::from_bytes(lines.next().unwrap().as_bytes()).unwrap();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.append(
+                http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
+        }
+        Treatment::of(status, &headers, is_head, ended, |media| media == "text/csv")
+    }
+
+    #[test]
+    fn json_is_sieved_by_whatever_name() {
+        for media in [
+            "application/json",
+            "Application/JSON",
+            "application/fhir+json; fhirVersion=4.0",
+            "application/json;charset=UTF-8",
+            "application/json; charset=\"utf-8\"",
+            "text/json",
+            "application/hal+json",
+        ] {
+            check(&format!("200|content-type: {media}"), BODY, SIEVE);
+        }
+        check("200|content-type: application/json|content-encoding: Identity", BODY, SIEVE);
+        check("200|content-type: application/json|transfer-encoding: chunked", BODY, SIEVE);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_or_passes_by_a_rule() {
+        let refused = Err(Reason::MediaNotAllowed);
+        for media in [
+            "text/html",
+            "application/jsonx",
+            "application/x-ndjson",
+            "application/json-seq",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/json, text/html",
+            "json",
+            "*/*",
+        ] {
+            check(&format!("200|content-type: {media}"), BODY, refused);
+        }
+        check("200", BODY, refused);
+        check("200|content-type: application/json|content-type: text/html", BODY, refused);
+        check("200|content-type: text/csv; header=present", BODY, Ok(Treatment::Pass));
+    }
+
+    #[test]
+    fn a_coding_that_cannot_be_undone_is_refused() {
+        let refused = Err(Reason::CodingNotSupported);
+        for coding in ["gzip", "br", "identity, gzip", "", "x"] {
+            let head = format!("200|content-type: application/json|content-encoding: {coding}");
+            check(&head, BODY, refused);
+            check(&format!("200|content-type: text/csv|content-encoding: {coding}"), BODY, refused);
+        }
+        check("200|content-type: application/json|transfer-encoding: gzip, chunked", BODY, refused);
+    }
+
+    #[test]
+    fn what_is_not_a_whole_response_is_refused() {
+        check("101", ENDED, Err(Reason::ProtocolSwitch));
+        check("206|content-type: application/json", BODY, Err(Reason::PartialContent));
+        check("600|content-type: application/json", BODY, Err(Reason::UpstreamProtocol));
+        assert_eq!(treatment("206", true, ENDED), Err(Reason::PartialContent));
+    }
+
+    #[test]
+    fn errors_say_what_they_are_and_no_more() {
+        for status in [400, 404, 416, 500, 503, 599] {
+            let problem = format!("{status}|content-type: application/problem+json");
+            check(&problem, BODY, Ok(Treatment::Problem));
+            check(&format!("{problem}|content-encoding: gzip"), BODY, Ok(Treatment::Replace));
+            for other in ["", "|content-type: application/json", "|content-type: text/html"] {
+                check(&format!("{status}{other}"), BODY, Ok(Treatment::Replace));
+                check(&format!("{status}{other}"), ENDED, Ok(Treatment::Empty));
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_without_a_body_needs_no_type() {
+        for status in [201, 202, 204, 205, 301, 302, 303, 304, 307] {
+            check(&format!("{status}"), ENDED, Ok(Treatment::Empty));
+        }
+        check("200", ENDED, Ok(Treatment::Empty));
+        for head in ["200|content-type: text/html", "200|content-encoding: gzip", "404"] {
+            assert_eq!(treatment(head, true, BODY), Ok(Treatment::Empty), "{head}");
+        }
+        // No body is announced, and none is known not to come.
+        check("201", BODY, Ok(Treatment::Empty));
+        check("201|content-type: text/html", BODY, Err(Reason::MediaNotAllowed));
+        let json = "|content-type: application/json";
+        for status in [201, 302] {
+            let expected = Ok(Treatment::Sieve { may_be_empty: true });
+            check(&format!("{status}{json}"), BODY, expected);
+        }
+        // Says JSON, and there is none.
+        check(&format!("200{json}"), ENDED, Err(Reason::BodyCut));
+        check("200|content-type: text/csv", ENDED, Ok(Treatment::Empty));
+    }
+
+    #[test]
+    fn the_words_of_a_redirection_are_left_out() {
+        check("302|content-type: text/html", BODY, Ok(Treatment::Discard));
+        check("302", BODY, Ok(Treatment::Discard));
+        let coded = "302|content-type: application/json|content-encoding: gzip";
+        check(coded, BODY, Ok(Treatment::Discard));
+    }
+}

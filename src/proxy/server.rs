@@ -1,0 +1,127 @@
+//! The process around the proxy: its listeners, its signals, and how it ends.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::{
+    apps::HttpServerOptions,
+    proxy::http_proxy_service_with_name,
+    server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
+    services::listening::Service,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep},
+};
+
+use crate::proxy::{Proxy, Shared, admin::Admin};
+
+/// How often a draining process looks whether it is done.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// Seconds that what is still running gets when a process ends.
+const LAST_SECONDS: u64 = 1;
+
+/// Why the proxy cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address is in use, or is not one of this machine.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+}
+
+impl Proxy {
+    /// Carries requests until the process is told to end: SIGTERM lets what has begun end within
+    /// `timeouts.drain`, SIGINT does not. SIGHUP calls `reload`.
+    ///
+    /// Blocks the thread; SIGTERM and SIGINT come back as `Ok`.
+    pub fn run(self, reload: impl Fn() + Send + Sync + 'static) -> Result<(), ServeError> {
+        let shared = Arc::clone(&self.shared);
+        let settings = shared.settings.clone();
+        for address in settings.listen.iter().chain([&settings.admin]) {
+            // Pingora listens on a thread of its own, and says nothing if it cannot.
+            let listen = |source| ServeError::Listen { address: *address, source };
+            drop(TcpListener::bind(address).map_err(listen)?);
+        }
+        let conf = ServerConf {
+            threads: settings.threads,
+            grace_period_seconds: Some(0),
+            graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
+            max_retries: MAX_TRIES,
+            ..ServerConf::default()
+        };
+        let mut server = Server::new_with_opt_and_conf(None, conf);
+        server.bootstrap();
+        let mut proxy = http_proxy_service_with_name(&server.configuration, self, "proxy");
+        if let Some(app) = proxy.app_logic_mut() {
+            let mut options = HttpServerOptions::default();
+            options.h2c = true;
+            options.h2_idle_timeout = Some(settings.timeouts.idle);
+            app.server_options = Some(options);
+        }
+        for address in &settings.listen {
+            proxy.add_tcp(&address.to_string());
+        }
+        let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
+        admin.add_tcp(&settings.admin.to_string());
+        admin.threads = Some(1);
+        server.add_service(proxy);
+        server.add_service(admin);
+        let observers = Arc::clone(&shared.observers);
+        let signals = Signals { shared, reload: Box::new(reload) };
+        server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        observers.access_log.flush();
+        Ok(())
+    }
+}
+
+/// Addresses of an upstream that are tried for one request, at most.
+const MAX_TRIES: usize = 8;
+
+/// Waits for what the process is told.
+struct Signals {
+    shared: Arc<Shared>,
+    reload: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Signals {
+    async fn drain(&self, interrupt: &mut Signal) -> ShutdownSignal {
+        self.shared.draining.store(true, Ordering::Release);
+        log::info!("draining: {} responses in flight", self.shared.observers.metrics.in_flight());
+        let deadline = Instant::now() + self.shared.settings.timeouts.drain;
+        while self.shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
+            tokio::select! {
+                () = sleep(DRAIN_STEP) => {}
+                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+            }
+        }
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else {
+            log::error!("cannot wait for signals");
+            return ShutdownSignal::FastShutdown;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return self.drain(&mut interrupt).await,
+                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                _ = hangup.recv() => (self.reload)(),
+            }
+        }
+    }
+}

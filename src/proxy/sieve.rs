@@ -1,0 +1,236 @@
+//! The place where a body goes through: a Pingora module with an explicit state, so that a byte that
+//! comes when none is expected is an error and never passes.
+//!
+//! It is a *downstream module*, because only those are told of every way in which a body can end
+//! (HTTP/2 trailers among them) and have their errors heard.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pingora::{
+    http::ResponseHeader,
+    modules::http::{HttpModule, HttpModuleBuilder, Module},
+};
+
+use crate::{
+    access::Reason,
+    proxy::{journey::Journey, passage::Passage, pipe::Pipe, respond::failure},
+};
+
+/// How the bytes of a body are treated.
+pub(super) enum Body {
+    /// None may come; if one does, this is the reason to refuse it.
+    Empty(Reason),
+    /// They are sieved.
+    Sieve {
+        /// What they go through.
+        pipe: Pipe,
+        /// Whether no bytes at all are a body, too.
+        may_be_empty: bool,
+    },
+    /// They are left out, and these stand for them.
+    Replace(Bytes),
+    /// They pass.
+    Pass,
+}
+
+/// Where a response stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The request is not permitted, or not yet: nothing may pass.
+    Unarmed,
+    /// The request is permitted; the head of the response has not gone by.
+    Armed,
+    /// The head has gone by.
+    Streaming {
+        /// Whether a byte of the body has, too.
+        begun: bool,
+    },
+    /// The body is complete.
+    Finished,
+    /// The body was refused: nothing may pass any more.
+    Poisoned(Reason),
+}
+
+/// The module. One is made for each request.
+pub(super) struct SieveModule {
+    state: State,
+    passage: Option<Passage>,
+    body: Body,
+}
+
+impl SieveModule {
+    /// The request is permitted. With the passage the record of the request comes here: whatever
+    /// happens then, it is written when this module goes.
+    pub(super) fn arm(&mut self, passage: Passage) {
+        self.state = match self.state {
+            State::Unarmed => State::Armed,
+            State::Armed | State::Streaming { .. } | State::Finished | State::Poisoned(_) => {
+                State::Poisoned(Reason::Internal)
+            }
+        };
+        self.passage = Some(passage);
+    }
+
+    /// What the permitted request takes with it.
+    pub(super) fn passage(&self) -> Option<&Passage> {
+        self.passage.as_ref()
+    }
+
+    /// Gives the record back, with what was counted.
+    pub(super) fn conclude(&mut self) -> Option<Journey> {
+        let mut journey = self.passage.take()?.journey;
+        if let Body::Sieve { pipe, .. } = &self.body {
+            journey.count(pipe.counts());
+        }
+        Some(journey)
+    }
+
+    /// Whether the whole response has gone by, as it should.
+    pub(super) fn is_finished(&self) -> bool {
+        match self.state {
+            State::Finished => true,
+            // Where there cannot be a body, nobody is told of its end.
+            State::Streaming { begun: false } => matches!(self.body, Body::Empty(_)),
+            State::Unarmed
+            | State::Armed
+            | State::Streaming { begun: true }
+            | State::Poisoned(_) => false,
+        }
+    }
+
+    /// Takes bytes, and gives those that leave in their place; `ends` says that these are the last.
+    fn step(&mut self, chunk: Option<Bytes>, ends: bool) -> pingora::Result<Option<Bytes>> {
+        let chunk = chunk.unwrap_or_default();
+        let begun = match self.state {
+            State::Streaming { begun } => begun || !chunk.is_empty(),
+            State::Finished if chunk.is_empty() => return Ok(None),
+            State::Unarmed | State::Armed | State::Finished => {
+                return self.poison(Reason::Internal);
+            }
+            State::Poisoned(reason) => return self.poison(reason),
+        };
+        let body = &mut self.body;
+        // A panic in the sieve must end this response and no other.
+        let work = || catch_unwind(AssertUnwindSafe(|| treat(body, chunk, begun, ends)));
+        let done = match &mut self.passage {
+            Some(passage) => passage.journey.working(work),
+            None => work(),
+        };
+        match done {
+            Ok(Ok(out)) => {
+                self.state = if ends { State::Finished } else { State::Streaming { begun } };
+                Ok(Some(out).filter(|out| !out.is_empty()))
+            }
+            Ok(Err(reason)) => self.poison(reason),
+            Err(_panic) => self.poison(Reason::Internal),
+        }
+    }
+
+    fn poison<T>(&mut self, reason: Reason) -> pingora::Result<T> {
+        self.state = State::Poisoned(reason);
+        Err(failure(reason))
+    }
+}
+
+/// What leaves in the place of `chunk`.
+fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes, Reason> {
+    match body {
+        Body::Empty(reason) if begun => Err(*reason),
+        Body::Empty(_) => Ok(Bytes::new()),
+        Body::Sieve { may_be_empty: true, .. } if !begun => Ok(Bytes::new()),
+        Body::Sieve { pipe, .. } => {
+            let mut out = if chunk.is_empty() { Vec::new() } else { pipe.write(&chunk)? };
+            if ends {
+                out.append(&mut pipe.finish()?);
+            }
+            Ok(out.into())
+        }
+        Body::Replace(_) if !ends => Ok(Bytes::new()),
+        Body::Replace(instead) => Ok(instead.clone()),
+        Body::Pass => Ok(chunk),
+    }
+}
+
+#[async_trait]
+impl HttpModule for SieveModule {
+    async fn response_header_filter(
+        &mut self,
+        head: &mut ResponseHeader,
+        ends: bool,
+    ) -> pingora::Result<()> {
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            // An interim response says nothing about the body, and has nothing to say to the client.
+            *head = ResponseHeader::build(head.status, None)?;
+            return Ok(());
+        }
+        let (State::Armed, Some(passage)) = (self.state, &mut self.passage) else {
+            return self.poison(Reason::Internal);
+        };
+        match passage.open(head, ends) {
+            Ok(body) => {
+                self.body = body;
+                self.state = State::Streaming { begun: false };
+                Ok(())
+            }
+            Err(reason) => self.poison(reason),
+        }
+    }
+
+    fn response_body_filter(
+        &mut self,
+        chunk: &mut Option<Bytes>,
+        ends: bool,
+    ) -> pingora::Result<()> {
+        *chunk = self.step(chunk.take(), ends)?;
+        Ok(())
+    }
+
+    /// Trailers are data that nobody decided about: they end the body, and stay here.
+    fn response_trailer_filter(
+        &mut self,
+        trailers: &mut Option<Box<HeaderMap>>,
+    ) -> pingora::Result<Option<Bytes>> {
+        *trailers = None;
+        // Bytes, even none, take the place of the trailers.
+        Ok(Some(self.step(None, true)?.unwrap_or_default()))
+    }
+
+    fn response_done_filter(&mut self) -> pingora::Result<Option<Bytes>> {
+        self.step(None, true)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Drop for SieveModule {
+    fn drop(&mut self) {
+        drop(self.conclude());
+    }
+}
+
+/// Makes a [`SieveModule`] for each request.
+pub(super) struct SieveBuilder;
+
+impl HttpModuleBuilder for SieveBuilder {
+    /// Before everything else that could touch a body: higher is earlier.
+    fn order(&self) -> i16 {
+        i16::MAX
+    }
+
+    fn init(&self) -> Module {
+        let body = Body::Empty(Reason::Internal);
+        Box::new(SieveModule { state: State::Unarmed, passage: None, body })
+    }
+}

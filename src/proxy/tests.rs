@@ -1,0 +1,905 @@
+//! The proxy in process: real sockets on free ports, upstreams that send exactly the bytes of the test.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora::{
+    apps::{HttpServerOptions, ServerApp},
+    protocols::{Stream, l4::stream::Stream as L4Stream},
+    proxy::http_proxy,
+    server::configuration::ServerConf,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+use super::{AccessLog, Observers, Proxy, passage::MakeSieve, pipe::Sieve};
+use crate::{
+    access::{Count, Reason},
+    config::{self, Settings},
+    metrics::Metrics,
+    policy::{Source, load},
+    reload::Policies,
+    transform::NoKeys,
+};
+
+const POLICY: &str = r#"
+tamis: 1
+categories: { contact.email: E-mail address, money: Money, secret: Secret }
+purposes:
+  support: { title: Help, legal_basis: contract }
+  billing: { title: Bill, legal_basis: contract }
+  denied: { title: Nothing, legal_basis: contract }
+callers:
+  desk: { identify: { api_key: desk }, purposes: [support, billing, denied] }
+  lone: { identify: { api_key: lone }, purposes: [support] }
+records:
+  customer:
+    fields: { $.id: public, $.email: contact.email, $.iban: money, $.secret: secret, "$.tags": public }
+apis:
+  crm:
+    headers: { request: [X-Tenant], response: { X-Total: public } }
+    media: { text/csv: { pass: { because: exports hold no person } } }
+    routes:
+      GET /c/{id}: { params: { id: public, page: public, mail: contact.email }, body: { $: customer } }
+      GET /c: { body: { "$[*]": customer } }
+      POST /c: { request_body: { pass: { because: what is sent belongs to the sender } }, body: { $: customer } }
+      PUT /c/{id}: { params: { id: public }, body: { $: customer } }
+rules:
+  support: { contact: { mask: { keep_first: 1 } } }
+  billing: { contact: keep, money: keep }
+  denied: { secret: deny }
+"#;
+
+const BODY: &str = r#"{"id": 7, "email":"anna@example.org","iban":"FR76-CANARY", "tags":[1.50,"x"],"secret":{"k":"CANARY"},"odd":"CANARY"}"#;
+const SIEVED: &str = r#"{"id": 7, "email":"a********", "tags":[1.50,"x"]}"#;
+const WITHHELD: &str = "CANARY";
+
+/// What an upstream does with each connection.
+#[derive(Clone)]
+enum Upstream {
+    /// Sends these bytes after the request, in pieces, and closes.
+    Pieces(Vec<Vec<u8>>),
+    /// Sends these bytes, and nothing more, without closing.
+    Stalls(Vec<u8>),
+    /// Does not listen.
+    Absent,
+    /// HTTP/2 without TLS: a body, with or without trailers, or a reset instead of the end.
+    H2 { body: &'static str, end: H2End },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum H2End {
+    Stream,
+    Trailers,
+    Reset,
+    /// The head ends the stream.
+    Head,
+}
+
+impl Upstream {
+    fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Pieces(vec![bytes.into()])
+    }
+
+    fn json(body: &str) -> Self {
+        Self::bytes(head_and(body, "application/json"))
+    }
+}
+
+fn head_and(body: &str, media: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+/// A proxy in front of an upstream.
+struct World {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    /// The heads of the requests that the upstream got.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl World {
+    async fn new(upstream: Upstream) -> Self {
+        Self::with(upstream, POLICY, |_| {}, None).await
+    }
+
+    async fn with(
+        upstream: Upstream,
+        policy: &str,
+        change: impl FnOnce(&mut Settings),
+        make_sieve: Option<MakeSieve>,
+    ) -> Self {
+        let asked = Arc::default();
+        let is_h2 = matches!(upstream, Upstream::H2 { .. });
+        let to = serve_upstream(upstream, Arc::clone(&asked)).await;
+        let mut settings = settings(to, is_h2);
+        change(&mut settings);
+        let policies = match policy {
+            "" => Policies::none(),
+            text => {
+                let source = Source { name: "p.yaml".to_owned(), text: text.to_owned() };
+                let loaded = load(&[source], &NoKeys);
+                Policies::of(loaded.set.unwrap_or_else(|| panic!("{:?}", loaded.findings)))
+            }
+        };
+        let metrics = Arc::new(Metrics::new(1000));
+        let access_log = AccessLog::start(&config::AccessLog::Off, Arc::clone(&metrics)).unwrap();
+        let observers = Observers { metrics: Arc::clone(&metrics), access_log };
+        let mut proxy = Proxy::new(settings, policies, observers);
+        if let Some(make_sieve) = make_sieve {
+            Arc::get_mut(&mut proxy.gate).unwrap().make_sieve = make_sieve;
+        }
+        let address = serve_proxy(proxy).await;
+        Self { address, metrics, asked }
+    }
+
+    async fn send(&self, request: impl AsRef<[u8]>) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_ref()).await.unwrap();
+        let mut raw = Vec::new();
+        let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await;
+        // A reset is an end, too; a hang is not.
+        let _reset = read.expect("the proxy ends the connection");
+        Reply::parse(raw)
+    }
+
+    /// A GET by `desk`, with more header lines.
+    async fn get(&self, path: &str, purpose: &str, more: &str) -> Reply {
+        self.send(request(
+            "GET",
+            path,
+            &format!("Api-Key: desk-key\r\nData-Purpose: {purpose}\r\n{more}"),
+        ))
+        .await
+    }
+
+    /// Waits until a request is on record, and says how: `decision`, or `decision reason`. There is
+    /// exactly one.
+    async fn record(&self) -> String {
+        for _ in 0..2000 {
+            let text = self.metrics.render();
+            let series = |name: &str, label: &str| -> Vec<String> {
+                text.lines()
+                    .filter(|line| line.starts_with(&format!("{name}{{")) && !line.ends_with(" 0"))
+                    .map(|line| {
+                        assert!(line.ends_with(" 1"), "{line}");
+                        let value = line.split(&format!("{label}=\"")).nth(1).unwrap();
+                        value.split('"').next().unwrap().to_owned()
+                    })
+                    .collect()
+            };
+            let mut words = series("tamis_requests_total", "decision");
+            if !words.is_empty() {
+                assert_eq!(words.len(), 1, "one record each");
+                let reasons = series("tamis_refusals_total", "reason");
+                assert!(reasons.len() <= 1);
+                words.extend(reasons);
+                return words.join(" ");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no record was written");
+    }
+}
+
+fn settings(upstream: SocketAddr, is_h2: bool) -> Settings {
+    let protocol = if is_h2 { "h2c" } else { "http1" };
+    let digest = |key: &str| {
+        use sha2::Digest as _;
+        data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(key))
+    };
+    let text = format!(
+        "listen: [{{address: 127.0.0.1:0}}]\nadmin: {{address: 127.0.0.1:0}}\n\
+         api_keys: {{desk: \"sha256:{}\", lone: \"sha256:{}\", stray: \"sha256:{}\"}}\n\
+         upstreams: {{crm: {{address: \"{upstream}\", protocol: {protocol}}}}}\n\
+         timeouts: {{upstream: 1s, connect: 1s}}\n",
+        digest("desk-key"),
+        digest("lone-key"),
+        digest("stray-key"),
+    );
+    Settings::parse("test", &text, []).unwrap()
+}
+
+fn request(method: &str, path: &str, lines: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: crm.test\r\nConnection: close\r\n{lines}\r\n")
+}
+
+async fn serve_upstream(upstream: Upstream, asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    if matches!(upstream, Upstream::Absent) {
+        return address;
+    }
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, upstream.clone(), Arc::clone(&asked)));
+        }
+    });
+    address
+}
+
+async fn answer(mut stream: TcpStream, upstream: Upstream, asked: Arc<Mutex<Vec<String>>>) {
+    let pieces = match upstream {
+        Upstream::H2 { body, end } => return answer_h2(stream, body, end, &asked).await,
+        Upstream::Absent => return,
+        Upstream::Stalls(bytes) => {
+            read_head(&mut stream, &asked).await;
+            stream.write_all(&bytes).await.unwrap();
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            return;
+        }
+        Upstream::Pieces(pieces) => pieces,
+    };
+    read_head(&mut stream, &asked).await;
+    stream.set_nodelay(true).unwrap();
+    for piece in pieces {
+        if stream.write_all(&piece).await.is_err() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    // Read what is left, so that closing is no reset.
+    let _half = stream.shutdown().await;
+    let mut rest = [0; 1024];
+    while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+}
+
+async fn read_head(stream: &mut TcpStream, asked: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).await.unwrap_or(0);
+        head.extend_from_slice(&buffer[..read]);
+        if read == 0 || head.windows(4).any(|end| end == b"\r\n\r\n") {
+            break;
+        }
+    }
+    asked.lock().unwrap().push(String::from_utf8(head).unwrap());
+}
+
+/// Of a request, the host is kept.
+async fn answer_h2(stream: TcpStream, body: &'static str, end: H2End, asked: &Mutex<Vec<String>>) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let host = request.uri().authority().map(ToString::to_string);
+        asked.lock().unwrap().extend(host);
+        let head =
+            http::Response::builder().header("content-type", "application/json").body(()).unwrap();
+        let mut stream = respond.send_response(head, end == H2End::Head).unwrap();
+        if end == H2End::Head {
+            continue;
+        }
+        stream.send_data(Bytes::from_static(body.as_bytes()), end == H2End::Stream).unwrap();
+        match end {
+            H2End::Trailers => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-trailer", "CANARY".parse().unwrap());
+                stream.send_trailers(trailers).unwrap();
+            }
+            H2End::Reset => stream.send_reset(h2::Reason::INTERNAL_ERROR),
+            H2End::Stream | H2End::Head => {}
+        }
+    }
+}
+
+async fn serve_proxy(proxy: Proxy) -> SocketAddr {
+    let mut app = http_proxy(&Arc::new(ServerConf::default()), proxy);
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    app.server_options = Some(options);
+    let app = Arc::new(app);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (keep, shutdown) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        let _keep = keep;
+        while let Ok((stream, _)) = listener.accept().await {
+            let (app, shutdown) = (Arc::clone(&app), shutdown.clone());
+            tokio::spawn(async move {
+                let mut next: Option<Stream> = Some(Box::new(L4Stream::from(stream)));
+                while let Some(stream) = next {
+                    next = app.process_new(stream, &shutdown).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// What a client saw.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    head: String,
+    /// The body, if the transfer says that it is complete.
+    body: Option<String>,
+    raw: String,
+}
+
+impl Reply {
+    fn parse(raw: Vec<u8>) -> Self {
+        let raw = String::from_utf8(raw).unwrap();
+        let (head, rest) = raw.split_once("\r\n\r\n").unwrap_or((&raw, ""));
+        let head = head.to_ascii_lowercase();
+        let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let header = |name: &str| {
+            let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+            lines.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+        };
+        let body = match (header("content-length"), header("transfer-encoding")) {
+            (Some(length), None) => {
+                (rest.len() == length.parse::<usize>().unwrap()).then(|| rest.to_owned())
+            }
+            (None, Some(_)) => unchunked(rest),
+            (None, None) => Some(rest.to_owned()),
+            (Some(_), Some(_)) => panic!("two ways to end: {head}"),
+        };
+        Self { status, body: body.filter(|_| status > 0), head, raw }
+    }
+
+    fn reason(&self) -> String {
+        let body = self.body.as_ref().unwrap_or_else(|| panic!("no complete body: {self:?}"));
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
+        assert!(self.head.contains("cache-control: no-store"), "{self:?}");
+        let kind = problem["type"].as_str().unwrap();
+        kind.strip_prefix("urn:tamis:problem:").unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+}
+
+fn unchunked(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return (after == "\r\n").then_some(body);
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
+/// Sends `upstream` to a client with the purpose `support`, and says what came and what is on record.
+async fn check(upstream: Upstream) -> (Reply, String) {
+    let world = World::new(upstream).await;
+    let reply = world.get("/c/7", "support", "").await;
+    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+    let record = world.record().await;
+    (reply, record)
+}
+
+fn chunked(body: &str, size: usize) -> String {
+    let mut out =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_owned();
+    for chunk in body.as_bytes().chunks(size) {
+        let text = str::from_utf8(chunk).unwrap();
+        write!(out, "{:x}\r\n{text}\r\n", chunk.len()).unwrap();
+    }
+    out + "0\r\n\r\n"
+}
+
+fn until_closed(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_sieved_however_it_is_delimited() {
+    let dribbled = |text: String| Upstream::Pieces(text.bytes().map(|byte| vec![byte]).collect());
+    let whole = head_and(BODY, "application/json; charset=utf-8");
+    for upstream in [
+        Upstream::json(BODY),
+        Upstream::bytes(chunked(BODY, 1)),
+        Upstream::bytes(chunked(BODY, 17)),
+        Upstream::bytes(until_closed(BODY)),
+        dribbled(whole),
+        dribbled(chunked(BODY, 3)),
+        Upstream::H2 { body: BODY, end: H2End::Stream },
+        Upstream::H2 { body: BODY, end: H2End::Trailers },
+    ] {
+        let (reply, record) = check(upstream).await;
+        assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
+        assert_eq!(reply.status, 200);
+        assert_eq!(record, "allowed");
+        for line in ["data-purpose: support", "tamis-policy: ", "cache-control: no-store"] {
+            assert!(reply.head.contains(line), "{line}: {reply:?}");
+        }
+    }
+}
+
+/// A cut can look like an end only to the framing, never to the sieve.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_cut_anywhere_is_never_taken_for_complete() {
+    for whole in [head_and(BODY, "application/json"), chunked(BODY, 20), until_closed(BODY)] {
+        let body_at = whole.find("\r\n\r\n").unwrap() + 4;
+        for cut in body_at..whole.len() {
+            let (reply, record) = check(Upstream::bytes(&whole.as_bytes()[..cut])).await;
+            if reply.status == 502 {
+                assert!(record.starts_with("refused "), "{cut}: {record}");
+                let reason = reply.reason();
+                assert_eq!(record, format!("refused {reason}"));
+            } else {
+                assert_eq!(reply.body, None, "cut at {cut}: {reply:?}");
+                assert!(record.starts_with("aborted "), "{cut}: {record}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_json_is_refused() {
+    let long = format!("{{\"id\": 7, \"tags\": [{}1]", "1, ".repeat(40_000));
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for (body, expected) in [
+        ("<html>CANARY</html>".to_owned(), "body-unreadable"),
+        (BODY.replace("\"iban\":", "iban "), "body-unreadable"),
+        (format!("{BODY} x"), "body-unreadable"),
+        (format!("{BODY}{BODY}"), "body-unreadable"),
+        (String::new(), "body-cut"),
+        ("{\"id\": 7".to_owned(), "body-cut"),
+        (deep, "body-too-deep"),
+        ("{\"id\": 7, \"email\": \"\u{1}CANARY\"}".to_owned(), "body-unreadable"),
+        // What has left before cannot be taken back, and is not an end.
+        (format!("{long} CANARY"), "body-unreadable"),
+        (long, "body-cut"),
+    ] {
+        for upstream in [
+            Upstream::json(&body),
+            Upstream::bytes(chunked(&body, 1000)),
+            Upstream::bytes(until_closed(&body)),
+        ] {
+            let (reply, record) = check(upstream).await;
+            assert!(record.ends_with(expected), "{record}: {body:.40}");
+            if reply.status == 200 {
+                assert_eq!(reply.body, None, "{reply:?}");
+                assert!(record.starts_with("aborted"), "{record}");
+            } else {
+                assert_eq!(reply.reason(), expected);
+                assert!(record.starts_with("refused"), "{record}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_breaks_http_is_refused() {
+    let json = "Content-Type: application/json\r\n";
+    let length = BODY.len();
+    let cases: Vec<(Upstream, &str)> = vec![
+        (Upstream::Absent, "upstream-timeout upstream-unreachable"),
+        (Upstream::Pieces(vec![]), "upstream-protocol"),
+        (Upstream::bytes("nonsense CANARY\r\n\r\n"), "upstream-protocol"),
+        (Upstream::Stalls(vec![]), "upstream-timeout"),
+        (
+            Upstream::Stalls(
+                format!("HTTP/1.1 200 OK\r\n{json}Content-Length: {length}\r\n\r\n{{").into(),
+            ),
+            "upstream-timeout",
+        ),
+        (Upstream::bytes(head_and("<p>CANARY</p>", "text/html")), "media-not-allowed"),
+        (
+            Upstream::bytes(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{BODY}")),
+            "media-not-allowed",
+        ),
+        (
+            Upstream::bytes(format!(
+                "HTTP/1.1 200 OK\r\n{json}Content-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n{BODY}"
+            )),
+            "coding-not-supported",
+        ),
+        (
+            Upstream::bytes(format!(
+                "HTTP/1.1 206 Partial Content\r\n{json}Content-Length: {length}\r\n\r\n{BODY}"
+            )),
+            "partial-content",
+        ),
+        (
+            Upstream::bytes(format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n{BODY}"
+            )),
+            "protocol-switch",
+        ),
+        (
+            Upstream::bytes(format!("HTTP/1.1 200 OK\r\n{json}Content-Length: 0\r\n\r\n")),
+            "body-cut",
+        ),
+        (Upstream::H2 { body: "", end: H2End::Head }, "body-cut"),
+        (Upstream::H2 { body: BODY, end: H2End::Reset }, "upstream-protocol"),
+        (Upstream::H2 { body: "{\"id\": 7, \"secret\": \"CANA", end: H2End::Trailers }, "body-cut"),
+        (
+            Upstream::bytes(format!(
+                "HTTP/1.1 200 OK\r\n{json}Content-Length: 5\r\nContent-Length: {length}\r\n\r\n{BODY}"
+            )),
+            "upstream-protocol",
+        ),
+    ];
+    for (upstream, expected) in cases {
+        let (reply, record) = check(upstream).await;
+        let (decision, reason) = record.split_once(' ').unwrap_or((&record, ""));
+        assert!(expected.split(' ').any(|word| word == reason), "{expected}: {record}, {reply:?}");
+        if reply.status == 200 {
+            assert_eq!(reply.body, None, "{reply:?}");
+            assert_eq!(decision, "aborted");
+        } else {
+            assert_eq!(reply.reason(), reason);
+            assert_eq!(decision, "refused");
+        }
+    }
+}
+
+/// Fails in the middle of a body.
+struct Panics {
+    sieve: Box<dyn Sieve>,
+    after: usize,
+}
+
+impl Sieve for Panics {
+    fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.sieve.write(chunk, out)?;
+        self.after = self.after.checked_sub(chunk.len()).unwrap_or_else(|| panic!("CANARY"));
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.sieve.finish(out)
+    }
+
+    fn counts(&self) -> (Vec<Count>, bool) {
+        self.sieve.counts()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sieve_that_panics_ends_its_response_and_no_other() {
+    let long = format!("[{}7]", "{\"id\":1, \"secret\":\"CANARY\"}, ".repeat(20_000));
+    let upstream = Upstream::json(&long);
+    let at_once: MakeSieve = |sieve| Box::new(Panics { sieve: Box::new(sieve), after: 0 });
+    let later: MakeSieve = |sieve| Box::new(Panics { sieve: Box::new(sieve), after: 100_000 });
+    for make_sieve in [at_once, later] {
+        let world = World::with(upstream.clone(), POLICY, |_| {}, Some(make_sieve)).await;
+        let reply = world.get("/c", "support", "").await;
+        assert!(!reply.raw.contains(WITHHELD));
+        let record = world.record().await;
+        if reply.status == 502 {
+            assert_eq!(reply.reason(), "internal");
+            assert_eq!(record, "refused internal");
+        } else {
+            assert_eq!(reply.body, None);
+            assert_eq!(record, "aborted internal");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_denial_is_reached_and_asks_no_upstream() {
+    let desk = "Api-Key: desk-key\r\n";
+    let support = "Data-Purpose: support\r\n";
+    let both = format!("{desk}{support}");
+    let sent = |method: &str, path: &str, lines: &str| request(method, path, lines);
+    let body = format!("{both}Content-Length: 2\r\n");
+    let cases = [
+        (sent("GET", "/c/7", &both).replace("HTTP/1.1", "HTTP/1.0"), "http-version-not-supported"),
+        (sent("GET", "/c/../c/7", &both), "path-not-canonical"),
+        (sent("GET", "//c/7", &both), "path-not-canonical"),
+        (sent("GET", "/c/%2e%2e", &both), "path-not-canonical"),
+        (sent("GET", "/c/a%2fb", &both), "path-not-canonical"),
+        (sent("GET", "/c/a%00b", &both), "path-not-canonical"),
+        (sent("GET", "/c/\u{e9}", &both), "path-not-canonical"),
+        (sent("GET", "/c/7", &format!("{both}{support}")), "header-repeated"),
+        (sent("GET", "/c/7", &format!("{both}{desk}")), "header-repeated"),
+        (sent("GET", "/c/7", support), "caller-unknown"),
+        (sent("GET", "/c/7", &format!("Api-Key: x\r\n{support}")), "caller-unknown"),
+        (sent("GET", "/c/7", &format!("Api-Key: stray-key\r\n{support}")), "caller-unknown"),
+        (
+            sent("GET", "/c/7", &format!("Api-Key: desk-key, lone-key\r\n{support}")),
+            "caller-ambiguous",
+        ),
+        (sent("GET", "/c/7", desk), "purpose-missing"),
+        (sent("GET", "/c/7", &format!("{desk}Data-Purpose: fun\r\n")), "purpose-unknown"),
+        (sent("GET", "/c/7", &format!("{desk}Data-Purpose: \"support\"\r\n")), "purpose-unknown"),
+        (
+            sent("GET", "/c/7", &format!("{desk}Data-Purpose: support, billing\r\n")),
+            "purpose-unknown",
+        ),
+        (sent("GET", "/c/7", &format!("{desk}Data-Purpose: \u{e9}\r\n")), "purpose-unknown"),
+        (
+            sent("GET", "/c/7", "Api-Key: lone-key\r\nData-Purpose: billing\r\n"),
+            "purpose-not-allowed",
+        ),
+        (sent("GET", "/x", &both), "route-unknown"),
+        (sent("TRACE", "/c/7", &both), "route-unknown"),
+        (sent("OPTIONS", "/c/7", &both), "route-unknown"),
+        (sent("GET", "/c/7", &format!("{desk}Data-Purpose: denied\r\n")), "category-denied"),
+        (sent("PUT", "/c/7", &format!("{body}\r\n{{}}")), "request-body-not-allowed"),
+        (sent("GET", "/c/7", &format!("{body}\r\n{{}}")), "request-body-not-allowed"),
+        (sent("GET", "/c/7?sort=email", &both), "parameter-not-allowed"),
+        (sent("GET", "/c/7?page=1&page=2", &both), "parameter-not-allowed"),
+        (sent("GET", "/c/7?mail=CANARY", &both), "parameter-withheld"),
+    ];
+    for (request, expected) in cases {
+        let world = World::new(Upstream::json(BODY)).await;
+        let reply = world.send(&request).await;
+        assert_eq!(reply.reason(), expected, "{request}");
+        assert_eq!(Reason::from_code(expected).unwrap().status(), reply.status);
+        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+        assert_eq!(world.record().await, format!("denied {expected}"));
+        assert!(world.asked.lock().unwrap().is_empty(), "{request}");
+        assert_eq!(reply.status == 401, reply.head.contains("www-authenticate: "), "{reply:?}");
+    }
+    let world = World::with(Upstream::json(BODY), "", |_| {}, None).await;
+    let reply = world.get("/c/7", "support", "").await;
+    assert_eq!(reply.reason(), "policies-not-loaded");
+    assert!(reply.head.contains("retry-after: 1"), "{reply:?}");
+    assert_eq!(world.record().await, "denied policies-not-loaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_responses_than_allowed_at_a_time_are_turned_away() {
+    let upstream = Upstream::Stalls(b"HTTP/1.1 200 OK\r\n".to_vec());
+    let change = |settings: &mut Settings| {
+        settings.limits.responses_in_flight = 2;
+        settings.timeouts.upstream = Duration::from_mins(1);
+    };
+    let world = World::with(upstream, POLICY, change, None).await;
+    let asking = || world.get("/c/7", "support", "");
+    let third = async {
+        while world.metrics.in_flight() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        asking().await
+    };
+    let third = tokio::select! {
+        _ = asking() => panic!("it waits for the upstream"),
+        _ = asking() => panic!("it waits for the upstream"),
+        third = third => third,
+    };
+    assert_eq!(third.reason(), "overloaded");
+    assert_eq!(third.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_headers_on_the_lists_go_to_the_upstream() {
+    let world = World::new(Upstream::json(BODY)).await;
+    let lines = "Accept: text/html, application/fhir+json;q=0.9, text/csv, */*;q=0.1\r\n\
+                 Accept-Encoding: gzip\r\nRange: bytes=0-1\r\nIf-None-Match: \"x\"\r\nIf-Range: x\r\n\
+                 If-Modified-Since: x\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=x\r\nCookie: a=b\r\n\
+                 Authorization: Basic x\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n\
+                 X-Tenant: t1\r\nX-Other: y\r\nTE: trailers\r\nUpgrade: websocket\r\n\
+                 Accept-Language: fr\r\nUser-Agent: test\r\n\
+                 traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    let reply = world.get("/c/7%40x%24?page=1", "support", lines).await;
+    assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
+    let asked = world.asked.lock().unwrap().join("\n").to_ascii_lowercase();
+    let mut lines: Vec<&str> = asked.trim_end().split("\r\n").collect();
+    assert_eq!(lines.remove(0), "get /c/7%40x%24?page=1 http/1.1");
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "accept-encoding: identity",
+            "accept-language: fr",
+            "accept: application/fhir+json;q=0.9, text/csv, application/json;q=0.1",
+            "host: crm.test",
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "user-agent: test",
+            "x-tenant: t1",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_headers_on_the_lists_go_to_the_client() {
+    let length = BODY.len();
+    let upstream = format!(
+        "HTTP/1.1 200 CANARY reason\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         ETag: \"CANARY\"\r\nLast-Modified: CANARY\r\nSet-Cookie: CANARY\r\nLocation: /CANARY\r\n\
+         Content-Digest: CANARY\r\nX-Total: 12\r\nX-Other: CANARY\r\nServer: CANARY\r\nLink: CANARY\r\n\
+         Cache-Control: public\r\nVary: CANARY\r\nAccept-Ranges: bytes\r\nTamis-Policy: CANARY\r\n\
+         Content-Language: fr\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n\r\n{BODY}"
+    );
+    let (reply, _) = check(Upstream::bytes(upstream)).await;
+    assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
+    let mut lines: Vec<&str> = reply.head.split("\r\n").collect();
+    assert_eq!(lines.remove(0), "http/1.1 200 ok");
+    lines.retain(|line| !line.starts_with("tamis-policy: ") && !line.starts_with("date: "));
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "cache-control: no-store",
+            "connection: close",
+            "content-language: fr",
+            "content-type: application/json",
+            "data-purpose: support",
+            "transfer-encoding: chunked",
+            "x-total: 12",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_without_a_body_passes_without_one() {
+    for (upstream, status) in [
+        ("HTTP/1.1 204 No Content\r\nETag: \"CANARY\"\r\n\r\n", 204),
+        ("HTTP/1.1 304 Not Modified\r\nETag: \"CANARY\"\r\n\r\n", 304),
+        ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nLocation: /CANARY\r\n\r\n", 201),
+        ("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 202),
+        (
+            "HTTP/1.1 302 Found\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<p>CANARY</p>",
+            302,
+        ),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404),
+        ("HTTP/1.1 103 Early Hints\r\nLink: CANARY\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 204),
+    ] {
+        let (reply, record) = check(Upstream::bytes(upstream)).await;
+        assert_eq!((reply.status, reply.body.as_deref()), (status, Some("")), "{reply:?}");
+        assert_eq!(record, "allowed", "{upstream}");
+    }
+    // A body where none was announced.
+    let sneaked = "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\nCANARY";
+    let (reply, record) = check(Upstream::bytes(sneaked)).await;
+    assert!(record.ends_with("media-not-allowed"), "{record} {reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_request_gets_the_head_and_no_length() {
+    let world = World::new(Upstream::bytes(format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        BODY.len()
+    )))
+    .await;
+    let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let reply = world.send(request("HEAD", "/c/7", lines)).await;
+    assert_eq!(reply.status, 200);
+    assert!(!reply.head.contains("content-length"), "{reply:?}");
+    assert_eq!(world.record().await, "allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_says_what_it_is_and_no_more() {
+    let error = |status: &str, media: &str, body: &str| {
+        let length = body.len();
+        Upstream::bytes(format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let problem =
+        r#"{"type":"urn:x:gone","title":"Gone","status":410,"detail":"CANARY","who":["CANARY"]}"#;
+    let (reply, record) = check(error("410 Gone", "application/problem+json", problem)).await;
+    assert_eq!(reply.body.as_deref(), Some(r#"{"type":"urn:x:gone","title":"Gone","status":410}"#));
+    assert_eq!((reply.status, record.as_str()), (410, "allowed"));
+    for media in ["text/html", "application/json"] {
+        let (reply, record) = check(error("404 CANARY", media, r#"{"message":"no CANARY"}"#)).await;
+        let expected = r#"{"type":"about:blank","title":"Not Found","status":404}"#;
+        assert_eq!(reply.body.as_deref(), Some(expected));
+        assert!(reply.head.contains("content-type: application/problem+json"), "{reply:?}");
+        assert_eq!((reply.status, record.as_str()), (404, "allowed"));
+    }
+    let (reply, _) = check(error("500 Oh", "application/problem+json", "CANARY")).await;
+    assert_eq!(reply.reason(), "body-unreadable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_medium_passes_only_by_a_rule() {
+    let world = World::new(Upstream::bytes(head_and("a;b\n1;2\n", "text/csv"))).await;
+    let reply = world.get("/c", "support", "").await;
+    assert_eq!(reply.body.as_deref(), Some("a;b\n1;2\n"), "{reply:?}");
+    assert_eq!(world.record().await, "allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_body_goes_on_where_a_rule_lets_it() {
+    let world = World::new(Upstream::json(BODY)).await;
+    let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\nContent-Type: application/json\r\n\
+                 Expect: 100-continue\r\nContent-Length: 8\r\n";
+    let reply = world.send(request("POST", "/c", lines) + "{\"a\": 1}").await;
+    assert!(reply.raw.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{reply:?}");
+    let asked = world.asked.lock().unwrap().join("").to_ascii_lowercase();
+    assert!(asked.contains("content-type: application/json"), "{asked}");
+    assert!(!asked.contains("expect"), "{asked}");
+    assert_eq!(world.record().await, "allowed");
+}
+
+/// A client that is still sending gets to the answer, and may go on with the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_request_is_read_to_its_end() {
+    let world = World::new(Upstream::json(BODY)).await;
+    let sent = "x".repeat(3 << 20);
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let put = format!(
+        "PUT /c/7 HTTP/1.1\r\nHost: crm.test\r\n{both}Content-Length: {}\r\n\r\n{sent}",
+        sent.len()
+    );
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(put.as_bytes()).await.unwrap();
+    let mut first = Vec::new();
+    while !first.ends_with(b"}") {
+        assert_ne!(stream.read_buf(&mut first).await.unwrap(), 0, "the connection stays");
+    }
+    let first = Reply::parse(first);
+    assert_eq!((first.status, first.reason().as_str()), (403, "request-body-not-allowed"));
+    stream.write_all(request("GET", "/c/7", both).as_bytes()).await.unwrap();
+    let mut second = Vec::new();
+    stream.read_to_end(&mut second).await.unwrap();
+    assert_eq!(Reply::parse(second).body.as_deref(), Some(SIEVED));
+    assert_eq!(world.asked.lock().unwrap().len(), 1, "nothing of the body is taken for a request");
+}
+
+/// The upstream sees the host that the settings give, whatever the client and whatever the protocols.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_can_stand_for_the_clients() {
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.host = config::HostHeader::Set("crm.internal".to_owned());
+    };
+    let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+    assert_eq!(get_h2(&world, "support").await.0, 200);
+    assert!(world.asked.lock().unwrap()[0].to_ascii_lowercase().contains("host: crm.internal\r\n"));
+    let upstream = Upstream::H2 { body: BODY, end: H2End::Stream };
+    let world = World::with(upstream, POLICY, change, None).await;
+    assert_eq!(get_h2(&world, "support").await.0, 200);
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    let hosts = world.asked.lock().unwrap();
+    assert!(hosts.iter().all(|host| host == "crm.internal") && hosts.len() == 2, "{hosts:?}");
+}
+
+/// An HTTP/2 client: what it got, and whether the stream ended as it should.
+async fn get_h2(world: &World, purpose: &str) -> (u16, Vec<u8>, bool) {
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = http::Request::get("http://crm.test/c/7")
+        .header("api-key", "desk-key")
+        .header("data-purpose", purpose)
+        .body(())
+        .unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    let Ok(response) = response.await else { return (0, Vec::new(), false) };
+    let status = response.status().as_u16();
+    let mut body = response.into_body();
+    let mut got = Vec::new();
+    while let Some(data) = body.data().await {
+        let Ok(data) = data else { return (status, got, false) };
+        got.extend_from_slice(&data);
+    }
+    assert!(!matches!(body.trailers().await, Ok(Some(_))), "no trailers leave");
+    (status, got, true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_2_gets_the_same() {
+    for end in [H2End::Stream, H2End::Trailers] {
+        let world = World::new(Upstream::H2 { body: BODY, end }).await;
+        let (status, body, ended) = get_h2(&world, "support").await;
+        assert_eq!((status, str::from_utf8(&body).unwrap(), ended), (200, SIEVED, true));
+        assert_eq!(world.record().await, "allowed");
+    }
+    let world = World::new(Upstream::json(BODY)).await;
+    let (status, body, ended) = get_h2(&world, "fun").await;
+    assert_eq!((status, ended), (403, true));
+    assert!(str::from_utf8(&body).unwrap().contains("purpose-unknown"));
+    assert_eq!(world.record().await, "denied purpose-unknown");
+    // What fails after its head ends with a reset; what fails before, with a problem.
+    let long = format!("{{\"id\": 7, \"tags\": [{}1] CANARY", "1, ".repeat(40_000));
+    for (body, reason) in [(long.as_str(), "body-unreadable"), ("CANARY", "body-unreadable")] {
+        let world = World::new(Upstream::json(body)).await;
+        let (status, got, ended) = get_h2(&world, "support").await;
+        assert!(!String::from_utf8_lossy(&got).contains(WITHHELD));
+        let record = world.record().await;
+        assert!(record.ends_with(reason), "{record}");
+        assert_eq!(ended, status == 502, "{status} {record}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where an api is, and how tamis speaks to it.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use pingora::{
+    BError, Error, ErrorType,
+    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
+};
+
+use crate::config::{self, HostHeader, Protocol, Timeouts};
+
+/// How long the addresses of a name are good for.
+const RESOLVED_FOR: Duration = Duration::from_secs(5);
+/// Bytes that an HTTP/2 upstream may send before tamis has passed them on: what a slow client costs.
+const H2_WINDOW_BYTES: u32 = 256 << 10;
+/// Requests at a time on one HTTP/2 connection.
+const H2_STREAMS: usize = 100;
+
+/// The upstream of one api.
+pub(super) struct Upstream {
+    settings: config::Upstream,
+    timeouts: Timeouts,
+    resolved: ArcSwapOption<Resolved>,
+}
+
+struct Resolved {
+    addresses: Vec<SocketAddr>,
+    at: Instant,
+}
+
+impl Upstream {
+    pub(super) fn new(settings: config::Upstream, timeouts: Timeouts) -> Self {
+        Self { settings, timeouts, resolved: ArcSwapOption::empty() }
+    }
+
+    /// The `Host` that stands for the client's, if there is one.
+    pub(super) fn host(&self) -> Option<&str> {
+        match &self.settings.host {
+            HostHeader::Keep => None,
+            HostHeader::Set(host) => Some(host),
+        }
+    }
+
+    /// How many addresses there are to try.
+    pub(super) fn addresses(&self) -> usize {
+        self.resolved.load().as_ref().map_or(0, |resolved| resolved.addresses.len())
+    }
+
+    /// The peer to ask; `tries` counts those that could not be reached for this request.
+    pub(super) async fn peer(&self, tries: usize) -> pingora::Result<HttpPeer> {
+        let addresses = &self.resolve().await?.addresses;
+        let address = tries
+            .checked_rem(addresses.len())
+            .and_then(|index| addresses.get(index))
+            .ok_or_else(unreachable)?;
+        let mut peer = HttpPeer::new(address, false, String::new());
+        let options = &mut peer.options;
+        // Nothing of this has a limit of its own.
+        options.connection_timeout = Some(self.timeouts.connect);
+        options.total_connection_timeout = Some(self.timeouts.connect);
+        options.read_timeout = Some(self.timeouts.upstream);
+        options.write_timeout = Some(self.timeouts.upstream);
+        options.idle_timeout = Some(self.timeouts.idle);
+        options.h2_stream_window_size = Some(H2_WINDOW_BYTES);
+        options.max_h2_streams = H2_STREAMS;
+        // After an upgrade nobody could say what the bytes are.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        match self.settings.protocol {
+            Protocol::Http1 => options.set_http_version(1, 1),
+            Protocol::H2c => options.set_http_version(2, 2),
+        }
+        Ok(peer)
+    }
+
+    /// Names are looked up now and then, so that an upstream can move.
+    async fn resolve(&self) -> pingora::Result<Arc<Resolved>> {
+        let known = self.resolved.load_full();
+        if let Some(known) = &known
+            && known.at.elapsed() < RESOLVED_FOR
+        {
+            return Ok(Arc::clone(known));
+        }
+        let authority = &self.settings.address;
+        let found = tokio::net::lookup_host((authority.host(), authority.port())).await;
+        let addresses: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+        if addresses.is_empty() {
+            // A name server that is away for a moment takes nothing down.
+            return known.ok_or_else(unreachable);
+        }
+        let resolved = Arc::new(Resolved { addresses, at: Instant::now() });
+        self.resolved.store(Some(Arc::clone(&resolved)));
+        Ok(resolved)
+    }
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]
+fn unreachable() -> BError {
+    Error::new_up(ErrorType::ConnectNoRoute)
+}
