@@ -4,10 +4,12 @@ use std::{
     fmt::Display,
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -19,7 +21,8 @@ use crate::{
     },
     enforce::{Enforcement, Refusal, Tally},
     json::{Copied, Limits},
-    policy::{Ask, Permit, PolicySet, Target},
+    policy::{Ask, Permit, Plan, PolicySet, Target},
+    proxy::{self, Treatment},
     transform::Context,
 };
 
@@ -45,6 +48,12 @@ pub(super) struct Apply {
     /// The host that is asked, where several APIs share a proxy.
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
+    /// The status of the response: what leaves of an error is not what leaves of an answer.
+    #[arg(long, value_name = "STATUS", default_value = "200")]
+    status: StatusCode,
+    /// The media type of the response, as its `Content-Type` says it.
+    #[arg(long, value_name = "TYPE", default_value = "application/json")]
+    content_type: HeaderValue,
     /// Most bytes that are read and decided at a time; the output is the same for all.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 10)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=CHUNK_BYTES_MAX))]
@@ -68,8 +77,8 @@ Exit codes:
   1    the request is denied: stderr says `denied: REASON`, stdout is empty
   2    could not be done: policies that do not load, no key where one is needed, a file that
        cannot be read or written
-  3    the body is refused: stderr says `refused: REASON` and where; what is on stdout is decided,
-       and incomplete
+  3    the response is refused: stderr says `refused: REASON` and where; what is on stdout is
+       decided, and incomplete
   141  whoever read stdout has gone
 
 Examples:
@@ -102,9 +111,47 @@ impl Apply {
                 "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
             ));
         }
-        let context = Context { today: self.today.unwrap_or_else(folder::today) };
-        let enforcement = Enforcement::new(permit.plan, context, Limits::default());
-        self.carry_out(enforcement, streams)
+        match self.treatment(&set, &permit, method) {
+            Err(reason) => {
+                streams.say(format_args!("refused: {reason}\n  {}", reason.title()));
+                Ok(Exit::Refused)
+            }
+            Ok(Treatment::Empty | Treatment::Discard) => Ok(Exit::Fine),
+            Ok(Treatment::Replace) => {
+                streams.out.write_all(&proxy::error_of_upstream(self.status))?;
+                Ok(Exit::Fine)
+            }
+            Ok(Treatment::Pass) => {
+                let passed = self.for_each_chunk(streams, |chunk, out| {
+                    out.extend_from_slice(chunk);
+                    Ok(())
+                })?;
+                Ok(if passed.is_ok() { Exit::Fine } else { Exit::Refused })
+            }
+            Ok(Treatment::Problem) => {
+                let plan = proxy::problem_plan();
+                let plan = plan.ok_or_else(|| Failure::cannot("there is no plan for problems"))?;
+                self.carry_out(plan, false, streams)
+            }
+            Ok(Treatment::Sieve { may_be_empty }) => {
+                self.carry_out(permit.plan, may_be_empty, streams)
+            }
+        }
+    }
+
+    /// What the proxy would do with a response that has this head.
+    fn treatment(
+        &self,
+        set: &PolicySet,
+        permit: &Permit,
+        method: &str,
+    ) -> Result<Treatment, Reason> {
+        let media = set.apis().iter().filter(|api| api.name == permit.labels.api);
+        let passes = |essence: &str| {
+            media.clone().flat_map(|api| &api.media).any(|(listed, _)| listed == essence)
+        };
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
+        Treatment::of(self.status, &headers, method == "HEAD", false, passes)
     }
 
     fn decide(&self, set: &PolicySet, method: &str, target: &str) -> Result<Permit, Reason> {
@@ -118,17 +165,57 @@ impl Apply {
         set.decide(&ask).map_err(|denial| denial.reason)
     }
 
+    /// Sends the body through a plan.
     fn carry_out(
         &self,
-        mut enforcement: Enforcement,
+        plan: Arc<Plan>,
+        may_be_empty: bool,
         streams: &mut Streams<'_>,
     ) -> Result<Exit, Failure> {
-        let file = self.file.as_deref().filter(|file| file.as_os_str() != "-");
-        let name = file.map_or_else(|| "stdin".into(), |file| file.display().to_string());
+        let context = Context { today: self.today.unwrap_or_else(folder::today) };
+        let mut enforcement = Enforcement::new(plan, context, Limits::default());
+        let mut begun = false;
+        let done = self.for_each_chunk(streams, |chunk, out| {
+            let mut sink = Copied { chunk, out };
+            if chunk.is_empty() {
+                return if begun || !may_be_empty { enforcement.finish(&mut sink) } else { Ok(()) };
+            }
+            begun = true;
+            enforcement.write(chunk, &mut sink)
+        })?;
+        if self.counts {
+            say_counts(enforcement.tally(), streams);
+        }
+        let Err(Refusal { reason, violation }) = done else { return Ok(Exit::Fine) };
+        let name = self.body_name();
+        streams.say(format_args!(
+            "refused: {reason}\n  {}\n  {name}: {violation}\n  \
+             What is on stdout was decided, and is incomplete: do not take it for a document.",
+            reason.title()
+        ));
+        Ok(Exit::Refused)
+    }
+
+    fn body_file(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|file| file.as_os_str() != "-")
+    }
+
+    fn body_name(&self) -> String {
+        self.body_file().map_or_else(|| "stdin".into(), |file| file.display().to_string())
+    }
+
+    /// Reads the body chunk by chunk, the last one empty, and writes what `each` makes of it, until it
+    /// refuses one.
+    fn for_each_chunk(
+        &self,
+        streams: &mut Streams<'_>,
+        mut each: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), Refusal>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        let name = self.body_name();
         let cannot_read =
             |error: io::Error| Failure::cannot(format!("cannot read {name}: {error}"));
         let mut opened;
-        let body: &mut dyn Read = match file {
+        let body: &mut dyn Read = match self.body_file() {
             Some(file) => {
                 opened = File::open(file).map_err(cannot_read)?;
                 &mut opened
@@ -137,7 +224,7 @@ impl Apply {
         };
         let mut chunk = vec![0; usize::try_from(self.chunk).unwrap_or(usize::MAX)];
         let mut out = Vec::new();
-        let refused: Option<Refusal> = loop {
+        let done = loop {
             let read = match body.read(&mut chunk) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -146,32 +233,16 @@ impl Apply {
                 }
             };
             let chunk = chunk.get(..read).unwrap_or_default();
-            let mut sink = Copied { chunk, out: &mut out };
-            let pushed = if chunk.is_empty() {
-                enforcement.finish(&mut sink)
-            } else {
-                enforcement.write(chunk, &mut sink)
-            };
+            let done = each(chunk, &mut out);
             // What was decided before a refusal leaves too: as much as the proxy would have sent.
             streams.out.write_all(&out)?;
             out.clear();
-            match pushed {
-                Ok(()) if chunk.is_empty() => break None,
-                Ok(()) => {}
-                Err(refusal) => break Some(refusal),
+            if done.is_err() || chunk.is_empty() {
+                break done;
             }
         };
         streams.out.flush()?;
-        if self.counts {
-            say_counts(enforcement.tally(), streams);
-        }
-        let Some(Refusal { reason, violation }) = refused else { return Ok(Exit::Fine) };
-        streams.say(format_args!(
-            "refused: {reason}\n  {}\n  {name}: {violation}\n  \
-             What is on stdout was decided, and is incomplete: do not take it for a document.",
-            reason.title()
-        ));
-        Ok(Exit::Refused)
+        Ok(done)
     }
 
     /// What to try instead, in names of the policies.

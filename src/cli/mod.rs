@@ -17,8 +17,11 @@
 
 mod apply;
 mod check;
+mod demo;
 mod explain;
 mod folder;
+mod log;
+mod serve;
 mod test;
 
 use std::{
@@ -61,6 +64,8 @@ Example: write policies, prove them, and see what they do
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
     Apply(apply::Apply),
     Check(check::Check),
     Test(test::Test),
@@ -99,6 +104,9 @@ enum Failure {
     /// The policies do not load; their findings are said already.
     #[error("the policies do not load")]
     Policies,
+    /// The settings are wrong; what is wrong with them is said already.
+    #[error("the settings cannot be used")]
+    Settings,
     /// What it has to say does not reach anybody. The only error of I/O that `?` turns into this is
     /// one of stdout.
     #[error("cannot write to stdout: {0}")]
@@ -113,7 +121,7 @@ impl Failure {
     fn help(self, help: impl Into<String>) -> Self {
         match self {
             Self::Cannot { what, .. } => Self::Cannot { what, help: Some(help.into()) },
-            Self::Policies | Self::Output(_) => self,
+            Self::Policies | Self::Settings | Self::Output(_) => self,
         }
     }
 }
@@ -153,6 +161,8 @@ pub fn main(
 fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
     let done = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command }) => match command {
+            Command::Serve(serve) => serve.run(streams),
+            Command::Demo(demo) => demo.run(streams),
             Command::Apply(apply) => apply.run(streams),
             Command::Check(check) => check.run(streams),
             Command::Test(test) => test.run(streams),

@@ -289,6 +289,37 @@ fn apply_refuses_a_body_that_it_cannot_read_to_the_end() {
     }
 }
 
+/// By status and media type `apply` does what the proxy does.
+#[test]
+fn apply_treats_an_error_as_the_proxy_does() {
+    let problem = r#"{"type":"urn:x","title":"Gone","status":410,"detail":"Canary-7f3a"}"#;
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["--status", "404"], BODY, r#"{"type":"about:blank","title":"Not Found","status":404}"#),
+        (
+            &["--status", "410", "--content-type", "application/problem+json"],
+            problem,
+            r#"{"type":"urn:x","title":"Gone","status":410}"#,
+        ),
+        (&["--status", "302", "--content-type", "text/html"], "<p>Canary-7f3a", ""),
+        (&["--status", "204"], "", ""),
+        (&["--status", "201"], "", ""),
+    ];
+    for (arguments, body, expected) in cases {
+        let run = apply_as_desk(arguments, body).exits(0).says_nothing();
+        assert_eq!(run.printed(), expected, "{arguments:?}");
+    }
+    let refused = |arguments: &[&str], reason: &str| {
+        apply_as_desk(arguments, BODY)
+            .exits(3)
+            .prints_nothing()
+            .says(&format!("refused: {reason}\n"));
+    };
+    refused(&["--content-type", "text/html"], "media-not-allowed");
+    refused(&["--content-type", "application/json; charset=utf-16"], "media-not-allowed");
+    refused(&["--status", "206"], "partial-content");
+    apply_as_desk(&["--status", "9"], BODY).exits(2).says("--status");
+}
+
 #[test]
 fn apply_needs_a_key_only_where_a_rule_does() {
     let folder = people();
@@ -337,7 +368,7 @@ fn apply_cannot_run_without_what_it_needs() {
         request(wrong).exits(2).says("error: the request").says("help: ");
     }
     apply_as_desk(&["--today", "2026-02-30"], BODY).exits(2).says("--today").prints_nothing();
-    apply_as_desk(&["--status", "200"], BODY).exits(2).says("--status").prints_nothing();
+    apply_as_desk(&["--state", "200"], BODY).exits(2).says("--state").prints_nothing();
     apply_as_desk(&["nowhere.json"], BODY).exits(2).says("cannot read nowhere.json");
     apply_as_desk(&["src"], BODY).exits(2).says("cannot read src").prints_nothing();
     tamis(&["apply"], BODY).exits(2).says("--caller").says("--request").prints_nothing();

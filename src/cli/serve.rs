@@ -1,0 +1,133 @@
+//! `tamis serve`: the proxy.
+
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use clap::Args;
+
+use crate::{
+    cli::{Exit, Failure, Streams, folder, log as logs},
+    config::Settings,
+    metrics::Metrics,
+    policy::PolicySet,
+    proxy::{self, AccessLog, Observers, Proxy},
+    reload::{self, Observer, Start, Watched},
+};
+
+/// Where the settings are if nothing else is said.
+const SETTINGS: &str = "config/tamis.yaml";
+
+/// Runs the proxy in front of the upstreams that the settings name.
+///
+/// Policies are read again when their folder changes, and put in force if all of them are right;
+/// responses that have begun end under those they began with.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Serve {
+    /// The settings.
+    #[arg(long, value_name = "FILE", default_value = SETTINGS)]
+    config: PathBuf,
+    /// Loads everything, says what is wrong, and listens to nobody.
+    #[arg(long)]
+    check: bool,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  TAMIS__SECTION__KEY  overrides a setting, such as TAMIS__ADMIN__ADDRESS=127.0.0.1:9191 or
+                       TAMIS__UPSTREAMS__CRM__ADDRESS=10.0.0.7:80
+
+Signals:
+  SIGHUP   reads the policies again, now
+  SIGTERM  stops being ready, lets responses end, and exits; `timeouts.drain` is the deadline
+  SIGINT   exits at once
+
+Exit codes:
+  0  told to end; with --check: everything is fine
+  2  the settings or the policies are wrong, or an address cannot be listened on
+
+Example:
+  tamis serve --config config/tamis.yaml --check && tamis serve --config config/tamis.yaml";
+
+impl Serve {
+    pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+        logs::start();
+        // A variable that is not text is none of ours: it could not be meant.
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let settings = Settings::load(&self.config, environment).map_err(|error| {
+            streams.say(error);
+            Failure::Settings
+        })?;
+        let ready = Ready::load(settings, streams)?;
+        if self.check {
+            writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
+            return Ok(Exit::Fine);
+        }
+        ready.serve()
+    }
+}
+
+/// Settings and policies that fit each other.
+pub(super) struct Ready {
+    settings: Settings,
+    start: Start,
+}
+
+impl Ready {
+    /// Loads the policies that the settings name.
+    pub(super) fn load(settings: Settings, streams: &mut Streams<'_>) -> Result<Self, Failure> {
+        let key = folder::read_key(settings.root_key.as_deref(), streams)?;
+        let needs = settings.clone();
+        let watched = Watched {
+            folder: settings.policies.clone(),
+            keys: folder::keys(key),
+            fits: Box::new(move |set| proxy::unmet(&needs, set)),
+        };
+        let start = reload::load(watched).map_err(|error| {
+            streams.say(error);
+            Failure::Policies
+        })?;
+        Ok(Self { settings, start })
+    }
+
+    /// Carries requests until the process is told to end.
+    pub(super) fn serve(self) -> Result<Exit, Failure> {
+        let Self { settings, start } = self;
+        let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
+        let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
+            .map_err(|error| Failure::cannot(format!("cannot open the access log: {error}")))?;
+        let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+        log::info!(
+            "serving on {}, admin on {}, policies {}",
+            listen.join(", "),
+            settings.admin,
+            start.set().digest()
+        );
+        let (policies, reloader) = start
+            .watch(Arc::new(Reloads(Arc::clone(&metrics))))
+            .map_err(|error| Failure::cannot(format!("cannot watch the policies: {error}")))?;
+        let proxy = Proxy::new(settings, policies, Observers { metrics, access_log });
+        proxy
+            .run(move || reloader.reload_now())
+            .map_err(|error| Failure::cannot(error.to_string()))?;
+        Ok(Exit::Fine)
+    }
+}
+
+/// Counts reloads, and lets every series of the policies stand from the start: a counter that appears
+/// with its first access cannot be seen to rise.
+struct Reloads(Arc<Metrics>);
+
+impl Observer for Reloads {
+    fn reloaded(&self, result: Result<&Arc<PolicySet>, ()>, at: SystemTime) {
+        let digest = result.map(|set| {
+            for (labels, plan) in set.plans() {
+                let cells = plan.cells().iter().map(|cell| (&*cell.category, cell.action));
+                self.0.declare(&labels, &mut cells.into_iter());
+            }
+            set.digest().to_string()
+        });
+        self.0.reloaded(digest.as_ref().map(String::as_str).or(Err(())), at);
+    }
+}
