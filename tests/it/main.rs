@@ -19,5 +19,6 @@ mod product;
 mod properties;
 mod readme;
 mod reference;
+mod serve;
 mod settings;
 mod words;

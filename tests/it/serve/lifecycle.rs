@@ -1,0 +1,173 @@
+//! How a process begins, reloads and ends.
+
+use std::{fs, net::TcpListener};
+
+use crate::serve::{Connection, Setup, free_port, json, until, upstream};
+
+const POLICY: &str = "
+tamis: 1
+categories: { contact.email: E-mail address }
+purposes: { support: { title: Answer a customer, legal_basis: contract } }
+callers: { desk: { identify: { api_key: desk }, purposes: [support] } }
+apis: { crm: { routes: { GET /me: { body: { $.email: contact.email, $.id: public } } } } }
+rules: { support: { contact: keep } }
+";
+const BODY: &str = r#"{"id":1,"email":"anna@example.org"}"#;
+
+fn nowhere() -> std::net::SocketAddr {
+    ([127, 0, 0, 1], free_port()).into()
+}
+
+#[test]
+fn what_is_wrong_at_the_start_is_said_and_nothing_is_served() {
+    let check = |policies: &[(&str, &str)], upstreams: &[&str], settings: &str, said: &str| {
+        let upstreams: Vec<_> = upstreams.iter().map(|api| (*api, nowhere(), "http1")).collect();
+        let setup = Setup { policies, upstreams: &upstreams, settings };
+        for arguments in [&[][..], &["--check"]] {
+            let (code, stdout, stderr) = setup.run(arguments);
+            assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+            assert!(stderr.contains(said), "{said}:\n{stderr}");
+        }
+    };
+    let good = [("p.yaml", POLICY)];
+    check(&[], &["crm"], "", "there is no policy in");
+    let broken = POLICY.replace("contact: keep", "contcat: keep");
+    check(&[("p.yaml", &broken)], &["crm"], "", "did you mean `contact`?");
+    check(&good, &["erm"], "", "the api `crm` has no upstream");
+    let other = POLICY.replace("api_key: desk ", "api_key: \"desk\" ");
+    check(&[("p.yaml", &other)], &["crm"], "api_keys: {}\n", "the api key `desk`");
+    let twice = POLICY.replace(
+        "callers: {",
+        "callers: { two: { identify: { api_key: desk }, purposes: [support] },",
+    );
+    check(&[("p.yaml", &twice)], &["crm"], "", "error[same-api-key]");
+    let sidecar = POLICY.replace(
+        "callers: {",
+        "callers: { app: { identify: { sidecar: true }, purposes: [support] },",
+    );
+    check(&[("p.yaml", &sidecar)], &["crm"], "", "error[sidecar-not-alone]");
+    check(&good, &["crm"], "limits: {depth: 0}\n", "depth");
+    check(&good, &["crm"], "timeouts: {drain: 5}\n", "drain");
+    check(&good, &["crm"], "lisen: []\n", "lisen");
+}
+
+#[test]
+fn a_check_listens_to_nobody() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let (code, stdout, stderr) = setup.run(&["--check"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.ends_with("tamis.yaml and its policies are fine\n"), "{stdout}");
+}
+
+#[test]
+fn an_address_that_will_not_do_ends_the_process() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let upstreams = [("crm", nowhere(), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let (code, _, stderr) = setup.run_with(&[("TAMIS__LISTEN__0__ADDRESS", &address.to_string())]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    let policy = POLICY.replace("api_key: desk", "sidecar: true");
+    let setup = Setup { policies: &[("p.yaml", &policy)], upstreams: &upstreams, settings: "" };
+    let (code, _, stderr) = setup.run_with(&[("TAMIS__LISTEN__0__ADDRESS", "0.0.0.0:1")]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("must be a loopback address"), "{stderr}");
+}
+
+/// Somebody who is alone on a loopback address needs no key.
+#[test]
+fn a_sidecar_is_whoever_connects() {
+    let policy = POLICY.replace("api_key: desk", "sidecar: true");
+    let upstreams = [("crm", upstream(|_| json(BODY)), "http1")];
+    let setup = Setup { policies: &[("p.yaml", &policy)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start();
+    let request = "GET /me HTTP/1.1\r\nHost: test\r\nConnection: close\r\n";
+    assert_eq!(tamis.send(format!("{request}\r\n")).text(), BODY);
+    let reply = tamis.send(format!("{request}Api-Key: guess\r\n\r\n"));
+    assert_eq!(
+        reply.reason(),
+        "caller-unknown",
+        "a credential that does not hold is no credential"
+    );
+}
+
+#[test]
+fn the_admin_listener_says_how_things_are() {
+    let upstreams = [("crm", upstream(|_| json(BODY)), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start();
+    assert_eq!(tamis.probe("/livez").status, 200);
+    assert_eq!(tamis.probe("/readyz").text(), "ok\n");
+    assert!(tamis.probe("/version").text().starts_with("tamis 0."));
+    assert_eq!(tamis.probe("/").status, 404);
+    assert!(tamis.metrics().contains("\ntamis_policy_last_reload_successful 1\n"));
+    // What is only for operations is not to be had where callers connect.
+    assert_eq!(tamis.get("/metrics", "desk", "support").reason(), "route-unknown");
+}
+
+#[test]
+fn hangup_reads_the_policies_again() {
+    let upstreams = [("crm", upstream(|_| json(BODY)), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start();
+    let reloads = || tamis.metric("tamis_policy_reloads_total{result=\"success\"}");
+    let before = reloads();
+    tamis.signal("HUP");
+    until("a reload is counted", || reloads() > before);
+    fs::write(tamis.policies().join("p.yaml"), POLICY.replace("contact: keep", "contact: null"))
+        .unwrap();
+    tamis.signal("HUP");
+    until("the new rule is in force", || {
+        tamis.get("/me", "desk", "support").text() == r#"{"id":1,"email":null}"#
+    });
+    fs::write(tamis.policies().join("p.yaml"), "tamis: 1\nrulse: {}\n").unwrap();
+    let failures = || tamis.metric("tamis_policy_reloads_total{result=\"failure\"}");
+    until("the failure is counted", || failures() >= 1);
+    assert!(tamis.stderr().contains("rulse"), "the log says what is wrong");
+    assert!(tamis.metrics().contains("\ntamis_policy_last_reload_successful 0\n"));
+    assert_eq!(tamis.get("/me", "desk", "support").text(), r#"{"id":1,"email":null}"#);
+    assert_eq!(tamis.probe("/readyz").status, 200, "the last good policies are in force");
+}
+
+/// SIGTERM: what has begun ends, and then the process; nobody is sent here meanwhile.
+#[test]
+fn a_response_that_has_begun_ends_before_the_process() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let slow = upstream(move |path| {
+        if path == "/me" {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        json(BODY)
+    });
+    let upstreams = [("crm", slow, "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let mut tamis = setup.start();
+    let address = tamis.address;
+    let client = std::thread::spawn(move || {
+        Connection::to(address).send(
+            "GET /me HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\nData-Purpose: support\r\n\r\n",
+        )
+    });
+    until("the request is under way", || tamis.metric("tamis_responses_in_flight") >= 1);
+    tamis.signal("TERM");
+    until("it is not ready any more", || tamis.probe("/readyz").text() == "draining\n");
+    go.send(()).unwrap();
+    assert_eq!(client.join().unwrap().text(), BODY);
+    assert_eq!(tamis.ended(), 0);
+    let log = tamis.access_log();
+    assert_eq!(log.len(), 1, "the record is written before the process ends");
+}
+
+#[test]
+fn an_interrupt_ends_at_once() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let mut tamis = setup.start();
+    tamis.get("/nowhere", "desk", "support");
+    tamis.signal("INT");
+    assert_eq!(tamis.ended(), 0);
+    assert_eq!(tamis.access_log().len(), 1);
+}
