@@ -14,6 +14,7 @@ mod architecture;
 mod cli;
 mod fhir;
 mod noninterference;
+mod operations;
 mod oracle;
 mod product;
 mod properties;
