@@ -54,14 +54,14 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
     queries
 }
 
-fn alerts() -> Vec<Value> {
+pub(crate) fn alerts() -> Vec<Value> {
     let rules = yaml("prometheus/tamis.rules.yml");
     let groups = rules["groups"].as_array().unwrap();
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
 
 /// All that is exported by a process in which everything has happened once.
-fn exported() -> String {
+pub(crate) fn exported() -> String {
     let metrics = Metrics::new(10_000);
     let labels = Labels {
         caller: "billing".into(),
