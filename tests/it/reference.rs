@@ -21,7 +21,7 @@ const README: &str = include_str!("../../policies/README.md");
 const EXAMPLES_MIN: usize = 150;
 
 /// Headers of tables that explain and claim nothing that could be run.
-const PROSE: [&str; 4] = ["word", "key", "finding", "what"];
+const PROSE: [&str; 5] = ["word", "key", "finding", "what", "what comes"];
 
 #[test]
 fn every_example_of_the_reference_is_true() {
@@ -46,6 +46,34 @@ fn every_reason_stands_in_the_reference_in_the_order_of_the_checks() {
     }
     let reasons = Reason::ALL.iter().map(|reason| (reason.code(), reason.status().to_string()));
     assert_eq!(listed, reasons.map(|(code, status)| (code.to_owned(), status)).collect::<Vec<_>>());
+}
+
+/// The lists of headers that pass in each direction are written twice: there, and in the code.
+#[test]
+fn the_built_in_headers_are_those_of_the_code() {
+    let code = include_str!("../../src/proxy/headers.rs");
+    for (constant, said) in [
+        (
+            "const REQUEST: ",
+            "built-in list of standard ones that cannot change what the upstream decides",
+        ),
+        ("const RESPONSE: ", "on this built-in list"),
+    ] {
+        let array = code.split(constant).nth(1).unwrap().split("];").next().unwrap();
+        let array = array.split_once('=').unwrap().1;
+        let names = array.split(['[', ',']).map(str::trim).filter(|name| !name.is_empty());
+        let in_code: Vec<String> = names
+            .map(|name| match name.strip_prefix("header::") {
+                Some(name) => name.replace('_', "-").to_ascii_lowercase(),
+                None => name.split('"').nth(1).expect(name).to_owned(),
+            })
+            .collect();
+        let listed = README.split(said).filter_map(|after| after.strip_prefix(": "));
+        let [listed] = listed.collect::<Vec<_>>()[..] else { panic!("one list {said}") };
+        let listed = spans(listed.split('.').next().unwrap());
+        let listed: Vec<String> = listed.iter().map(|name| name.to_ascii_lowercase()).collect();
+        assert_eq!(listed, in_code);
+    }
 }
 
 /// Walks through the page: what a block shows can depend on the policy above it.
