@@ -1,11 +1,12 @@
 # `make demo` shows the main job, `make test` proves it; both install what is missing on a bare Debian.
-.PHONY: demo test bench lint tools test-tools
+.PHONY: demo test bench lint tools curl test-tools
 
 TAMIS := target/release/tamis
 
-demo: tools
+# Stays in the foreground, with lines to try in another terminal.
+demo: tools curl
 	cargo build --locked --release --bin tamis
-	@tests/demo $(TAMIS)
+	$(TAMIS) demo
 
 test: test-tools
 	tests/fetch-fhir
@@ -19,12 +20,22 @@ lint: tools
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# The build needs a linker, and cmake for the zlib that Pingora brings.
+# $(call install,PROGRAM,PACKAGE) installs the package if the program is not here, and says so if it cannot.
+install = command -v $(1) >/dev/null || { \
+	echo "installing $(2), for there is no $(1)" >&2; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; \
+	} || { echo "$(1) is needed, and cannot be installed here (as root, on Debian): install $(2)" >&2; exit 1; }
+
+# What the build needs besides Rust: a linker, and CMake for zlib-ng, which Pingora brings along.
 tools:
 	@command -v cargo >/dev/null || { echo "tamis is built by Rust 1.95 or later: install it from rustup.rs" >&2; exit 1; }
-	@command -v cc >/dev/null || { apt-get update && apt-get install -y --no-install-recommends build-essential; }
-	@command -v cmake >/dev/null || { apt-get update && apt-get install -y --no-install-recommends cmake; }
+	@$(call install,cc,build-essential)
+	@$(call install,cmake,cmake)
+
+# For the lines of the demo, which can be read without it.
+curl:
+	@($(call install,curl,curl)) || true
 
 # promtool checks the files for Prometheus. Its package has a server, which must not be started here.
-test-tools: tools
+test-tools: tools curl
 	@command -v promtool >/dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends prometheus; } >/dev/null 2>&1 || echo "skipped: the tests by promtool: it is not here and cannot be installed" >&2
