@@ -11,20 +11,25 @@
 //!
 //! Each of these has a test that breaks when it is not.
 //!
-//! 1. **Default deny.** No caller, no purpose, no route, no rule, an unreadable body, an unlisted
-//!    parameter, an overrun limit: the value does not leave. There is no switch by which a body that
-//!    failed passes.
+//! 1. **Default deny**, in both directions. No policies, no caller, no purpose, no route, no rule, an
+//!    unreadable body, a content coding, an unlisted parameter or header, an overrun limit, a panic: the
+//!    value does not leave. There is no switch by which a body that failed passes.
 //! 2. **Only decided bytes leave.** A body that goes wrong is refused from that byte on, and the error
-//!    cannot be missed: every later call gives it again.
+//!    cannot be missed: every later call gives it again, and a client is never shown an end (no last
+//!    chunk in HTTP/1.1, a reset in HTTP/2). Where no byte has left, it is told why instead.
 //! 3. **Noninterference.** Replace any withheld value by any other: the output stays the same, byte for
 //!    byte. (Where a path of the plan can go below that place, by any other scalar: that such a place
 //!    holds a container is not hidden.)
 //! 4. **Untouched bytes are the same bytes.** Numbers, key order, white space, escapes and duplicate keys
 //!    are never parsed and printed again.
 //! 5. **Memory does not grow with the body.** Every buffer has a named limit ([`json::Limits`]).
-//! 6. **Nothing personal in our own output**: errors and `Debug` carry offsets, codes and names of the
-//!    policies, never bytes of a document or of a key.
-//! 7. **The decision is a finite table**: purpose by category by route. So a policy can be checked and
+//! 6. **A response ends under the policies that it began with**, and their digest is on its record.
+//! 7. **Every request is on record once**, if it is HTTP at all, whatever happens to it: allowed, denied,
+//!    refused or aborted.
+//! 8. **Nothing personal in our own output**: errors, `Debug`, logs, metrics and problems carry offsets,
+//!    codes and names of the policies, never bytes of a document, of a key or, but for the id of its
+//!    trace, of a request.
+//! 9. **The decision is a finite table**: purpose by category by route. So a policy can be checked and
 //!    explained exactly.
 //!
 //! # The rooms
@@ -59,10 +64,44 @@
 //! program. Ties are settled then, and so is where a path can still go on below: what is left to do
 //! while bytes go by is a table look-up per node.
 //!
+//! While the proxy runs, a [`reload::Reloader`] looks at the folder on a thread of its own: on SIGHUP, when
+//! the system says that something has changed, and every few seconds. Only texts that two readings in a
+//! row agree on are judged. Policies that are right and fit the settings are put in force at once and as
+//! a whole; any others change nothing but the log and a gauge. A request asks
+//! [`reload::Policies::current`] once, and holds on to the set until its response has ended.
+//!
+//! # The way of a request
+//!
+//! All of it is in [`proxy`], in the order of [`access::Reason`]:
+//!
+//! 1. A record begins, as that of something that went wrong; the policies in force are taken. Without
+//!    them, with too many requests in progress or in another version of HTTP, it is denied.
+//! 2. The request line becomes a [`policy::Target`], which has one meaning or is denied. `Api-Key` and
+//!    `Data-Purpose` may stand once.
+//! 3. `identify` asks each kind of credential for a caller: they name one, or it is denied.
+//! 4. [`PolicySet::decide`](policy::PolicySet::decide) gives a [`Permit`](policy::Permit) with the plan, or a
+//!    [`Denial`](policy::Denial). A denial is answered with a problem, and no upstream hears of it.
+//! 5. The permit arms the sieve module of the request, which from here on owns the record.
+//! 6. Headers that are on no list are taken off, `Accept` and its like are written anew, and the upstream
+//!    is asked. A body goes on as it is, where a rule lets it.
+//!
+//! # The way of a response
+//!
+//! 1. The head comes to the sieve module. If that is not armed, nothing passes. By status, media type and
+//!    coding, `Treatment` says how every byte of the body will be treated, or refuses the response: it is
+//!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
+//! 2. The head is made anew of the status and of headers that are on a list, with the purpose and the
+//!    policies that were applied.
+//! 3. Each chunk goes through the pipe: decode, sieve, encode (the first and the last do nothing yet). What
+//!    is refused, or panics, poisons the module: no byte passes after it.
+//! 4. At the end, of whichever kind, the body has to be complete. Trailers stay here.
+//! 5. The record gets the counts, the decision and the times, and goes to [`metrics`] and to the access log,
+//!    which has a thread of its own and a bounded queue: what it cannot take is lost, and counted. If
+//!    this step is never reached, the record is written as it is when its owner goes.
+//!
 //! # The way of a body
 //!
-//! [`PolicySet::decide`](policy::PolicySet::decide) gives a [`Permit`](policy::Permit) with the plan, or a
-//! [`Denial`](policy::Denial). An [`enforce::Enforcement`] takes the body in chunks. Below it a
+//! An [`enforce::Enforcement`] takes the body in chunks, and carries out the plan of the permit. Below it a
 //! [`json::Rewriter`] finds tokens, keeps the grammar and asks at each node what happens to it; commas,
 //! names and white space wait until the value behind them is decided. What leaves goes to a
 //! [`json::Sink`]; a captured scalar goes through its [`transform::Transform`] first. At the end the
