@@ -77,7 +77,7 @@ impl Journey {
         self.record.policy.as_deref()
     }
 
-    /// What has left. It stays on record only if it did: see [`Journey::end`].
+    /// What has left. Going, the guard forgets it where nothing did.
     pub(super) fn count(&mut self, (counts, unclassified): (Vec<Count>, bool)) {
         self.record.counts = counts;
         self.record.unclassified = unclassified;
