@@ -46,6 +46,25 @@ fn every_example_is_true() {
     }
 }
 
+/// The part of a pod: as Kubernetes would read it, and as tamis wants it.
+#[test]
+fn the_pod_is_one_in_which_policies_are_updated() {
+    let pod = REFERENCE.split("```yaml pod\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(!pod.contains("subPath"));
+    let pod: Value = serde_saphyr::from_str(pod).unwrap();
+    let drain = parse("listen: [{ address: 127.0.0.1:8080 }]", &[]).unwrap().timeouts.drain;
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > drain.as_secs() + 1);
+    let container = &pod["containers"][0];
+    for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+        assert_eq!(container[probe]["httpGet"]["port"], 9090);
+    }
+    let volumes = pod["volumes"].as_array().unwrap();
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{mount}");
+    }
+}
+
 /// The policies of the repository, which the example is said to fit.
 #[test]
 fn the_example_fits_the_policies() {
