@@ -1,10 +1,11 @@
 # `make demo` shows the main job, `make test` proves it; both install what is missing on a bare Debian.
-.PHONY: demo test bench lint tools curl test-tools
+.PHONY: demo test bench lint tools test-tools
 
 TAMIS := target/release/tamis
 
 # Stays in the foreground, with lines to try in another terminal.
-demo: tools curl
+demo: tools
+	@$(call want,curl,curl,the lines to try)
 	cargo build --locked --release --bin tamis
 	$(TAMIS) demo
 
@@ -32,10 +33,16 @@ tools:
 	@$(call install,cc,build-essential)
 	@$(call install,cmake,cmake)
 
-# For the lines of the demo, which can be read without it.
-curl:
-	@($(call install,curl,curl)) || true
+# $(call want,PROGRAM,PACKAGE,WHAT) does the same, but can do without: then it says what is skipped. Some packages bring servers,
+# which must not be started here.
+want = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { \
+	apt-get update && SYSTEMD_OFFLINE=1 RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y --no-install-recommends $(2); \
+	} >/dev/null 2>&1 || echo "skipped: $(3): $(1) is not here and cannot be installed" >&2
 
-# promtool checks the files for Prometheus. Its package has a server, which must not be started here.
-test-tools: tools curl
-	@command -v promtool >/dev/null || { apt-get update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends prometheus; } >/dev/null 2>&1 || echo "skipped: the tests by promtool: it is not here and cannot be installed" >&2
+# promtool checks the files for Prometheus, nginx is a real upstream, h2load a client of somebody else's.
+test-tools: tools
+	@$(call want,curl,curl,the lines of the demo)
+	@$(call want,promtool,prometheus,the tests by promtool)
+	@$(call want,nginx,nginx-light,the tests behind nginx)
+	@$(call want,h2load,nghttp2-client,the load by h2load)

@@ -8,8 +8,10 @@ use crate::{
     product,
 };
 
-const RESOURCES: [&str; 4] = ["Patient", "Practitioner", "RelatedPerson", "Observation"];
-const PURPOSES: [(&str, &str); 4] = [
+/// The types that the policy has routes for.
+pub(crate) const RESOURCES: [&str; 4] = ["Patient", "Practitioner", "RelatedPerson", "Observation"];
+/// Who asks for what; every purpose of the policy.
+pub(crate) const PURPOSES: [(&str, &str); 4] = [
     ("ward-app", "treatment"),
     ("ward-app", "emergency"),
     ("insurance", "payment"),
@@ -17,7 +19,7 @@ const PURPOSES: [(&str, &str); 4] = [
 ];
 
 /// The examples of the four types, by name; none where they could not be fetched.
-fn examples() -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn examples() -> BTreeMap<String, Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/fhir/package");
     let Ok(entries) = fs::read_dir(&folder) else { return BTreeMap::new() };
     entries
@@ -30,9 +32,16 @@ fn examples() -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn policy(name: &str) -> String {
+/// A policy that is shipped.
+pub(crate) fn policy(name: &str) -> String {
     fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies").join(name))
         .unwrap()
+}
+
+/// The policy by which every purpose gets an answer, where who may ask for whose number is not the matter.
+pub(crate) fn answering(fhir: &str) -> String {
+    let ids = regex::Regex::new(r"params: \{ id: [a-z._]+ \}").unwrap();
+    ids.replace_all(fhir, "params: { id: public }").into_owned()
 }
 
 /// Every document for every purpose: the same list of (path, bytes) as the oracle's, and the same bytes
@@ -44,12 +53,8 @@ fn hl7_examples_leave_as_the_oracle_says() {
         println!("skipped: the FHIR examples are not in target/fhir (`make test` fetches them)");
         return;
     }
-    // Who may ask for whose number is not the matter here: every purpose gets an answer.
     let categories = policy("categories.yaml");
-    let fhir = regex::Regex::new(r"params: \{ id: [a-z._]+ \}")
-        .unwrap()
-        .replace_all(&policy("fhir.yaml"), "params: { id: public }")
-        .into_owned();
+    let fhir = answering(&policy("fhir.yaml"));
     let set = product::policies(&[("categories.yaml", &categories), ("fhir.yaml", &fhir)]);
     let world = World::read(&[&categories, &fhir]);
     let mut changed = 0;

@@ -2,7 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "the clock says when to give up")]
 
 mod access;
+mod fhir;
 mod lifecycle;
+mod nginx;
 
 use std::{
     fs,
@@ -20,6 +22,8 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::product::SETUP;
 
 /// How long anything may take before a test says that it does not happen.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -101,7 +105,7 @@ impl Setup<'_> {
         text.push_str(self.settings);
         fs::write(path.join("tamis.yaml"), text).unwrap();
         let key = path.join("key");
-        fs::write(&key, format!("{:064}", 42)).unwrap();
+        fs::write(&key, data_encoding::HEXLOWER.encode(&SETUP.key)).unwrap();
         fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         folder
     }
@@ -377,9 +381,19 @@ impl Connection {
 
     /// Sends a request, and reads the response.
     pub(crate) fn send(&mut self, request: impl AsRef<[u8]>) -> Reply {
+        self.ask(request);
+        self.reply()
+    }
+
+    /// Sends a request, and leaves the response where it is.
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) {
         if self.0.get_mut().write_all(request.as_ref()).is_err() {
             // What there is to read says why.
         }
+    }
+
+    /// Reads a response.
+    pub(crate) fn reply(&mut self) -> Reply {
         Reply::read(&mut self.0)
     }
 }
@@ -393,6 +407,18 @@ pub(crate) fn send(address: SocketAddr, request: &[u8]) -> Reply {
 ///
 /// An answer that does not say how long it is ends with the connection.
 pub(crate) fn upstream(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+    streaming(move |path, stream| {
+        let response = answer(path);
+        stream.write_all(&response)?;
+        Ok(response.starts_with(b"HTTP/1.1 200 OK\r\nContent-Length"))
+    })
+}
+
+/// An upstream that answers each path on the connection itself, piece by piece, and says whether the
+/// connection goes on. What it cannot write, nobody wants any more.
+pub(crate) fn streaming(
+    answer: impl Fn(&str, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -405,7 +431,8 @@ pub(crate) fn upstream(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static)
     address
 }
 
-fn answer_all(stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) {
+fn answer_all(stream: TcpStream, answer: &dyn Fn(&str, &mut TcpStream) -> io::Result<bool>) {
+    stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -415,9 +442,7 @@ fn answer_all(stream: TcpStream, answer: &dyn Fn(&str) -> Vec<u8>) {
             }
         }
         let path = head.split(' ').nth(1).unwrap();
-        let response = answer(path);
-        let is_delimited = response.starts_with(b"HTTP/1.1 200 OK\r\nContent-Length");
-        if reader.get_mut().write_all(&response).is_err() || !is_delimited {
+        if !matches!(answer(path, reader.get_mut()), Ok(true)) {
             return;
         }
     }
