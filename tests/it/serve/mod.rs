@@ -5,6 +5,7 @@ mod access;
 mod fhir;
 mod lifecycle;
 mod nginx;
+mod reload;
 
 use std::{
     fs,
@@ -390,6 +391,11 @@ impl Connection {
         if self.0.get_mut().write_all(request.as_ref()).is_err() {
             // What there is to read says why.
         }
+    }
+
+    /// Waits until a response has begun to come.
+    pub(crate) fn begins(&mut self) {
+        assert!(!self.0.fill_buf().unwrap().is_empty(), "the connection is closed");
     }
 
     /// Reads a response.
