@@ -17,7 +17,7 @@ const OURS: &str = "tamis";
 pub(super) fn start() {
     let mut builder = Builder::new();
     builder
-        .filter_level(LevelFilter::Warn)
+        .filter_level(LevelFilter::Error)
         .filter_module(OURS, LevelFilter::Info)
         .target(Target::Stderr)
         .format(|out, record| {

@@ -129,6 +129,9 @@ impl Passage {
         }
         match body {
             Body::Replace(instead) => {
+                // What the upstream said about its words was about its words.
+                head.remove_header(&header::CONTENT_LANGUAGE);
+                head.remove_header(&header::CONTENT_TYPE);
                 if !instead.is_empty() {
                     head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
                 }

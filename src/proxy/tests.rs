@@ -737,7 +737,7 @@ async fn a_response_without_a_body_passes_without_one() {
         ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nLocation: /CANARY\r\n\r\n", 201),
         ("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 202),
         (
-            "HTTP/1.1 302 Found\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<p>CANARY</p>",
+            "HTTP/1.1 302 Found\r\nContent-Type: text/CANARY\r\nContent-Length: 13\r\n\r\n<p>CANARY</p>",
             302,
         ),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404),

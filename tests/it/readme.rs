@@ -164,12 +164,12 @@ fn the_demo_shows_the_main_job() {
             &["anna@", "C-1042"],
         ),
     ] {
-        let (line, shows) = stop;
+        let (line, output) = stop;
         for text in has {
-            assert!(shows.contains(text), "{line}: no {text} in\n{shows}");
+            assert!(output.contains(text), "{line}: no {text} in\n{output}");
         }
         for text in lacks {
-            assert!(!shows.contains(text), "{line}: {text} in\n{shows}");
+            assert!(!output.contains(text), "{line}: {text} in\n{output}");
         }
     }
 }
@@ -258,8 +258,8 @@ fn the_settings_serve() {
     let mut line = None;
     until("the access is on record", || {
         let written = fs::read_to_string(&log).unwrap();
-        let lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        line = lines.last().filter(|line| line["trace"] == shown["trace"]);
+        let mut lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        line = lines.next_back().filter(|line| line["trace"] == shown["trace"]);
         line.is_some()
     });
     assert_eq!(timeless(line.unwrap()), timeless(shown));

@@ -142,16 +142,18 @@ fn hl7_examples_byte_by_byte_leave_as_the_oracle_says() {
             sample.iter().map(|(path, (_, document))| (path.clone(), document.clone())).collect();
         let upstream = streaming(move |path, stream| {
             let document = &documents[path];
-            let length = match is_chunked {
-                true => "Transfer-Encoding: chunked".to_owned(),
-                false => format!("Content-Length: {}", document.len()),
+            let length = if is_chunked {
+                "Transfer-Encoding: chunked".to_owned()
+            } else {
+                format!("Content-Length: {}", document.len())
             };
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n";
             stream.write_all(format!("{head}{length}\r\n\r\n").as_bytes())?;
             for byte in document {
-                match is_chunked {
-                    true => stream.write_all(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n'])?,
-                    false => stream.write_all(&[*byte])?,
+                if is_chunked {
+                    stream.write_all(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n'])?;
+                } else {
+                    stream.write_all(&[*byte])?;
                 }
             }
             stream.write_all(if is_chunked { b"0\r\n\r\n" } else { b"" })?;
