@@ -53,8 +53,13 @@ impl Journey {
     pub(super) fn working<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let done = work();
-        self.worked += began.elapsed();
+        self.worked_since(began);
         done
+    }
+
+    /// Counts the time since then as overhead.
+    pub(super) fn worked_since(&mut self, began: Instant) {
+        self.worked += began.elapsed();
     }
 
     /// Under which policies it is decided.

@@ -287,7 +287,8 @@ impl ProxyHttp for Proxy {
         match admitted {
             Ok(Admitted { upstream, set, permit }) => {
                 journey.labelled(permit.labels.clone());
-                let is_continue_awaited = session.get_header(header::EXPECT).is_some();
+                let expects = session.get_header_bytes(header::EXPECT);
+                let is_continue_awaited = expects.eq_ignore_ascii_case(b"100-continue");
                 let request = session.req_header();
                 let passage = Passage {
                     journey,

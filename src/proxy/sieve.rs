@@ -7,6 +7,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -172,7 +173,10 @@ impl HttpModule for SieveModule {
         let (State::Armed, Some(passage)) = (self.state, &mut self.passage) else {
             return self.poison(Reason::Internal);
         };
-        match passage.open(head, ends) {
+        let began = Instant::now();
+        let opened = passage.open(head, ends);
+        passage.journey.worked_since(began);
+        match opened {
             Ok(body) => {
                 self.body = body;
                 self.state = State::Streaming { begun: false };
