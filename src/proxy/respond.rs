@@ -32,8 +32,11 @@ pub(super) fn failure(reason: Reason) -> BError {
 /// Why Pingora ended a response; none if the client itself did.
 pub(super) fn reason_of(error: &Error) -> Option<Reason> {
     use ErrorType as T;
-    if let T::Custom(code) = error.etype() {
-        return Some(Reason::from_code(code).unwrap_or(Reason::Internal));
+    // Pingora has words of its own, too: for a chunk without a size, or a body that ends too soon.
+    if let T::Custom(code) = error.etype()
+        && let Some(reason) = Reason::from_code(code)
+    {
+        return Some(reason);
     }
     match error.esource() {
         ErrorSource::Downstream => None,
@@ -58,7 +61,8 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
             | T::InvalidH2
             | T::ReadError
             | T::WriteError
-            | T::ConnectionClosed => Reason::UpstreamProtocol,
+            | T::ConnectionClosed
+            | T::Custom(_) => Reason::UpstreamProtocol,
             T::AcceptError
             | T::HTTPStatus(_)
             | T::FileOpenError
@@ -67,7 +71,6 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
             | T::FileWriteError
             | T::InternalError
             | T::UnknownError
-            | T::Custom(_)
             | T::CustomCode(..) => Reason::Internal,
         }),
         ErrorSource::Internal | ErrorSource::Unset => Some(Reason::Internal),
