@@ -4,6 +4,9 @@
 //! response passes only through the sieve module, which is armed by nothing but a permit. Whatever
 //! Pingora would let through by default is refused by default here.
 //!
+//! Between a fast upstream and a slow client a response holds at most twelve pieces of 64 KiB, four of them
+//! in Pingora's queue, and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
+//!
 //! **Must never know** what a policy means or what a value is: it asks, and carries bytes.
 //!
 //! ```no_run

@@ -150,11 +150,8 @@ fn hl7_examples_byte_by_byte_leave_as_the_oracle_says() {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\n";
             stream.write_all(format!("{head}{length}\r\n\r\n").as_bytes())?;
             for byte in document {
-                if is_chunked {
-                    stream.write_all(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n'])?;
-                } else {
-                    stream.write_all(&[*byte])?;
-                }
+                let framed = [b'1', b'\r', b'\n', *byte, b'\r', b'\n'];
+                stream.write_all(if is_chunked { &framed } else { &framed[3..4] })?;
             }
             stream.write_all(if is_chunked { b"0\r\n\r\n" } else { b"" })?;
             Ok(true)

@@ -5,6 +5,7 @@ mod access;
 mod cut;
 mod fhir;
 mod lifecycle;
+mod memory;
 mod nginx;
 mod reload;
 
@@ -245,6 +246,13 @@ impl Tamis {
             status.is_some()
         });
         status.unwrap().code().unwrap_or(-1)
+    }
+
+    /// The most memory that it has had resident so far, in bytes.
+    pub(crate) fn peak_rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }
 

@@ -1,0 +1,228 @@
+//! How much memory the process takes: no more for a larger body, and for many responses at once no more
+//! than what `config/README.md` says.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::serve::{PATIENCE, Setup, Tamis, streaming, until};
+
+const MIB: u64 = 1 << 20;
+
+const POLICY: &str = "
+tamis: 1
+categories: { name: Name, notes: Notes }
+purposes: { support: { title: Answer a customer, legal_basis: contract } }
+callers: { desk: { identify: { api_key: desk }, purposes: [support] } }
+records: { row: { fields: { $.id: public, $.name: name, $.notes: notes, $.tags: public } } }
+apis: { crm: { routes: { GET /rows: { body: { '$[*]': row } } } } }
+rules: { support: { name: { mask: { keep_first: 1, length: keep } } } }
+";
+const GET: &[u8] = b"GET /rows HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n";
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+const ROW: &str = r#"{"id":1042,"name":"Anna Keller","notes":["called",{"by":"phone"}],"tags":["a",1.50,null],"x":{"y":[1,2,3]}},
+"#;
+const SIEVED: &str = r#"{"id":1042,"name":"A**********","tags":["a",1.50,null]},
+"#;
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
+/// The body of a chunked response, without keeping any of it: `take` gets it piece by piece.
+fn read_chunks(from: &mut impl BufRead, mut take: impl FnMut(&[u8])) {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        from.read_line(&mut line).unwrap();
+        let mut left = usize::from_str_radix(line.trim_end(), 16).expect("a size of a chunk");
+        let is_last = left == 0;
+        while left > 0 {
+            let piece = from.fill_buf().unwrap();
+            assert!(!piece.is_empty(), "the body is cut");
+            let piece = &piece[..piece.len().min(left)];
+            take(piece);
+            let length = piece.len();
+            left -= length;
+            from.consume(length);
+        }
+        let mut end = [0; 2];
+        from.read_exact(&mut end).unwrap();
+        assert_eq!(&end, b"\r\n");
+        if is_last {
+            return;
+        }
+    }
+}
+
+fn read_head(from: &mut impl BufRead) {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(from.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.to_ascii_lowercase().contains("transfer-encoding: chunked"), "{head}");
+}
+
+#[test]
+fn a_gibibyte_goes_through_in_64_mebibytes() {
+    let rows_a_chunk = 512;
+    let chunks = (1 << 30) / (ROW.len() * rows_a_chunk) + 1;
+    let upstream = streaming(move |_, stream| {
+        let (first, last) =
+            (chunk(b"["), chunk(format!("{}]", ROW.trim_end_matches(",\n")).as_bytes()));
+        let rows = chunk(ROW.repeat(rows_a_chunk).as_bytes());
+        stream.write_all(&[HEAD, &first].concat())?;
+        for _ in 0..chunks {
+            stream.write_all(&rows)?;
+        }
+        stream.write_all(&[&last[..], b"0\r\n\r\n"].concat())?;
+        Ok(true)
+    });
+    let upstreams = [("crm", upstream, "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start();
+    let at_rest = tamis.peak_rss();
+    let began = Instant::now();
+    let mut stream = TcpStream::connect(tamis.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(GET).unwrap();
+    let mut reader = BufReader::with_capacity(1 << 20, stream);
+    read_head(&mut reader);
+    // After the bracket, the body is the sieved row again and again; the last lacks its comma.
+    let pattern = SIEVED.repeat(1 << 14);
+    let rows = chunks * rows_a_chunk;
+    let (mut at, mut end) = (0_usize, Vec::new());
+    let periodic = 1 + rows * SIEVED.len();
+    read_chunks(&mut reader, |mut piece| {
+        if at == 0 {
+            assert_eq!(piece[0], b'[');
+            (at, piece) = (1, &piece[1..]);
+        }
+        while !piece.is_empty() && at < periodic {
+            let expected = &pattern.as_bytes()[(at - 1) % SIEVED.len()..];
+            let length = piece.len().min(expected.len()).min(periodic - at);
+            assert!(piece[..length] == expected[..length], "other bytes at {at}");
+            (at, piece) = (at + length, &piece[length..]);
+        }
+        at += piece.len();
+        end.extend_from_slice(piece);
+    });
+    assert_eq!(end, format!("{}]", SIEVED.trim_end_matches(",\n")).as_bytes());
+    let (took, peak) = (began.elapsed(), tamis.peak_rss());
+    println!(
+        "1 GiB in, {} MiB out in {took:?}: peak RSS {} KiB, {} KiB at rest",
+        at as u64 / MIB,
+        peak >> 10,
+        at_rest >> 10,
+    );
+    assert!(peak < 64 * MIB, "{peak} bytes");
+}
+
+const READERS: u64 = 500;
+
+/// What one response takes at most between two connections that speak HTTP/1.1, as `config/README.md`
+/// says, with the limits that are the default.
+fn response_bytes_max() -> u64 {
+    let (depth, name, value, gap) = (128, 4096, 64 << 10, 4096);
+    12 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10)
+}
+
+/// As many readers as there may be open files: two ends in this process for each, and some for others.
+fn readers() -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let files = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(u64::MAX);
+    let readers = READERS.min(files.saturating_sub(200) / 2);
+    if readers < READERS {
+        println!(
+            "skipped: {} of {READERS} slow readers: only {files} files may be open",
+            READERS - readers
+        );
+    }
+    readers
+}
+
+/// A client that asks and does not read. Its segments are short, so that the system holds little for it,
+/// and what is not read waits in tamis.
+fn slow_reader(tamis: &Tamis) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_tcp_mss(1400).unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    socket.connect(&tamis.address.into()).unwrap();
+    (&socket).write_all(GET).unwrap();
+    socket
+}
+
+/// How long nothing may move until an upstream takes it that nothing will.
+const STALLED: Duration = Duration::from_secs(2);
+
+/// Offers this often, and waits for the end of a client that does not take it; says whether it did.
+fn offer(
+    stream: &mut TcpStream,
+    frame: &[u8],
+    times: usize,
+    stalled: &AtomicU64,
+) -> io::Result<bool> {
+    SockRef::from(&*stream).set_send_buffer_size(64 << 10)?;
+    stream.set_write_timeout(Some(STALLED))?;
+    stream.write_all(&[HEAD, &chunk(b"[")].concat())?;
+    for _ in 0..times {
+        if let Err(error) = stream.write_all(frame) {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            stalled.fetch_add(1, Ordering::Relaxed);
+            stream.read_to_end(&mut Vec::new())?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[test]
+fn slow_readers_take_no_more_than_is_documented() {
+    let readers = readers();
+    // Names that are masked and so held until they end, nearly as long as a value may be.
+    let (name, tag) = ("x".repeat(60_000), "y".repeat(30_000));
+    let frame = chunk(format!("{{\"id\":1,\"name\":\"{name}\",\"tags\":\"{tag}\"}},").as_bytes());
+    let offered = 64;
+    let size = offered as u64 * frame.len() as u64;
+    let [stalled, served] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+    let counts = (Arc::clone(&stalled), Arc::clone(&served));
+    let upstream = streaming(move |_, stream| {
+        if offer(stream, &frame, offered, &counts.0)? {
+            counts.1.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(false)
+    });
+    let upstreams = [("crm", upstream, "http1")];
+    let settings = "timeouts: {client: 1h, upstream: 1h}\n";
+    let tamis = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings }.start();
+    let at_rest = tamis.peak_rss();
+    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis)).collect();
+    until("nothing moves any more", || stalled.load(Ordering::Relaxed) == readers);
+    let (peak, documented) = (tamis.peak_rss(), readers * response_bytes_max());
+    println!(
+        "{readers} readers that do not read of {} MiB each: peak RSS {} MiB, {} MiB at rest; documented {} MiB more",
+        size / MIB,
+        peak / MIB,
+        at_rest / MIB,
+        documented / MIB
+    );
+    assert_eq!(served.load(Ordering::Relaxed), 0, "nobody got all");
+    assert!(peak - at_rest <= documented, "{} bytes", peak - at_rest);
+    assert_eq!(tamis.metric("tamis_responses_in_flight"), readers);
+    drop(sockets);
+    until("all are on record", || tamis.access_log().len() as u64 == readers);
+    assert!(tamis.access_log().iter().all(|line| line["decision"] == "aborted"));
+}
