@@ -218,6 +218,8 @@ reasons! {
     Overloaded "overloaded" 503 "Too many requests are in progress."
     HttpVersionNotSupported "http-version-not-supported" 505 "This HTTP version is not supported."
 
+    RequestUnreadable "request-unreadable" 400 "The request breaks the rules of HTTP."
+    HostNotValid "host-not-valid" 400 "The host is missing, or is not valid."
     PathNotCanonical "path-not-canonical" 400 "The path is not in canonical form."
     HeaderRepeated "header-repeated" 400 "A header that may stand once is repeated."
 
@@ -276,7 +278,7 @@ mod tests {
         let listed = [
             (503, "policies-not-loaded overloaded"),
             (505, "http-version-not-supported"),
-            (400, "path-not-canonical header-repeated"),
+            (400, "request-unreadable host-not-valid path-not-canonical header-repeated"),
             (401, "caller-unknown caller-ambiguous"),
             (403, "purpose-missing purpose-unknown purpose-not-allowed"),
             (403, "route-unknown category-denied request-body-not-allowed"),

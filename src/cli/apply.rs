@@ -248,6 +248,10 @@ impl Apply {
     /// What to try instead, in names of the policies.
     fn help(&self, set: &PolicySet, reason: Reason) -> Option<String> {
         match reason {
+            Reason::HostNotValid => Some(
+                "pass --host with a name or an address, and a port at most: crm.internal:8080"
+                    .to_owned(),
+            ),
             Reason::PathNotCanonical => Some(
                 "a path is written without `.`, `..`, `//`, `;` or `#`, and with its names \
                  percent-encoded once"
@@ -285,6 +289,7 @@ impl Apply {
             Reason::PoliciesNotLoaded
             | Reason::Overloaded
             | Reason::HttpVersionNotSupported
+            | Reason::RequestUnreadable
             | Reason::HeaderRepeated
             | Reason::CallerAmbiguous
             | Reason::UpstreamUnreachable

@@ -1,6 +1,6 @@
 //! The decision about one request, before the upstream is asked.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, net::Ipv6Addr, sync::Arc};
 
 use crate::{
     access::{Labels, Reason},
@@ -187,6 +187,7 @@ impl PolicySet {
         ask: &Ask<'_>,
         labels: &mut Labels,
     ) -> Result<(Arc<Plan>, Parameters), Reason> {
+        ask.host.map_or(Ok(()), check_host)?;
         let caller =
             ask.caller.and_then(|name| self.caller_named(name)).ok_or(Reason::CallerUnknown)?;
         labels.caller = caller.name.clone();
@@ -267,7 +268,7 @@ impl PolicySet {
                 Some(parameter) => {
                     withheld |= !self.takes(&parameter.rule, parameter.category, value, purpose)?;
                 }
-                None if route.open.is_some() => {}
+                None if route.open.is_some() && !is_like_listed(name, route) => {}
                 None => return Err(Reason::ParameterNotAllowed),
             }
         }
@@ -301,6 +302,17 @@ impl PolicySet {
     }
 }
 
+/// Whether an upstream could take a parameter for one that the route lists, and that was decided about:
+/// some fold case, some cut names at brackets, dots or NUL, some decode twice.
+fn is_like_listed(name: &str, route: &Route) -> bool {
+    let folded = |name: &str| {
+        let end = name.find(['[', '.']).unwrap_or(name.len());
+        name.get(..end).unwrap_or(name).trim().to_lowercase()
+    };
+    let is_obscure = name.chars().any(char::is_control) || name.contains('%');
+    is_obscure || route.parameters.iter().any(|listed| folded(&listed.name) == folded(name))
+}
+
 /// A route, and what its path parameters are.
 pub(crate) struct Found<'s> {
     pub(crate) route: &'s Route,
@@ -320,14 +332,40 @@ pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
     Some(Found { route, parameters })
 }
 
+/// Whether a `Host` is one that every server understands in one way (RFC 9110, section 7.2): a name of
+/// letters, digits, `-` and `_` with dots between, or an address, and a port at most. Of anything else
+/// the upstream could make another host than the one that the policies know.
+pub fn check_host(host: &str) -> Result<(), Reason> {
+    let (name, port) = split_port(host);
+    let is_port = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_label = |label: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(known)
+    };
+    let is_name = match name.strip_prefix('[') {
+        Some(address) => {
+            address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        }
+        None => without_dot(name).split('.').all(is_label),
+    };
+    if is_port && is_name { Ok(()) } else { Err(Reason::HostNotValid) }
+}
+
+/// Host and port; a port that is not there is empty.
+fn split_port(host: &str) -> (&str, &str) {
+    let (address, rest) = match host.rfind(']') {
+        Some(end) => host.split_at_checked(end + 1).unwrap_or((host, "")),
+        None => ("", host),
+    };
+    match rest.split_once(':') {
+        Some((name, port)) if address.is_empty() => (name, port),
+        Some(("", port)) => (address, port),
+        Some(_) | None => (host, ""),
+    }
+}
+
 fn without_port(host: &str) -> &str {
-    if host.starts_with('[') {
-        return host.split_inclusive(']').next().unwrap_or(host);
-    }
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    }
+    split_port(host).0
 }
 
 /// `crm.internal.` is `crm.internal`, said in full.

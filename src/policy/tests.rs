@@ -674,3 +674,26 @@ fn a_host_with_a_dot_at_its_end_is_the_same_host() {
     let nothing = CRM.replace("www.shop.example", "\".\"");
     assert_eq!(errors(&[source(&nothing)])[0].0, "bad-host");
 }
+
+#[test]
+fn a_host_is_one_that_nobody_can_take_for_another() {
+    for host in [
+        "a",
+        "crm.internal",
+        "crm.internal.",
+        "CRM_1:80",
+        "10.0.0.1:8080",
+        "[::1]",
+        "[::1]:8080",
+        "a:",
+    ] {
+        assert_eq!(check_host(host), Ok(()), "{host}");
+    }
+    for host in [
+        "", ".", "a..", ".a", "a..b", "a:x", "a:80:80", "a:80abc", "a:999999", "a b", "a/b", "a?b",
+        "a#b", "a,b", "a\\b", "a%2eb", "u@a", "[::1", "::1", "[::1]x", "[::1]:x", "[x]", "a[::1]",
+        "\u{e9}",
+    ] {
+        assert_eq!(check_host(host), Err(Reason::HostNotValid), "{host}");
+    }
+}

@@ -223,6 +223,8 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         Reason::PoliciesNotLoaded
         | Reason::Overloaded
         | Reason::HttpVersionNotSupported
+        | Reason::RequestUnreadable
+        | Reason::HostNotValid
         | Reason::HeaderRepeated
         | Reason::CallerAmbiguous
         | Reason::UpstreamUnreachable
@@ -256,6 +258,9 @@ fn apply_says_why_it_is_denied_and_writes_nothing() {
         reasons += 1;
     }
     assert_eq!(reasons, 10);
+    let arguments = [&AS_DESK[..], &["--host", "Canary-7f3a:x"]].concat();
+    let run = apply(&folder, &arguments, BODY).exits(1).prints_nothing();
+    run.says("denied: host-not-valid\n").says("\n  help: ");
 }
 
 #[test]
