@@ -7,6 +7,7 @@ use std::{
     os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
     thread,
@@ -44,6 +45,8 @@ pub struct AccessLog(Option<Open>);
 struct Open {
     /// Taken away to tell the writer that no more comes.
     queue: Option<SyncSender<Message>>,
+    /// Whether somebody has waited in vain already.
+    given_up: AtomicBool,
     /// Ends when the writer has. The lock is only for sharing the log: its end has it alone.
     ended: Mutex<Receiver<()>>,
     metrics: Arc<Metrics>,
@@ -77,7 +80,8 @@ impl AccessLog {
             writer.run(&records);
             drop(end);
         })?;
-        Ok(Self(Some(Open { queue: Some(queue), ended: Mutex::new(ended), metrics })))
+        let given_up = AtomicBool::new(false);
+        Ok(Self(Some(Open { queue: Some(queue), given_up, ended: Mutex::new(ended), metrics })))
     }
 
     /// Hands a record to the writer; what it has no room for is lost.
@@ -91,19 +95,21 @@ impl AccessLog {
 
     /// Waits until all records that were handed over are written, but not for ever. So does a drop.
     pub fn flush(&self) {
-        let Some(Open { queue: Some(queue), .. }) = &self.0 else { return };
+        let Some(Open { queue: Some(queue), given_up, .. }) = &self.0 else { return };
         let (written, wait) = mpsc::sync_channel(1);
         let deadline = Instant::now() + CLOSE_WAIT_MAX;
         let mut message = Message::Flush(written);
         // A queue that is full is a reason to wait, but the standard library cannot wait with a limit.
         while let Err(TrySendError::Full(back)) = queue.try_send(message) {
             if Instant::now() > deadline {
+                given_up.store(true, Ordering::Relaxed);
                 return;
             }
             message = back;
             thread::sleep(Duration::from_millis(1));
         }
         if wait.recv_timeout(CLOSE_WAIT_MAX).is_err() {
+            given_up.store(true, Ordering::Relaxed);
             log::error!(target: TARGET, "the access log blocks: its last lines are lost");
         }
     }
@@ -112,6 +118,9 @@ impl AccessLog {
 impl Drop for Open {
     fn drop(&mut self) {
         self.queue = None;
+        if *self.given_up.get_mut() {
+            return;
+        }
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(CLOSE_WAIT_MAX) == Err(RecvTimeoutError::Timeout) {
             log::error!(target: TARGET, "the access log blocks: its last lines are lost");
@@ -173,6 +182,9 @@ impl Writer {
     /// Writes the batch. If that fails, whole lines are lost: the rest of one that was begun is kept
     /// for the next attempt, so that no line runs into another.
     fn write(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
         let result = self.write_all();
         if let Err(error) = result {
             let kept = if self.torn { end_of_line(&self.batch) } else { 0 };

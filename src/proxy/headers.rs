@@ -42,6 +42,12 @@ pub(super) fn request(
             request.remove_header(&name);
         }
     }
+    // Said twice, the length is the same, or Pingora would not be here; it goes on once.
+    let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length.and_then(|value| value.split(',').next()).map(|one| one.trim().to_owned());
+    if let Some(length) = length {
+        request.insert_header(header::CONTENT_LENGTH, length)?;
+    }
     request.insert_header(header::ACCEPT, accept)?;
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;
     if let Some(host) = host {

@@ -66,7 +66,7 @@ use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
     config::Settings,
     metrics::Metrics,
-    policy::{Ask, Denial, Identify, Permit, PolicySet, Target},
+    policy::{Ask, Denial, Identify, Permit, PolicySet, Target, check_host},
     reload::Policies,
 };
 
@@ -146,7 +146,8 @@ impl Shared {
     }
 }
 
-/// The proxy.
+/// The proxy. Its clones are the same one.
+#[derive(Clone)]
 pub struct Proxy {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
@@ -194,6 +195,7 @@ impl Proxy {
         if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
             return Err(unknown(Reason::HttpVersionNotSupported));
         }
+        let host = host(request).map_err(unknown)?;
         let target = target(request).map_err(unknown)?;
         let target = if has_body { target.with_body() } else { target };
         for once in [identify::API_KEY, DATA_PURPOSE.as_str()] {
@@ -210,7 +212,7 @@ impl Proxy {
         let ask = Ask {
             caller: Some(caller),
             purpose: purpose.as_deref(),
-            host: host(request),
+            host: Some(host),
             target: &target,
         };
         let permit = set.decide(&ask)?;
@@ -236,11 +238,14 @@ fn target(request: &RequestHeader) -> Result<Target, Reason> {
     Target::parse(request.method.as_str(), path)
 }
 
-fn host(request: &RequestHeader) -> Option<&str> {
-    match request.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => request.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
-    }
+/// The host that is asked, which must be said, and so that it cannot be taken for another.
+fn host(request: &RequestHeader) -> Result<&str, Reason> {
+    let header = || request.headers.get(header::HOST)?.to_str().ok();
+    let host = match request.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => header().ok_or(Reason::HostNotValid)?,
+    };
+    check_host(host).map(|()| host)
 }
 
 /// What one request carries through the phases of Pingora.
@@ -424,6 +429,7 @@ impl ProxyHttp for Proxy {
                 (None, _) => (Decision::Aborted, Some(Reason::Internal)),
                 (Some(_), None) => (Decision::Aborted, None),
                 (Some(_), reason) if phases.cut => (Decision::Aborted, reason),
+                (Some(_), reason @ Some(Reason::RequestUnreadable)) => (Decision::Denied, reason),
                 (Some(_), reason) => (Decision::Refused, reason),
             };
             journey.decided(decision, reason);
@@ -455,7 +461,8 @@ impl Proxy {
         downstream.set_total_drain_timeout(Some(timeouts.client));
         downstream.set_ignore_info_resp(true);
         let is_draining = self.shared.draining.load(Ordering::Acquire);
-        let idle = Some(timeouts.idle.as_secs().max(1)).filter(|_| !is_draining);
+        let stays = !is_draining && downstream.req_header().version != Version::HTTP_10;
+        let idle = Some(timeouts.idle.as_secs().max(1)).filter(|_| stays);
         downstream.set_keepalive(idle);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         journey::Journey,
         pipe::{Decoder, Encoder, Pipe, Sieve},
         respond::{self, PROBLEM},
-        response::Treatment,
+        response::{self, Treatment},
         sieve::Body,
     },
     transform::{Context, NoKeys},
@@ -124,14 +124,17 @@ impl Passage {
     ) -> pingora::Result<ResponseHeader> {
         let mut head = headers::response(upstream, api)?;
         respond::mark(&mut head, &self.journey)?;
+        if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&head.headers)
+        {
+            // What the upstream said about words that do not leave.
+            head.remove_header(&header::CONTENT_LANGUAGE);
+            head.remove_header(&header::CONTENT_TYPE);
+        }
         if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
             return Ok(head);
         }
         match body {
             Body::Replace(instead) => {
-                // What the upstream said about its words was about its words.
-                head.remove_header(&header::CONTENT_LANGUAGE);
-                head.remove_header(&header::CONTENT_TYPE);
                 if !instead.is_empty() {
                     head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
                 }

@@ -31,18 +31,43 @@ pub(super) fn failure(reason: Reason) -> BError {
 
 /// Why Pingora ended a response; none if the client itself did.
 pub(super) fn reason_of(error: &Error) -> Option<Reason> {
-    use ErrorType as T;
-    // Pingora has words of its own, too: for a chunk without a size, or a body that ends too soon.
-    if let T::Custom(code) = error.etype()
+    if let ErrorType::Custom(code) = error.etype()
         && let Some(reason) = Reason::from_code(code)
     {
         return Some(reason);
     }
-    match error.esource() {
-        ErrorSource::Downstream => None,
-        ErrorSource::Upstream => Some(match error.etype() {
+    match (error.esource(), Fault::of(error.etype())) {
+        (ErrorSource::Upstream, Fault::Away) => Some(Reason::UpstreamUnreachable),
+        (ErrorSource::Upstream, Fault::Slow) => Some(Reason::UpstreamTimeout),
+        (ErrorSource::Upstream, Fault::Gone | Fault::Wrong) => Some(Reason::UpstreamProtocol),
+        (ErrorSource::Downstream, Fault::Wrong) => Some(Reason::RequestUnreadable),
+        (ErrorSource::Downstream, Fault::Away | Fault::Slow | Fault::Gone | Fault::Ours) => None,
+        (ErrorSource::Upstream, Fault::Ours) | (ErrorSource::Internal | ErrorSource::Unset, _) => {
+            Some(Reason::Internal)
+        }
+    }
+}
+
+/// What is wrong with a peer.
+enum Fault {
+    /// It cannot be reached.
+    Away,
+    /// It takes too long.
+    Slow,
+    /// The connection, or the stream on it, is no more.
+    Gone,
+    /// What it says is not HTTP.
+    Wrong,
+    /// Nothing.
+    Ours,
+}
+
+impl Fault {
+    fn of(error: &ErrorType) -> Self {
+        use ErrorType as T;
+        match error {
             T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => {
-                Reason::UpstreamTimeout
+                Self::Slow
             }
             T::ConnectRefused
             | T::ConnectNoRoute
@@ -53,16 +78,15 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
             | T::TLSHandshakeFailure
             | T::TLSWantX509Lookup
             | T::InvalidCert
-            | T::HandshakeError => Reason::UpstreamUnreachable,
-            T::InvalidHTTPHeader
-            | T::H1Error
-            | T::H2Error
+            | T::HandshakeError => Self::Away,
+            T::H2Error
             | T::H2Downgrade
             | T::InvalidH2
             | T::ReadError
             | T::WriteError
-            | T::ConnectionClosed
-            | T::Custom(_) => Reason::UpstreamProtocol,
+            | T::ConnectionClosed => Self::Gone,
+            // Of its own Pingora names a chunk without a size, or a body that ends too soon.
+            T::InvalidHTTPHeader | T::H1Error | T::Custom(_) => Self::Wrong,
             T::AcceptError
             | T::HTTPStatus(_)
             | T::FileOpenError
@@ -71,9 +95,8 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
             | T::FileWriteError
             | T::InternalError
             | T::UnknownError
-            | T::CustomCode(..) => Reason::Internal,
-        }),
-        ErrorSource::Internal | ErrorSource::Unset => Some(Reason::Internal),
+            | T::CustomCode(..) => Self::Ours,
+        }
     }
 }
 

@@ -113,6 +113,11 @@ impl Media {
     }
 }
 
+/// Whether a response says that its body is JSON in UTF-8.
+pub(super) fn says_json(headers: &HeaderMap) -> bool {
+    matches!(Media::of(headers), Media::Json { .. })
+}
+
 /// Whether bodies of this type (`type/subtype`, lower-case) are JSON: RFC 8259, and RFC 6839 for the
 /// suffix.
 pub(crate) fn is_json(essence: &str) -> bool {

@@ -9,17 +9,24 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{
-    apps::HttpServerOptions,
-    proxy::http_proxy_service_with_name,
-    server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf},
+    apps::{HttpServerOptions, ServerApp},
+    protocols::Stream,
+    proxy::{HttpProxy, http_proxy},
+    server::{
+        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+        configuration::ServerConf,
+    },
     services::listening::Service,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::proxy::{Proxy, Shared, admin::Admin};
+use crate::{
+    config::Timeouts,
+    proxy::{Proxy, Shared, admin::Admin},
+};
 
 /// How often a draining process looks whether it is done.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
@@ -61,13 +68,8 @@ impl Proxy {
         };
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
-        let mut proxy = http_proxy_service_with_name(&server.configuration, self, "proxy");
-        if let Some(app) = proxy.app_logic_mut() {
-            let mut options = HttpServerOptions::default();
-            options.h2c = true;
-            options.h2_idle_timeout = Some(settings.timeouts.idle);
-            app.server_options = Some(options);
-        }
+        let gateway = Gateway::new(self, &server.configuration, &settings.timeouts);
+        let mut proxy = Service::new("proxy".to_owned(), gateway);
         for address in &settings.listen {
             proxy.add_tcp(&address.to_string());
         }
@@ -79,6 +81,11 @@ impl Proxy {
         let observers = Arc::clone(&shared.observers);
         let signals = Signals { shared, reload: Box::new(reload) };
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        // What was cut off is on record as soon as its task is gone.
+        let deadline = Instant::now() + Duration::from_secs(LAST_SECONDS);
+        while observers.metrics.in_flight() > 0 && Instant::now() < deadline {
+            std::thread::sleep(DRAIN_STEP);
+        }
         observers.access_log.flush();
         Ok(())
     }
@@ -86,6 +93,61 @@ impl Proxy {
 
 /// Addresses of an upstream that are tried for one request, at most.
 const MAX_TRIES: usize = 8;
+
+/// Where connections come in, of both versions of HTTP.
+///
+/// Pingora can tell them apart by itself, but waits for the bytes without an end, and for more of them
+/// than a short request has.
+pub(super) struct Gateway {
+    http_1: Arc<HttpProxy<Proxy>>,
+    http_2: Arc<HttpProxy<Proxy>>,
+    /// How long a client may take to begin.
+    patience: Duration,
+}
+
+impl Gateway {
+    pub(super) fn new(proxy: Proxy, conf: &Arc<ServerConf>, timeouts: &Timeouts) -> Self {
+        let mut http_2 = http_proxy(conf, proxy.clone());
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(timeouts.idle);
+        http_2.server_options = Some(options);
+        let http_1 = Arc::new(http_proxy(conf, proxy));
+        Self { http_1, http_2: Arc::new(http_2), patience: timeouts.client }
+    }
+}
+
+#[async_trait]
+impl ServerApp for Gateway {
+    async fn process_new(
+        self: &Arc<Self>,
+        mut stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let is_http_2 = timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?;
+        let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
+        app.process_new(stream, shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        self.http_1.cleanup().await;
+        self.http_2.cleanup().await;
+    }
+}
+
+/// Whether a connection begins as one of HTTP/2 does (RFC 9113, section 3.4). No method of HTTP/1.1
+/// that a route can have begins so.
+async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
+    // One byte tells almost all requests apart, and every request has three.
+    let mut first = [0];
+    stream.try_peek(&mut first).await?;
+    if &first != b"P" {
+        return Ok(false);
+    }
+    let mut seen = [0; 3];
+    stream.try_peek(&mut seen).await?;
+    Ok(&seen == b"PRI")
+}
 
 /// Waits for what the process is told.
 struct Signals {

@@ -19,7 +19,7 @@ use pingora::{
 };
 
 use crate::{
-    access::Reason,
+    access::{Decision, Reason},
     proxy::{journey::Journey, passage::Passage, pipe::Pipe, respond::failure},
 };
 
@@ -96,12 +96,13 @@ impl SieveModule {
     pub(super) fn is_finished(&self) -> bool {
         match self.state {
             State::Finished => true,
-            // Where there cannot be a body, nobody is told of its end.
-            State::Streaming { begun: false } => matches!(self.body, Body::Empty(_)),
-            State::Unarmed
-            | State::Armed
-            | State::Streaming { begun: true }
-            | State::Poisoned(_) => false,
+            // Where no body leaves, the response ends with its head, and nobody is told.
+            State::Streaming { begun } => match &self.body {
+                Body::Empty(_) => !begun,
+                Body::Replace(instead) => instead.is_empty(),
+                Body::Sieve { .. } | Body::Pass => false,
+            },
+            State::Unarmed | State::Armed | State::Poisoned(_) => false,
         }
     }
 
@@ -178,6 +179,9 @@ impl HttpModule for SieveModule {
         passage.journey.worked_since(began);
         match opened {
             Ok(body) => {
+                // From here on bytes may leave: whatever ends this now, they are on record.
+                passage.journey.decided(Decision::Aborted, Some(Reason::Internal));
+                passage.journey.sent(Some(head.status.as_u16()));
                 self.body = body;
                 self.state = State::Streaming { begun: false };
                 Ok(())

@@ -10,9 +10,8 @@ use std::{
 use bytes::Bytes;
 use http::HeaderMap;
 use pingora::{
-    apps::{HttpServerOptions, ServerApp},
+    apps::ServerApp,
     protocols::{Stream, l4::stream::Stream as L4Stream},
-    proxy::http_proxy,
     server::configuration::ServerConf,
 };
 use tokio::{
@@ -21,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{AccessLog, Observers, Proxy, passage::MakeSieve, pipe::Sieve};
+use super::{AccessLog, Observers, Proxy, passage::MakeSieve, pipe::Sieve, server::Gateway};
 use crate::{
     access::{Count, Reason},
     config::{self, Settings},
@@ -51,6 +50,9 @@ apis:
     routes:
       GET /c/{id}: { params: { id: public, page: public, mail: contact.email }, body: { $: customer } }
       GET /c: { body: { "$[*]": customer } }
+      GET /open:
+        params: { mail: contact.email, "*": { pass: { because: the upstream ignores what it does not know } } }
+        body: { $: customer }
       POST /c: { request_body: { pass: { because: what is sent belongs to the sender } }, body: { $: customer } }
       PUT /c/{id}: { params: { id: public }, body: { $: customer } }
 rules:
@@ -68,6 +70,8 @@ const WITHHELD: &str = "CANARY";
 enum Upstream {
     /// Sends these bytes after the request, in pieces, and closes.
     Pieces(Vec<Vec<u8>>),
+    /// The same, with a pause between the pieces.
+    Paused(Vec<Vec<u8>>),
     /// Sends these bytes, and nothing more, without closing.
     Stalls(Vec<u8>),
     /// Does not listen.
@@ -229,6 +233,7 @@ async fn serve_upstream(upstream: Upstream, asked: Arc<Mutex<Vec<String>>>) -> S
 }
 
 async fn answer(mut stream: TcpStream, upstream: Upstream, asked: Arc<Mutex<Vec<String>>>) {
+    let mut pause = Duration::ZERO;
     let pieces = match upstream {
         Upstream::H2 { body, end } => return answer_h2(stream, body, end, &asked).await,
         Upstream::Absent => return,
@@ -238,6 +243,10 @@ async fn answer(mut stream: TcpStream, upstream: Upstream, asked: Arc<Mutex<Vec<
             tokio::time::sleep(Duration::from_mins(1)).await;
             return;
         }
+        Upstream::Paused(pieces) => {
+            pause = Duration::from_millis(50);
+            pieces
+        }
         Upstream::Pieces(pieces) => pieces,
     };
     read_head(&mut stream, &asked).await;
@@ -246,7 +255,7 @@ async fn answer(mut stream: TcpStream, upstream: Upstream, asked: Arc<Mutex<Vec<
         if stream.write_all(&piece).await.is_err() {
             return;
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(pause).await;
     }
     // Read what is left, so that closing is no reset.
     let _half = stream.shutdown().await;
@@ -264,7 +273,10 @@ async fn read_head(stream: &mut TcpStream, asked: &Mutex<Vec<String>>) {
             break;
         }
     }
-    asked.lock().unwrap().push(String::from_utf8(head).unwrap());
+    // A connection that ends without a request has asked nothing.
+    if !head.is_empty() {
+        asked.lock().unwrap().push(String::from_utf8(head).unwrap());
+    }
 }
 
 /// Of a request, the host is kept.
@@ -293,11 +305,8 @@ async fn answer_h2(stream: TcpStream, body: &'static str, end: H2End, asked: &Mu
 }
 
 async fn serve_proxy(proxy: Proxy) -> SocketAddr {
-    let mut app = http_proxy(&Arc::new(ServerConf::default()), proxy);
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    app.server_options = Some(options);
-    let app = Arc::new(app);
+    let timeouts = proxy.shared.settings.timeouts;
+    let app = Arc::new(Gateway::new(proxy, &Arc::new(ServerConf::default()), &timeouts));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (keep, shutdown) = tokio::sync::watch::channel(false);
@@ -589,8 +598,23 @@ async fn every_denial_is_reached_and_asks_no_upstream() {
     let both = format!("{desk}{support}");
     let sent = |method: &str, path: &str, lines: &str| request(method, path, lines);
     let body = format!("{both}Content-Length: 2\r\n");
+    let at = |host: &str| sent("GET", "/c/7", &both).replace("Host: crm.test", host);
     let cases = [
         (sent("GET", "/c/7", &both).replace("HTTP/1.1", "HTTP/1.0"), "http-version-not-supported"),
+        (sent("GET", "/c/7", &format!("{both}Connection: host\r\n")), "request-unreadable"),
+        (
+            sent("POST", "/c", &format!("{both}Transfer-Encoding: chunked\r\n")) + "zz\r\n",
+            "request-unreadable",
+        ),
+        (at("X: y"), "host-not-valid"),
+        (at("Host: crm.test:x"), "host-not-valid"),
+        (at("Host: crm.test:80:80"), "host-not-valid"),
+        (at("Host: crm.test.."), "host-not-valid"),
+        (at("Host: crm%2etest"), "host-not-valid"),
+        (sent("GET", "/open?MAIL=CANARY", &both), "parameter-not-allowed"),
+        (sent("GET", "/open?mail[]=CANARY", &both), "parameter-not-allowed"),
+        (sent("GET", "/open?ma%00il=CANARY", &both), "parameter-not-allowed"),
+        (sent("GET", "/open?ma%2569l=CANARY", &both), "parameter-not-allowed"),
         (sent("GET", "/c/../c/7", &both), "path-not-canonical"),
         (sent("GET", "//c/7", &both), "path-not-canonical"),
         (sent("GET", "/c/%2e%2e", &both), "path-not-canonical"),
@@ -635,7 +659,9 @@ async fn every_denial_is_reached_and_asks_no_upstream() {
         assert_eq!(Reason::from_code(expected).unwrap().status(), reply.status);
         assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
         assert_eq!(world.record().await, format!("denied {expected}"));
-        assert!(world.asked.lock().unwrap().is_empty(), "{request}");
+        // Of a body that turns out wrong, the upstream has seen the head.
+        let asked = usize::from(request.ends_with("zz\r\n"));
+        assert!(world.asked.lock().unwrap().len() <= asked, "{request}");
         assert_eq!(reply.status == 401, reply.head.contains("www-authenticate: "), "{reply:?}");
     }
     let world = World::with(Upstream::json(BODY), "", |_| {}, None).await;
@@ -810,6 +836,30 @@ async fn a_request_body_goes_on_where_a_rule_lets_it() {
     assert!(asked.contains("content-type: application/json"), "{asked}");
     assert!(!asked.contains("expect"), "{asked}");
     assert_eq!(world.record().await, "allowed");
+}
+
+/// A response ends with its head where no body leaves, and is on record as that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirection_whose_words_come_late_is_allowed() {
+    let head = "HTTP/1.1 302 Found\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n";
+    for body in ["<p>CANARY</p>", ""] {
+        let pieces = [head, body].map(|piece| piece.as_bytes().to_vec()).to_vec();
+        let (reply, record) = check(Upstream::Paused(pieces)).await;
+        assert_eq!((reply.status, reply.body.as_deref()), (302, Some("")), "{reply:?}");
+        assert_eq!(record, "allowed");
+    }
+}
+
+/// Somebody who connects and says nothing, or too little, holds nothing for ever; short is not too
+/// little.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_begin_is_closed() {
+    let change = |settings: &mut Settings| settings.timeouts.client = Duration::from_millis(200);
+    let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+    for beginning in ["", "P", "PR"] {
+        assert_eq!(world.send(beginning).await.raw, "");
+    }
+    assert_eq!(world.send("GET / HTTP/1.0\r\n\r\n").await.status, 505);
 }
 
 /// A client that is still sending gets to the answer, and may go on with the connection.

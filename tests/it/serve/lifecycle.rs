@@ -1,8 +1,12 @@
 //! How a process begins, reloads and ends.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+};
 
-use crate::serve::{Connection, Setup, free_port, json, until, upstream};
+use crate::serve::{Connection, Setup, free_port, json, streaming, until, upstream};
 
 const POLICY: &str = "
 tamis: 1
@@ -125,7 +129,7 @@ fn hangup_reads_the_policies_again() {
     fs::write(tamis.policies().join("p.yaml"), "tamis: 1\nrulse: {}\n").unwrap();
     let failures = || tamis.metric("tamis_policy_reloads_total{result=\"failure\"}");
     until("the failure is counted", || failures() >= 1);
-    assert!(tamis.stderr().contains("rulse"), "the log says what is wrong");
+    until("the log says what is wrong", || tamis.stderr().contains("rulse"));
     assert!(tamis.metrics().contains("\ntamis_policy_last_reload_successful 0\n"));
     assert_eq!(tamis.get("/me", "desk", "support").text(), r#"{"id":1,"email":null}"#);
     assert_eq!(tamis.probe("/readyz").status, 200, "the last good policies are in force");
@@ -170,4 +174,40 @@ fn an_interrupt_ends_at_once() {
     tamis.signal("INT");
     assert_eq!(tamis.ended(), 0);
     assert_eq!(tamis.access_log().len(), 1);
+}
+
+/// What has left is on record, however the process ends.
+#[test]
+fn a_response_that_is_cut_at_the_end_of_the_process_is_on_record() {
+    for (signal, settings) in [("INT", ""), ("TERM", "timeouts: {drain: 10ms}\n")] {
+        let endless = streaming(|_, stream| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+            stream.write_all(format!("{head}{{\"id\":[1").as_bytes())?;
+            while stream.write_all(b",1,1,1,1,1,1,1,1").is_ok() {}
+            Ok(false)
+        });
+        let upstreams = [("crm", endless, "http1")];
+        let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings };
+        let mut tamis = setup.start();
+        let mut clients: Vec<_> = (0..8)
+            .map(|_| {
+                let mut client = std::net::TcpStream::connect(tamis.address).unwrap();
+                let request = "GET /me HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n";
+                client.write_all(request.as_bytes()).unwrap();
+                client
+            })
+            .collect();
+        for client in &mut clients {
+            client.read_exact(&mut [0; 4096]).unwrap();
+        }
+        tamis.signal(signal);
+        assert_eq!(tamis.ended(), 0);
+        let log = tamis.access_log();
+        assert_eq!(log.len(), clients.len(), "{signal}");
+        for record in log {
+            assert_eq!(record["decision"], "aborted", "{signal}: {record}");
+            assert_eq!(record["status"], 200, "{signal}: {record}");
+            assert_ne!(record["counts"].as_array().unwrap().len(), 0, "{signal}: {record}");
+        }
+    }
 }
