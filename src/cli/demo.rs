@@ -122,12 +122,11 @@ impl Demo {
     }
 
     fn address(&self, asked: Option<SocketAddr>, port: u16) -> Result<SocketAddr, Failure> {
-        if let Some(asked) = asked {
-            return Ok(asked);
-        }
         let port = if self.once { 0 } else { port };
-        TcpListener::bind(("127.0.0.1", port)).and_then(|free| free.local_addr()).map_err(|error| {
-            Failure::cannot(format!("cannot listen on 127.0.0.1:{port}: {error}"))
+        let asked = asked.unwrap_or(([127, 0, 0, 1], port).into());
+        // A port of 0 becomes one that is free.
+        TcpListener::bind(asked).and_then(|free| free.local_addr()).map_err(|error| {
+            Failure::cannot(format!("cannot listen on {asked}: {error}"))
                 .help("pass --listen and --admin with addresses that are free")
         })
     }
@@ -185,7 +184,7 @@ impl Tour<'_> {
             ),
             stop(
                 "Edit the policy: the support desk needs the bank account no more",
-                format!("sed -i '/financial.iban: {{ mask/d' {}", edited.display()),
+                format!("sed -i '/financial.iban: {{ mask/d' '{}'", edited.display()),
             ),
             Stop {
                 changes: true,
@@ -245,6 +244,10 @@ impl Tour<'_> {
 fn shell(line: &str) -> Result<String, Failure> {
     let output = Command::new("sh")
         .args(["-c", line])
+        // It is about this machine.
+        .env_remove("http_proxy")
+        .env_remove("all_proxy")
+        .env_remove("ALL_PROXY")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| cannot("run `sh`", &error))?;

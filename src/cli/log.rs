@@ -1,7 +1,11 @@
 //! What the process says about itself while it runs, on stderr: a line each, and findings as `check`
 //! shows them.
 
-use std::io::Write as _;
+use std::{
+    io::{self, Write},
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread,
+};
 
 use env_logger::{Builder, Target};
 use jiff::{Timestamp, Unit};
@@ -10,16 +14,21 @@ use log::LevelFilter;
 /// How records of tamis itself begin; those of libraries have other targets.
 const OURS: &str = "tamis";
 
-/// Lets the records of `log` go to stderr.
+/// Most records that wait for stderr.
+const QUEUE_RECORDS_MAX: usize = 1024;
+
+/// Lets the records of `log` go to stderr, by a thread of its own: if nobody reads there, records are
+/// lost, and nobody waits.
 ///
 /// A library may quote a request in what it says, Pingora does. Of such a record only the place is
 /// shown: it says which library complains, and never about whom.
 pub(super) fn start() {
+    let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
     let mut builder = Builder::new();
     builder
         .filter_level(LevelFilter::Error)
         .filter_module(OURS, LevelFilter::Info)
-        .target(Target::Stderr)
+        .target(Target::Pipe(Box::new(Queued(queue))))
         .format(|out, record| {
             let now = Timestamp::now().round(Unit::Millisecond).unwrap_or_default();
             let level = record.level().as_str().to_ascii_lowercase();
@@ -32,7 +41,51 @@ pub(super) fn start() {
             }
         });
     // Somebody who runs two commands in one process has the first one's.
-    if builder.try_init().is_err() {
-        log::debug!("records are shown already");
+    if builder.try_init().is_ok() {
+        let written = thread::Builder::new().name("log".to_owned());
+        if written.spawn(move || write_all(&records)).is_err() {
+            // Without the thread nothing is shown; what is done goes on.
+        }
+    }
+}
+
+/// The end of the queue that takes records.
+struct Queued(SyncSender<Vec<u8>>);
+
+impl Write for Queued {
+    /// Takes a whole record: that is how it is given.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        match self.0.try_send(record.to_vec()) {
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Ok(record.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_all(records: &Receiver<Vec<u8>>) {
+    for record in records {
+        if io::stderr().write_all(&record).is_err() {
+            // There is no other stream to complain on.
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stderr_that_nobody_reads_holds_nobody_up() {
+        let (queue, records) = sync_channel(1);
+        let mut queued = Queued(queue);
+        for record in ["first", "second", "third"] {
+            queued.write_all(record.as_bytes()).unwrap();
+        }
+        assert_eq!(records.try_iter().collect::<Vec<_>>(), [b"first"]);
+        drop(records);
+        queued.write_all(b"fourth").unwrap();
     }
 }
