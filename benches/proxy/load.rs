@@ -1,0 +1,148 @@
+//! CPU time per request of every subject, under the same load.
+#![expect(clippy::cast_precision_loss, reason = "requests are counted, and not by the billion")]
+
+use std::{thread::sleep, time::Duration};
+
+use crate::{
+    SIZES,
+    client::KEY,
+    median, micros,
+    process::run,
+    subjects::{Ground, Kind, Subject},
+};
+
+const ROUNDS: usize = 7;
+/// Keep-alive connections of the load generator.
+const CONNECTIONS: u64 = 32;
+/// Requests that say how expensive one is.
+const PROBE: u64 = 512;
+/// What a subject should spend in a round: enough that the connections that are made do not matter.
+const CPU_PER_ROUND: Duration = Duration::from_millis(600);
+/// What a subject still has to do when the last response has come.
+const SETTLING: Duration = Duration::from_millis(20);
+
+/// How many times as much as tamis the cheapest of the others that rewrite JSON has to take.
+const FLOORS: [Option<f64>; SIZES.len()] = [None, Some(3.0)];
+/// What everything is measured against.
+pub(super) const BARE: &str = "bare Pingora, passing";
+/// What the others that rewrite JSON are measured against.
+pub(super) const TAMIS: &str = "tamis, redacting";
+
+/// A subject, and what it took at each size.
+struct Row<'a> {
+    subject: &'a Subject,
+    requests: [u64; SIZES.len()],
+    taken: [Vec<Duration>; SIZES.len()],
+}
+
+impl Row<'_> {
+    fn median(&self, size: usize) -> Duration {
+        median(&self.taken[size])
+    }
+}
+
+/// Measures and prints. Gives whether the floor is reached.
+pub(super) fn per_request(ground: &Ground<'_>) -> bool {
+    println!("CPU time per request, the proxy alone on its core, {CONNECTIONS} connections\n");
+    if let Err(why) = run("h2load", &["--version"]) {
+        println!("skipped: CPU time per request: no load generator: {why}");
+        return true;
+    }
+    let subjects = ground.subjects();
+    let mut rows: Vec<Row<'_>> = subjects.iter().map(prepare).collect();
+    for _ in 0..ROUNDS {
+        for (size, bytes) in SIZES.into_iter().enumerate() {
+            for row in &mut rows {
+                row.taken[size].push(load(row.subject, bytes, row.requests[size]));
+            }
+        }
+    }
+    print(&rows);
+    floor(&rows)
+}
+
+/// Checks what a subject gives, finds out how many requests it is good for, and warms it up.
+fn prepare(subject: &Subject) -> Row<'_> {
+    let requests = SIZES.map(|bytes| {
+        subject.check(bytes);
+        let each = load(subject, bytes, PROBE);
+        let requests = CPU_PER_ROUND.as_nanos() / each.as_nanos();
+        let requests = u64::try_from(requests).unwrap().next_multiple_of(CONNECTIONS);
+        // Those that compile while they run are given the time to.
+        load(subject, bytes, requests);
+        requests
+    });
+    Row { subject, requests, taken: SIZES.map(|_| Vec::new()) }
+}
+
+/// CPU time of one of so many requests.
+fn load(subject: &Subject, bytes: usize, requests: u64) -> Duration {
+    let before = subject.running.cpu();
+    let said = run(
+        "h2load",
+        &[
+            "--h1",
+            &format!("--requests={requests}"),
+            &format!("--clients={CONNECTIONS}"),
+            &format!("--header=Api-Key: {KEY}"),
+            &format!("--header=Data-Purpose: {}", subject.purpose),
+            &format!("http://127.0.0.1:{}/documents/{bytes}", subject.running.port),
+        ],
+    );
+    let said = said.unwrap();
+    let all = format!("status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx");
+    assert!(said.contains(&all) && said.contains(" 0 errored"), "{}: {said}", subject.name);
+    sleep(SETTLING);
+    let spent = subject.running.cpu().checked_sub(before).unwrap();
+    spent.div_f64(requests as f64)
+}
+
+fn print(rows: &[Row<'_>]) {
+    println!("median of {ROUNDS} interleaved rounds, least and most, and of bare Pingora\n");
+    println!("{:32}{:<36}{:<36}peak memory", "", "4 KB", "64 KB");
+    let bare = rows.iter().find(|row| row.subject.name == BARE).unwrap();
+    for row in rows {
+        print!("{:32}", row.subject.name);
+        for size in 0..SIZES.len() {
+            let [least, most] = [row.taken[size].iter().min(), row.taken[size].iter().max()]
+                .map(|taken| taken.unwrap().as_secs_f64() * 1e6);
+            let ratio = ratio(row.median(size), bare.median(size));
+            let spread = format!("({least:.0} to {most:.0})");
+            print!("{} {spread:15} {ratio:5.2}   ", micros(row.median(size)));
+        }
+        println!("{:6.1} MiB", row.subject.running.peak());
+    }
+    println!();
+}
+
+/// How much more others take that rewrite JSON. Gives whether it is enough of the proxies with a script;
+/// what was written in Rust for the occasion is shown as well.
+fn floor(rows: &[Row<'_>]) -> bool {
+    let tamis = rows.iter().find(|row| row.subject.name == TAMIS).unwrap();
+    let mut is_reached = true;
+    for (size, floor) in FLOORS.into_iter().enumerate() {
+        for (kind, floor) in [(Kind::Rewriting, floor), (Kind::RewritingByHand, None)] {
+            let all = rows.iter().filter(|row| row.subject.kind == kind);
+            let Some(cheapest) = all.min_by_key(|row| row.median(size)) else {
+                println!("skipped: {} KB: nobody to compare {TAMIS} with", SIZES[size] >> 10);
+                continue;
+            };
+            let ratio = ratio(cheapest.median(size), tamis.median(size));
+            let verdict = match floor {
+                None => String::new(),
+                Some(floor) if ratio >= floor => format!("   floor {floor}: reached"),
+                Some(floor) => {
+                    is_reached = false;
+                    format!("   floor {floor}: MISSED")
+                }
+            };
+            let text = format!("{} KB: {} / {TAMIS}", SIZES[size] >> 10, cheapest.subject.name);
+            println!("{text:64} {ratio:5.2}{verdict}");
+        }
+    }
+    is_reached
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}

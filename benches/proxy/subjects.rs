@@ -1,0 +1,201 @@
+//! The proxies that are measured, and how each is started.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    documents::{SECRETS, document, redact},
+    load::{BARE, TAMIS},
+    process::{OTHER_CORE, PROXY_CORE, Running, free_port, run},
+};
+
+/// The SHA-256 of [`KEY`](crate::client::KEY).
+const KEY_DIGEST: &str = "b0962662e937d44c699c8305d90cbf190b3150c59b13863d1380b5cc3c711bb7";
+
+/// What the purpose `edited` may see; the bench puts one in the place of the other.
+pub(super) const EDITS: [&str; 2] = [
+    "tamis: 1\nrules: { edited: { personal: drop } }\n",
+    "tamis: 1\nrules: { edited: { personal: keep } }\n",
+];
+
+/// A proxy in one use.
+pub(super) struct Subject {
+    pub(super) name: &'static str,
+    /// What requests state; only tamis asks.
+    pub(super) purpose: &'static str,
+    pub(super) kind: Kind,
+    pub(super) running: Running,
+}
+
+/// What a subject does with a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It leaves as it came.
+    Passing,
+    /// It leaves without the five fields, by tamis.
+    Redacting,
+    /// It leaves without the five fields, by a proxy with a script that parses it and prints it again.
+    Rewriting,
+    /// The same, by Rust that was written for these five fields.
+    RewritingByHand,
+}
+
+/// What all subjects share.
+pub(super) struct Ground<'a> {
+    /// Where their files go.
+    pub(super) folder: &'a Path,
+    /// The port of the upstream.
+    pub(super) upstream: u16,
+}
+
+impl Ground<'_> {
+    /// Starts everybody who can be had, and says of the others why not.
+    pub(super) fn subjects(&self) -> Vec<Subject> {
+        let (passing, redacting) = (Kind::Passing, Kind::Redacting);
+        let (rewriting, by_hand) = (Kind::Rewriting, Kind::RewritingByHand);
+        let all = [
+            (BARE, "kept", passing, self.pingora("pingora")),
+            ("tamis, passing", "kept", passing, self.tamis("off")),
+            (TAMIS, "redacted", redacting, self.tamis("off")),
+            ("tamis, redacting, access log", "redacted", redacting, self.tamis("{ file: access }")),
+            ("nginx, passing", "kept", passing, self.nginx(None)),
+            ("Pingora + serde_json, rewriting", "redacted", by_hand, self.pingora("rewriting")),
+            ("nginx + njs, rewriting", "redacted", rewriting, self.njs()),
+            ("Node, rewriting", "redacted", rewriting, self.node()),
+        ];
+        let mut subjects = Vec::new();
+        for (name, purpose, kind, running) in all {
+            match running {
+                Ok(running) => subjects.push(Subject { name, purpose, kind, running }),
+                Err(why) if [BARE, TAMIS].contains(&name) => panic!("{name}: {why}"),
+                Err(why) => println!("skipped: {name}: {why}"),
+            }
+        }
+        subjects
+    }
+
+    /// A tamis with policies of its own, in the folder that [`Ground::policies`] names.
+    pub(super) fn tamis(&self, access_log: &str) -> Result<Running, String> {
+        let port = free_port();
+        let folder = self.own(port);
+        fs::create_dir(self.policies(port)).unwrap();
+        fs::write(self.policies(port).join("policy.yaml"), include_str!("policy.yaml")).unwrap();
+        fs::write(self.policies(port).join("edited.yaml"), EDITS[0]).unwrap();
+        let settings = format!(
+            "listen: [{{ address: 127.0.0.1:{port} }}]
+admin: {{ address: 127.0.0.1:{} }}
+policies: policies
+api_keys: {{ bench: 'sha256:{KEY_DIGEST}' }}
+upstreams: {{ documents: {{ address: 127.0.0.1:{} }} }}
+access_log: {access_log}
+threads: 1
+",
+            free_port(),
+            self.upstream
+        );
+        fs::write(folder.join("tamis.yaml"), settings).unwrap();
+        let words = [env!("CARGO_BIN_EXE_tamis"), "serve", "--config", "tamis.yaml"];
+        Running::start(PROXY_CORE, port, &folder, words)
+    }
+
+    /// The policies of the tamis that listens on this port.
+    pub(super) fn policies(&self, port: u16) -> PathBuf {
+        self.folder.join(port.to_string()).join("policies")
+    }
+
+    /// Pingora by itself; `mode` is that of this binary.
+    pub(super) fn pingora(&self, mode: &str) -> Result<Running, String> {
+        let port = free_port();
+        let words = [mode, &port.to_string(), &self.upstream.to_string()];
+        self.own_binary(PROXY_CORE, port, &words)
+    }
+
+    fn nginx(&self, module: Option<&str>) -> Result<Running, String> {
+        let port = free_port();
+        let folder = self.own(port);
+        fs::write(folder.join("njs.js"), include_str!("njs.js")).unwrap();
+        let [load, import, filter] = match module {
+            None => [String::new(), String::new(), String::new()],
+            Some(module) => [
+                format!("load_module {module};"),
+                format!("js_path {};\njs_import njs.js;", folder.display()),
+                "js_header_filter njs.head;\njs_body_filter njs.body;".to_owned(),
+            ],
+        };
+        let conf = include_str!("nginx.conf")
+            .replace("@MODULE@", &load)
+            .replace("@IMPORT@", &import)
+            .replace("@FILTER@", &filter)
+            .replace("@PORT@", &port.to_string())
+            .replace("@UPSTREAM@", &self.upstream.to_string());
+        fs::write(folder.join("nginx.conf"), conf).unwrap();
+        let prefix = format!("{}/", folder.display());
+        let words = ["nginx", "-p", &prefix, "-e", "stderr", "-c", "nginx.conf"];
+        Running::start(PROXY_CORE, port, &folder, words)
+    }
+
+    fn njs(&self) -> Result<Running, String> {
+        let said = run("nginx", &["-V"])?;
+        let modules = said.split(' ').find_map(|word| word.strip_prefix("--modules-path="));
+        let modules = modules.ok_or("nginx knows no folder of modules")?;
+        let module = Path::new(modules).join("ngx_http_js_module.so");
+        if !module.exists() {
+            return Err("nginx has no module njs".to_owned());
+        }
+        self.nginx(module.to_str())
+    }
+
+    fn node(&self) -> Result<Running, String> {
+        let port = free_port();
+        let folder = self.own(port);
+        fs::write(folder.join("node.js"), include_str!("node.js")).unwrap();
+        let words = ["node", "node.js", &port.to_string(), &self.upstream.to_string()];
+        Running::start(PROXY_CORE, port, &folder, words)
+    }
+
+    /// A folder for the subject that listens on this port.
+    fn own(&self, port: u16) -> PathBuf {
+        let folder = self.folder.join(port.to_string());
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    /// This binary in another mode, which listens on this port.
+    fn own_binary(&self, core: &str, port: u16, words: &[&str]) -> Result<Running, String> {
+        let binary = env::current_exe().unwrap();
+        let words = [binary.to_str().unwrap()].into_iter().chain(words.iter().copied());
+        Running::start(core, port, self.folder, words)
+    }
+
+    /// The upstream; it listens on the port that [`Ground`] names.
+    pub(super) fn start_upstream(&self) -> Running {
+        let words = ["upstream", &self.upstream.to_string()];
+        self.own_binary(OTHER_CORE, self.upstream, &words).unwrap()
+    }
+}
+
+impl Subject {
+    /// Whether what leaves is what should: the document, or what is left of it without the five fields.
+    pub(super) fn check(&self, bytes: usize) {
+        let whole = document(bytes);
+        let mut client = Client::connect(self.running.port);
+        let (status, body) = client.get(&format!("/documents/{bytes}"), self.purpose);
+        assert_eq!(status, 200, "{}", self.name);
+        match self.kind {
+            Kind::Passing => assert!(body == whole, "{}: the body is another", self.name),
+            Kind::Redacting | Kind::Rewriting | Kind::RewritingByHand => {
+                let mut left = serde_json::from_slice(&whole).unwrap();
+                redact(&mut left);
+                let got: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(got, left, "{}", self.name);
+                let text = str::from_utf8(&body).unwrap();
+                assert!(SECRETS.iter().all(|secret| !text.contains(secret)), "{}", self.name);
+            }
+        }
+    }
+}
