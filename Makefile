@@ -1,5 +1,5 @@
 # `make demo` shows the main job, `make test` proves it; both install what is missing on a bare Debian.
-.PHONY: demo test bench lint tools test-tools
+.PHONY: demo test bench bench-tools lint tools test-tools
 
 TAMIS := target/release/tamis
 
@@ -13,8 +13,13 @@ test: test-tools
 	tests/fetch-fhir
 	cargo test --locked -- --show-output
 
-bench: tools
+bench: tools bench-tools
 	cargo bench --locked --bench engine
+	cargo bench --locked --bench proxy
+
+# What the proxy bench compares tamis with.
+bench-tools:
+	benches/install-tools
 
 lint: tools
 	cargo fmt --check
