@@ -32,7 +32,7 @@ use serde_json::Value;
 use client::Client;
 use documents::{document, redact};
 use process::{Running, free_port, pin_self};
-use subjects::{EDITS, Ground};
+use subjects::{CLASSIFIED, EDITS, Ground, LISTED};
 
 /// What tamis has: else bare Pingora would pay for another allocator.
 #[global_allocator]
@@ -89,10 +89,12 @@ fn measure() -> ExitCode {
 
 /// How long the first byte of a long body takes. Gives whether the ceiling is kept.
 fn first_byte(ground: &Ground<'_>) -> bool {
-    let proxies = [ground.pingora("pingora").unwrap(), ground.tamis("off").unwrap()];
+    let tamis = |policy| ground.tamis(policy, "off").unwrap();
+    let proxies = [ground.pingora("pingora").unwrap(), tamis(LISTED), tamis(CLASSIFIED)];
     check_stream(&proxies[1]);
+    check_stream(&proxies[2]);
     let path = format!("/streams/{FIRST_BYTE_BLOCKS}");
-    let mut taken = [Vec::new(), Vec::new()];
+    let mut taken = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..FIRST_BYTE_TRIES {
         for (proxy, taken) in proxies.iter().zip(&mut taken) {
             let mut client = Client::connect(proxy.port);
@@ -104,11 +106,12 @@ fn first_byte(ground: &Ground<'_>) -> bool {
             sleep(CLEARING);
         }
     }
-    let [bare, tamis] = taken.each_ref().map(|taken| median(taken));
+    let [bare, tamis, classified] = taken.each_ref().map(|taken| median(taken));
     let ratio = tamis.as_secs_f64() / bare.as_secs_f64();
     println!("\nfirst byte of a body of 100 MB, median of {FIRST_BYTE_TRIES} interleaved tries\n");
     println!("{:44} {}", "bare Pingora", micros(bare));
     println!("{:44} {}", "tamis, redacting", micros(tamis));
+    println!("{:44} {}", "tamis, redacting, all classified", micros(classified));
     let is_kept = ratio <= FIRST_BYTE_CEILING;
     let verdict = if is_kept { "kept" } else { "MISSED" };
     println!(
@@ -133,7 +136,7 @@ fn memory(ground: &Ground<'_>) {
     println!("\npeak memory (VmHWM), before and after a body of 1 GiB\n");
     let proxies = [
         ("bare Pingora", ground.pingora("pingora").unwrap()),
-        ("tamis, redacting", ground.tamis("off").unwrap()),
+        ("tamis, redacting", ground.tamis(CLASSIFIED, "off").unwrap()),
     ];
     for (name, proxy) in proxies {
         let before = proxy.peak();
@@ -151,7 +154,7 @@ fn memory(ground: &Ground<'_>) {
 
 /// How long it takes until a policy holds that was put in the place of another.
 fn edits(ground: &Ground<'_>) {
-    let tamis = ground.tamis("off").unwrap();
+    let tamis = ground.tamis(CLASSIFIED, "off").unwrap();
     let policies = ground.policies(tamis.port);
     let mut client = Client::connect(tamis.port);
     let path = format!("/documents/{}", SIZES[0]);

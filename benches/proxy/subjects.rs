@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     client::Client,
     documents::{SECRETS, document, redact},
-    load::{BARE, TAMIS},
+    load::{ALL_CLASSIFIED, BARE, LOGGING, TAMIS},
     process::{OTHER_CORE, PROXY_CORE, Running, free_port, run},
 };
 
@@ -22,6 +22,11 @@ pub(super) const EDITS: [&str; 2] = [
     "tamis: 1\nrules: { edited: { personal: drop } }\n",
     "tamis: 1\nrules: { edited: { personal: keep } }\n",
 ];
+
+/// Names the five fields, and keeps the rest as it is: what the others do.
+pub(super) const LISTED: &str = include_str!("listed.yaml");
+/// Says of each field what it is, so that nothing leaves that nobody has looked at.
+pub(super) const CLASSIFIED: &str = include_str!("policy.yaml");
 
 /// A proxy in one use.
 pub(super) struct Subject {
@@ -60,9 +65,10 @@ impl Ground<'_> {
         let (rewriting, by_hand) = (Kind::Rewriting, Kind::RewritingByHand);
         let all = [
             (BARE, "kept", passing, self.pingora("pingora")),
-            ("tamis, passing", "kept", passing, self.tamis("off")),
-            (TAMIS, "redacted", redacting, self.tamis("off")),
-            ("tamis, redacting, access log", "redacted", redacting, self.tamis("{ file: access }")),
+            ("tamis, passing", "kept", passing, self.tamis(LISTED, "off")),
+            (TAMIS, "redacted", redacting, self.tamis(LISTED, "off")),
+            (LOGGING, "redacted", redacting, self.tamis(LISTED, "{ file: access }")),
+            (ALL_CLASSIFIED, "redacted", redacting, self.tamis(CLASSIFIED, "off")),
             ("nginx, passing", "kept", passing, self.nginx(None)),
             ("Pingora + serde_json, rewriting", "redacted", by_hand, self.pingora("rewriting")),
             ("nginx + njs, rewriting", "redacted", rewriting, self.njs()),
@@ -80,11 +86,11 @@ impl Ground<'_> {
     }
 
     /// A tamis with policies of its own, in the folder that [`Ground::policies`] names.
-    pub(super) fn tamis(&self, access_log: &str) -> Result<Running, String> {
+    pub(super) fn tamis(&self, policy: &str, access_log: &str) -> Result<Running, String> {
         let port = free_port();
         let folder = self.own(port);
         fs::create_dir(self.policies(port)).unwrap();
-        fs::write(self.policies(port).join("policy.yaml"), include_str!("policy.yaml")).unwrap();
+        fs::write(self.policies(port).join("policy.yaml"), policy).unwrap();
         fs::write(self.policies(port).join("edited.yaml"), EDITS[0]).unwrap();
         let settings = format!(
             "listen: [{{ address: 127.0.0.1:{port} }}]
