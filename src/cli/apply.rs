@@ -146,10 +146,8 @@ impl Apply {
         permit: &Permit,
         method: &str,
     ) -> Result<Treatment, Reason> {
-        let media = set.apis().iter().filter(|api| api.name == permit.labels.api);
-        let passes = |essence: &str| {
-            media.clone().flat_map(|api| &api.media).any(|(listed, _)| listed == essence)
-        };
+        let api = set.api(&permit.labels.api);
+        let passes = |media: &str| api.is_some_and(|api| api.passes(media));
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
         Treatment::of(self.status, &headers, method == "HEAD", false, passes)
     }

@@ -48,6 +48,11 @@ impl PolicySet {
         &self.apis
     }
 
+    /// The API of this name.
+    pub fn api(&self, name: &str) -> Option<&Api> {
+        self.apis.iter().find(|api| *api.name == *name)
+    }
+
     /// Every plan that a request can get, and for whom: of each caller, each purpose that it may ask for,
     /// and each route that the purpose is not denied.
     pub fn plans(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
@@ -379,6 +384,13 @@ pub struct Api {
     pub unclassified: Unclassified,
     pub(crate) at: Place,
     pub(crate) routers: HashMap<Method, matchit::Router<usize>>,
+}
+
+impl Api {
+    /// Whether bodies of this media type (`type/subtype`, lower-case) pass as they are.
+    pub fn passes(&self, media: &str) -> bool {
+        self.media.iter().any(|(listed, _)| listed == media)
+    }
 }
 
 impl fmt::Debug for Api {

@@ -63,11 +63,10 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
     for range in values.flat_map(|value| value.split(',')).map(str::trim) {
         let (media, parameters) = range.split_once(';').map_or((range, ""), |(m, p)| (m, p));
         let media = media.trim().to_ascii_lowercase();
-        let passes = || api.media.iter().any(|(listed, _)| *listed == media);
         if matches!(media.as_str(), "*/*" | "application/*") {
             let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
             ranges.push(format!("{ACCEPT}{parameters}"));
-        } else if is_json(&media) || passes() {
+        } else if is_json(&media) || api.passes(&media) {
             ranges.push(range.to_owned());
         }
     }

@@ -78,7 +78,7 @@ pub(super) struct Passage {
 impl Passage {
     /// The api that is asked.
     pub(super) fn api(&self) -> Option<&Api> {
-        self.set.apis().iter().find(|api| api.name == self.permit.labels.api)
+        self.set.api(&self.permit.labels.api)
     }
 
     /// Says how the body behind this head is treated, and leaves of the head what may leave.
@@ -87,7 +87,7 @@ impl Passage {
     pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Body, Reason> {
         let api = self.api().ok_or(Reason::Internal)?;
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
-        let passes = |media: &str| api.media.iter().any(|(listed, _)| listed == media);
+        let passes = |media: &str| api.passes(media);
         let treatment = Treatment::of(head.status, &head.headers, self.is_head, ended, passes)?;
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
