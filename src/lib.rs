@@ -53,7 +53,8 @@
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
-//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Unsafe code is forbidden.
+//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Unsafe code is denied but for
+//! `json::kernel`, where the instructions are that only some processors have ([`json::Kernel`]).
 //!
 //! # The way of a policy
 //!

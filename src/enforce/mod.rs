@@ -44,7 +44,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     access::Reason,
-    json::{Limits, Rewriter, Sink, Violation},
+    json::{Kernel, Limits, Rewriter, Sink, Violation},
     policy::Plan,
     transform::Context,
 };
@@ -63,6 +63,12 @@ impl Enforcement {
     pub fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
         let rewriter = Rewriter::new(Arc::clone(plan.program()), limits);
         Self { rewriter, decisions: Decisions::new(plan, context) }
+    }
+
+    /// Reads the body with this kernel, rather than with [that of the process](Kernel::in_use).
+    #[must_use]
+    pub fn on(self, kernel: Kernel) -> Self {
+        Self { rewriter: self.rewriter.on(kernel), ..self }
     }
 
     /// Takes the next bytes, and lets go of what is decided. After a refusal nothing more comes out.

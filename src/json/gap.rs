@@ -56,6 +56,11 @@ impl Gap {
         self.name_from = Some(at);
     }
 
+    /// Where the name begins, if it does in the current chunk.
+    pub(crate) fn name_from(&self) -> Option<usize> {
+        self.name_from
+    }
+
     /// The name ends before `end`, after its closing quote.
     pub(crate) fn end_name(&mut self, end: usize) {
         self.name_to = Some(end);

@@ -53,4 +53,5 @@ mod tests;
 mod utf8;
 
 pub use edits::{Copied, Edits, OnContainer, OnName, OnScalar, Sink};
+pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};

@@ -11,7 +11,7 @@ use crate::{
     json::{
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
-        kernel::{Carry, Kernel, Portable, WINDOW_BYTES_MAX},
+        kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         primitive::{Primitive, Step},
         utf8::Utf8,
     },
@@ -77,6 +77,7 @@ pub enum Violation {
 pub struct Rewriter<E: Edits> {
     program: Arc<Program>,
     limits: Limits,
+    kernel: Kernel,
     carry: Carry,
     utf8: Utf8,
     expect: Expect,
@@ -102,7 +103,7 @@ pub struct Rewriter<E: Edits> {
     primitive: Option<Primitive>,
     /// What an edit has written.
     written: Vec<u8>,
-    events: Vec<u16>,
+    events: Events,
     /// Bytes of the chunks before the current one.
     offset: u64,
     failed: Option<Violation>,
@@ -153,6 +154,7 @@ impl<E: Edits> Rewriter<E> {
         Self {
             program,
             limits,
+            kernel: Kernel::in_use(),
             carry: Carry::default(),
             utf8: Utf8::default(),
             expect: Expect::Value,
@@ -169,10 +171,17 @@ impl<E: Edits> Rewriter<E> {
             captured_too_long: false,
             primitive: None,
             written: Vec::new(),
-            events: Vec::new(),
+            events: Events::default(),
             offset: 0,
             failed: None,
         }
+    }
+
+    /// Reads with this kernel, rather than with [that of the process](Kernel::in_use).
+    #[must_use]
+    pub fn on(mut self, kernel: Kernel) -> Self {
+        self.kernel = kernel;
+        self
     }
 
     /// Reads the next bytes of the document, and lets go of what is decided.
@@ -231,8 +240,7 @@ impl<E: Edits> Rewriter<E> {
         let mut base = 0;
         for window in chunk.chunks(WINDOW_BYTES_MAX) {
             let mut events = std::mem::take(&mut self.events);
-            events.clear();
-            let scanned = Portable::scan(&mut self.carry, window, &mut events);
+            let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
             scanned.map_err(|at| self.grammar(base + at))?;
             let walked = self.walk(chunk, base, &events, edits, sink);
             self.events = events;
@@ -273,11 +281,11 @@ impl<E: Edits> Rewriter<E> {
         &mut self,
         chunk: &[u8],
         base: usize,
-        events: &[u16],
+        events: &Events,
         edits: &mut E,
         sink: &mut S,
     ) -> Result<(), Violation> {
-        for event in events {
+        for event in events.positions() {
             let at = base + usize::from(*event);
             let byte = chunk.get(at).copied().unwrap_or_default();
             if !self.whole.is_empty() {
@@ -309,7 +317,12 @@ impl<E: Edits> Rewriter<E> {
                     self.gap.begin_name(at);
                     self.expect = Expect::NameEnd;
                 }
-                (Expect::NameEnd, _) => self.name(chunk, at, edits),
+                (Expect::NameEnd, _) => {
+                    let may_escape = self.gap.name_from().is_none_or(|from| {
+                        from < base || events.has_escape(from - base, at - base)
+                    });
+                    self.name(chunk, at, may_escape, edits);
+                }
                 (Expect::Colon, b':') => self.expect = Expect::Value,
                 (Expect::StringEnd, _) => self.scalar_ends(chunk, at + 1, edits, sink),
                 (Expect::CommaOrEnd, b',') => self.comma(at, sink),
@@ -561,8 +574,8 @@ impl<E: Edits> Rewriter<E> {
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    /// The quote at `at` ends a name.
-    fn name(&mut self, chunk: &[u8], at: usize, edits: &mut E) {
+    /// The quote at `at` ends a name; unless `may_escape`, there is no backslash in it.
+    fn name(&mut self, chunk: &[u8], at: usize, may_escape: bool, edits: &mut E) {
         self.expect = Expect::Colon;
         if self.doomed {
             return;
@@ -581,7 +594,7 @@ impl<E: Edits> Rewriter<E> {
         }
         let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
         let unescaped: Option<String>;
-        let name = if memchr::memchr(b'\\', raw).is_none() {
+        let name = if !may_escape || memchr::memchr(b'\\', raw).is_none() {
             Some(raw)
         } else {
             // What is no Unicode text, a lone surrogate, is no name that a path can spell.

@@ -154,6 +154,24 @@ fn every_room_uses_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The lint is denied and not forbidden, so that one place can make an exception. No other may.
+#[test]
+fn unsafe_code_is_only_in_the_kernels() {
+    let (mut inside, mut outside) = (0, Vec::new());
+    for source in sources() {
+        if !source.code.contains("unsafe") {
+            continue;
+        }
+        if source.file.contains("/src/json/kernel/") {
+            inside += 1;
+        } else {
+            outside.push(source.file);
+        }
+    }
+    assert!(outside.is_empty(), "{outside:?}");
+    assert!(inside > 0, "if there is none left, forbid it again in Cargo.toml");
+}
+
 #[test]
 fn the_rooms_form_no_circle() {
     let mut order: Vec<&str> = Vec::new();

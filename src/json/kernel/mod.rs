@@ -1,12 +1,136 @@
 //! Where the tokens of a document begin: the first stage, which looks at every byte.
 //!
 //! A kernel turns bytes into the positions of tokens and checks what is inside of strings. All
-//! kernels give the same positions and leave the same [`Carry`] behind; this is the only place where
-//! an implementation may differ by processor.
+//! kernels give the same [`Events`] and leave the same [`Carry`] behind; this is the only place where
+//! an implementation may differ by processor, and the only one with unsafe code: a [`Lanes`] asks for
+//! instructions that not every processor has, and so it only comes out of a check for them.
+//!
+//! A kernel for another processor is one more [`Lanes`]: what `blocks` does with the masks stays as it
+//! is. There is none for NEON yet, because there was no such processor to prove it on; there, the
+//! portable kernel reads.
+//!
+//! [`Lanes`]: blocks::Lanes
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(any(target_arch = "x86_64", test))]
+mod blocks;
 mod portable;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use portable::Portable;
+use std::{fmt, sync::OnceLock};
+
+#[cfg(target_arch = "x86_64")]
+use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use avx512::Avx512;
+use portable::Portable;
+
+/// The instructions that documents are read with: each kernel does the same, and the better ones do it
+/// to more bytes at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Kernel(Choice);
+
+/// A kernel is a value that is only there if this processor can run it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+/// The word for each kernel that there is on any processor.
+const WORDS: [&str; 3] = ["portable", "avx2", "avx512"];
+
+/// Why a word names no kernel to read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KernelError {
+    /// There is no kernel of this name.
+    #[error("there is no such kernel: write {}", WORDS.join(", "))]
+    Unknown,
+    /// There is, but not for this processor.
+    #[error("this processor lacks the instructions of that kernel: it has {}", there())]
+    Missing,
+}
+
+fn there() -> String {
+    Kernel::all().map(Kernel::name).collect::<Vec<_>>().join(", ")
+}
+
+/// What every rewriter reads with that is not told otherwise.
+static IN_USE: OnceLock<Kernel> = OnceLock::new();
+
+impl Kernel {
+    /// The kernels that this processor can run, the best one last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let portable = Some(Choice::Portable);
+        #[cfg(target_arch = "x86_64")]
+        let others = [Avx2::detect().map(Choice::Avx2), Avx512::detect().map(Choice::Avx512)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let others = [];
+        [portable].into_iter().chain(others).flatten().map(Self)
+    }
+
+    /// The kernel of this name: `portable`, `avx2` or `avx512`.
+    pub fn named(word: &str) -> Result<Self, KernelError> {
+        if !WORDS.contains(&word) {
+            return Err(KernelError::Unknown);
+        }
+        Self::all().find(|kernel| kernel.name() == word).ok_or(KernelError::Missing)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Choice::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512(_) => "avx512",
+        }
+    }
+
+    /// The kernel that the process reads with: the best one, unless another was
+    /// [forced](Kernel::force).
+    pub fn in_use() -> Self {
+        *IN_USE.get_or_init(|| Self::all().last().unwrap_or(Self(Choice::Portable)))
+    }
+
+    /// Makes the process read with this kernel. The first one stays: it gives back which one that is.
+    #[must_use = "it may be another one that stays"]
+    pub fn force(self) -> Self {
+        *IN_USE.get_or_init(|| self)
+    }
+
+    /// Finds the tokens in `window`: see [`Scan::scan`].
+    #[inline]
+    pub(crate) fn scan(
+        self,
+        carry: &mut Carry,
+        window: &[u8],
+        events: &mut Events,
+    ) -> Result<(), usize> {
+        events.clear(window.len());
+        match self.0 {
+            Choice::Portable => Portable.scan(carry, window, events),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx2(avx2) => avx2.scan(carry, window, events),
+            #[cfg(target_arch = "x86_64")]
+            Choice::Avx512(avx512) => avx512.scan(carry, window, events),
+        }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// What a kernel must remember from one call to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,13 +158,71 @@ pub(crate) enum Inside {
 /// in it fits 16 bits.
 pub(crate) const WINDOW_BYTES_MAX: usize = 1 << 13;
 
+/// The bytes that share a bit of [`Events::has_escape`], and that the wide kernels look at together.
+const BLOCK_BYTES: usize = 64;
+
+/// What a kernel finds in one window.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// The positions of tokens, and room behind them for those of a whole block.
+    at: Vec<u16>,
+    count: usize,
+    /// A bit for each block that has a backslash in it.
+    escapes: [u64; WINDOW_BYTES_MAX / BLOCK_BYTES / 64],
+}
+
+impl Events {
+    /// The positions of tokens, in order.
+    pub(crate) fn positions(&self) -> &[u16] {
+        self.at.get(..self.count).unwrap_or_default()
+    }
+
+    /// Whether there may be a backslash from `from` to `to`; if not, there is none.
+    #[inline]
+    pub(crate) fn has_escape(&self, from: usize, to: usize) -> bool {
+        (from / BLOCK_BYTES..=to / BLOCK_BYTES).any(|block| {
+            // Of a position that was never scanned nothing is known.
+            self.escapes.get(block / 64).is_none_or(|blocks| blocks >> (block % 64) & 1 != 0)
+        })
+    }
+
+    fn clear(&mut self, window: usize) {
+        self.count = 0;
+        self.escapes = Default::default();
+        if self.at.len() < window + BLOCK_BYTES {
+            self.at.resize(window + BLOCK_BYTES, 0);
+        }
+    }
+
+    /// Notes a backslash at `at`.
+    #[inline]
+    fn escape(&mut self, at: usize) {
+        let block = at / BLOCK_BYTES;
+        if let Some(blocks) = self.escapes.get_mut(block / 64) {
+            *blocks |= 1 << (block % 64);
+        }
+    }
+
+    /// Appends one position.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a window is far shorter than 2^16 bytes")]
+    fn push(&mut self, at: usize) {
+        // There is room for an event per byte.
+        if let Some(free) = self.at.get_mut(self.count) {
+            *free = at as u16;
+            self.count += 1;
+        }
+    }
+}
+
 /// Finds the tokens in a window of the document.
-pub(crate) trait Kernel {
+trait Scan {
     /// Appends the position in `window` (at most [`WINDOW_BYTES_MAX`] long) of every `{ } [ ] : ,`
     /// outside of strings, of both quotes of every string, and of the first byte of everything else
     /// that is not white space. The event after an opening quote is always the closing one.
     ///
-    /// An error is the position of a byte that cannot stand in a string: a control character, or one
-    /// that makes no escape (RFC 8259, section 7).
-    fn scan(carry: &mut Carry, window: &[u8], events: &mut Vec<u16>) -> Result<(), usize>;
+    /// An error is the position of the first byte that cannot stand where it does, whatever stands
+    /// around it: in a string a control character, or one that makes no escape (RFC 8259, section 7);
+    /// outside a backslash.
+    fn scan(self, carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize>;
 }

@@ -1,10 +1,10 @@
 //! The kernel that every machine runs: a table of byte classes, and strings eight bytes at a time.
 
-use crate::json::kernel::{Carry, Inside, Kernel};
+use super::{Carry, Events, Inside, Scan};
 
 /// See the module.
-#[derive(Debug)]
-pub(crate) struct Portable;
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -12,6 +12,7 @@ enum Class {
     Space,
     Structural,
     Quote,
+    Backslash,
 }
 
 static CLASSES: [Class; 256] = classes();
@@ -33,6 +34,7 @@ const fn classes() -> [Class; 256] {
         n += 1;
     }
     classes[b'"' as usize] = Class::Quote;
+    classes[b'\\' as usize] = Class::Backslash;
     classes
 }
 
@@ -42,15 +44,15 @@ fn class(byte: u8) -> Class {
     CLASSES[usize::from(byte)]
 }
 
-impl Kernel for Portable {
-    fn scan(carry: &mut Carry, window: &[u8], events: &mut Vec<u16>) -> Result<(), usize> {
+impl Scan for Portable {
+    fn scan(self, carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize> {
         let mut at = 0;
         while let Some(byte) = window.get(at) {
             match carry.inside {
                 Inside::String | Inside::Escape | Inside::Hex(_) => {
-                    match string(&mut carry.inside, window, at)? {
+                    match string(&mut carry.inside, window, at, events)? {
                         Some(quote) => {
-                            events.push(event(quote));
+                            events.push(quote);
                             at = quote + 1;
                         }
                         None => return Ok(()),
@@ -63,16 +65,17 @@ impl Kernel for Portable {
                 Class::Space => carry.inside = Inside::Nothing,
                 Class::Structural => {
                     carry.inside = Inside::Nothing;
-                    events.push(event(at));
+                    events.push(at);
                 }
                 Class::Quote => {
                     carry.inside = Inside::String;
-                    events.push(event(at));
+                    events.push(at);
                 }
+                Class::Backslash => return Err(at),
                 Class::Other => {
                     if carry.inside == Inside::Nothing {
                         carry.inside = Inside::Primitive;
-                        events.push(event(at));
+                        events.push(at);
                     }
                 }
             }
@@ -82,19 +85,21 @@ impl Kernel for Portable {
     }
 }
 
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a window is far shorter than 2^16 bytes")]
-fn event(at: usize) -> u16 {
-    at as u16
-}
-
 /// Reads on in a string, and gives the position of its closing quote; none if the bytes end first.
 #[inline]
-fn string(inside: &mut Inside, window: &[u8], mut at: usize) -> Result<Option<usize>, usize> {
+fn string(
+    inside: &mut Inside,
+    window: &[u8],
+    mut at: usize,
+    events: &mut Events,
+) -> Result<Option<usize>, usize> {
     loop {
         match *inside {
             Inside::Escape => {
                 let Some(byte) = window.get(at) else { return Ok(None) };
+                if *byte == b'\\' {
+                    events.escape(at);
+                }
                 *inside = match byte {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Inside::String,
                     b'u' => Inside::Hex(4),
@@ -118,7 +123,10 @@ fn string(inside: &mut Inside, window: &[u8], mut at: usize) -> Result<Option<us
                         *inside = Inside::Nothing;
                         return Ok(Some(at));
                     }
-                    Some(b'\\') => *inside = Inside::Escape,
+                    Some(b'\\') => {
+                        *inside = Inside::Escape;
+                        events.escape(at);
+                    }
                     Some(_control) => return Err(at),
                 }
                 at += 1;
