@@ -34,6 +34,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
+use crate::json::Kernel;
+
 /// Bytes that wait in memory for stdout.
 const OUT_BYTES: usize = 64 << 10;
 
@@ -160,14 +162,14 @@ pub fn main(
 
 fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
     let done = match Arguments::try_parse_from(arguments) {
-        Ok(Arguments { command }) => match command {
+        Ok(Arguments { command }) => choose_kernel().and_then(|()| match command {
             Command::Serve(serve) => serve.run(streams),
             Command::Demo(demo) => demo.run(streams),
             Command::Apply(apply) => apply.run(streams),
             Command::Check(check) => check.run(streams),
             Command::Test(test) => test.run(streams),
             Command::Explain(explain) => explain.run(streams),
-        },
+        }),
         Err(usage) => show(&usage, streams),
     };
     // What is decided leaves, however the command ends.
@@ -185,6 +187,17 @@ fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>)
             Exit::Cannot
         }
     }
+}
+
+/// Makes the process read bodies as `TAMIS_KERNEL` says. A wrong word is an error: whoever writes one
+/// means a certain kernel, and would take another for it.
+fn choose_kernel() -> Result<(), Failure> {
+    let Some(word) = std::env::var_os("TAMIS_KERNEL") else { return Ok(()) };
+    let word = word.to_string_lossy();
+    let wrong = |why: String| Failure::cannot(format!("TAMIS_KERNEL={word}: {why}"));
+    let kernel = Kernel::named(&word).map_err(|error| wrong(error.to_string()))?;
+    let used = kernel.force();
+    if used == kernel { Ok(()) } else { Err(wrong(format!("{} is in use", used.name()))) }
 }
 
 /// Help and version that were asked for are an answer; all else that clap has to say is an error.

@@ -35,6 +35,8 @@ const AFTER_HELP: &str = "\
 Environment:
   TAMIS__SECTION__KEY  overrides a setting, such as TAMIS__ADMIN__ADDRESS=127.0.0.1:9191 or
                        TAMIS__UPSTREAMS__CRM__ADDRESS=10.0.0.7:80
+  TAMIS_KERNEL         reads bodies with these instructions and not the best that the processor has:
+                       portable, avx2 or avx512
 
 Signals:
   SIGHUP   reads the policies again, now

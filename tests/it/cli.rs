@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use tamis::access::Reason;
+use tamis::{access::Reason, json::Kernel};
 use tempfile::TempDir;
 
 /// Stands in every body and parameter here, and never on stderr.
@@ -150,6 +150,35 @@ const AS_DESK: [&str; 4] = ["--caller", "desk", "--request", "GET /people/Canary
 
 fn apply_as_desk(arguments: &[&str], stdin: impl AsRef<[u8]>) -> Run {
     apply(&people(), &[&AS_DESK, arguments].concat(), stdin)
+}
+
+/// Every kernel that this processor has gives the same; no other word is taken for one.
+#[test]
+fn the_kernel_is_chosen_by_the_environment() {
+    let apply = |kernel: Option<&str>| {
+        let policies = people();
+        let mut command =
+            command(&[&["apply", "--policies", policies.path()], &AS_DESK[..]].concat());
+        if let Some(kernel) = kernel {
+            command.env("TAMIS_KERNEL", kernel);
+        }
+        run(command, BODY.as_bytes())
+    };
+    let best = apply(None).exits(0).says_nothing();
+    for kernel in ["portable", "avx2", "avx512"] {
+        let run = apply(Some(kernel));
+        if Kernel::named(kernel).is_ok() {
+            assert_eq!(run.exits(0).says_nothing().stdout, best.stdout, "{kernel}");
+        } else {
+            run.exits(2).says("this processor lacks the instructions").prints_nothing();
+        }
+    }
+    for word in ["", "AVX2", "best"] {
+        let says = format!(
+            "error: TAMIS_KERNEL={word}: there is no such kernel: write portable, avx2, avx512"
+        );
+        apply(Some(word)).exits(2).says(&says).prints_nothing();
+    }
 }
 
 #[test]
