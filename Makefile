@@ -14,15 +14,18 @@ test: test-tools
 	cargo test --locked -- --show-output
 
 bench: tools bench-tools
+	benches/fetch-corpora
+	RUSTFLAGS="-Ctarget-cpu=native" cargo build --locked --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	cargo bench --locked --bench engine
 	cargo bench --locked --bench proxy
 
-# What the proxy bench compares tamis with.
+# What tamis is compared with.
 bench-tools:
 	benches/install-tools
 
 lint: tools
 	cargo fmt --check
+	cargo fmt --check --manifest-path benches/peers/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 

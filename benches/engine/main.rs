@@ -1,0 +1,316 @@
+//! How fast a body goes through a plan, as ratios against other work in the same run.
+//!
+//! Every figure is the median of interleaved rounds on one core: the machine may be shared, but then all
+//! of a round suffers alike. `benches/README.md` says how to read it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a bench stops where something is wrong, prints, and reads the clock"
+)]
+
+mod corpora;
+mod peers;
+mod plans;
+
+use std::{
+    cell::RefCell,
+    fs,
+    hint::black_box,
+    path::Path,
+    process::{self, Command, ExitCode},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use serde_json::Value;
+use tamis::{json::Kernel, policy::Plan};
+
+use corpora::{Corpus, customers};
+use peers::{LIBRARIES, Libraries, SONIC, TRANSCODER, WithPaths};
+use plans::{keeping, nulling, redacting, redacting_most, sieve};
+
+/// How often everybody takes a turn.
+const ROUNDS: usize = 9;
+/// What is written goes here, and stays out of the repository.
+const FOLDER: &str = "target/corpora";
+/// The body of an API as they mostly are, and one that no cache holds.
+const SMALL: usize = 16 << 10;
+const LARGE: usize = 64 << 20;
+/// Bytes that a turn takes at least: the grain of the clock does not matter then.
+const TURN_BYTES: usize = 4 << 20;
+/// How many times the compilation of many rules is measured.
+const COMPILATIONS: usize = 9;
+
+const MEMCPY: &str = "memcpy";
+const WITH_PATHS: &str = "serde_json values + jsonpath-rust";
+
+fn main() -> ExitCode {
+    pin();
+    let folder = Path::new(FOLDER);
+    fs::create_dir_all(folder).unwrap();
+    let libraries = Libraries::start().map(|started| Rc::new(RefCell::new(started)));
+    let kernels: Vec<Kernel> = Kernel::all().collect();
+    for kernel in ["avx2", "avx512"] {
+        if let Err(why) = Kernel::named(kernel) {
+            println!("skipped: {kernel}: {why}");
+        }
+    }
+    let mut is_reached = true;
+    let mut floor = |text: &str, ratio: Option<f64>, floor: f64| {
+        let Some(ratio) = ratio else { return println!("{text:64} skipped") };
+        let verdict = if ratio >= floor { "reached" } else { "MISSED" };
+        is_reached &= ratio >= floor;
+        println!("{text:64} {ratio:8.3}   floor {floor}: {verdict}");
+    };
+
+    let large = customers("customers, 64 MB", LARGE, folder);
+    let mut table = Table::new(&large);
+    let [five, hundred, many] = [5, 100, 10_000].map(redacting);
+    let [twenty, many_most] = [20, 10_000].map(redacting_most);
+    let kept = keeping();
+    for kernel in &kernels {
+        for (rules, plan) in [
+            (FIVE, &five),
+            (HUNDRED, &hundred),
+            (MANY, &many),
+            ("20 rules, all match", &twenty),
+            ("10,000 rules, 20 match", &many_most),
+            ("5 fields kept, the rest dropped", &kept),
+        ] {
+            table.engine(*kernel, rules, plan);
+        }
+    }
+    table.libraries(libraries.as_ref());
+    table.programs();
+    table.with_paths();
+    let large = table.run();
+
+    let small = customers("customers, 16 KB", SMALL, folder);
+    let mut table = Table::new(&small);
+    for kernel in &kernels {
+        table.engine(*kernel, FIVE, &five);
+    }
+    table.libraries(libraries.as_ref());
+    table.with_paths();
+    let small = table.run();
+
+    for corpus in corpora::fetched(folder) {
+        let plan = nulling(corpus.paths());
+        let mut table = Table::new(&corpus);
+        for kernel in &kernels {
+            table.engine(*kernel, FIVE, &plan);
+        }
+        table.libraries(libraries.as_ref());
+        if corpus.bytes.len() < PATHS_BYTES_MAX {
+            table.with_paths();
+        }
+        table.run();
+    }
+
+    println!("floors, with the kernel that is named; ratios of medians\n");
+    let of = |rates: &Rates, one: &str, other: &str| Some(rates.get(one)? / rates.get(other)?);
+    let avx2 = |rules| row("avx2", rules);
+    floor("avx2, 64 MB, of memcpy", of(&large, &avx2(FIVE), MEMCPY), 0.065);
+    floor(
+        "avx2, 16 KB, times serde_json + jsonpath-rust",
+        of(&small, &avx2(FIVE), WITH_PATHS),
+        25.0,
+    );
+    floor("avx2, 64 MB, times sonic-rs lazy", of(&large, &avx2(FIVE), SONIC), 1.3);
+    floor("avx2, 64 MB, 10,000 rules of 100", of(&large, &avx2(MANY), &avx2(HUNDRED)), 0.95);
+    let portable = row("portable", FIVE);
+    floor("portable, 64 MB, times serde_json transcoding", of(&large, &portable, TRANSCODER), 1.2);
+    let avx512 = row("avx512", FIVE);
+    floor("avx512, 64 MB, of avx2", of(&large, &avx512, &avx2(FIVE)), 1.0);
+    let mut taken: Vec<f64> = (0..COMPILATIONS).map(|_| compilation()).collect();
+    taken.sort_by(f64::total_cmp);
+    let milliseconds = taken[COMPILATIONS / 2] * 1e3;
+    println!(
+        "{:64} {milliseconds:8.1} ms",
+        "10,000 rules, from the text of the policy to the plan"
+    );
+    if is_reached { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const FIVE: &str = "5 rules";
+const HUNDRED: &str = "100 rules, 5 match";
+const MANY: &str = "10,000 rules, 5 match";
+/// Documents that are larger take values and paths too long.
+const PATHS_BYTES_MAX: usize = 8 << 20;
+
+fn row(kernel: &str, rules: &str) -> String {
+    format!("tamis {kernel}, {rules}")
+}
+
+/// Medians by the name of the row, in GB/s.
+struct Rates(Vec<(String, f64)>);
+
+impl Rates {
+    fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(row, _)| row == name).map(|(_, rate)| *rate)
+    }
+}
+
+/// Everybody who works on one document.
+struct Table<'a> {
+    corpus: &'a Corpus,
+    rows: Vec<Row<'a>>,
+    /// What is left of the document, as every row has to leave it.
+    left: Option<Value>,
+}
+
+struct Row<'a> {
+    name: String,
+    /// Seconds that one run takes, of so many.
+    turn: Box<dyn FnMut(usize) -> f64 + 'a>,
+    seconds: Vec<f64>,
+}
+
+impl<'a> Table<'a> {
+    fn new(corpus: &'a Corpus) -> Self {
+        let mut copy = Vec::new();
+        // The small one is of the same kind.
+        let is_checked = corpus.bytes.len() < LARGE;
+        let left = is_checked.then(|| comparable(&WithPaths::new(corpus).redact(&corpus.bytes)));
+        let mut table = Self { corpus, rows: Vec::new(), left };
+        table.here(MEMCPY.to_owned(), move |body| {
+            copy.clear();
+            copy.extend_from_slice(body);
+            black_box(&copy);
+        });
+        table
+    }
+
+    /// Work that is done in this process.
+    fn here(&mut self, name: String, mut run: impl FnMut(&[u8]) + 'a) {
+        let body = &self.corpus.bytes;
+        let turn = move |times| {
+            let began = Instant::now();
+            for _ in 0..times {
+                run(black_box(body));
+            }
+            began.elapsed().as_secs_f64() / times as f64
+        };
+        self.rows.push(Row { name, turn: Box::new(turn), seconds: Vec::new() });
+    }
+
+    fn engine(&mut self, kernel: Kernel, rules: &str, plan: &Arc<Plan>) {
+        let mut out = Vec::new();
+        if [FIVE, HUNDRED, MANY].contains(&rules) {
+            sieve(kernel, plan, &self.corpus.bytes, &mut out);
+            self.check(&row(kernel.name(), rules), &out);
+        }
+        let plan = Arc::clone(plan);
+        self.here(row(kernel.name(), rules), move |body| {
+            sieve(kernel, &plan, body, &mut out);
+            black_box(&out);
+        });
+    }
+
+    fn with_paths(&mut self) {
+        let paths = WithPaths::new(self.corpus);
+        self.here(WITH_PATHS.to_owned(), move |body| {
+            black_box(paths.redact(body));
+        });
+    }
+
+    fn libraries(&mut self, libraries: Option<&Rc<RefCell<Libraries>>>) {
+        let Some(libraries) = libraries else { return };
+        let corpus = self.corpus;
+        for (name, library, takes_anywhere) in LIBRARIES {
+            if corpus.anywhere && !takes_anywhere {
+                continue;
+            }
+            self.check(name, &libraries.borrow_mut().output(library, corpus));
+            let libraries = Rc::clone(libraries);
+            let turn = move |times| libraries.borrow_mut().seconds(library, corpus, times);
+            let turn = Box::new(turn);
+            self.rows.push(Row { name: name.to_owned(), turn, seconds: Vec::new() });
+        }
+    }
+
+    fn programs(&mut self) {
+        let corpus = self.corpus;
+        for program in peers::programs() {
+            self.check(program, &peers::program_output(program, corpus));
+            let turn = Box::new(move |_| peers::program_seconds(program, corpus));
+            let name = format!("{program}, a process");
+            self.rows.push(Row { name, turn, seconds: Vec::new() });
+        }
+    }
+
+    /// All have to do the same work.
+    fn check(&self, name: &str, output: &[u8]) {
+        let Some(left) = &self.left else { return };
+        assert!(comparable(output) == *left, "{name}: another document than the others");
+    }
+
+    /// Measures and prints.
+    fn run(mut self) -> Rates {
+        let bytes = self.corpus.bytes.len();
+        let times = TURN_BYTES / bytes + 1;
+        for _ in 0..ROUNDS {
+            for row in &mut self.rows {
+                row.seconds.push((row.turn)(times));
+            }
+        }
+        let rates: Vec<(String, f64)> = self
+            .rows
+            .into_iter()
+            .map(|row| {
+                let mut seconds = row.seconds;
+                seconds.sort_by(f64::total_cmp);
+                (row.name, bytes as f64 / seconds[seconds.len() / 2] / 1e9)
+            })
+            .collect();
+        let memcpy = rates[0].1;
+        let kilobytes = bytes as f64 / 1e3;
+        println!("{}: {kilobytes:.0} kB, median of {ROUNDS} interleaved rounds", self.corpus.name);
+        println!("{:56} {:>8} {:>10}", "", "GB/s", "of memcpy");
+        for (name, rate) in &rates {
+            println!("{name:56} {rate:8.3} {:10.4}", rate / memcpy);
+        }
+        println!();
+        Rates(rates)
+    }
+}
+
+/// A document so that two can be compared that say the same: some print numbers anew.
+fn comparable(document: &[u8]) -> Value {
+    fn numbers(value: &mut Value) {
+        match value {
+            // Some read numbers only nearly.
+            Value::Number(number) => {
+                *value = Value::String(format!("{:.9e}", number.as_f64().unwrap()));
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(numbers),
+            Value::Object(members) => members.values_mut().for_each(numbers),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+    let mut value = serde_json::from_slice(document).unwrap();
+    numbers(&mut value);
+    value
+}
+
+/// Seconds that it takes to compile many rules.
+fn compilation() -> f64 {
+    let began = Instant::now();
+    black_box(redacting(10_000));
+    began.elapsed().as_secs_f64()
+}
+
+/// Pins this process, and what it starts, to one core, so that all share the same luck.
+fn pin() {
+    let id = process::id().to_string();
+    let words = ["--all-tasks", "--cpu-list", "--pid", "0", &id];
+    let pinned = Command::new("taskset").args(words).output();
+    if !pinned.is_ok_and(|done| done.status.success()) {
+        println!("skipped: pinning to one core: there is no `taskset`");
+    }
+}

@@ -1,0 +1,117 @@
+//! The policies that are measured, compiled.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use tamis::{
+    enforce::Enforcement,
+    json::{Copied, Kernel, Limits},
+    policy::{Ask, Plan, Source, Target, load},
+    transform::{Context, RootKey},
+};
+
+use crate::corpora::CUSTOMER_NAMES;
+
+/// Rules that null what these paths select, and keep everything else.
+pub(super) fn nulling(paths: impl IntoIterator<Item = String>) -> Arc<Plan> {
+    let mut policy = HEAD.to_owned();
+    for path in paths {
+        writeln!(policy, "          '{path}': hidden").unwrap();
+    }
+    plan(&(policy + "rules: { p: { hidden: 'null' } }\n"))
+}
+
+/// So many rules for customer records, of which five match; those above are for members that no record
+/// has, at every level of one.
+pub(super) fn redacting(rules: usize) -> Arc<Plan> {
+    let five = CUSTOMER_NAMES.map(|name| format!("$[*].{name}"));
+    nulling(five.into_iter().chain((CUSTOMER_NAMES.len()..rules).map(beside)))
+}
+
+/// So many rules for customer records, of which twenty match: most values of each.
+pub(super) fn redacting_most(rules: usize) -> Arc<Plan> {
+    let twenty = MOST.map(|path| format!("$[*].{path}"));
+    nulling(twenty.into_iter().chain((MOST.len()..rules).map(beside)))
+}
+
+fn beside(n: usize) -> String {
+    match n % 3 {
+        0 => format!("$[*].field_{n}"),
+        1 => format!("$[*].address.part_{n}"),
+        _ => format!("$[*].orders[*].detail_{n}"),
+    }
+}
+
+const MOST: [&str; 20] = [
+    "id",
+    "first_name",
+    "last_name",
+    "birth_date",
+    "email",
+    "phones[*]",
+    "address.street",
+    "address.postcode",
+    "address.city",
+    "address.country",
+    "iban",
+    "status",
+    "vip",
+    "score",
+    "tags[*]",
+    "orders[*].sku",
+    "orders[*].at",
+    "orders[*].price",
+    "orders[*].items[*].ean",
+    "notes",
+];
+
+const HEAD: &str = "tamis: 1
+categories: { hidden: Hidden }
+purposes: { p: { title: Bench, legal_basis: contract } }
+callers: { c: { identify: { api_key: k }, purposes: [p] } }
+apis:
+  a:
+    unclassified: { keep: { because: a bench } }
+    routes:
+      GET /x:
+        body:
+";
+
+/// What policies mostly look like: a few fields are kept, and the rest goes because nobody classified it.
+pub(super) fn keeping() -> Arc<Plan> {
+    plan(
+        "tamis: 1
+categories: { seen: Seen }
+purposes: { p: { title: Bench, legal_basis: contract } }
+callers: { c: { identify: { api_key: k }, purposes: [p] } }
+apis:
+  a:
+    routes:
+      GET /x:
+        body:
+          '$[*].id': seen
+          '$[*].status': public
+          '$[*].email': seen
+          '$[*].address.country': public
+          '$[*].orders[*].sku': seen
+rules: { p: { seen: keep } }
+",
+    )
+}
+
+fn plan(policy: &str) -> Arc<Plan> {
+    let source = Source { name: "bench.yaml".to_owned(), text: policy.to_owned() };
+    let set = load(&[source], &RootKey::from_hex(&"07".repeat(32)).unwrap()).set.unwrap();
+    let target = Target::parse("GET", "/x").unwrap();
+    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+}
+
+/// As the proxy does it: in chunks of 16 KiB, into one buffer.
+pub(super) fn sieve(kernel: Kernel, plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let context = Context { today: jiff::civil::date(2026, 11, 21) };
+    let mut enforcement = Enforcement::new(Arc::clone(plan), context, Limits::default()).on(kernel);
+    for chunk in body.chunks(16 << 10) {
+        enforcement.write(chunk, &mut Copied { chunk, out }).unwrap();
+    }
+    enforcement.finish(&mut Copied { chunk: b"", out }).unwrap();
+}
