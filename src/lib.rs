@@ -46,6 +46,7 @@
 //! | [`access`] | the record of one access, and why a request is denied or a body refused | – |
 //! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, transform |
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
+//! | [`frame`] | finds the documents in a body that holds many, and puts its framing around what leaves | enforce, json, policy, transform |
 //! | [`config`] | settings as they are written, then settings as they are checked | – |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | policy, transform |
@@ -118,6 +119,7 @@ pub mod access;
 pub mod cli;
 pub mod config;
 pub mod enforce;
+pub mod frame;
 pub mod json;
 pub mod metrics;
 pub mod path;

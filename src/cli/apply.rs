@@ -19,17 +19,18 @@ use crate::{
         Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
     },
-    enforce::{Enforcement, Refusal, Tally},
-    json::{Copied, Limits},
-    policy::{Ask, Permit, Plan, PolicySet, Target},
+    enforce::{Refusal, Tally},
+    frame::Framed,
+    json::Limits,
+    policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
     proxy::{self, Treatment},
     transform::Context,
 };
 
 /// Shows what would leave of a response: reads JSON, decides as the proxy does, writes what is left.
 ///
-/// The body streams through: it may be larger than memory. Bytes that the policies keep come out as
-/// they came in.
+/// With --content-type it also reads lines of JSON, JSON text sequences and server-sent events. The body
+/// streams through: it may be larger than memory. Bytes that the policies keep come out as they came in.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Apply {
@@ -131,10 +132,10 @@ impl Apply {
             Ok(Treatment::Problem) => {
                 let plan = proxy::problem_plan();
                 let plan = plan.ok_or_else(|| Failure::cannot("there is no plan for problems"))?;
-                self.carry_out(plan, false, streams)
+                self.carry_out(plan, Framing::Document, false, streams)
             }
-            Ok(Treatment::Sieve { may_be_empty }) => {
-                self.carry_out(permit.plan, may_be_empty, streams)
+            Ok(Treatment::Sieve { framing, may_be_empty }) => {
+                self.carry_out(permit.plan, framing, may_be_empty, streams)
             }
         }
     }
@@ -167,22 +168,22 @@ impl Apply {
     fn carry_out(
         &self,
         plan: Arc<Plan>,
+        framing: Framing,
         may_be_empty: bool,
         streams: &mut Streams<'_>,
     ) -> Result<Exit, Failure> {
         let context = Context { today: self.today.unwrap_or_else(folder::today) };
-        let mut enforcement = Enforcement::new(plan, context, Limits::default());
+        let mut framed = Framed::new(framing, plan, context, Limits::default());
         let mut begun = false;
         let done = self.for_each_chunk(streams, |chunk, out| {
-            let mut sink = Copied { chunk, out };
             if chunk.is_empty() {
-                return if begun || !may_be_empty { enforcement.finish(&mut sink) } else { Ok(()) };
+                return if begun || !may_be_empty { framed.finish(out) } else { Ok(()) };
             }
             begun = true;
-            enforcement.write(chunk, &mut sink)
+            framed.write(chunk, out)
         })?;
         if self.counts {
-            say_counts(enforcement.tally(), streams);
+            say_counts(framed.tally(), streams);
         }
         let Err(Refusal { reason, violation }) = done else { return Ok(Exit::Fine) };
         let name = self.body_name();
@@ -220,20 +221,24 @@ impl Apply {
             }
             None => &mut *streams.stdin,
         };
-        let mut chunk = vec![0; usize::try_from(self.chunk).unwrap_or(usize::MAX)];
+        let mut buffer = vec![0; usize::try_from(self.chunk).unwrap_or(usize::MAX)];
         let mut out = Vec::new();
         let done = loop {
-            let read = match body.read(&mut chunk) {
+            let read = match body.read(&mut buffer) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     return Err(cannot_read(error).help("what is on stdout is incomplete"));
                 }
             };
-            let chunk = chunk.get(..read).unwrap_or_default();
+            let chunk = buffer.get(..read).unwrap_or_default();
             let done = each(chunk, &mut out);
             // What was decided before a refusal leaves too: as much as the proxy would have sent.
             streams.out.write_all(&out)?;
+            if read < buffer.len() {
+                // There is no more for now: whoever reads a stream gets what is decided of it.
+                streams.out.flush()?;
+            }
             out.clear();
             if done.is_err() || chunk.is_empty() {
                 break done;

@@ -8,7 +8,7 @@ use crate::{
     enforce::Tally,
     json::{Edits, OnContainer, OnName, OnScalar},
     path::{Kind, State},
-    policy::{CellId, Names, Own, Plan},
+    policy::{CellId, Names, Own, Plan, Stream},
     transform::{Applied, Context, Scalar},
 };
 
@@ -48,6 +48,14 @@ impl Decisions {
 
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    pub(crate) fn withhold_unclassified(&mut self) {
+        self.tally.withhold_unclassified();
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        self.plan.stream()
     }
 
     fn count_name(&mut self, leaves: bool) {

@@ -45,7 +45,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     access::Reason,
     json::{Kernel, Limits, Rewriter, Sink, Violation},
-    policy::Plan,
+    policy::{Plan, Stream},
     transform::Context,
 };
 
@@ -79,6 +79,21 @@ impl Enforcement {
     /// Ends the body, which must be complete. What has left is whole only after this.
     pub fn finish<S: Sink + ?Sized>(&mut self, sink: &mut S) -> Result<(), Refusal> {
         Ok(self.rewriter.finish(&mut self.decisions, sink)?)
+    }
+
+    /// Begins another document under the same plan, whatever became of the one before. Counts go on.
+    pub fn restart(&mut self) {
+        self.rewriter.restart();
+    }
+
+    /// Notes that something was withheld that the policies do not know.
+    pub fn withhold_unclassified(&mut self) {
+        self.decisions.withhold_unclassified();
+    }
+
+    /// What a stream may say besides documents.
+    pub fn stream(&self) -> &Arc<Stream> {
+        self.decisions.stream()
     }
 
     /// What has been counted so far, also of a body that was refused.

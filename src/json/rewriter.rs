@@ -184,6 +184,14 @@ impl<E: Edits> Rewriter<E> {
         self
     }
 
+    /// Forgets the document, however far it has come: another one begins.
+    pub fn restart(&mut self) {
+        let fresh = Self::new(Arc::clone(&self.program), self.limits).on(self.kernel);
+        let before = std::mem::replace(self, fresh);
+        // The one buffer that every document needs.
+        self.events = before.events;
+    }
+
     /// Reads the next bytes of the document, and lets go of what is decided.
     ///
     /// After an error nothing more comes out, and every further call gives the same error. What has

@@ -66,6 +66,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     keys,
                     labels,
                     digest: digest.clone(),
+                    stream: route.stream.clone().unwrap_or_default(),
                 };
                 match fields.plan(&parts) {
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),

@@ -36,6 +36,7 @@ mod compile;
 mod decide;
 mod explain;
 mod finding;
+mod framing;
 mod lint;
 mod model;
 mod plan;
@@ -57,8 +58,9 @@ pub use finding::{
     AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, render,
     render_all, render_styled, shortened, view,
 };
+pub use framing::Framing;
 pub use model::{
-    Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route,
+    Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route, Stream,
     Unclassified,
 };
 pub use plan::{Cell, CellId, Names, Own, Plan, Verdict};

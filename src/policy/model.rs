@@ -412,11 +412,22 @@ pub struct Route {
     pub(crate) parameters: Vec<Parameter>,
     /// Whether query parameters that are not listed go on, and why.
     pub(crate) open: Option<String>,
+    /// What is said about streams, if anything is.
+    pub(crate) stream: Option<Arc<Stream>>,
     pub(crate) fields: Vec<Field>,
     pub(crate) keeping: Vec<Keeping>,
     pub(crate) at: Place,
     /// For each purpose, what a request for it gets.
     pub(crate) answers: Vec<Answer>,
+}
+
+/// What a stream of events may say besides documents: texts of the policy's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// The names that events may have.
+    pub events: Vec<String>,
+    /// Data that is no document, and passes where it is one of these.
+    pub data: Vec<String>,
 }
 
 impl fmt::Debug for Route {

@@ -10,7 +10,7 @@ use crate::{
     path::{Kind, PathId, Program, ProgramError, State},
     policy::{
         finding::Place,
-        model::{Category, CategoryId, Class, Digest, Field},
+        model::{Category, CategoryId, Class, Digest, Field, Stream},
     },
     transform::{Action, Keys, Transform},
 };
@@ -29,6 +29,7 @@ pub struct Plan {
     verdicts: Box<[Verdict]>,
     cells: Box<[Cell]>,
     keeps_unclassified: bool,
+    stream: Arc<Stream>,
 }
 
 /// What is known of every node in one state.
@@ -139,6 +140,11 @@ impl Plan {
         self.keeps_unclassified
     }
 
+    /// What a stream of events may say besides documents.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
     /// Whether every key that the plan needs was there when it was compiled. Without, the values that
     /// need one become `null`.
     pub fn is_ready(&self) -> bool {
@@ -163,6 +169,7 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) keys: &'a dyn Keys,
     pub(crate) labels: Labels,
     pub(crate) digest: Digest,
+    pub(crate) stream: Arc<Stream>,
 }
 
 /// The fields of one route, compiled once for all purposes.
@@ -229,6 +236,7 @@ impl<'a> RouteFields<'a> {
             verdicts: verdicts.into_boxed_slice(),
             cells: cells.list.into_boxed_slice(),
             keeps_unclassified: self.keeps_unclassified,
+            stream: Arc::clone(&parts.stream),
         })
     }
 

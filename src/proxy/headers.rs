@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::{policy::Api, proxy::response::is_json};
+use crate::policy::{Api, Framing};
 
 /// Request headers that cannot change what the upstream decides: they say in which form or language
 /// an answer is wanted, what the body is, and which trace the request belongs to.
@@ -66,7 +66,7 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
         if matches!(media.as_str(), "*/*" | "application/*") {
             let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
             ranges.push(format!("{ACCEPT}{parameters}"));
-        } else if is_json(&media) || api.passes(&media) {
+        } else if Framing::of(&media).is_some() || api.passes(&media) {
             ranges.push(range.to_owned());
         }
     }

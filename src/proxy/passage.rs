@@ -11,9 +11,9 @@ use pingora::http::ResponseHeader;
 use crate::{
     access::Reason,
     config,
-    enforce::Enforcement,
+    frame::Framed,
     json,
-    policy::{Api, Ask, Permit, Plan, PolicySet, Source, Target, load},
+    policy::{Api, Ask, Framing, Permit, Plan, PolicySet, Source, Target, load},
     proxy::{
         headers,
         journey::Journey,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Makes what a body goes through. It is an argument so that a test can put in its place what fails.
-pub(super) type MakeSieve = fn(Enforcement) -> Box<dyn Sieve>;
+pub(super) type MakeSieve = fn(Framed) -> Box<dyn Sieve>;
 
 /// What is the same for every passage.
 pub(super) struct Gate {
@@ -48,7 +48,7 @@ impl Gate {
                 value_bytes_max: limits.value_bytes,
             },
             problems: problem_plan(),
-            make_sieve: |enforcement| Box::new(enforcement),
+            make_sieve: |framed| Box::new(framed),
         }
     }
 }
@@ -93,9 +93,11 @@ impl Passage {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
             Treatment::Empty if ended => Body::Empty(Reason::UpstreamProtocol),
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
-            Treatment::Sieve { may_be_empty } => self.sieve(&self.permit.plan, may_be_empty),
+            Treatment::Sieve { framing, may_be_empty } => {
+                self.sieve(&self.permit.plan, framing, may_be_empty)
+            }
             Treatment::Problem => match &self.gate.problems {
-                Some(plan) => self.sieve(plan, false),
+                Some(plan) => self.sieve(plan, Framing::Document, false),
                 None => Body::Replace(respond::error_of_upstream(head.status)),
             },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
@@ -106,11 +108,12 @@ impl Passage {
         Ok(body)
     }
 
-    fn sieve(&self, plan: &Arc<Plan>, may_be_empty: bool) -> Body {
+    fn sieve(&self, plan: &Arc<Plan>, framing: Framing, may_be_empty: bool) -> Body {
         // Ages are counted in whole years: where the day begins matters to nobody.
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let enforcement = Enforcement::new(Arc::clone(plan), Context { today }, self.gate.limits);
-        let sieve = (self.gate.make_sieve)(enforcement);
+        let context = Context { today };
+        let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
+        let sieve = (self.gate.make_sieve)(framed);
         Body::Sieve { pipe: Pipe::new(Decoder::Identity, sieve, Encoder::Identity), may_be_empty }
     }
 

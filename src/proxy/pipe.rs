@@ -2,8 +2,7 @@
 
 use crate::{
     access::{Count, Reason},
-    enforce::Enforcement,
-    json::Copied,
+    frame::Framed,
 };
 
 /// What decides about the bytes of a body.
@@ -16,13 +15,13 @@ pub(super) trait Sieve: Send + Sync {
     fn counts(&self) -> (Vec<Count>, bool);
 }
 
-impl Sieve for Enforcement {
+impl Sieve for Framed {
     fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.write(chunk, &mut Copied { chunk, out }).map_err(|refusal| refusal.reason)
+        self.write(chunk, out).map_err(|refusal| refusal.reason)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.finish(&mut Copied { chunk: b"", out }).map_err(|refusal| refusal.reason)
+        self.finish(out).map_err(|refusal| refusal.reason)
     }
 
     fn counts(&self) -> (Vec<Count>, bool) {

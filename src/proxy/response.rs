@@ -4,7 +4,7 @@
 use http::{HeaderMap, StatusCode, header};
 use mime::Mime;
 
-use crate::access::Reason;
+use crate::{access::Reason, policy::Framing};
 
 /// How the body of a response is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Treatment {
     Empty,
     /// It goes through the plan of the request. Some responses may be without one.
     Sieve {
+        /// How JSON texts stand in it.
+        framing: Framing,
         /// Whether a body of no bytes is as good as a JSON text.
         may_be_empty: bool,
     },
@@ -54,7 +56,8 @@ impl Treatment {
         }
         let is_plain = is_plain(headers);
         if is_error {
-            let is_problem = is_plain && media == Media::Json { is_problem: true };
+            let is_problem =
+                is_plain && media == Media::Json { framing: Framing::Document, is_problem: true };
             return Ok(if is_problem { Self::Problem } else { Self::Replace });
         }
         if status.is_redirection() && (!is_plain || !matches!(media, Media::Json { .. })) {
@@ -64,9 +67,18 @@ impl Treatment {
             return Err(Reason::CodingNotSupported);
         }
         match media {
-            // No bytes are no JSON text.
-            Media::Json { .. } if ended => Err(Reason::BodyCut),
-            Media::Json { .. } => Ok(Self::Sieve { may_be_empty }),
+            // No bytes are no JSON text; but they are as many as none.
+            Media::Json { framing, .. } if ended => {
+                if framing.may_be_empty() {
+                    Ok(Self::Empty)
+                } else {
+                    Err(Reason::BodyCut)
+                }
+            }
+            Media::Json { framing, .. } => {
+                let may_be_empty = may_be_empty || framing.may_be_empty();
+                Ok(Self::Sieve { framing, may_be_empty })
+            }
             Media::Other(media) if passes(&media) => {
                 Ok(if ended { Self::Empty } else { Self::Pass })
             }
@@ -83,7 +95,7 @@ enum Media {
     /// It says nothing.
     Absent,
     /// JSON in UTF-8.
-    Json { is_problem: bool },
+    Json { framing: Framing, is_problem: bool },
     /// Something else: type and subtype, lower-case.
     Other(String),
     /// It says it twice, or in another charset, or not so that it could be read.
@@ -98,15 +110,13 @@ impl Media {
         let (None, Some(media)) = (values.next(), parsed) else { return Self::Unclear };
         // `essence_str` is lower-case, and without parameters.
         let essence = media.essence_str();
-        if !is_json(essence) {
-            return Self::Other(essence.to_owned());
-        }
+        let Some(framing) = Framing::of(essence) else { return Self::Other(essence.to_owned()) };
         let is_utf8 = media
             .params()
             .filter(|(name, _)| *name == mime::CHARSET)
             .all(|(_, charset)| charset.as_str().eq_ignore_ascii_case("utf-8"));
         if is_utf8 {
-            Self::Json { is_problem: essence == "application/problem+json" }
+            Self::Json { framing, is_problem: essence == "application/problem+json" }
         } else {
             Self::Unclear
         }
@@ -116,12 +126,6 @@ impl Media {
 /// Whether a response says that its body is JSON in UTF-8.
 pub(super) fn says_json(headers: &HeaderMap) -> bool {
     matches!(Media::of(headers), Media::Json { .. })
-}
-
-/// Whether bodies of this type (`type/subtype`, lower-case) are JSON: RFC 8259, and RFC 6839 for the
-/// suffix.
-pub(crate) fn is_json(essence: &str) -> bool {
-    matches!(essence, "application/json" | "text/json") || essence.ends_with("+json")
 }
 
 /// Whether the body stands there as it is: no content coding, and no transfer coding but the one that
@@ -142,7 +146,8 @@ mod tests {
 
     const BODY: bool = false;
     const ENDED: bool = true;
-    const SIEVE: Result<Treatment, Reason> = Ok(Treatment::Sieve { may_be_empty: false });
+    const SIEVE: Result<Treatment, Reason> =
+        Ok(Treatment::Sieve { framing: Framing::Document, may_be_empty: false });
 
     /// `head` is a status and header lines, separated by `|`.
     #[track_caller]
@@ -182,13 +187,30 @@ mod tests {
     }
 
     #[test]
+    fn documents_in_a_framing_are_sieved_one_by_one() {
+        for (media, framing) in [
+            ("application/x-ndjson", Framing::Lines),
+            ("Application/JSONL; charset=utf-8", Framing::Lines),
+            ("application/json-seq", Framing::Sequence),
+            ("application/geo+json-seq", Framing::Sequence),
+            ("text/event-stream;charset=UTF-8", Framing::Events),
+        ] {
+            let head = format!("200|content-type: {media}");
+            // There may be none of them.
+            check(&head, BODY, Ok(Treatment::Sieve { framing, may_be_empty: true }));
+            check(&head, ENDED, Ok(Treatment::Empty));
+            check(&format!("{head}|content-encoding: gzip"), BODY, Err(Reason::CodingNotSupported));
+            check(&format!("500|content-type: {media}"), BODY, Ok(Treatment::Replace));
+        }
+    }
+
+    #[test]
     fn what_is_no_json_is_refused_or_passes_by_a_rule() {
         let refused = Err(Reason::MediaNotAllowed);
         for media in [
             "text/html",
             "application/jsonx",
-            "application/x-ndjson",
-            "application/json-seq",
+            "application/x-ndjson; charset=iso-8859-1",
             "application/json; charset=utf-16",
             "application/json; charset=utf-8; charset=utf-16",
             "application/json, text/html",
@@ -248,7 +270,8 @@ mod tests {
         check("201|content-type: text/html", BODY, Err(Reason::MediaNotAllowed));
         let json = "|content-type: application/json";
         for status in [201, 302] {
-            let expected = Ok(Treatment::Sieve { may_be_empty: true });
+            let framing = Framing::Document;
+            let expected = Ok(Treatment::Sieve { framing, may_be_empty: true });
             check(&format!("{status}{json}"), BODY, expected);
         }
         // Says JSON, and there is none.

@@ -50,6 +50,7 @@ apis:
     routes:
       GET /c/{id}: { params: { id: public, page: public, mail: contact.email }, body: { $: customer } }
       GET /c: { body: { "$[*]": customer } }
+      GET /feed: { body: { $: customer }, stream: { events: [customer], data: ["[DONE]"] } }
       GET /open:
         params: { mail: contact.email, "*": { pass: { because: the upstream ignores what it does not know } } }
         body: { $: customer }
@@ -444,6 +445,142 @@ async fn a_body_that_is_cut_anywhere_is_never_taken_for_complete() {
                 assert!(record.starts_with("aborted "), "{cut}: {record}");
             }
         }
+    }
+}
+
+/// A small stream of each kind, and what leaves of it.
+fn streams() -> [(&'static str, String, String); 3] {
+    [
+        (
+            "application/x-ndjson",
+            format!("{BODY}\n\n{BODY}\r\n[7]\n"),
+            format!("{SIEVED}\n\n{SIEVED}\r\nnull\n"),
+        ),
+        (
+            "application/geo+json-seq",
+            format!("\x1e{BODY}\n\x1e{BODY}\n"),
+            format!("\x1e{SIEVED}\n\x1e{SIEVED}\n"),
+        ),
+        (
+            "text/event-stream; charset=utf-8",
+            format!(
+                "id: 7\nevent: customer\ndata: {BODY}\n\n: CANARY\n\nevent: CANARY\ndata: CANARY\n\n\
+                 data:{BODY}\n\ndata: [DONE]\n\n"
+            ),
+            format!("event: customer\ndata: {SIEVED}\n\n:\n\ndata:{SIEVED}\n\ndata: [DONE]\n\n"),
+        ),
+    ]
+}
+
+fn chunked_as(media: &str, body: &str, size: usize) -> String {
+    chunked(body, size).replace("application/json", media)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_sieved_document_by_document() {
+    for (media, body, expected) in streams() {
+        let closed = until_closed(&body).replace("application/json", media);
+        for upstream in [
+            Upstream::bytes(head_and(&body, media)),
+            Upstream::bytes(chunked_as(media, &body, 1)),
+            Upstream::bytes(chunked_as(media, &body, 17)),
+            Upstream::bytes(&*closed),
+            Upstream::Pieces(closed.bytes().map(|byte| vec![byte]).collect()),
+        ] {
+            let world = World::new(upstream).await;
+            let reply = world.get("/feed", "support", "").await;
+            assert_eq!((reply.status, reply.body.as_ref()), (200, Some(&expected)), "{reply:?}");
+            assert!(reply.head.contains(&format!("content-type: {media}")), "{reply:?}");
+            assert_eq!(world.record().await, "allowed");
+        }
+        // There may be no document; then it is still a stream of that type.
+        for upstream in
+            [Upstream::bytes(head_and("", media)), Upstream::bytes(chunked_as(media, "", 1))]
+        {
+            let world = World::new(upstream).await;
+            let reply = world.get("/feed", "support", "").await;
+            assert_eq!((reply.status, reply.body.as_deref()), (200, Some("")), "{reply:?}");
+            assert!(reply.head.contains(&format!("content-type: {media}")), "{reply:?}");
+            assert_eq!(world.record().await, "allowed");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_cut_anywhere_is_never_taken_for_complete() {
+    for (media, body, expected) in streams() {
+        let body = body.replace(BODY, r#"{"id":1,"odd":"CANARY"}"#);
+        let expected = expected.replace(SIEVED, r#"{"id":1}"#);
+        for at in 0..body.len() {
+            let half = body.get(..at).unwrap();
+            let chunked = chunked_as(media, half, 7);
+            let no_end = chunked.strip_suffix("0\r\n\r\n").unwrap();
+            let length = head_and(&body, media).replace(&body, half);
+            for upstream in [no_end, &length] {
+                let world = World::new(Upstream::bytes(upstream)).await;
+                let reply = world.get("/feed", "support", "").await;
+                assert!(!reply.raw.contains(WITHHELD), "{at}: {reply:?}");
+                assert!(reply.status != 200 || reply.body.is_none(), "{at}: {reply:?}");
+                assert!(world.record().await.contains("upstream-protocol"), "{at}");
+            }
+            // Where only the connection ends it, it is whole if what it holds is.
+            let closed = until_closed(half).replace("application/json", media);
+            let world = World::new(Upstream::bytes(closed)).await;
+            let reply = world.get("/feed", "support", "").await;
+            let record = world.record().await;
+            assert!(!reply.raw.contains(WITHHELD), "{at}: {reply:?}");
+            if let Some(whole) = reply.body.filter(|_| reply.status == 200) {
+                assert_eq!(record, "allowed", "{at}");
+                assert!(expected.starts_with(&whole), "{at}: {whole:?}");
+                let is_whole = match media {
+                    "application/x-ndjson" => {
+                        matches!(half.trim_end().chars().last(), None | Some('}' | ']'))
+                    }
+                    "application/geo+json-seq" => half.is_empty() || half.ends_with('\n'),
+                    // What begins behind an empty line has no data yet.
+                    _ => {
+                        !half.rsplit("\n\n").next().unwrap().contains("data:")
+                            || half.contains("event: CANARY")
+                    }
+                };
+                assert!(is_whole, "{at}: {half:?}");
+            } else {
+                assert!(record.ends_with("body-cut"), "{at}: {record}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_with_a_document_that_is_none_ends_there() {
+    let long = format!("{BODY}\n").repeat(2000);
+    for (media, body) in [
+        ("application/x-ndjson", format!("{long}CANARY\n{BODY}\n")),
+        ("application/x-ndjson", format!("{long}{{\"id\":\n7}}\n{BODY}\n")),
+        ("application/json-seq", format!("\x1e{BODY}\n").repeat(1000) + "\x1e{}\x1e{}\n"),
+        ("text/event-stream", format!("data: {BODY}\n\n").repeat(1000) + "data: CANARY\n\n"),
+    ] {
+        let world = World::new(Upstream::bytes(chunked_as(media, &body, 1000))).await;
+        let reply = world.get("/feed", "support", "").await;
+        assert_eq!((reply.status, &reply.body), (200, &None), "{media}");
+        assert!(reply.raw.contains(SIEVED) && !reply.raw.contains(WITHHELD), "{media}");
+        assert_eq!(world.record().await, "aborted body-unreadable", "{media}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_asked_for_by_who_asks_for_it() {
+    for (accept, goes_on) in [
+        ("text/event-stream", "text/event-stream"),
+        ("Application/X-NDJSON, */*;q=0.1", "application/x-ndjson, application/json;q=0.1"),
+        ("application/json-seq;q=0.5", "application/json-seq;q=0.5"),
+        ("text/*", "application/json"),
+        ("*/*", "application/json"),
+    ] {
+        let world = World::new(Upstream::json(BODY)).await;
+        let _reply = world.get("/c/7", "support", &format!("Accept: {accept}\r\n")).await;
+        let asked = world.asked.lock().unwrap().join("\n").to_ascii_lowercase();
+        assert!(asked.contains(&format!("accept: {goes_on}\r\n")), "{asked}");
     }
 }
 

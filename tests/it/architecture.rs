@@ -39,6 +39,7 @@ const ROOMS: &[Room] = &[
         rooms: &["access", "json", "path", "policy", "transform"],
         crates: &[],
     },
+    Room { name: "frame", rooms: &["enforce", "json", "policy", "transform"], crates: &["memchr"] },
     Room {
         name: "config",
         rooms: &[],
@@ -52,7 +53,17 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "proxy",
-        rooms: &["access", "config", "enforce", "json", "metrics", "policy", "reload", "transform"],
+        rooms: &[
+            "access",
+            "config",
+            "enforce",
+            "frame",
+            "json",
+            "metrics",
+            "policy",
+            "reload",
+            "transform",
+        ],
         crates: &[
             "arc_swap",
             "async_trait",
@@ -73,6 +84,7 @@ const ROOMS: &[Room] = &[
             "access",
             "config",
             "enforce",
+            "frame",
             "json",
             "metrics",
             "path",

@@ -3,15 +3,16 @@
 //! A fenced block is run by its info string, a table by its header; one that is neither run nor known to
 //! be prose is an error, so that no example is skipped by a slip of the pen.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use jiff::civil::date;
 use tamis::{
     access::{Count, Reason},
     enforce::Enforcement,
+    frame::Framed,
     json::{Copied, Limits},
     path::Path,
-    policy::{Ask, Loaded, PolicySet, Rank, Source, Target, load, render},
+    policy::{Ask, Framing, Loaded, PolicySet, Rank, Source, Target, load, render},
     transform::{Action, Context, Generalisation, Mask, RootKey},
 };
 
@@ -150,6 +151,10 @@ impl Reference {
     fn run_row(&mut self, line: usize, header: &[String], row: &[String], index: usize) {
         assert_eq!(row.len(), header.len(), "line {line}: cells");
         match header[0].as_str() {
+            "media type" => {
+                let [media, body, expected] = [0, 1, 2].map(|cell| only_span(&row[cell]));
+                self.check_stream(line, &media, &body, &expected);
+            }
             "in" => self.check_body(line, &only_span(&row[0]), &only_span(&row[1])),
             "action" => self.check_action(line, row),
             "caller" if header.len() == 4 => self.check_request(line, row),
@@ -279,6 +284,26 @@ impl Reference {
         self.examples += 1;
     }
 
+    /// What becomes of a stream: whole, and byte by byte.
+    fn check_stream(&mut self, line: usize, media: &str, body: &str, expected: &str) {
+        self.examples += 1;
+        let framing = Framing::of(media).expect("a type of a stream");
+        let plan = decide(self.set.as_ref().expect("a policy above")).unwrap().plan;
+        let body = with_controls(body);
+        for chunk_bytes in [body.len(), 1] {
+            let context = Context { today: date(2026, 11, 21) };
+            let plan = Arc::clone(&plan);
+            let mut framed = Framed::new(framing, plan, context, Limits::default());
+            let mut out = Vec::new();
+            for chunk in body.as_bytes().chunks(chunk_bytes) {
+                framed.write(chunk, &mut out).unwrap();
+            }
+            framed.finish(&mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!(out, with_controls(expected), "line {line}: {body}");
+        }
+    }
+
     /// What becomes of a body: whole, and byte by byte.
     fn check_body(&mut self, line: usize, body: &str, expected: &str) {
         self.examples += 1;
@@ -289,6 +314,11 @@ impl Reference {
         assert_eq!((&out, &counts), (&bytewise.0, &bytewise.1), "line {line}: {body}, by the byte");
         self.counts = counts;
     }
+}
+
+/// Control characters, which cannot stand in a table, are written as JSON writes them.
+fn with_controls(text: &str) -> String {
+    text.replace("\\n", "\n").replace("\\u001e", "\u{1e}")
 }
 
 /// The request of all examples that show no other.
@@ -317,7 +347,7 @@ fn framed(example: &str) -> String {
         if !line.starts_with(' ') {
             let name = line.split(':').next().unwrap_or_default();
             let (section, line, indent) = match name {
-                "body" => (&mut route, line, 8),
+                "body" | "stream" => (&mut route, line, 8),
                 "unclassified" => (&mut api, line, 4),
                 "rules" => (&mut rules, line.trim_start_matches("rules:").trim_start(), 2),
                 "records" | "apis" => (&mut top, line, 0),

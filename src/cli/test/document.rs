@@ -8,7 +8,10 @@ use std::{collections::HashSet, fmt};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
-use crate::path::{Path, Segment, Selector};
+use crate::{
+    path::{Path, Segment, Selector},
+    policy::Framing,
+};
 
 /// A node of a document, with all that is below.
 pub(super) enum Document {
@@ -21,9 +24,22 @@ pub(super) enum Document {
 }
 
 impl Document {
-    /// Reads a whole document.
-    pub(super) fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
-        read_raw(serde_json::from_slice(json)?)
+    /// Reads a whole body. Where it holds many documents, it is an array of them, and what is no document
+    /// in it is a string; so is a body without a framing as a whole.
+    pub(super) fn read(body: &[u8], framing: Option<Framing>) -> Result<Self, serde_json::Error> {
+        let text = String::from_utf8_lossy(body);
+        let documents: Vec<String> = match framing {
+            None => return Ok(Self::String(text.into_owned())),
+            Some(Framing::Document) => return read_raw(serde_json::from_slice(body)?),
+            Some(Framing::Lines) => text.lines().map(str::to_owned).collect(),
+            Some(Framing::Sequence) => text.split('\u{1e}').map(str::to_owned).collect(),
+            Some(Framing::Events) => return Ok(Self::Array(events(&text))),
+        };
+        let documents = documents.iter().filter(|document| !document.trim().is_empty());
+        documents
+            .map(|json| read_raw(serde_json::from_str(json)?))
+            .collect::<Result<_, _>>()
+            .map(Self::Array)
     }
 
     /// The nodes that a path selects (RFC 9535), each once, whatever the path selects it by.
@@ -225,6 +241,33 @@ impl PartialEq for Number {
     }
 }
 
+/// The data of each event, as the standard reads a stream (WHATWG HTML, section 9.2.6).
+fn events(stream: &str) -> Vec<Document> {
+    let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
+    let mut events = Vec::new();
+    let mut data: Option<String> = None;
+    for line in stream.split('\n') {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match (line, field, &mut data) {
+            ("", _, data) => {
+                let ended = data.take();
+                events.extend(ended.map(|text| {
+                    let document = serde_json::from_str(&text).and_then(read_raw);
+                    document.unwrap_or(Document::String(text))
+                }));
+            }
+            (_, "data", None) => data = Some(value.to_owned()),
+            (_, "data", Some(data)) => {
+                data.push('\n');
+                data.push_str(value);
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
 fn read_raw(raw: &RawValue) -> Result<Document, serde_json::Error> {
     let text = raw.get();
     Ok(match text.bytes().next() {
@@ -298,7 +341,24 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Document {
-        Document::read(json.as_bytes()).unwrap()
+        Document::read(json.as_bytes(), Some(Framing::Document)).unwrap()
+    }
+
+    #[test]
+    fn a_body_of_many_documents_is_an_array_of_them() {
+        for (framing, body) in [
+            (Framing::Lines, "{\"a\":1}\r\n\n \n\"DONE\"\n{}"),
+            (Framing::Sequence, "\x1e{\"a\":\n1}\n\x1e\x1e\"DONE\"\n\x1e{}\n"),
+            (
+                Framing::Events,
+                ":\n\nevent: x\r\ndata: {\"a\":\rdata:1}\r\n\r\ndata: DONE\n\ndata: {}\n\ndata: 1",
+            ),
+        ] {
+            let document = Document::read(body.as_bytes(), Some(framing)).unwrap();
+            assert_eq!(document.to_string(), r#"[{"a":1},"DONE",{}]"#, "{framing:?}");
+        }
+        let document = Document::read(b"a;b", None).unwrap();
+        assert_eq!(document.to_string(), r#""a;b""#);
     }
 
     fn check(path: &str, json: &str, selected: &[&str]) {

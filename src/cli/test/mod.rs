@@ -6,6 +6,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use regex::Regex;
 use serde_json::Value;
@@ -16,10 +17,15 @@ use crate::{
         Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
     },
-    enforce::{Enforcement, Refusal},
-    json::{Copied, Limits},
+    enforce::Refusal,
+    frame::Framed,
+    json::Limits,
     path::Path,
-    policy::{self, Ask, Case, Claim, Finding, Place, Plan, PolicySet, Rank, Says, Source, Target},
+    policy::{
+        self, Ask, Case, Claim, Finding, Framing, Permit, Place, Plan, PolicySet, Rank, Says,
+        Source, Target,
+    },
+    proxy::Treatment,
     transform::{Context, KeyError, RootKey},
 };
 
@@ -141,8 +147,11 @@ struct Wrong {
 
 /// What a case came to.
 enum Outcome {
-    Left(Vec<u8>),
+    /// With the framing of what has left; none if it passes whatever it is.
+    Left(Vec<u8>, Option<Framing>),
     Denied(Reason),
+    /// By the head of the response alone.
+    RefusedHead(Reason),
     Refused(Refusal),
 }
 
@@ -151,32 +160,35 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
     let wrong = |at: &Place, what: String| Wrong { at: at.clone(), what };
     let outcome = match ask(case, set) {
         Err(reason) => Outcome::Denied(reason),
-        Ok(plan) => {
-            let context = Context { today: case.today.unwrap_or(today) };
-            let body = case.upstream_body.as_slice();
-            let whole = enforce(Arc::clone(&plan), context, std::iter::once(body));
-            let split = enforce(plan, context, body.chunks(1));
-            if !is_same(&whole, &split) {
-                return vec![wrong(
-                    &case.at,
-                    "split: the body gives something else when it comes byte by byte; this is a \
-                     bug in tamis"
-                        .to_owned(),
-                )];
+        Ok(permit) => match treatment(case, set, &permit) {
+            Err(reason) => Outcome::RefusedHead(reason),
+            Ok(None) => Outcome::Left(case.upstream_body.clone(), None),
+            Ok(Some(framing)) => {
+                let context = Context { today: case.today.unwrap_or(today) };
+                let body = case.upstream_body.as_slice();
+                let plan = permit.plan;
+                let whole = enforce(framing, Arc::clone(&plan), context, std::iter::once(body));
+                let split = enforce(framing, plan, context, body.chunks(1));
+                if !is_same(&whole, &split) {
+                    let what = "split: the body gives something else when it comes byte by byte; \
+                                this is a bug in tamis";
+                    return vec![wrong(&case.at, what.to_owned())];
+                }
+                match whole {
+                    Ok(Left { body, .. }) => Outcome::Left(body, Some(framing)),
+                    Err(refusal) => Outcome::Refused(refusal),
+                }
             }
-            match whole {
-                Ok(Left { body, .. }) => Outcome::Left(body),
-                Err(refusal) => Outcome::Refused(refusal),
-            }
-        }
+        },
     };
     let refused = case.refused();
     let (came_to, reason) = match (&outcome, refused) {
-        (Outcome::Left(body), None) => return hold(case, body),
-        (Outcome::Left(_), Some((at, expected))) => {
+        (Outcome::Left(body, framing), None) => return hold(case, body, *framing),
+        (Outcome::Left(..), Some((at, expected))) => {
             return vec![wrong(at, format!("expected refused: {expected}, and it is allowed"))];
         }
         (Outcome::Denied(reason), _) => (format!("denied: {reason}"), *reason),
+        (Outcome::RefusedHead(reason), _) => (format!("refused: {reason}"), *reason),
         (Outcome::Refused(refusal), _) => {
             let Refusal { reason, violation } = refusal;
             (format!("refused: {reason} (upstream: {violation})"), *reason)
@@ -191,7 +203,7 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
     }
 }
 
-fn ask(case: &Case, set: &PolicySet) -> Result<Arc<Plan>, Reason> {
+fn ask(case: &Case, set: &PolicySet) -> Result<Permit, Reason> {
     let target = Target::parse(&case.method, &case.target)?;
     let ask = Ask {
         caller: case.caller.as_deref(),
@@ -199,7 +211,24 @@ fn ask(case: &Case, set: &PolicySet) -> Result<Arc<Plan>, Reason> {
         host: case.host.as_deref(),
         target: &target,
     };
-    set.decide(&ask).map(|permit| permit.plan).map_err(|denial| denial.reason)
+    set.decide(&ask).map_err(|denial| denial.reason)
+}
+
+/// How documents stand in the upstream's answer; none if it passes whatever it is.
+fn treatment(case: &Case, set: &PolicySet, permit: &Permit) -> Result<Option<Framing>, Reason> {
+    let media = HeaderValue::from_str(&case.upstream_media);
+    let media = media.map_err(|_unreadable| Reason::MediaNotAllowed)?;
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
+    let api = set.api(&permit.labels.api);
+    let passes = |media: &str| api.is_some_and(|api| api.passes(media));
+    match Treatment::of(StatusCode::OK, &headers, false, false, passes)? {
+        Treatment::Sieve { framing, .. } => Ok(Some(framing)),
+        Treatment::Pass => Ok(None),
+        // An answer of 200 with a body is none of these.
+        Treatment::Empty | Treatment::Problem | Treatment::Replace | Treatment::Discard => {
+            Err(Reason::Internal)
+        }
+    }
 }
 
 /// What has left of a body that was read to its end.
@@ -211,17 +240,18 @@ struct Left {
 }
 
 fn enforce<'c>(
+    framing: Framing,
     plan: Arc<Plan>,
     context: Context,
     chunks: impl Iterator<Item = &'c [u8]>,
 ) -> Result<Left, Refusal> {
-    let mut enforcement = Enforcement::new(plan, context, Limits::default());
+    let mut framed = Framed::new(framing, plan, context, Limits::default());
     let mut body = Vec::new();
     for chunk in chunks {
-        enforcement.write(chunk, &mut Copied { chunk, out: &mut body })?;
+        framed.write(chunk, &mut body)?;
     }
-    enforcement.finish(&mut Copied { chunk: &[], out: &mut body })?;
-    let tally = enforcement.tally();
+    framed.finish(&mut body)?;
+    let tally = framed.tally();
     let (counts, unclassified) = (tally.counts(), tally.unclassified());
     Ok(Left { body, counts, unclassified })
 }
@@ -236,8 +266,8 @@ fn is_same(whole: &Result<Left, Refusal>, split: &Result<Left, Refusal>) -> bool
 }
 
 /// Which claims about a body do not hold.
-fn hold(case: &Case, body: &[u8]) -> Vec<Wrong> {
-    let document = match Document::read(body) {
+fn hold(case: &Case, body: &[u8], framing: Option<Framing>) -> Vec<Wrong> {
+    let document = match Document::read(body, framing) {
         Ok(document) => document,
         Err(error) => {
             let what = format!("what leaves is no JSON ({error}); this is a bug in tamis");

@@ -1,6 +1,6 @@
 //! APIs and their routes: which one takes a request, with which parameters.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     path::Path,
@@ -91,8 +91,16 @@ impl Checker<'_> {
         shapes: &mut HashMap<(Method, String), Place>,
         endless: &[bool],
     ) {
-        let WrittenRoute { at, method, pattern, parameters, parameters_known, body, request_body } =
-            route;
+        let WrittenRoute {
+            at,
+            method,
+            pattern,
+            parameters,
+            parameters_known,
+            body,
+            stream,
+            request_body,
+        } = route;
         let shape = (method, shape(&pattern.value));
         if let Some(first) = shapes.get(&shape) {
             let message =
@@ -141,6 +149,7 @@ impl Checker<'_> {
             request_body,
             parameters,
             open,
+            stream: stream.map(Arc::new),
             fields,
             keeping,
             at,

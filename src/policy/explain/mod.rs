@@ -17,7 +17,7 @@ use crate::{
         finding::{Place, did_you_mean},
         model::{
             Answer, Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule,
-            PolicySet, Purpose, Route, Unclassified,
+            PolicySet, Purpose, Route, Stream, Unclassified,
         },
     },
     transform::Action,
@@ -379,10 +379,26 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     for Keeping { path, because } in &route.keeping {
         told.rest.push(format!("In {path} it leaves undecided, because: {because}"));
     }
+    if let Some(stream) = &route.stream {
+        told.rest.push(streamed(stream));
+    }
     if let Some(because) = &route.request_body {
         told.rest.push(format!("The request body goes on as it is, because: {because}"));
     }
     for (media, because) in &api.media {
         told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));
     }
+}
+
+/// What leaves of a stream of events besides its documents.
+fn streamed(stream: &Stream) -> String {
+    let listed = |texts: &[String]| match texts {
+        [] => "none".to_owned(),
+        texts => texts.join(", "),
+    };
+    format!(
+        "Of a stream of events those without a name leave, and those called {}; data that is no JSON, if it is {}.",
+        listed(&stream.events),
+        listed(&stream.data)
+    )
 }

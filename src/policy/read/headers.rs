@@ -2,6 +2,7 @@
 
 use crate::policy::{
     finding::Finding,
+    framing::Framing,
     read::{WrittenApi, because::pass},
     reader::{At, Reader},
     yaml::Node,
@@ -105,8 +106,10 @@ pub(super) fn media(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) 
                     "write type and subtype, without parameters and without `*`: \"text/csv\"",
                 ),
             );
-        } else if media == "application/json" || media == "text/json" || media.ends_with("+json") {
-            let message = format!("`{}` is JSON: it is sieved, and cannot pass as it is", key.text);
+        } else if let Some(framing) = Framing::of(&media) {
+            let is_json = if framing == Framing::Document { "is JSON" } else { "holds JSON" };
+            let message =
+                format!("`{}` {is_json}: it is sieved, and cannot pass as it is", key.text);
             reader.report(
                 Finding::error("bad-media", at, message).help(
                     "classify its fields; for what you do not know, see `unclassified: keep`",

@@ -2,7 +2,7 @@
 
 use crate::policy::{
     finding::Finding,
-    model::{Method, ParameterRule},
+    model::{Method, ParameterRule, Stream},
     read::{
         WrittenParameter, WrittenRoute,
         because::{because_in, pass},
@@ -13,7 +13,7 @@ use crate::policy::{
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 4] = ["params", "body", "request_body", "buffer"];
+    const KEYS: [&str; 5] = ["params", "body", "stream", "request_body", "buffer"];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -31,13 +31,62 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     let body = fields
         .get("body")
         .map_or_else(Vec::new, |node| classified(reader, node, &format!("`body` of {what}")));
+    let stream = fields.get("stream").and_then(|node| stream(reader, node, &what));
     let request_body =
         fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));
     if let Some(node) = fields.get("buffer") {
         buffer(reader, node);
     }
     let (method, pattern) = line?;
-    Some(WrittenRoute { at, method, pattern, parameters, parameters_known, body, request_body })
+    Some(WrittenRoute {
+        at,
+        method,
+        pattern,
+        parameters,
+        parameters_known,
+        body,
+        stream,
+        request_body,
+    })
+}
+
+/// Longest name of an event, and longest text of data, in bytes: what could still become one is held.
+const STREAM_TEXT_BYTES_MAX: usize = 256;
+
+/// What a stream of events may say besides documents.
+fn stream(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Stream> {
+    let fields = reader.fields(node, &format!("`stream` of {what}"), &["events", "data"])?;
+    let mut texts = |key: &str, what: &str| {
+        let node = fields.get(key)?;
+        let items = reader.items(node, &format!("`{key}`"))?;
+        if items.is_empty() {
+            let at = reader.place(&node.span);
+            let message = format!("`{key}` lists nothing");
+            reader.report(Finding::error("empty-list", at, message).help("leave it out"));
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for item in items {
+            let Some(text) = reader.text(item, what) else { continue };
+            // A line of a stream ends with either; a name with more than one line is none.
+            let problem = if text.value.len() > STREAM_TEXT_BYTES_MAX {
+                Some(format!("{what} has at most {STREAM_TEXT_BYTES_MAX} bytes"))
+            } else if text.value.contains(['\r', '\n', '\0']) {
+                Some(format!("{what} is one line"))
+            } else if texts.contains(&text.value) {
+                Some(format!("`{}` is listed twice", text.value))
+            } else {
+                None
+            };
+            match problem {
+                Some(problem) => reader.report(Finding::error("bad-stream", text.at, problem)),
+                None => texts.push(text.value),
+            }
+        }
+        Some(texts)
+    };
+    let events = texts("events", "the name of an event").unwrap_or_default();
+    let data = texts("data", "data that is no document").unwrap_or_default();
+    Some(Stream { events, data })
 }
 
 /// `buffer: document` lets filters see a whole document; without filters there is nothing to wait for.

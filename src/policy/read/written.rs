@@ -4,7 +4,7 @@ use crate::{
     path::Path,
     policy::{
         finding::Place,
-        model::{Art9, Identify, LegalBasis, Method, ParameterRule, Unclassified},
+        model::{Art9, Identify, LegalBasis, Method, ParameterRule, Stream, Unclassified},
         reader::At,
     },
     transform::Action,
@@ -99,6 +99,7 @@ pub(crate) struct WrittenRoute {
     /// Set if `params` itself could be read, so that a parameter missing in it is really missing.
     pub(crate) parameters_known: bool,
     pub(crate) body: Vec<Classified>,
+    pub(crate) stream: Option<Stream>,
     pub(crate) request_body: Option<String>,
 }
 

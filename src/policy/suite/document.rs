@@ -28,15 +28,40 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    /// The body that the upstream answers with.
-    pub(super) fn upstream(&mut self, reader: &mut Reader<'_>, node: &Node) -> Option<Vec<u8>> {
-        if let Kind::Mapping(members) = &node.kind
-            && let [(key, node)] = members.as_slice()
-            && key.text == "json"
-        {
-            return reader.text(node, "`json`").map(|text| text.value.into_bytes());
+    /// The body that the upstream answers with, and its media type.
+    pub(super) fn upstream(
+        &mut self,
+        reader: &mut Reader<'_>,
+        node: &Node,
+    ) -> Option<(Vec<u8>, String)> {
+        let json = || "application/json".to_owned();
+        if let Kind::Mapping(members) = &node.kind {
+            match members.as_slice() {
+                [(key, node)] if key.text == "json" => {
+                    let text = reader.text(node, "`json`")?;
+                    return Some((text.value.into_bytes(), json()));
+                }
+                [(one, _), (other, _)]
+                    if [&one.text, &other.text].contains(&&"content_type".to_owned())
+                        && [&one.text, &other.text].contains(&&"text".to_owned()) =>
+                {
+                    let fields = reader.fields(node, "`upstream`", &["text", "content_type"])?;
+                    let text = reader.text(fields.get("text")?, "`text`");
+                    let media = reader.text(fields.get("content_type")?, "`content_type`")?;
+                    if media.value.contains(|c: char| !c.is_ascii_graphic() && c != ' ') {
+                        let message = format!("`{}` is not a media type", media.value);
+                        reader.report(
+                            Finding::error("bad-media", media.at, message)
+                                .help("write type and subtype: `application/x-ndjson`"),
+                        );
+                        return None;
+                    }
+                    return Some((text?.value.into_bytes(), media.value));
+                }
+                _ => {}
+            }
         }
-        self.document(reader, node, true).map(String::into_bytes)
+        Some((self.document(reader, node, true)?.into_bytes(), json()))
     }
 
     /// One whole document.

@@ -50,6 +50,8 @@ pub struct Case {
     pub today: Option<Date>,
     /// The body of the upstream's answer, byte for byte.
     pub upstream_body: Vec<u8>,
+    /// Its media type, as a `Content-Type` says it.
+    pub upstream_media: String,
     /// What is claimed.
     pub claims: Vec<Claim>,
 }
@@ -82,7 +84,8 @@ pub struct Claim {
 /// What a [`Claim`] says.
 #[derive(Debug)]
 pub enum Says {
-    /// The path selects exactly one node, and it is this value; numbers compare by value.
+    /// The path selects exactly one node, and it is this value; numbers compare by value. Where a body
+    /// holds many documents, it is as an array of them.
     Is(Path, Value),
     /// The path selects at least one node, and all are strings that match.
     Matches(Path, Regex),
@@ -168,7 +171,9 @@ fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Opti
     let when = when.and_then(|node| when_asked(reader, node, &owner));
     let body = match fields.get("upstream") {
         Some(node) => documents.upstream(reader, node),
-        None if fields.get("refused").is_some() => Some(Vec::new()),
+        None if fields.get("refused").is_some() => {
+            Some((Vec::new(), "application/json".to_owned()))
+        }
         None => {
             let help = "say what the upstream answers: `upstream: { .. }` or `upstream: { fixture: NAME }`";
             reader.required(&fields, "upstream", &owner, help);
@@ -176,6 +181,7 @@ fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Opti
         }
     };
     let When { caller, purpose, method, target, host, today } = when?;
+    let (upstream_body, upstream_media) = body?;
     Some(Case {
         name: name?.value,
         at: owner.at,
@@ -185,7 +191,8 @@ fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Opti
         target,
         host,
         today,
-        upstream_body: body?,
+        upstream_body,
+        upstream_media,
         claims,
     })
 }

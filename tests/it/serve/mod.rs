@@ -8,6 +8,7 @@ mod lifecycle;
 mod memory;
 mod nginx;
 mod reload;
+mod stream;
 
 use std::{
     fs,
