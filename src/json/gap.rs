@@ -1,7 +1,5 @@
 //! What waits between the last decided byte and the next value: comma, white space, name and colon.
 
-use std::ops::Range;
-
 use crate::json::{Limits, edits::Sink};
 
 /// The two quotes of a name.
@@ -11,6 +9,8 @@ const QUOTES: usize = 2;
 /// goes, or something in the gap changes, is it copied.
 #[derive(Default)]
 pub(crate) struct Gap {
+    /// Where its part in the current chunk begins.
+    from: usize,
     comma: bool,
     /// Where in the current chunk the name begins and ends, quotes included.
     name_from: Option<usize>,
@@ -35,15 +35,19 @@ enum Part {
 }
 
 impl Gap {
-    /// A new gap begins; `comma` says whether with a comma.
-    pub(crate) fn open(&mut self, comma: bool) {
-        self.clear();
+    /// A new gap begins at `at`; `comma` says whether with a comma.
+    #[inline]
+    pub(crate) fn open(&mut self, at: usize, comma: bool) {
+        self.from = at;
         self.comma = comma;
-    }
-
-    pub(crate) fn clear(&mut self) {
         self.name_from = None;
         self.name_to = None;
+        if self.held != Part::Nothing {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
         self.held = Part::Nothing;
         self.before.clear();
         self.name.clear();
@@ -51,22 +55,26 @@ impl Gap {
         self.squeezed = false;
     }
 
+    /// Where its part in the current chunk begins: what is before it is no part of it.
+    #[inline]
+    pub(crate) fn from(&self) -> usize {
+        self.from
+    }
+
     /// The opening quote of the name stands at `at`.
+    #[inline]
     pub(crate) fn begin_name(&mut self, at: usize) {
         self.name_from = Some(at);
     }
 
-    /// Where the name begins, if it does in the current chunk.
-    pub(crate) fn name_from(&self) -> Option<usize> {
-        self.name_from
-    }
-
     /// The name ends before `end`, after its closing quote.
+    #[inline]
     pub(crate) fn end_name(&mut self, end: usize) {
         self.name_to = Some(end);
     }
 
     /// The name, with its quotes, once it has ended.
+    #[inline]
     pub(crate) fn name<'a>(&'a self, chunk: &'a [u8]) -> &'a [u8] {
         match (self.name_from, self.name_to) {
             (Some(from), Some(to)) => chunk.get(from..to).unwrap_or_default(),
@@ -80,15 +88,16 @@ impl Gap {
     }
 
     /// Whether an earlier chunk has brought part of the name.
+    #[inline]
     pub(crate) fn name_is_split(&self) -> bool {
         self.held == Part::Name
     }
 
-    /// Copies `open`, the part of the chunk that belongs to the gap; of what is too long, no more than it
-    /// takes to know that.
-    pub(crate) fn hold(&mut self, chunk: &[u8], open: Range<usize>, limits: &Limits) {
+    /// Copies its part of the chunk, which ends before `end`; of what is too long, no more than it takes
+    /// to know that. What follows is the next part.
+    pub(crate) fn hold(&mut self, chunk: &[u8], end: usize, limits: &Limits) {
         let (name_from, name_to) = (self.name_from.take(), self.name_to.take());
-        let mut from = open.start;
+        let mut from = std::mem::replace(&mut self.from, end);
         let mut take = |into: &mut Vec<u8>, to: usize, max: usize| {
             let piece = chunk.get(from..to).unwrap_or_default();
             let room = (max + 1).saturating_sub(into.len());
@@ -97,15 +106,15 @@ impl Gap {
         };
         let (space_max, name_max) = (limits.gap_bytes_max, limits.name_bytes_max + QUOTES);
         if matches!(self.held, Part::Nothing | Part::Before) {
-            take(&mut self.before, name_from.unwrap_or(open.end), space_max);
+            take(&mut self.before, name_from.unwrap_or(end), space_max);
             self.held = if name_from.is_some() { Part::Name } else { Part::Before };
         }
         if self.held == Part::Name {
-            take(&mut self.name, name_to.unwrap_or(open.end), name_max);
+            take(&mut self.name, name_to.unwrap_or(end), name_max);
             self.held = if name_to.is_some() { Part::After } else { Part::Name };
         }
         if self.held == Part::After {
-            take(&mut self.after, open.end, space_max);
+            take(&mut self.after, end, space_max);
         }
         self.squeezed |= self.before.len() + self.after.len() > limits.gap_bytes_max;
         if self.squeezed {
@@ -114,29 +123,34 @@ impl Gap {
         }
     }
 
+    /// The chunk goes, and the gap has been held: its next part begins with the next chunk.
+    pub(crate) fn next_chunk(&mut self) {
+        self.from = 0;
+    }
+
     /// Another name stands in the place of the one that has ended and been held.
     pub(crate) fn rename(&mut self, name: &[u8]) {
         self.name.clear();
         self.name.extend_from_slice(name);
     }
 
-    /// Lets the gap go, whose part `open` is in the chunk; without its comma unless `separated`.
-    /// Gives the position up to which the chunk has been dealt with: the rest passes.
-    pub(crate) fn release<S: Sink + ?Sized>(
-        &mut self,
-        chunk: &[u8],
-        open: Range<usize>,
-        separated: bool,
-        limits: &Limits,
-        sink: &mut S,
-    ) -> usize {
-        let without_comma = usize::from(self.comma && !separated);
-        let name = self.name_from.zip(self.name_to).map_or(0, |(from, to)| to - from);
-        if self.held == Part::Nothing && open.len() - name <= limits.gap_bytes_max {
-            return open.start + without_comma;
-        }
-        let end = open.end;
-        self.hold(chunk, open, limits);
+    /// Whether all of it, up to `end`, is in the chunk and may leave from there.
+    #[inline]
+    pub(crate) fn is_in_chunk(&self, end: usize, limits: &Limits) -> bool {
+        let length = end.saturating_sub(self.from);
+        let name = || self.name_from.zip(self.name_to).map_or(0, |(from, to)| to - from);
+        self.held == Part::Nothing
+            && (length <= limits.gap_bytes_max || length - name() <= limits.gap_bytes_max)
+    }
+
+    /// Whether it has a comma that is to be left out.
+    #[inline]
+    pub(crate) fn drops_comma(&self, separated: bool) -> bool {
+        self.comma && !separated
+    }
+
+    /// Puts all of it, which has been held to its end; without its comma unless `separated`.
+    pub(crate) fn put<S: Sink + ?Sized>(&self, separated: bool, sink: &mut S) {
         if self.squeezed {
             if self.comma && separated {
                 sink.put(b",");
@@ -146,10 +160,10 @@ impl Gap {
                 sink.put(b":");
             }
         } else {
-            sink.put(self.before.get(without_comma..).unwrap_or_default());
+            let without = usize::from(self.drops_comma(separated));
+            sink.put(self.before.get(without..).unwrap_or_default());
             sink.put(&self.name);
             sink.put(&self.after);
         }
-        end
     }
 }

@@ -1,4 +1,5 @@
-//! Numbers, `true`, `false` and `null`, one byte at a time, so that they may be cut anywhere.
+//! Numbers, `true`, `false` and `null`: one byte at a time, so that they may be cut anywhere, and eight
+//! at a time where they are not.
 
 /// How much of a primitive has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,59 @@ impl Primitive {
     pub(crate) fn is_complete(self) -> bool {
         self.step(b' ') == Step::End
     }
+}
+
+/// Where the primitive ends that begins at `at`, if it is of a usual kind, and all of it and eight bytes more
+/// stand in `bytes`. None says nothing: it has to be read byte by byte.
+#[inline]
+pub(crate) fn end(bytes: &[u8], at: usize) -> Option<usize> {
+    let word = word(bytes, at)?;
+    let end = match word.to_le_bytes() {
+        [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => at + 4,
+        [b'f', b'a', b'l', b's', b'e', ..] => at + 5,
+        [b'-', ..] => number_end(bytes, at + 1, word >> 8)?,
+        _ => number_end(bytes, at, word)?,
+    };
+    match bytes.get(end)? {
+        b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => Some(end),
+        _ => None,
+    }
+}
+
+/// Where a number without exponent ends, after its sign; `word` are its first bytes.
+#[inline]
+fn number_end(bytes: &[u8], at: usize, word: u64) -> Option<usize> {
+    let whole = digits(bytes, at, word)?;
+    if whole == at || (word.to_le_bytes().first() == Some(&b'0') && whole > at + 1) {
+        return None;
+    }
+    if bytes.get(whole) != Some(&b'.') {
+        return Some(whole);
+    }
+    let from = whole + 1;
+    digits(bytes, from, self::word(bytes, from)?).filter(|end| *end > from)
+}
+
+/// Where the digits end that begin at `at` with `first`.
+#[inline]
+fn digits(bytes: &[u8], mut at: usize, first: u64) -> Option<usize> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut word = first;
+    loop {
+        // Sets the high bit of each byte that is no digit; exact up to the first, and that is used.
+        let number = word ^ 0x3030_3030_3030_3030;
+        let others = (number.wrapping_add(0x7676_7676_7676_7676) | number) & HIGH;
+        if others != 0 {
+            return Some(at + (others.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+        word = self::word(bytes, at)?;
+    }
+}
+
+#[inline]
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
 const WRONG: u8 = 255;

@@ -3,7 +3,13 @@
 //! At any time the bytes from `mark` on are in one of four [`Mode`]s. Bytes pass until a comma or an
 //! opening bracket; from there to the next value they are a *gap* and wait, because whether the comma
 //! and the name leave depends on whether the value does. The value then passes, is skipped or captured.
-//! A gap that lies in one chunk and is kept costs nothing: it simply passes after all.
+//! A gap that lies in one chunk and is kept costs nothing: it simply passes after all, together with what
+//! is before and behind it.
+//!
+//! [`Rewriter::token`] knows what may follow on what, one token at a time. Most tokens need not come to
+//! it: where a whole member stands in the window, [`Rewriter::member`] takes all of it at once, and
+//! [`Rewriter::skim`] what is inside of containers that are decided as a whole. These two only take
+//! what is right, and leave anything else, and all that is cut, to `token`.
 
 use std::{fmt, sync::Arc};
 
@@ -12,10 +18,10 @@ use crate::{
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
-        primitive::{Primitive, Step},
+        primitive::{self, Primitive, Step},
         utf8::Utf8,
     },
-    path::{Kind, Program, State},
+    path::{Kind, Member, Program, State},
 };
 
 /// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
@@ -94,7 +100,8 @@ pub struct Rewriter<E: Edits> {
     /// A value that is dropped without being asked for: its name was.
     doomed: bool,
     mode: Mode<E::Capture>,
-    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with.
+    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with. Those
+    /// before a gap still pass.
     mark: usize,
     gap: Gap,
     captured: Vec<u8>,
@@ -131,6 +138,76 @@ enum Mode<Capture> {
     Capture(Capture),
 }
 
+/// What is being walked: part of a chunk, and the tokens in it.
+struct Window<'a> {
+    chunk: &'a [u8],
+    /// Where the window begins in the chunk.
+    base: usize,
+    events: &'a Events,
+}
+
+impl Window<'_> {
+    /// Where the tokens from `next` on stand in the chunk.
+    #[inline]
+    fn at<const N: usize>(&self, next: usize) -> [usize; N] {
+        self.events.at(next).map(|at| self.base + at)
+    }
+
+    /// The name between the quotes at `from` and `to`, if it is of at most so many bytes and has no escape.
+    #[inline]
+    fn plain_name(&self, from: usize, to: usize, bytes_max: usize) -> Option<&[u8]> {
+        let name = self.chunk.get(from + 1..to)?;
+        let has_escape =
+            || from < self.base || self.events.has_escape(from - self.base, to - self.base);
+        (name.len() <= bytes_max && !has_escape()).then_some(name)
+    }
+}
+
+/// The first bytes of tokens in a row, as [`Events::kinds`] has them.
+struct Row {
+    kinds: u64,
+    mask: u64,
+}
+
+impl Row {
+    /// A name and its colon.
+    const NAME: Self = Self::of(b"\"\":");
+    /// A member that is a string, with others behind it.
+    const TEXT_MEMBER: Self = Self::of(b"\"\":\"\",");
+    /// An element that is a string, with others behind it.
+    const TEXT_ELEMENT: Self = Self::of(b"\"\",");
+    /// A string.
+    const TEXT: Self = Self::of(b"\"\"");
+
+    const fn of(mut tokens: &[u8]) -> Self {
+        let (mut kinds, mut mask, mut shift) = (0, 0, 0);
+        while let [first, rest @ ..] = tokens {
+            kinds |= (*first as u64) << shift;
+            mask |= 0xff << shift;
+            shift += 8;
+            tokens = rest;
+        }
+        Self { kinds, mask }
+    }
+
+    /// How many tokens it has.
+    const fn length(&self) -> usize {
+        self.mask.count_ones() as usize / 8
+    }
+
+    #[inline]
+    const fn begins(&self, tokens: u64) -> bool {
+        tokens & self.mask == self.kinds
+    }
+}
+
+/// The first of some tokens.
+#[inline]
+fn first_kind(tokens: u64) -> u8 {
+    let [first, ..] = tokens.to_le_bytes();
+    first
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Level<Scope> {
     kind: Kind,
@@ -140,6 +217,14 @@ struct Level<Scope> {
     kept: bool,
     /// The index of the current element.
     index: u64,
+}
+
+/// What comes first in a container.
+fn first_of(kind: Kind) -> Expect {
+    match kind {
+        Kind::Object => Expect::NameOrEnd,
+        Kind::Array => Expect::ElementOrEnd,
+    }
 }
 
 impl<E: Edits> Rewriter<E> {
@@ -250,7 +335,7 @@ impl<E: Edits> Rewriter<E> {
             let mut events = std::mem::take(&mut self.events);
             let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
             scanned.map_err(|at| self.grammar(base + at))?;
-            let walked = self.walk(chunk, base, &events, edits, sink);
+            let walked = self.walk(&Window { chunk, base, events: &events }, edits, sink);
             self.events = events;
             walked?;
             base += window.len();
@@ -266,10 +351,11 @@ impl<E: Edits> Rewriter<E> {
             Mode::Pass => self.flush(chunk.len(), sink),
             Mode::Skip => {}
             Mode::Gap => {
-                self.gap.hold(chunk, self.mark..chunk.len(), &self.limits);
+                self.hold_gap(chunk, chunk.len(), sink);
                 if self.expect == Expect::NameEnd && self.name_is_too_long(self.gap.name_held()) {
-                    self.doom_long_name(edits);
+                    self.doom_long_name(edits, sink);
                 }
+                self.gap.next_chunk();
             }
             Mode::Capture(_) => {
                 let piece = chunk.get(self.mark..).unwrap_or_default();
@@ -284,74 +370,257 @@ impl<E: Edits> Rewriter<E> {
         self.mark = 0;
     }
 
-    /// Walks the tokens of one window; their positions count from `base` in the chunk.
+    /// Walks the tokens of one window.
     fn walk<S: Sink + ?Sized>(
         &mut self,
-        chunk: &[u8],
-        base: usize,
-        events: &Events,
+        window: &Window<'_>,
         edits: &mut E,
         sink: &mut S,
     ) -> Result<(), Violation> {
-        for event in events.positions() {
-            let at = base + usize::from(*event);
-            let byte = chunk.get(at).copied().unwrap_or_default();
-            if !self.whole.is_empty() {
-                self.walk_whole(chunk, at, byte, edits, sink)?;
+        let mut next = 0;
+        while next < window.events.count() {
+            let taken = match self.expect {
+                _ if !self.whole.is_empty() => self.skim(window, next),
+                Expect::Name | Expect::NameOrEnd => self.member(window, next, edits, sink)?,
+                Expect::Value | Expect::ElementOrEnd => self.element(window, next, edits, sink),
+                Expect::NameEnd
+                | Expect::Colon
+                | Expect::StringEnd
+                | Expect::CommaOrEnd
+                | Expect::Nothing => next,
+            };
+            if taken > next {
+                next = taken;
                 continue;
             }
-            match (self.expect, byte) {
-                (Expect::Value | Expect::ElementOrEnd, b'{') => {
-                    self.container(chunk, at, Kind::Object, edits, sink)?;
-                }
-                (Expect::ElementOrEnd, b']') | (Expect::NameOrEnd, b'}') => {
-                    self.close(chunk, at, sink);
-                }
-                (Expect::Value | Expect::ElementOrEnd, b'[') => {
-                    self.container(chunk, at, Kind::Array, edits, sink)?;
-                }
-                (Expect::Value | Expect::ElementOrEnd, b'"') => {
-                    self.scalar(chunk, at, edits, sink);
-                    self.expect = Expect::StringEnd;
-                }
-                (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',') => {
-                    return Err(self.grammar(at));
-                }
-                (Expect::Value | Expect::ElementOrEnd, _) => {
-                    self.scalar(chunk, at, edits, sink);
-                    self.primitive(Primitive::START, chunk, at, edits, sink)?;
-                }
-                (Expect::Name | Expect::NameOrEnd, b'"') => {
-                    self.gap.begin_name(at);
-                    self.expect = Expect::NameEnd;
-                }
-                (Expect::NameEnd, _) => {
-                    let may_escape = self.gap.name_from().is_none_or(|from| {
-                        from < base || events.has_escape(from - base, at - base)
-                    });
-                    self.name(chunk, at, may_escape, edits);
-                }
-                (Expect::Colon, b':') => self.expect = Expect::Value,
-                (Expect::StringEnd, _) => self.scalar_ends(chunk, at + 1, edits, sink),
-                (Expect::CommaOrEnd, b',') => self.comma(at, sink),
-                (Expect::CommaOrEnd, b'}' | b']') if self.closes(byte) => {
-                    self.close(chunk, at, sink);
-                }
-                (
-                    Expect::Name
-                    | Expect::NameOrEnd
-                    | Expect::Colon
-                    | Expect::CommaOrEnd
-                    | Expect::Nothing,
-                    _,
-                ) => return Err(self.grammar(at)),
+            let ([at], kind) = (window.at(next), first_kind(window.events.kinds(next)));
+            if self.whole.is_empty() {
+                self.token(window, at, kind, edits, sink)?;
+            } else {
+                self.token_in_whole(window.chunk, at, kind, edits, sink)?;
             }
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// A whole member, and the comma behind it, if they are all in the window and right; or the name of
+    /// one and the begin of its value. Gives the next token that is not dealt with.
+    #[inline]
+    fn member<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        next: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<usize, Violation> {
+        let tokens = window.events.kinds(next);
+        if !Row::NAME.begins(tokens) {
+            return Ok(next);
+        }
+        let [from, to, _, value, after] = window.at(next);
+        let Some(name) = window.plain_name(from, to, self.limits.name_bytes_max) else {
+            return Ok(next);
+        };
+        self.gap.begin_name(from);
+        self.gap.end_name(to + 1);
+        self.step(Some(name), window.chunk, to + 1, edits, sink);
+        self.expect = Expect::Value;
+        let next = next + Row::NAME.length();
+        let tokens = tokens >> (8 * Row::NAME.length());
+        let (end, behind) = match first_kind(tokens) {
+            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
+            b'{' => {
+                self.container(window.chunk, value, Kind::Object, edits, sink)?;
+                return Ok(next + 1);
+            }
+            b'[' => {
+                self.container(window.chunk, value, Kind::Array, edits, sink)?;
+                return Ok(next + 1);
+            }
+            0 | b'"' | b'}' | b']' | b':' | b',' => return Ok(next),
+            _ => match primitive::end(window.chunk, value) {
+                Some(end) => (end, next + 1),
+                None => return Ok(next),
+            },
+        };
+        self.scalar(window.chunk, value, edits, sink);
+        self.value_ends(window.chunk, end, edits, sink);
+        Ok(self.comma_behind(window, behind))
+    }
+
+    /// A scalar in an array, and the comma behind it, if they are all in the window and right. Gives the
+    /// next token that is not dealt with.
+    #[inline]
+    fn element<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        next: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> usize {
+        let tokens = window.events.kinds(next);
+        let [value, after] = window.at(next);
+        let (end, behind) = match first_kind(tokens) {
+            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + 2),
+            0 | b'"' | b'{' | b'[' | b'}' | b']' | b':' | b',' => return next,
+            _ => match primitive::end(window.chunk, value) {
+                Some(end) => (end, next + 1),
+                None => return next,
+            },
+        };
+        self.scalar(window.chunk, value, edits, sink);
+        self.value_ends(window.chunk, end, edits, sink);
+        self.comma_behind(window, behind)
+    }
+
+    /// The comma behind a value, if it stands in the window. Gives the next token that is not dealt with.
+    #[inline]
+    fn comma_behind(&mut self, window: &Window<'_>, next: usize) -> usize {
+        if self.expect == Expect::CommaOrEnd && first_kind(window.events.kinds(next)) == b',' {
+            let [at] = window.at(next);
+            self.comma(at);
+            return next + 1;
+        }
+        next
+    }
+
+    /// Reads on in a container that was decided as a whole, up to its last bracket, as long as everything
+    /// stands in the window and is right. Gives the next token that is not dealt with.
+    fn skim(&mut self, window: &Window<'_>, mut next: usize) -> usize {
+        let Some(mut kind) = self.whole.last().copied() else { return next };
+        let (mut expect, mut scalars) = (self.expect, self.scalars);
+        'values: loop {
+            let mut tokens = window.events.kinds(next);
+            if matches!(expect, Expect::Name | Expect::NameOrEnd) {
+                if Row::TEXT_MEMBER.begins(tokens) {
+                    scalars += 1;
+                    next += Row::TEXT_MEMBER.length();
+                    expect = Expect::Name;
+                    continue;
+                }
+                if !Row::NAME.begins(tokens) {
+                    break;
+                }
+                next += Row::NAME.length();
+                tokens >>= 8 * Row::NAME.length();
+                expect = Expect::Value;
+            }
+            if matches!(expect, Expect::Value | Expect::ElementOrEnd) {
+                if kind == Kind::Array && Row::TEXT_ELEMENT.begins(tokens) {
+                    scalars += 1;
+                    next += Row::TEXT_ELEMENT.length();
+                    expect = Expect::Value;
+                    continue;
+                }
+                match first_kind(tokens) {
+                    b'"' if Row::TEXT.begins(tokens) => next += Row::TEXT.length(),
+                    bracket @ (b'{' | b'[') => {
+                        let [at] = window.at(next);
+                        if self.check_depth(at).is_err() {
+                            break;
+                        }
+                        kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
+                        expect = first_of(kind);
+                        self.whole.push(kind);
+                        next += 1;
+                        continue;
+                    }
+                    0 | b'"' | b'}' | b']' | b':' | b',' => break,
+                    _ => {
+                        let [at] = window.at(next);
+                        if primitive::end(window.chunk, at).is_none() {
+                            break;
+                        }
+                        next += 1;
+                    }
+                }
+                scalars += 1;
+                expect = Expect::CommaOrEnd;
+            }
+            if expect != Expect::CommaOrEnd {
+                break;
+            }
+            loop {
+                let behind = first_kind(window.events.kinds(next));
+                match (behind, kind) {
+                    (b',', Kind::Object) => expect = Expect::Name,
+                    (b',', Kind::Array) => expect = Expect::Value,
+                    (b'}', Kind::Object) | (b']', Kind::Array) if self.whole.len() > 1 => {
+                        self.whole.pop();
+                        kind = self.whole.last().copied().unwrap_or(kind);
+                        next += 1;
+                        continue;
+                    }
+                    _ => break 'values,
+                }
+                next += 1;
+                break;
+            }
+        }
+        (self.expect, self.scalars) = (expect, scalars);
+        next
+    }
+
+    /// What may follow on what, where children are decided one by one.
+    fn token<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        at: usize,
+        byte: u8,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        let chunk = window.chunk;
+        match (self.expect, byte) {
+            (Expect::Value | Expect::ElementOrEnd, b'{') => {
+                self.container(chunk, at, Kind::Object, edits, sink)?;
+            }
+            (Expect::ElementOrEnd, b']') | (Expect::NameOrEnd, b'}') => {
+                self.close(chunk, at, sink);
+            }
+            (Expect::Value | Expect::ElementOrEnd, b'[') => {
+                self.container(chunk, at, Kind::Array, edits, sink)?;
+            }
+            (Expect::Value | Expect::ElementOrEnd, b'"') => {
+                self.scalar(chunk, at, edits, sink);
+                self.expect = Expect::StringEnd;
+            }
+            (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',') => {
+                return Err(self.grammar(at));
+            }
+            (Expect::Value | Expect::ElementOrEnd, _) => {
+                self.scalar(chunk, at, edits, sink);
+                self.primitive(Primitive::START, chunk, at, edits, sink)?;
+            }
+            (Expect::Name | Expect::NameOrEnd, b'"') => {
+                self.gap.begin_name(at);
+                self.expect = Expect::NameEnd;
+            }
+            (Expect::NameEnd, _) => {
+                self.name(chunk, at, edits, sink);
+                self.expect = Expect::Colon;
+            }
+            (Expect::Colon, b':') => self.expect = Expect::Value,
+            (Expect::StringEnd, _) => self.scalar_ends(chunk, at + 1, edits, sink),
+            (Expect::CommaOrEnd, b',') => self.comma(at),
+            (Expect::CommaOrEnd, b'}' | b']') if self.closes(byte) => {
+                self.close(chunk, at, sink);
+            }
+            (
+                Expect::Name
+                | Expect::NameOrEnd
+                | Expect::Colon
+                | Expect::CommaOrEnd
+                | Expect::Nothing,
+                _,
+            ) => return Err(self.grammar(at)),
         }
         Ok(())
     }
 
     /// A token inside of a container that was decided as a whole: nothing but the grammar matters.
-    fn walk_whole<S: Sink + ?Sized>(
+    fn token_in_whole<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
         at: usize,
@@ -419,15 +688,11 @@ impl<E: Edits> Rewriter<E> {
             OnContainer::Enter(scope) => {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
-                self.flush(at + 1, sink);
                 self.levels.push(Level { kind, state: self.state, scope, kept: false, index: 0 });
                 self.open_gap(at + 1, false);
-                match kind {
-                    Kind::Object => self.expect = Expect::NameOrEnd,
-                    Kind::Array => {
-                        self.expect = Expect::ElementOrEnd;
-                        self.state = self.program.element(self.state, 0);
-                    }
+                self.expect = first_of(kind);
+                if kind == Kind::Array {
+                    self.state = self.program.element(self.state, 0);
                 }
                 return Ok(());
             }
@@ -443,10 +708,7 @@ impl<E: Edits> Rewriter<E> {
     fn open_whole(&mut self, at: usize, kind: Kind) -> Result<(), Violation> {
         self.check_depth(at)?;
         self.whole.push(kind);
-        self.expect = match kind {
-            Kind::Object => Expect::NameOrEnd,
-            Kind::Array => Expect::ElementOrEnd,
-        };
+        self.expect = first_of(kind);
         Ok(())
     }
 
@@ -459,6 +721,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// A scalar begins at `at`.
+    #[inline]
     fn scalar<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, edits: &mut E, sink: &mut S) {
         debug_assert!(
             self.mark <= at && at < chunk.len(),
@@ -470,14 +733,23 @@ impl<E: Edits> Rewriter<E> {
             OnScalar::Pass => self.keep(chunk, at, sink),
             OnScalar::Null => self.null(chunk, at, sink),
             OnScalar::Drop => self.discard(chunk, at, sink),
-            OnScalar::Capture(capture) => {
-                self.keep(chunk, at, sink);
-                self.flush(at, sink);
-                self.captured.clear();
-                self.captured_too_long = false;
-                self.mode = Mode::Capture(capture);
-            }
+            OnScalar::Capture(capture) => self.capture(capture, chunk, at, sink),
         }
+    }
+
+    /// The scalar at `at` is captured.
+    fn capture<S: Sink + ?Sized>(
+        &mut self,
+        capture: E::Capture,
+        chunk: &[u8],
+        at: usize,
+        sink: &mut S,
+    ) {
+        self.keep(chunk, at, sink);
+        self.flush(at, sink);
+        self.captured.clear();
+        self.captured_too_long = false;
+        self.mode = Mode::Capture(capture);
     }
 
     /// Reads on in a number or literal from `at` to its end, or to the end of the chunk.
@@ -519,6 +791,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// A value that was decided ends before `end`.
+    #[inline]
     fn value_ends<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -529,30 +802,40 @@ impl<E: Edits> Rewriter<E> {
         match self.mode {
             Mode::Pass | Mode::Gap => {}
             Mode::Skip => self.mark = end,
-            Mode::Capture(capture) => {
-                let piece = chunk.get(self.mark..end).unwrap_or_default();
-                let fits = !self.captured_too_long
-                    && self.captured.len() + piece.len() <= self.limits.value_bytes_max;
-                let raw = if self.captured.is_empty() {
-                    piece
-                } else {
-                    self.captured.extend_from_slice(if fits { piece } else { &[] });
-                    &self.captured
-                };
-                self.written.clear();
-                edits.write_scalar(capture, fits.then_some(raw), &mut self.written);
-                sink.put(&self.written);
-                self.mark = end;
-            }
+            Mode::Capture(capture) => self.captured_ends(capture, chunk, end, edits, sink),
         }
         self.mode = Mode::Pass;
         self.doomed = false;
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
+    /// A scalar that was captured ends before `end`: what leaves instead does.
+    fn captured_ends<S: Sink + ?Sized>(
+        &mut self,
+        capture: E::Capture,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        let piece = chunk.get(self.mark..end).unwrap_or_default();
+        let fits = !self.captured_too_long
+            && self.captured.len() + piece.len() <= self.limits.value_bytes_max;
+        let raw = if self.captured.is_empty() {
+            piece
+        } else {
+            self.captured.extend_from_slice(if fits { piece } else { &[] });
+            &self.captured
+        };
+        self.written.clear();
+        edits.write_scalar(capture, fits.then_some(raw), &mut self.written);
+        sink.put(&self.written);
+        self.mark = end;
+    }
+
     /// The comma at `at` begins the gap before the next child.
-    fn comma<S: Sink + ?Sized>(&mut self, at: usize, sink: &mut S) {
-        self.flush(at, sink);
+    #[inline]
+    fn comma(&mut self, at: usize) {
         self.open_gap(at, true);
         let Some(level) = self.levels.last_mut() else { return };
         match level.kind {
@@ -582,50 +865,68 @@ impl<E: Edits> Rewriter<E> {
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    /// The quote at `at` ends a name; unless `may_escape`, there is no backslash in it.
-    fn name(&mut self, chunk: &[u8], at: usize, may_escape: bool, edits: &mut E) {
-        self.expect = Expect::Colon;
+    /// The quote at `at` ends a name.
+    fn name<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, edits: &mut E, sink: &mut S) {
         if self.doomed {
             return;
         }
         self.gap.end_name(at + 1);
-        let Some(level) = self.levels.last() else { return };
-        let (object, scope) = (level.state, level.scope);
         if self.gap.name_is_split() {
-            self.gap.hold(chunk, self.mark..at + 1, &self.limits);
-            self.mark = at + 1;
+            self.hold_gap(chunk, at + 1, sink);
         }
         let quoted = self.gap.name(chunk);
         if self.name_is_too_long(quoted.len().saturating_sub(1)) {
-            self.doom_long_name(edits);
+            self.doom_long_name(edits, sink);
             return;
         }
-        let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-        let unescaped: Option<String>;
-        let name = if !may_escape || memchr::memchr(b'\\', raw).is_none() {
-            Some(raw)
-        } else {
-            // What is no Unicode text, a lone surrogate, is no name that a path can spell.
-            unescaped = serde_json::from_slice(quoted).ok();
-            unescaped.as_deref().map(str::as_bytes)
+        // What is no Unicode text, a lone surrogate, is no name that a path can spell.
+        let name: Option<String> = serde_json::from_slice(quoted).ok();
+        self.step(name.as_deref().map(str::as_bytes), chunk, at + 1, edits, sink);
+    }
+
+    /// The step to the member of this name, which ends before `end`; none if it is no Unicode text.
+    #[inline]
+    fn step<S: Sink + ?Sized>(
+        &mut self,
+        name: Option<&[u8]>,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        let Some(level) = self.levels.last() else { return };
+        let object = level.state;
+        let member = match name {
+            Some(name) => self.program.member(object, name),
+            None => Member { state: self.program.unspelled(object), spelled: false },
         };
-        let member = name.map(|name| self.program.member(object, name));
-        self.state = member.map_or_else(|| self.program.unspelled(object), |member| member.state);
-        if member.is_some_and(|member| member.spelled) {
-            return;
+        self.state = member.state;
+        if !member.spelled {
+            self.unspelled(name, chunk, end, edits, sink);
         }
-        match edits.name(scope, object, self.state) {
+    }
+
+    /// A member's name that no path spells.
+    fn unspelled<S: Sink + ?Sized>(
+        &mut self,
+        name: Option<&[u8]>,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        let Some(level) = self.levels.last() else { return };
+        match edits.name(level.scope, level.state, self.state) {
             OnName::Keep => {}
-            OnName::Drop => self.doom(),
+            OnName::Drop => self.doom(sink),
             OnName::Capture(capture) => {
                 self.written.clear();
                 let name = name.and_then(|name| std::str::from_utf8(name).ok());
                 if edits.write_name(capture, name, &mut self.written) {
-                    self.gap.hold(chunk, self.mark..at + 1, &self.limits);
-                    self.mark = at + 1;
+                    self.hold_gap(chunk, end, sink);
                     self.gap.rename(&self.written);
                 } else {
-                    self.doom();
+                    self.doom(sink);
                 }
             }
         }
@@ -637,7 +938,8 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// A name that is too long: longer than any that a path spells.
-    fn doom_long_name(&mut self, edits: &mut E) {
+    #[cold]
+    fn doom_long_name<S: Sink + ?Sized>(&mut self, edits: &mut E, sink: &mut S) {
         if let Some(level) = self.levels.last() {
             let member = self.program.unspelled(level.state);
             match edits.name(level.scope, level.state, member) {
@@ -647,27 +949,36 @@ impl<E: Edits> Rewriter<E> {
                 }
             }
         }
-        self.doom();
+        self.doom(sink);
     }
 
     /// The member whose name has been read, or is being read, is removed.
-    fn doom(&mut self) {
+    fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
         self.doomed = true;
-        self.gap.clear();
-        self.mode = Mode::Skip;
+        self.skip(sink);
     }
 
     fn scope(&self, edits: &E) -> E::Scope {
         self.levels.last().map_or_else(|| edits.root(), |level| level.scope)
     }
 
+    /// The gap before the next child begins at `at`.
+    #[inline]
     fn open_gap(&mut self, at: usize, comma: bool) {
-        self.gap.open(comma);
+        // What was skipped or put has moved the mark already; what passes does so up to the gap.
+        self.gap.open(at, comma);
         self.mode = Mode::Gap;
-        self.mark = at;
+    }
+
+    /// Copies the gap as far as it has been read, up to `end`.
+    fn hold_gap<S: Sink + ?Sized>(&mut self, chunk: &[u8], end: usize, sink: &mut S) {
+        self.flush(self.gap.from(), sink);
+        self.gap.hold(chunk, end, &self.limits);
+        self.mark = end;
     }
 
     /// The value at `at` leaves in some form, and so does the gap before it.
+    #[inline]
     fn keep<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
         if let Mode::Gap = self.mode {
             let separated = self
@@ -679,6 +990,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// Lets the gap before `at` go, with its comma if `separated`.
+    #[inline]
     fn release<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -687,7 +999,25 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) {
         self.mode = Mode::Pass;
-        self.mark = self.gap.release(chunk, self.mark..at, separated, &self.limits, sink);
+        if !self.gap.is_in_chunk(at, &self.limits) {
+            self.put_gap(chunk, at, separated, sink);
+        } else if self.gap.drops_comma(separated) {
+            self.flush(self.gap.from(), sink);
+            self.mark = self.gap.from() + 1;
+        }
+    }
+
+    /// Puts the gap before `at`, which is not in the chunk as it is to leave.
+    #[cold]
+    fn put_gap<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        separated: bool,
+        sink: &mut S,
+    ) {
+        self.hold_gap(chunk, at, sink);
+        self.gap.put(separated, sink);
     }
 
     /// `null` stands in the place of the value at `at`.
@@ -699,15 +1029,26 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// The value at `at` is removed; the root, which must be something, becomes `null`.
+    #[inline]
     fn discard<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
         if self.levels.is_empty() {
             self.null(chunk, at, sink);
         } else {
-            self.mode = Mode::Skip;
+            self.skip(sink);
         }
     }
 
+    /// What is being read is removed, with the gap before it.
+    #[inline]
+    fn skip<S: Sink + ?Sized>(&mut self, sink: &mut S) {
+        if let Mode::Gap = self.mode {
+            self.flush(self.gap.from(), sink);
+        }
+        self.mode = Mode::Skip;
+    }
+
     /// Passes what is open up to `to`.
+    #[inline]
     fn flush<S: Sink + ?Sized>(&mut self, to: usize, sink: &mut S) {
         if self.mark < to {
             sink.pass(self.mark..to);

@@ -19,6 +19,7 @@
 //! from the front, slices that go forward, unions of these, and descendants. Filters and whatever
 //! counts from the end of an array are refused when a path is parsed.
 
+mod members;
 mod parse;
 mod program;
 #[cfg(test)]

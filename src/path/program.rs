@@ -4,15 +4,12 @@
 //! positions that a node of the document has reached; [`State::DEAD`] is the empty set. Stepping costs
 //! one hash lookup for a member and one comparison for an element, however many paths there are.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hasher,
+use std::collections::{BTreeMap, HashMap};
+
+use crate::path::{
+    Path, Segment, Selector,
+    members::{Members, Transition},
 };
-
-use foldhash::{SharedSeed, fast::FoldHasher};
-use hashbrown::HashTable;
-
-use crate::path::{Path, Segment, Selector};
 
 /// Largest number of states; more is refused when a policy loads.
 const STATES_MAX: usize = 1 << 16;
@@ -24,7 +21,7 @@ const WORK_MAX: usize = 1 << 27;
 const PERIOD_MAX: u64 = 4096;
 
 /// What a node has matched so far. Only meaningful with the [`Program`] that gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State(u32);
 
 impl State {
@@ -90,8 +87,7 @@ pub enum ProgramError {
 pub struct Program {
     nodes: Box<[Node]>,
     /// Transitions by name, of all states.
-    members: HashTable<Transition>,
-    names: Box<[u8]>,
+    members: Members,
     /// Transitions by index, of all states; those of one state follow each other.
     runs: Box<[Run]>,
     cycles: Box<[State]>,
@@ -109,14 +105,6 @@ struct Node {
     /// that nobody spells are turned away without a lookup.
     lengths: u64,
     runs: (u32, u32),
-}
-
-/// `state` goes to `to` by the name `names[name.0..name.1]`.
-#[derive(Clone, Copy, Debug)]
-struct Transition {
-    state: State,
-    to: State,
-    name: (u32, u32),
 }
 
 /// Elements from index `from` on go to `cycles[first..]`, repeating after `period`.
@@ -159,10 +147,8 @@ impl Program {
         if node.lengths & length_bit(name.len()) == 0 {
             return unspelled;
         }
-        let found = self.members.find(hash(state, name), |transition| {
-            transition.state == state && self.name(transition) == name
-        });
-        found.map_or(unspelled, |transition| Member { state: transition.to, spelled: true })
+        let found = self.members.find(state, name);
+        found.map_or(unspelled, |state| Member { state, spelled: true })
     }
 
     /// The step from an object to any member whose name no path spells there.
@@ -228,14 +214,10 @@ impl Program {
         }
     }
 
+    #[inline]
     #[expect(clippy::indexing_slicing, reason = "a state of another program is a bug: stop")]
     fn node(&self, state: State) -> Node {
         self.nodes[state.index()]
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "written by the compiler, within its own bounds")]
-    fn name(&self, transition: &Transition) -> &[u8] {
-        &self.names[transition.name.0 as usize..transition.name.1 as usize]
     }
 
     #[expect(
@@ -265,15 +247,9 @@ fn segment(paths: &[Path], at: Position) -> Option<&Segment> {
     paths.get(at.path.index())?.segments().get(at.matched as usize)
 }
 
+#[inline]
 fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
-}
-
-/// The seed may be fixed: only a policy's own names enter the table, a document's are looked up.
-fn hash(state: State, name: &[u8]) -> u64 {
-    let mut hasher = FoldHasher::with_seed(u64::from(state.0), SharedSeed::global_fixed());
-    hasher.write(name);
-    hasher.finish()
 }
 
 /// The subset construction under way.
@@ -340,19 +316,9 @@ impl<'a> Compiler<'a> {
             let node = self.node(steps)?;
             self.nodes.push(node);
         }
-        let mut members = HashTable::with_capacity(self.members.len());
-        let names = self.names.into_boxed_slice();
-        let hash_of = |transition: &Transition| {
-            let name = transition.name.0 as usize..transition.name.1 as usize;
-            hash(transition.state, names.get(name).unwrap_or_default())
-        };
-        for transition in &self.members {
-            members.insert_unique(hash_of(transition), *transition, hash_of);
-        }
         Ok(Program {
             nodes: self.nodes.into_boxed_slice(),
-            members,
-            names,
+            members: Members::new(&self.members, self.names.into_boxed_slice()),
             runs: self.runs.into_boxed_slice(),
             cycles: self.cycles.into_boxed_slice(),
             sets: self.sets.into_boxed_slice(),

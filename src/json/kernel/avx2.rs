@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 
 use super::{
     BLOCK_BYTES, Carry, Events, Scan,
-    blocks::{self, Block, Classes, Escapes, Lanes},
+    blocks::{self, Block, Classes, Escapes, Lanes, Positions},
 };
 
 /// Proof that the processor has the instructions of this kernel.
@@ -63,9 +63,9 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn positions(self, bits: u64, base: u16, into: &mut [u16; BLOCK_BYTES]) {
+    fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
         // SAFETY: `self` comes only from `detect`, which has found these instructions.
-        unsafe { positions(bits, base, into) }
+        unsafe { tokens(bits, block, base, at, kinds) }
     }
 }
 
@@ -164,19 +164,52 @@ pub(super) fn sums(bits: u64) -> u64 {
     _mm_cvtsi128_si64(_mm_clmulepi64_si128(bits, _mm_set1_epi8(-1), 0)).cast_unsigned()
 }
 
+/// Most blocks have fewer than 24 tokens. What is written behind the last one costs less than to know how
+/// many there are.
+#[inline]
+#[target_feature(enable = "bmi1,popcnt")]
+fn tokens(mut bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
+    let (at, kinds) = (at.as_chunks_mut().0, kinds.as_chunks_mut().0);
+    let ([at_0, at_1, at_rest @ ..], [kinds_0, kinds_1, kinds_rest @ ..]) = (at, kinds) else {
+        return;
+    };
+    bits = eight_tokens(bits, block, base, at_0, kinds_0);
+    bits = eight_tokens(bits, block, base, at_1, kinds_1);
+    for (at, kinds) in at_rest.iter_mut().zip(kinds_rest) {
+        if bits == 0 {
+            break;
+        }
+        bits = eight_tokens(bits, block, base, at, kinds);
+    }
+}
+
+/// Writes the tokens of the first eight bits, and gives the others.
 #[inline]
 #[target_feature(enable = "bmi1,popcnt")]
 #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
-fn positions(mut bits: u64, base: u16, into: &mut [u16; BLOCK_BYTES]) {
-    // Groups are written in full: how often is easier to foresee than how many bits there are.
-    let (groups, _) = into.as_chunks_mut::<8>();
-    for (written, group) in groups.iter_mut().enumerate() {
-        if written >= 2 && bits == 0 {
-            break;
-        }
-        for free in group {
-            *free = base.wrapping_add(bits.trailing_zeros() as u16);
-            bits &= bits.wrapping_sub(1);
-        }
+fn eight_tokens(
+    mut bits: u64,
+    block: &Block,
+    base: u16,
+    at: &mut [u16; 8],
+    kinds: &mut [u8; 8],
+) -> u64 {
+    let [at_0, at_1, at_2, at_3, at_4, at_5, at_6, at_7] = at;
+    let [kind_0, kind_1, kind_2, kind_3, kind_4, kind_5, kind_6, kind_7] = kinds;
+    for (at, kind) in [
+        (at_0, kind_0),
+        (at_1, kind_1),
+        (at_2, kind_2),
+        (at_3, kind_3),
+        (at_4, kind_4),
+        (at_5, kind_5),
+        (at_6, kind_6),
+        (at_7, kind_7),
+    ] {
+        let first = bits.trailing_zeros();
+        *at = base.wrapping_add(first as u16);
+        *kind = block.get(first as usize % BLOCK_BYTES).copied().unwrap_or_default();
+        bits &= bits.wrapping_sub(1);
     }
+    bits
 }

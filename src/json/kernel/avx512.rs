@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 
 use super::{
     BLOCK_BYTES, Carry, Events, Scan, avx2,
-    blocks::{self, Block, Classes, Escapes, Lanes},
+    blocks::{self, Block, Classes, Escapes, Lanes, Positions},
 };
 
 /// Proof that the processor has the instructions of this kernel.
@@ -71,16 +71,16 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn positions(self, bits: u64, base: u16, into: &mut [u16; BLOCK_BYTES]) {
+    fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
         // SAFETY: `self` comes only from `detect`, which has found these instructions.
-        unsafe { positions(bits, base, into) }
+        unsafe { tokens(bits, block, base, at, kinds) }
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "vectors are read through pointers")]
-fn load(bytes: &[u8; BLOCK_BYTES]) -> __m512i {
+fn load(bytes: &Block) -> __m512i {
     // SAFETY: the read of 64 bytes is those that the reference is to, and needs no alignment.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
@@ -88,9 +88,17 @@ fn load(bytes: &[u8; BLOCK_BYTES]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 #[expect(unsafe_code, reason = "vectors are written through pointers")]
-fn store(into: &mut [u16; BLOCK_BYTES / 2], positions: __m512i) {
+fn store(into: &mut Block, bytes: __m512i) {
     // SAFETY: the write of 64 bytes is to those that the reference is to, and needs no alignment.
-    unsafe { _mm512_storeu_si512(into.as_mut_ptr().cast(), positions) }
+    unsafe { _mm512_storeu_si512(into.as_mut_ptr().cast(), bytes) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+#[expect(unsafe_code, reason = "vectors are written through pointers")]
+fn store_wide(into: &mut [u16; BLOCK_BYTES / 2], numbers: __m512i) {
+    // SAFETY: the write of 64 bytes is to those that the reference is to, and needs no alignment.
+    unsafe { _mm512_storeu_si512(into.as_mut_ptr().cast(), numbers) }
 }
 
 #[inline]
@@ -167,16 +175,18 @@ const COUNTING: [u8; BLOCK_BYTES] = {
     counting
 };
 
-/// Of the numbers from 0 to 63 those stay that have a bit, and close up.
+/// Of the bytes, and of the numbers from 0 to 63, those stay that have a bit, and close up.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
-fn positions(bits: u64, base: u16, into: &mut [u16; BLOCK_BYTES]) {
+fn tokens(bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
+    store(kinds, _mm512_maskz_compress_epi8(bits, load(block)));
     let found = _mm512_maskz_compress_epi8(bits, load(&COUNTING));
     let base = _mm512_set1_epi16(base.cast_signed());
-    let ([low, high], _) = into.as_chunks_mut::<{ BLOCK_BYTES / 2 }>() else { return };
-    store(low, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(found))));
+    let ([low, high], _) = at.as_chunks_mut::<{ BLOCK_BYTES / 2 }>() else { return };
+    let positions = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(found));
+    store_wide(low, _mm512_add_epi16(base, positions));
     if bits.count_ones() > 32 {
-        let found = _mm512_extracti64x4_epi64(found, 1);
-        store(high, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(found)));
+        let positions = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(found, 1));
+        store_wide(high, _mm512_add_epi16(base, positions));
     }
 }

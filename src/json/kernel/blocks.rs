@@ -12,6 +12,9 @@ use super::{BLOCK_BYTES, Carry, Events, Inside};
 /// 64 bytes of the document.
 pub(super) type Block = [u8; BLOCK_BYTES];
 
+/// A position for each byte of a block.
+pub(super) type Positions = [u16; BLOCK_BYTES];
+
 /// The steps that a processor does to a whole block. A value of such a type is only there where it has
 /// the instructions for them.
 pub(super) trait Lanes: Copy {
@@ -22,9 +25,9 @@ pub(super) trait Lanes: Copy {
     /// Each bit is the sum, without carry, of those up to it: between an odd bit and the even one after
     /// it everything is set, the odd one included.
     fn sums(self, bits: u64) -> u64;
-    /// Writes the positions of the bits, plus `base`, one after the other. What it writes behind them
-    /// has no meaning.
-    fn positions(self, bits: u64, base: u16, into: &mut [u16; BLOCK_BYTES]);
+    /// Writes the positions of the bits, plus `base`, one after the other, and beside them the bytes that
+    /// stand there. What it writes behind them has no meaning.
+    fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block);
 }
 
 /// White space, by the low half of its byte; elsewhere 0, which has another low half.
@@ -127,7 +130,7 @@ impl Open {
             return Err(base + wrong.trailing_zeros() as usize);
         }
         let tokens = (classes.structural & !inside | quotes | begins) & valid;
-        events.extend(lanes, tokens, base);
+        events.extend(lanes, tokens, block, base);
         self.string = 0u64.wrapping_sub(inside >> (BLOCK_BYTES - 1));
         self.primitive = other >> (length - 1) & 1;
         Ok(())
@@ -150,29 +153,34 @@ impl Open {
         let escaped = odd_or_even ^ (backslash | self.escape);
         let escaping = odd_or_even & backslash;
         let kinds = lanes.escapes(block);
-        let u = escaped & kinds.u;
-        let hex = u << 1 | u << 2 | u << 3 | u << 4 | self.hex;
+        // Four digits follow each `u`, perhaps in the next block.
+        let u = u128::from(escaped & kinds.u);
+        let digits = u << 1 | u << 2 | u << 3 | u << 4 | u128::from(self.hex);
+        let [hex, _] = halves(digits);
         let wrong = escaped & !kinds.ends | hex & !kinds.hex;
-        let last = length - 1;
-        self.escape = escaping >> last & 1;
-        // What is to come of the last four `u`, and of what was to come.
-        let to_come = |back: usize| if last >= back { u >> (last - back) & 1 } else { 0 };
-        let of_u = [(0, 0b1111), (1, 0b111), (2, 0b11), (3, 0b1)]
-            .map(|(back, digits)| to_come(back) * digits);
-        self.hex = self.hex >> last >> 1 | of_u.iter().fold(0, |all, digits| all | digits);
+        self.escape = escaping >> (length - 1) & 1;
+        [self.hex, _] = halves(digits >> length);
         (escaped, wrong)
     }
 }
 
+/// The lower and the upper bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are there")]
+fn halves(bits: u128) -> [u64; 2] {
+    [bits as u64, (bits >> 64) as u64]
+}
+
 impl Events {
-    /// Appends the positions of the bits, plus `base`.
+    /// Appends the tokens of a block, which stands at `base`.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a window is far shorter than 2^16 bytes")]
-    fn extend<L: Lanes>(&mut self, lanes: L, bits: u64, base: usize) {
+    fn extend<L: Lanes>(&mut self, lanes: L, bits: u64, block: &Block, base: usize) {
         // There is room for an event per byte, and for a block behind them.
-        let free = self.at.get_mut(self.count..).and_then(<[u16]>::first_chunk_mut);
-        if let Some(free) = free {
-            lanes.positions(bits, base as u16, free);
+        let at = self.at.get_mut(self.count..).and_then(<[u16]>::first_chunk_mut);
+        let kinds = self.kinds.get_mut(self.count..).and_then(<[u8]>::first_chunk_mut);
+        if let (Some(at), Some(kinds)) = (at, kinds) {
+            lanes.tokens(bits, block, base as u16, at, kinds);
             self.count += bits.count_ones() as usize;
         }
     }

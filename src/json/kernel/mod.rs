@@ -117,12 +117,14 @@ impl Kernel {
     ) -> Result<(), usize> {
         events.clear(window.len());
         match self.0 {
-            Choice::Portable => Portable.scan(carry, window, events),
+            Choice::Portable => Portable.scan(carry, window, events)?,
             #[cfg(target_arch = "x86_64")]
-            Choice::Avx2(avx2) => avx2.scan(carry, window, events),
+            Choice::Avx2(avx2) => avx2.scan(carry, window, events)?,
             #[cfg(target_arch = "x86_64")]
-            Choice::Avx512(avx512) => avx512.scan(carry, window, events),
+            Choice::Avx512(avx512) => avx512.scan(carry, window, events)?,
         }
+        events.end();
+        Ok(())
     }
 }
 
@@ -164,34 +166,66 @@ const BLOCK_BYTES: usize = 64;
 /// What a kernel finds in one window.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    /// The positions of tokens, and room behind them for those of a whole block.
+    /// Where tokens stand, and room behind them for those of a whole block.
     at: Vec<u16>,
+    /// Their first bytes.
+    kinds: Vec<u8>,
     count: usize,
     /// A bit for each block that has a backslash in it.
     escapes: [u64; WINDOW_BYTES_MAX / BLOCK_BYTES / 64],
 }
 
 impl Events {
-    /// The positions of tokens, in order.
-    pub(crate) fn positions(&self) -> &[u16] {
-        self.at.get(..self.count).unwrap_or_default()
+    /// How many tokens there are.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Where tokens from `next` on stand; of those that are not there it says anything.
+    #[inline]
+    pub(crate) fn at<const N: usize>(&self, next: usize) -> [usize; N] {
+        let at = self.at.get(next..).and_then(<[u16]>::first_chunk).copied().unwrap_or([0; N]);
+        at.map(usize::from)
+    }
+
+    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not there
+    /// (and for one that is a zero itself, which is no JSON).
+    #[inline]
+    pub(crate) fn kinds(&self, next: usize) -> u64 {
+        let kinds = self.kinds.get(next..).and_then(<[u8]>::first_chunk).copied();
+        u64::from_le_bytes(kinds.unwrap_or_default())
     }
 
     /// Whether there may be a backslash from `from` to `to`; if not, there is none.
     #[inline]
     pub(crate) fn has_escape(&self, from: usize, to: usize) -> bool {
-        (from / BLOCK_BYTES..=to / BLOCK_BYTES).any(|block| {
-            // Of a position that was never scanned nothing is known.
-            self.escapes.get(block / 64).is_none_or(|blocks| blocks >> (block % 64) & 1 != 0)
-        })
+        let (first, last) = (from / BLOCK_BYTES, to / BLOCK_BYTES);
+        self.block_has_escape(first)
+            || self.block_has_escape(last)
+            || last - first > 1 && (first..last).any(|block| self.block_has_escape(block))
     }
 
+    #[inline]
+    fn block_has_escape(&self, block: usize) -> bool {
+        // Of a position that was never scanned nothing is known.
+        self.escapes.get(block / 64).is_none_or(|blocks| blocks >> (block % 64) & 1 != 0)
+    }
+
+    /// Forgets what was found, and makes room for what there can be in a window of this length.
     fn clear(&mut self, window: usize) {
         self.count = 0;
         self.escapes = Default::default();
         if self.at.len() < window + BLOCK_BYTES {
             self.at.resize(window + BLOCK_BYTES, 0);
+            self.kinds.resize(window + BLOCK_BYTES, 0);
         }
+    }
+
+    /// No token comes any more. What blocks and earlier windows have left behind the last one goes.
+    fn end(&mut self) {
+        let behind = self.kinds.iter_mut().skip(self.count).take(size_of::<u64>());
+        behind.for_each(|kind| *kind = 0);
     }
 
     /// Notes a backslash at `at`.
@@ -203,13 +237,16 @@ impl Events {
         }
     }
 
-    /// Appends one position.
+    /// Appends one token.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a window is far shorter than 2^16 bytes")]
-    fn push(&mut self, at: usize) {
+    fn push(&mut self, at: usize, kind: u8) {
         // There is room for an event per byte.
-        if let Some(free) = self.at.get_mut(self.count) {
+        if let (Some(free), Some(free_kind)) =
+            (self.at.get_mut(self.count), self.kinds.get_mut(self.count))
+        {
             *free = at as u16;
+            *free_kind = kind;
             self.count += 1;
         }
     }

@@ -52,7 +52,7 @@ impl Scan for Portable {
                 Inside::String | Inside::Escape | Inside::Hex(_) => {
                     match string(&mut carry.inside, window, at, events)? {
                         Some(quote) => {
-                            events.push(quote);
+                            events.push(quote, b'"');
                             at = quote + 1;
                         }
                         None => return Ok(()),
@@ -65,17 +65,17 @@ impl Scan for Portable {
                 Class::Space => carry.inside = Inside::Nothing,
                 Class::Structural => {
                     carry.inside = Inside::Nothing;
-                    events.push(at);
+                    events.push(at, *byte);
                 }
                 Class::Quote => {
                     carry.inside = Inside::String;
-                    events.push(at);
+                    events.push(at, *byte);
                 }
                 Class::Backslash => return Err(at),
                 Class::Other => {
                     if carry.inside == Inside::Nothing {
                         carry.inside = Inside::Primitive;
-                        events.push(at);
+                        events.push(at, *byte);
                     }
                 }
             }

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, env};
 
 use super::{
     Carry, Events, Inside, Kernel, KernelError, WINDOW_BYTES_MAX, WORDS,
-    blocks::{self, Block, Classes, Escapes, Lanes},
+    blocks::{self, Block, Classes, Escapes, Lanes, Positions},
 };
 
 /// Bytes in, and what came of them: the positions of tokens and what is left open, or the error.
@@ -54,7 +54,12 @@ fn scanned<'a>(
         (Carry::default(), Events::default(), Vec::new(), 0);
     for window in windows {
         scan(&mut carry, window, &mut events).map_err(|at| base + at)?;
-        found.extend(events.positions().iter().map(|at| base + usize::from(*at)));
+        for n in 0..events.count() {
+            let [at] = events.at(n);
+            assert_eq!(events.kinds(n).to_le_bytes()[0], window[at], "the byte of a token");
+            found.push(base + at);
+        }
+        assert_eq!(events.kinds(events.count()), 0, "nothing behind the last one");
         for (at, byte) in window.iter().enumerate() {
             assert!(*byte != b'\\' || events.has_escape(at, at), "a backslash that is not noted");
         }
@@ -90,10 +95,11 @@ impl Lanes for Plain {
         (0..64).fold(0, |sums, at| sums | u64::from((bits << (63 - at)).count_ones() % 2) << at)
     }
 
-    fn positions(self, bits: u64, base: u16, into: &mut [u16; 64]) {
-        let set = (0..64).filter(|at| bits >> at & 1 != 0);
-        for (free, at) in into.iter_mut().zip(set) {
-            *free = base + at;
+    fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
+        let set = (0..64u16).filter(|at| bits >> at & 1 != 0);
+        for (n, found) in set.enumerate() {
+            at[n] = base + found;
+            kinds[n] = block[usize::from(found)];
         }
     }
 }
@@ -104,7 +110,9 @@ fn mask(block: &Block, is: impl Fn(u8) -> bool) -> u64 {
 
 fn plain(carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize> {
     events.clear(window.len());
-    blocks::scan(Plain, carry, window, events)
+    blocks::scan(Plain, carry, window, events)?;
+    events.end();
+    Ok(())
 }
 
 /// Every kernel on `bytes`, whole and cut at each of `cuts`; gives how many runs that were.

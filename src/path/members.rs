@@ -1,0 +1,132 @@
+//! The steps by name of all states, in one flat table.
+//!
+//! A name that no path spells is mostly turned away before it comes here; one that is spelled is found
+//! in the first or second slot, and one of at most 16 bytes is compared as two numbers.
+
+use std::hash::Hasher;
+
+use foldhash::{SharedSeed, fast::FoldHasher};
+
+use crate::path::State;
+
+/// `state` goes to `to` by the name `names[name.0..name.1]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transition {
+    pub(crate) state: State,
+    pub(crate) to: State,
+    pub(crate) name: (u32, u32),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Members {
+    /// A power of two of them, at most half of them taken.
+    slots: Box<[Slot]>,
+    names: Box<[u8]>,
+}
+
+/// A free slot has the dead state, which no step leaves.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    ends: Ends,
+    state: State,
+    to: State,
+    name: (u32, u32),
+}
+
+/// The first and the last bytes of a name: of one of at most [`ENDS_BYTES`] all that there is to know,
+/// together with its length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ends(u64, u64);
+
+const ENDS_BYTES: usize = 16;
+
+impl Ends {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        if let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk()) {
+            Self(u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk()) {
+            Self(u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+        } else if let (Some(first), Some(last)) = (name.first_chunk::<2>(), name.last_chunk()) {
+            Self(u16::from_le_bytes(*first).into(), u16::from_le_bytes(*last).into())
+        } else {
+            Self(name.first().copied().unwrap_or_default().into(), 0)
+        }
+    }
+}
+
+impl Members {
+    /// The table of steps whose names are in `names`. No two of a state have the same name.
+    pub(crate) fn new(transitions: &[Transition], names: Box<[u8]>) -> Self {
+        let slots = (transitions.len() * 2).next_power_of_two();
+        let mut table = Self { slots: vec![Slot::default(); slots].into(), names };
+        for Transition { state, to, name } in transitions {
+            let bytes = table.name(*name);
+            let ends = Ends::of(bytes);
+            let mut at = hash(*state, bytes, ends);
+            while let Some(slot) = table.slot_mut(at) {
+                if slot.state == State::DEAD {
+                    *slot = Slot { ends, state: *state, to: *to, name: *name };
+                    break;
+                }
+                at = at.wrapping_add(1);
+            }
+        }
+        table
+    }
+
+    /// Where `state` goes by this name, if a path spells it there.
+    #[inline]
+    pub(crate) fn find(&self, state: State, name: &[u8]) -> Option<State> {
+        let ends = Ends::of(name);
+        let mut at = hash(state, name, ends);
+        loop {
+            let slot = self.slot(at)?;
+            if slot.state == state
+                && slot.ends == ends
+                && (slot.name.1 - slot.name.0) as usize == name.len()
+                && (name.len() <= ENDS_BYTES || self.name(slot.name) == name)
+            {
+                return Some(slot.to);
+            }
+            if slot.state == State::DEAD {
+                return None;
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "of a hash any bits will do")]
+    fn slot(&self, at: u64) -> Option<Slot> {
+        self.slots.get(at as usize & self.slots.len().wrapping_sub(1)).copied()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "of a hash any bits will do")]
+    fn slot_mut(&mut self, at: u64) -> Option<&mut Slot> {
+        let at = at as usize & self.slots.len().wrapping_sub(1);
+        self.slots.get_mut(at)
+    }
+
+    #[inline]
+    fn name(&self, (from, to): (u32, u32)) -> &[u8] {
+        self.names.get(from as usize..to as usize).unwrap_or_default()
+    }
+}
+
+/// The seeds may be fixed: only a policy's own names enter the table, a document's are looked up. Long
+/// names are hashed in full, for a policy may have many that begin and end alike.
+#[inline]
+fn hash(state: State, name: &[u8], ends: Ends) -> u64 {
+    if name.len() > ENDS_BYTES {
+        let mut hasher = FoldHasher::with_seed(state.index() as u64, SharedSeed::global_fixed());
+        hasher.write(name);
+        return hasher.finish();
+    }
+    let (a, b) = (ends.0 ^ 0x9e37_79b9_7f4a_7c15, ends.1 ^ (state.index() as u64) << 32);
+    let product = u128::from(a) * u128::from(b ^ 0xd1b5_4a32_d192_ed03 ^ name.len() as u64);
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+    let folded = product as u64 ^ (product >> 64) as u64;
+    folded
+}
