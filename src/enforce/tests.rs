@@ -242,6 +242,40 @@ fn the_stricter_action_wins_a_tie() {
 }
 
 #[test]
+fn pieces_are_dropped_where_an_action_would_have_to_see_the_whole() {
+    let fields = "{ $.a: { category: mask, delta: drop }, $.b: { category: mask, delta: none }, \
+                  $.c: { category: keep, delta: drop }, $.d: { category: 'null', delta: drop }, \
+                  $.e: { category: year, delta: drop }, $.f: { category: pseudonym, delta: drop } }";
+    let (counts, _) = check(
+        fields,
+        r#"{"a":["se"],"b":"secret","c":"se","d":"se","e":"2026","f":"C-10"}"#,
+        r#"{"b":"********","c":"se","d":null}"#,
+    );
+    assert_eq!(
+        counts,
+        [
+            count("mask", "drop", 1),
+            count("mask", "mask", 1),
+            count("keep", "keep", 1),
+            count("null", "null", 1),
+            count("year", "drop", 1),
+            count("pseudonym", "drop", 1),
+        ]
+    );
+    // The stricter of two is found after that.
+    let ties = "{ $.a: mask, \"$['a']\": { category: pseudonym, delta: drop }, $.b: keep }";
+    check(ties, r#"{"a":"secret","b":1}"#, r#"{"b":1}"#);
+    // Names do not come in pieces.
+    check(
+        "{ \"$.m.*\": { category: mask, names: keep, delta: drop }, $.m..k: keep }",
+        r#"{"m":{"x":"se","y":{"k":1}}}"#,
+        r#"{"m":{"y":{"k":1}}}"#,
+    );
+    // What can only hold pieces is no structure.
+    check("{ $.a.b: { category: mask, delta: drop }, $.c: keep }", r#"{"a":{"b":"se"}}"#, "{}");
+}
+
+#[test]
 fn what_an_action_cannot_treat_becomes_null() {
     let (counts, _) = check(
         "{ $.a: year, $.b: pseudonym }",

@@ -6,7 +6,7 @@ use crate::{
     path::{Path, Segment, Selector},
     policy::{
         finding::Finding,
-        model::{CategoryId, Field, PolicySet, PurposeId, Route},
+        model::{CategoryId, Class, Delta, Field, PolicySet, PurposeId, Route},
         read::Classified,
         suite::Suite,
     },
@@ -266,6 +266,29 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
     for api in &set.apis {
         overlaps(&api.routes, findings);
+    }
+    pieces(set, findings);
+}
+
+/// Values of streams that a purpose changes, where nobody said whether they come whole.
+fn pieces(set: &PolicySet, findings: &mut Vec<Finding>) {
+    let mut told = Vec::new();
+    let routes = set.apis.iter().flat_map(|api| &api.routes).filter(|route| route.stream.is_some());
+    for (route, field) in routes.flat_map(|route| route.fields.iter().map(move |it| (route, it))) {
+        let (Class::Category(category), Delta::Unsaid) = (field.class, field.delta) else {
+            continue;
+        };
+        let reading = set.purposes.iter().find(|purpose| purpose.action(category).reads());
+        if let Some(purpose) = reading.filter(|_| !told.contains(&&field.at)) {
+            told.push(&field.at);
+            let message = format!(
+                "`{}` of `{}` may come in pieces, and `{}` would change each of them by itself",
+                field.path, route.label, purpose.name
+            );
+            findings.push(Finding::note("delta-not-said", field.at.clone(), message).help(
+                "say `{ category: NAME, delta: none }` if it always comes whole, or else `delta: drop`",
+            ));
+        }
     }
 }
 

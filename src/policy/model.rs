@@ -489,10 +489,31 @@ pub(crate) struct Field {
     pub(crate) class: Class,
     /// The category of the member names that the path's own segments reach without spelling them.
     pub(crate) names: Option<CategoryId>,
+    pub(crate) delta: Delta,
     pub(crate) at: Place,
 }
 
+/// Whether a value comes in pieces, over several documents of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Delta {
+    /// Nothing is said about it.
+    #[default]
+    Unsaid,
+    /// It comes whole.
+    None,
+    /// It comes in pieces, and they are dropped where an action would have to see the whole.
+    Drop,
+}
+
 impl Field {
+    /// What happens to the nodes of this field for a purpose that does `action` to their category.
+    pub(crate) fn action<'a>(&self, action: &'a Action) -> &'a Action {
+        match self.delta {
+            Delta::Drop if action.reads() => &DROP,
+            Delta::Unsaid | Delta::None | Delta::Drop => action,
+        }
+    }
+
     /// The categories that this field can give, as values and as names.
     pub(crate) fn categories(&self) -> impl Iterator<Item = CategoryId> + use<> {
         let own = match self.class {

@@ -250,13 +250,16 @@ impl<'a> RouteFields<'a> {
         let classes = self.program.selected(state).filter_map(|path| {
             let field = self.field(path)?;
             match field.class {
-                Class::Category(category) => Some((category, &field.at)),
+                Class::Category(category) => {
+                    Some((category, field.action((parts.action)(category)), &field.at))
+                }
                 Class::Mount { .. } => None,
             }
         });
-        let Some(category) = strictest("value", classes, parts, ties) else { return Own::None };
-        let cell = cells.id(category);
-        match (parts.action)(category) {
+        let strictest = strictest("value", classes, parts, ties);
+        let Some((category, action)) = strictest else { return Own::None };
+        let cell = cells.id(category, action);
+        match action {
             Action::Keep => Own::Keep(cell),
             Action::Pseudonym { .. } | Action::Generalise(_) | Action::Mask(_) => Own::Change(cell),
             Action::Null => Own::Null,
@@ -277,14 +280,15 @@ impl<'a> RouteFields<'a> {
         let names = self.program.reaching_unspelled(state).filter_map(|(path, segment)| {
             let field = self.field(path)?;
             let own = segment >= field.own_from;
-            Some((field.names.filter(|_| own)?, &field.at))
+            let category = field.names.filter(|_| own)?;
+            Some((category, (parts.action)(category), &field.at))
         });
         let mut open = Vec::new();
-        let Some(category) = strictest("name", names, parts, &mut open) else {
+        let Some((category, action)) = strictest("name", names, parts, &mut open) else {
             return Names::Unclassified;
         };
-        let cell = cells.id(category);
-        match (parts.action)(category) {
+        let cell = cells.id(category, action);
+        match action {
             Action::Keep => Names::Keep(cell),
             Action::Pseudonym { .. } => {
                 open.retain(|tie| !ties.contains(tie));
@@ -344,29 +348,27 @@ impl<'a> RouteFields<'a> {
 /// The category whose action is carried out where several meet: the stricter action; among equals a
 /// declared category before `public`, then the first by name. Equals that differ in their
 /// parameters are a tie.
-fn strictest<'f>(
+fn strictest<'f, 'p>(
     at_one: &'static str,
-    classes: impl Iterator<Item = (CategoryId, &'f Place)>,
+    classes: impl Iterator<Item = (CategoryId, &'p Action, &'f Place)>,
     parts: &PlanParts<'_>,
     ties: &mut Vec<Tie>,
-) -> Option<CategoryId> {
+) -> Option<(CategoryId, &'p Action)> {
     let name = |category: CategoryId| {
         let declared = parts.categories.get(category.index());
         (category == CategoryId::PUBLIC, declared.map(|category| category.name.as_str()))
     };
-    let mut strictest: Option<(CategoryId, &Place)> = None;
+    let mut strictest: Option<(CategoryId, &'p Action, &'f Place)> = None;
     let mut rivals: Vec<(&Place, &Place)> = Vec::new();
-    for (category, at) in classes {
-        let action = (parts.action)(category);
-        let Some((leader, leader_at)) = strictest else {
-            strictest = Some((category, at));
+    for (category, action, at) in classes {
+        let Some((leader, leading, leader_at)) = strictest else {
+            strictest = Some((category, action, at));
             continue;
         };
-        let leading = (parts.action)(leader);
         match action.rank().cmp(&leading.rank()) {
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Greater => {
-                strictest = Some((category, at));
+                strictest = Some((category, action, at));
                 rivals.clear();
             }
             std::cmp::Ordering::Equal => {
@@ -374,19 +376,19 @@ fn strictest<'f>(
                     rivals.push((leader_at, at));
                 }
                 if name(category) < name(leader) {
-                    strictest = Some((category, at));
+                    strictest = Some((category, action, at));
                 }
             }
         }
     }
-    let (category, _) = strictest?;
+    let (category, action, _) = strictest?;
     for (first, second) in rivals {
         let tie = Tie { at_one, first: first.clone(), second: second.clone() };
         if !ties.contains(&tie) {
             ties.push(tie);
         }
     }
-    Some(category)
+    Some((category, action))
 }
 
 /// Whether two actions of the same rank do the same.
@@ -399,36 +401,35 @@ fn same_parameters(one: &Action, other: &Action, purpose: &str) -> bool {
     }
 }
 
-/// The cells of a plan: one for each category that the fields name.
+/// The cells of a plan: one for each category that the fields name, and another one where its pieces are
+/// dropped.
 struct Cells {
     list: Vec<Cell>,
-    ids: BTreeMap<CategoryId, CellId>,
+    ids: BTreeMap<(CategoryId, &'static str), CellId>,
 }
 
 impl Cells {
     fn new(fields: &[Field], parts: &PlanParts<'_>) -> Self {
         let mut cells = Self { list: Vec::new(), ids: BTreeMap::new() };
         for field in fields {
-            let class = match field.class {
-                Class::Category(category) => Some(category),
-                Class::Mount { .. } => None,
-            };
-            for category in class.into_iter().chain(field.names) {
-                cells.add(category, parts);
+            if let Class::Category(category) = field.class {
+                cells.add(category, field.action((parts.action)(category)), parts);
+            }
+            if let Some(category) = field.names {
+                cells.add(category, (parts.action)(category), parts);
             }
         }
         cells
     }
 
-    fn add(&mut self, category: CategoryId, parts: &PlanParts<'_>) {
-        if self.ids.contains_key(&category) {
+    fn add(&mut self, category: CategoryId, action: &Action, parts: &PlanParts<'_>) {
+        if self.ids.contains_key(&(category, action.word())) {
             return;
         }
-        let action = (parts.action)(category);
         let declared = parts.categories.get(category.index());
         // Fewer than there are fields, and these are bounded.
         let id = CellId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.ids.insert(category, id);
+        self.ids.insert((category, action.word()), id);
         self.list.push(Cell {
             category: declared.map_or("public", |category| category.name.as_str()).into(),
             action: action.word(),
@@ -437,8 +438,8 @@ impl Cells {
         });
     }
 
-    /// The cell of a category that some field names.
-    fn id(&self, category: CategoryId) -> CellId {
-        self.ids.get(&category).copied().unwrap_or(CellId(u32::MAX))
+    /// The cell of a category that some field names, under this action.
+    fn id(&self, category: CategoryId, action: &Action) -> CellId {
+        self.ids.get(&(category, action.word())).copied().unwrap_or(CellId(u32::MAX))
     }
 }

@@ -35,6 +35,14 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether what becomes of a value depends on the value, so that it has to be seen whole.
+    pub fn reads(&self) -> bool {
+        match self {
+            Self::Pseudonym { .. } | Self::Generalise(_) | Self::Mask(_) => true,
+            Self::Keep | Self::Null | Self::Drop | Self::Deny => false,
+        }
+    }
+
     /// Its place between the loosest action and the strictest; in a tie the highest is taken.
     pub fn rank(&self) -> u8 {
         match self {

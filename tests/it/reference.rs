@@ -396,6 +396,10 @@ fn with_later_word(place: &str, word: &str) -> (&'static str, String) {
         "header" => format!(
             "apis: {{ a: {{ routes: {{ {route} }}, headers: {{ response: {{ Name: {word} }} }} }} }}"
         ),
+        "path" => {
+            let class = format!("{{ category: contact.email, {word} }}");
+            format!("apis: {{ a: {{ routes: {{ GET /a: {{ body: {{ $: {class} }} }} }} }} }}")
+        }
         "api" => format!("apis: {{ a: {{ routes: {{ {route} }}, {word}: {{}} }} }}"),
         "test" => {
             let when = format!("{{ caller: desk, request: GET /a, {word}: a }}");

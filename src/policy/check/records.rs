@@ -9,7 +9,7 @@ use crate::{
         },
         finding::{Finding, Place},
         lint,
-        model::{CategoryId, Class, Field, Keeping, Unclassified},
+        model::{CategoryId, Class, Delta, Field, Keeping, Unclassified},
         read::{ClassName, Classified, WrittenRecord},
         reader::At,
     },
@@ -30,6 +30,7 @@ pub(super) struct Line {
     pub(super) path: At<Path>,
     pub(super) target: Target,
     pub(super) names: Option<CategoryId>,
+    pub(super) delta: Delta,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,8 @@ impl Checker<'_> {
             };
             self.findings.extend(lint::line(&classified, category));
             let Some(target) = target else { continue };
-            lines.push(Line { path: classified.path, target, names });
+            let delta = classified.delta;
+            lines.push(Line { path: classified.path, target, names, delta });
         }
         lines
     }
@@ -248,11 +250,11 @@ impl Checker<'_> {
             let path = base.join(&line.path.value);
             into.selectors += path.selectors();
             let at = line.path.at.clone();
-            let names = line.names;
+            let (names, delta) = (line.names, line.delta);
             let index = match line.target {
                 Target::Category(category) => {
                     let class = Class::Category(category);
-                    into.fields.push(Field { path, own_from, class, names, at });
+                    into.fields.push(Field { path, own_from, class, names, delta, at });
                     continue;
                 }
                 Target::Record(index) => index,
@@ -278,7 +280,7 @@ impl Checker<'_> {
             // Taken out while it is written out: a record in itself has been left out above.
             let inner = std::mem::take(&mut record.lines);
             let class = Class::Mount { keeps_unclassified };
-            into.fields.push(Field { path: path.clone(), own_from, class, names, at });
+            into.fields.push(Field { path: path.clone(), own_from, class, names, delta, at });
             self.expand(&path, &inner, depth + 1, into);
             if let Some(record) = self.records.get_mut(index) {
                 record.lines = inner;

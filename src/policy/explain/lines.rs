@@ -33,18 +33,36 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
     names.resize_with(walk.route.fields.len(), Meetings::default);
     values.resize_with(walk.route.fields.len(), Meetings::default);
     for state in states {
-        meet(walk, walk.classes(state), &mut values, in_words);
-        meet(walk, walk.names(state), &mut names, names_in_words);
+        meet(walk, walk.classes(state), &mut values, in_words, Of::Values);
+        meet(walk, walk.names(state), &mut names, names_in_words, Of::Names);
     }
     for (field, (names, values)) in walk.route.fields.iter().zip(names.iter().zip(&values)) {
         if let Some(category) = field.names {
             let (fate, lines, stays) =
-                fate_of(walk, field, category, names, names_in_words, names_leave);
+                fate_of(walk, (field, category, Of::Names), names, names_in_words, names_leave);
             told.put(stays, Row { what: format!("names in {}", field.path), fate, lines });
         }
         if let Class::Category(category) = field.class {
-            let (fate, lines, left) = fate_of(walk, field, category, values, in_words, leaves);
+            let (fate, lines, left) =
+                fate_of(walk, (field, category, Of::Values), values, in_words, leaves);
             told.put(left, Row { what: field.path.to_string(), fate, lines });
+        }
+    }
+}
+
+/// What a line speaks of.
+#[derive(Clone, Copy)]
+enum Of {
+    Values,
+    Names,
+}
+
+impl Of {
+    /// What happens to it, by a line.
+    fn action(self, walk: Walk<'_>, line: PathId, category: CategoryId) -> &Action {
+        match self {
+            Self::Values => walk.action(line, category),
+            Self::Names => walk.purpose.action(category),
         }
     }
 }
@@ -55,13 +73,15 @@ fn meet(
     lines: impl Iterator<Item = (PathId, CategoryId)>,
     meetings: &mut [Meetings],
     words: impl Fn(&Action) -> String,
+    of: Of,
 ) {
     let lines: Vec<_> = lines.collect();
-    let Some(winner) = walk.strictest(lines.iter().copied()) else { return };
+    let by = |line, category| of.action(walk, line, category);
+    let Some(winner) = walk.strictest_by(lines.iter().copied(), by) else { return };
     let Some(winner) = lines.iter().copied().find(|(line, _)| *line == winner) else { return };
-    let winning = walk.purpose.action(winner.1);
+    let winning = by(winner.0, winner.1);
     for (line, category) in lines {
-        let action = walk.purpose.action(category);
+        let action = by(line, category);
         let Some(met) = meetings.get_mut(line.index()) else { continue };
         if action.rank() == winning.rank() || words(action) == words(winning) {
             met.wins = true;
@@ -74,32 +94,35 @@ fn meet(
 /// What a line comes to, the places that say so, and whether anything leaves.
 fn fate_of(
     walk: Walk<'_>,
-    field: &Field,
-    category: CategoryId,
+    (field, category, of): (&Field, CategoryId, Of),
     met: &Meetings,
     words: impl Fn(&Action) -> String,
     leaves: impl Fn(&Action) -> bool,
 ) -> (String, Vec<String>, bool) {
     let set = walk.set;
-    let action = |category| walk.purpose.action(category);
-    let own = format!("{}: {}", words(action(category)), set.reason_for(walk.purpose, category));
-    let left = (met.wins && leaves(action(category)))
-        || met.stricter.iter().any(|(_, category)| leaves(action(*category)));
+    let (action, reason) = match of {
+        Of::Values => (field.action(walk.purpose.action(category)), walk.reason(field, category)),
+        Of::Names => (walk.purpose.action(category), set.reason_for(walk.purpose, category)),
+    };
+    let own = format!("{}: {reason}", words(action));
+    let left = (met.wins && leaves(action))
+        || met.stricter.iter().any(|(line, category)| leaves(of.action(walk, *line, *category)));
     match (met.wins, met.stricter.as_slice()) {
         (true, []) => (own, set.lines(field, walk.purpose, category), left),
         (true, _) => {
-            let fate = format!("{own}; {}", others(walk, met, words));
+            let fate = format!("{own}; {}", others(walk, met, words, of));
             (fate, set.lines(field, walk.purpose, category), left)
         }
         (false, []) => {
             let fate = "nothing: this path selects no value";
             (fate.to_owned(), vec![set.line(&field.at)], false)
         }
-        (false, [(winner, category_there)]) => {
-            let Some(winner) = walk.field(*winner) else { return (own, Vec::new(), left) };
+        (false, [(line, category_there)]) => {
+            let there = of.action(walk, *line, *category_there);
+            let Some(winner) = walk.field(*line) else { return (own, Vec::new(), left) };
             let fate = format!(
                 "{}: {}; {} is stricter than {} and meets it everywhere",
-                words(action(*category_there)),
+                words(there),
                 set.reason_for(walk.purpose, *category_there),
                 winner.path,
                 set.category_name(category),
@@ -111,9 +134,9 @@ fn fate_of(
         (false, _) => {
             let fate = format!(
                 "never {} ({}), for other lines are stricter: {}",
-                words(action(category)),
+                words(action),
                 set.category_name(category),
-                others(walk, met, words)
+                others(walk, met, words, of)
             );
             (fate, set.lines(field, walk.purpose, category), left)
         }
@@ -121,10 +144,10 @@ fn fate_of(
 }
 
 /// `removed where $.a.email (crm.yaml:31) meets it`.
-fn others(walk: Walk<'_>, met: &Meetings, words: impl Fn(&Action) -> String) -> String {
+fn others(walk: Walk<'_>, met: &Meetings, words: impl Fn(&Action) -> String, of: Of) -> String {
     let other = |(line, category): &(PathId, CategoryId)| {
         let field = walk.field(*line)?;
-        let words = words(walk.purpose.action(*category));
+        let words = words(of.action(walk, *line, *category));
         Some(format!("{words} where {} ({}) meets it", field.path, walk.set.line(&field.at)))
     };
     let mut others: Vec<String> = met.stricter.iter().take(OTHERS_MAX).filter_map(other).collect();

@@ -307,8 +307,8 @@ impl Outcome {
         let about = |line: PathId| {
             let field = walk.field(line)?;
             let Class::Category(category) = field.class else { return None };
-            let words = in_words(purpose.action(category));
-            let reason = set.reason_for(purpose, category);
+            let words = in_words(walk.action(line, category));
+            let reason = walk.reason(field, category);
             Some((field, words, reason, set.lines(field, purpose, category)))
         };
         let unclear = || ("removed".to_owned(), Vec::new());
@@ -316,9 +316,8 @@ impl Outcome {
             Fate::Own(line) => {
                 let Some((_, words, reason, mut lines)) = about(line) else { return unclear() };
                 let milder = walk.classes(state).filter(|(other, category)| {
-                    let other = walk.field(*other).map(|field| &field.at);
-                    other != walk.field(line).map(|field| &field.at)
-                        && in_words(purpose.action(*category)) != words
+                    let at = |line| walk.field(line).map(|field| &field.at);
+                    at(*other) != at(line) && in_words(walk.action(*other, *category)) != words
                 });
                 let milder: Vec<_> = milder.filter_map(|(line, _)| walk.field(line)).collect();
                 let also: Vec<String> = milder.iter().map(|field| field.path.to_string()).collect();
@@ -394,7 +393,7 @@ fn scalar_leaves(walk: Walk<'_>, fate: Fate) -> bool {
     match fate {
         Fate::Own(line) | Fate::Element(line) => {
             walk.field(line).is_some_and(|field| match field.class {
-                Class::Category(category) => leaves(walk.purpose.action(category)),
+                Class::Category(category) => leaves(walk.action(line, category)),
                 Class::Mount { .. } => false,
             })
         }

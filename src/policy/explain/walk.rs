@@ -8,9 +8,11 @@ use std::{cmp::Reverse, collections::HashSet};
 use crate::{
     path::{Kind, PathId, State},
     policy::{
+        explain::words::in_words,
         model::{CategoryId, Class, Field, PolicySet, Purpose, Route},
         plan::{Names, Own, Plan},
     },
+    transform::Action,
 };
 
 /// One route for one purpose. A line that classifies is known by its path in the plan.
@@ -73,6 +75,25 @@ impl<'s> Walk<'s> {
         })
     }
 
+    /// What happens to what a line classifies.
+    pub(super) fn action(&self, line: PathId, category: CategoryId) -> &'s Action {
+        let action = self.purpose.action(category);
+        self.field(line).map_or(action, |field| field.action(action))
+    }
+
+    /// Why that is what happens.
+    pub(super) fn reason(&self, field: &Field, category: CategoryId) -> String {
+        let reason = self.set.reason_for(self.purpose, category);
+        let action = self.purpose.action(category);
+        if field.action(action) == action {
+            return reason;
+        }
+        format!(
+            "{reason}; it comes in pieces, and to leave {} it would have to come whole",
+            in_words(action)
+        )
+    }
+
     /// The lines that say what the unspelled names are in an object in this state.
     pub(super) fn names(&self, state: State) -> impl Iterator<Item = (PathId, CategoryId)> {
         let reaching = self.plan.program().reaching_unspelled(state);
@@ -82,13 +103,22 @@ impl<'s> Walk<'s> {
         })
     }
 
-    /// The line whose action is carried out.
+    /// The line whose action is carried out on a value.
     pub(super) fn strictest(
         &self,
         lines: impl Iterator<Item = (PathId, CategoryId)>,
     ) -> Option<PathId> {
-        let order = |(_, category): &(PathId, CategoryId)| {
-            let rank = self.purpose.action(*category).rank();
+        self.strictest_by(lines, |line, category| self.action(line, category))
+    }
+
+    /// The line whose action is the strictest.
+    pub(super) fn strictest_by(
+        &self,
+        lines: impl Iterator<Item = (PathId, CategoryId)>,
+        action: impl Fn(PathId, CategoryId) -> &'s Action,
+    ) -> Option<PathId> {
+        let order = |(line, category): &(PathId, CategoryId)| {
+            let rank = action(*line, *category).rank();
             (Reverse(rank), *category == CategoryId::PUBLIC, self.set.category_name(*category))
         };
         lines.min_by_key(order).map(|(line, _)| line)
@@ -149,7 +179,8 @@ impl<'s> Walk<'s> {
             Names::Keep(_) => Ok(false),
             Names::Change(_) => Ok(true),
             Names::Drop => {
-                let line = self.strictest(self.names(object));
+                let action = |_, category| self.purpose.action(category);
+                let line = self.strictest_by(self.names(object), action);
                 Err(line.map_or(Fate::NameUnspelled, Fate::NameRemoved))
             }
             Names::Unclassified

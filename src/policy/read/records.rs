@@ -6,7 +6,7 @@ use crate::{
     path::Path,
     policy::{
         finding::{Finding, Place},
-        model::Unclassified,
+        model::{Delta, Unclassified},
         read::{
             ClassName, Classified, Written, WrittenRecord, because::unclassified,
             written::set_beside_kept,
@@ -44,7 +44,7 @@ pub(super) fn classified(reader: &mut Reader<'_>, node: &Node, what: &str) -> Ve
     for (key, node) in reader.members(node, what).unwrap_or_default() {
         let path = reader.path(&key.text, &key.span, key.verbatim);
         let class = class(reader, node);
-        let (Some(path), Some((class, names))) = (path, class) else { continue };
+        let (Some(path), Some(Said { class, names, delta })) = (path, class) else { continue };
         if let Some(first) = paths.get(&path.value) {
             let message = format!("`{}` is classified twice, spelled in two ways", path.value);
             let finding = Finding::warning("duplicate-path", path.at.clone(), message)
@@ -58,22 +58,31 @@ pub(super) fn classified(reader: &mut Reader<'_>, node: &Node, what: &str) -> Ve
             spelled: key.text.clone(),
             class,
             names,
+            delta,
             beside_kept: false,
         });
     }
     lines
 }
 
-fn class(reader: &mut Reader<'_>, node: &Node) -> Option<(ClassName, Option<At<String>>)> {
+/// What is said about a path.
+struct Said {
+    class: ClassName,
+    names: Option<At<String>>,
+    delta: Delta,
+}
+
+fn class(reader: &mut Reader<'_>, node: &Node) -> Option<Said> {
     if matches!(node.kind, Kind::Scalar(_)) {
         let name = reader.text(node, "the category or record of a path")?;
-        return Some((ClassName::Either(name), None));
+        return Some(Said { class: ClassName::Either(name), names: None, delta: Delta::Unsaid });
     }
     if matches!(node.kind, Kind::Sequence(_)) {
         reader.wrong_kind(node, "what a path selects", "one category or one record");
         return None;
     }
-    let fields = reader.fields(node, "what a path selects", &["category", "record", "names"])?;
+    let fields =
+        reader.fields(node, "what a path selects", &["category", "record", "names", "delta"])?;
     let names = fields.get("names").and_then(|node| reader.text(node, "the category of `names`"));
     let class = match (fields.get("category"), fields.get("record")) {
         (Some(node), None) => ClassName::Category(reader.text(node, "a category")?),
@@ -92,5 +101,32 @@ fn class(reader: &mut Reader<'_>, node: &Node) -> Option<(ClassName, Option<At<S
             return None;
         }
     };
-    Some((class, names))
+    let delta = fields.get("delta").map_or(Delta::Unsaid, |node| delta(reader, node));
+    if delta != Delta::Unsaid && matches!(class, ClassName::Record(_)) {
+        let at = reader.place(&node.span);
+        reader.report(
+            Finding::error("bad-delta", at, "a record does not come in pieces, only a value does")
+                .help("say `delta` at the path of the value, inside the record"),
+        );
+    }
+    Some(Said { class, names, delta })
+}
+
+/// Whether a value comes in pieces, and what becomes of them.
+fn delta(reader: &mut Reader<'_>, node: &Node) -> Delta {
+    let at = reader.place(&node.span);
+    match reader.word(node, "`delta`") {
+        Some("none") => return Delta::None,
+        Some("drop") => return Delta::Drop,
+        Some("hold") => reader.not_yet("delta: hold", at),
+        Some(other) => {
+            let message = format!("`{other}` is not what can become of pieces");
+            reader.report(
+                Finding::error("unknown-word", at, message)
+                    .help("write `delta: drop`, or `delta: none` if the value always comes whole"),
+            );
+        }
+        None => {}
+    }
+    Delta::Unsaid
 }

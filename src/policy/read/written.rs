@@ -4,7 +4,7 @@ use crate::{
     path::Path,
     policy::{
         finding::Place,
-        model::{Art9, Identify, LegalBasis, Method, ParameterRule, Stream, Unclassified},
+        model::{Art9, Delta, Identify, LegalBasis, Method, ParameterRule, Stream, Unclassified},
         reader::At,
     },
     transform::Action,
@@ -60,6 +60,7 @@ pub(crate) struct Classified {
     pub(crate) spelled: String,
     pub(crate) class: ClassName,
     pub(crate) names: Option<At<String>>,
+    pub(crate) delta: Delta,
     /// Whether what is unclassified stays where the line stands.
     pub(crate) beside_kept: bool,
 }
