@@ -5,13 +5,15 @@
 )]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
-    _mm256_add_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
-    _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_shuffle_epi8,
+    __m128i, __m256i, _mm_add_epi16, _mm_clmulepi64_si128, _mm_cvtepu8_epi16, _mm_cvtsi64_si128,
+    _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8, _mm_set1_epi16, _mm_shuffle_epi8,
+    _mm_storeu_si128, _mm256_add_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_shuffle_epi8,
 };
 
 use super::{
-    BLOCK_BYTES, Carry, Events, Scan,
+    Carry, Events, Scan,
     blocks::{self, Block, Classes, Escapes, Lanes, Positions},
 };
 
@@ -164,52 +166,61 @@ pub(super) fn sums(bits: u64) -> u64 {
     _mm_cvtsi128_si64(_mm_clmulepi64_si128(bits, _mm_set1_epi8(-1), 0)).cast_unsigned()
 }
 
-/// Most blocks have fewer than 24 tokens. What is written behind the last one costs less than to know how
-/// many there are.
+/// Eight bytes at a time: for each way in which bits can be set in a byte, a table says how those that have
+/// one close up, and so also where they stand.
 #[inline]
-#[target_feature(enable = "bmi1,popcnt")]
-fn tokens(mut bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
-    let (at, kinds) = (at.as_chunks_mut().0, kinds.as_chunks_mut().0);
-    let ([at_0, at_1, at_rest @ ..], [kinds_0, kinds_1, kinds_rest @ ..]) = (at, kinds) else {
-        return;
-    };
-    bits = eight_tokens(bits, block, base, at_0, kinds_0);
-    bits = eight_tokens(bits, block, base, at_1, kinds_1);
-    for (at, kinds) in at_rest.iter_mut().zip(kinds_rest) {
-        if bits == 0 {
-            break;
-        }
-        bits = eight_tokens(bits, block, base, at, kinds);
+#[target_feature(enable = "avx2,popcnt")]
+fn tokens(bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
+    let mut count = 0;
+    let mut base = _mm_set1_epi16(base.cast_signed());
+    for (bits, bytes) in bits.to_le_bytes().into_iter().zip(block.as_chunks::<8>().0) {
+        let closing_up = eight(CLOSING_UP.get(usize::from(bits)).copied().unwrap_or_default());
+        let places = _mm_add_epi16(base, _mm_cvtepu8_epi16(closing_up));
+        // Before each eight, there were at most as many tokens as bytes: there is room for eight more.
+        let at = at.get_mut(count..).and_then(<[u16]>::first_chunk_mut);
+        let kinds = kinds.get_mut(count..).and_then(<[u8]>::first_chunk_mut);
+        let (Some(at), Some(kinds)) = (at, kinds) else { return };
+        store(at, places);
+        *kinds = _mm_cvtsi128_si64(_mm_shuffle_epi8(eight(*bytes), closing_up)).to_le_bytes();
+        count += bits.count_ones() as usize;
+        base = _mm_add_epi16(base, _mm_set1_epi16(8));
     }
 }
 
-/// Writes the tokens of the first eight bits, and gives the others.
 #[inline]
-#[target_feature(enable = "bmi1,popcnt")]
-#[expect(clippy::cast_possible_truncation, reason = "at most 64")]
-fn eight_tokens(
-    mut bits: u64,
-    block: &Block,
-    base: u16,
-    at: &mut [u16; 8],
-    kinds: &mut [u8; 8],
-) -> u64 {
-    let [at_0, at_1, at_2, at_3, at_4, at_5, at_6, at_7] = at;
-    let [kind_0, kind_1, kind_2, kind_3, kind_4, kind_5, kind_6, kind_7] = kinds;
-    for (at, kind) in [
-        (at_0, kind_0),
-        (at_1, kind_1),
-        (at_2, kind_2),
-        (at_3, kind_3),
-        (at_4, kind_4),
-        (at_5, kind_5),
-        (at_6, kind_6),
-        (at_7, kind_7),
-    ] {
-        let first = bits.trailing_zeros();
-        *at = base.wrapping_add(first as u16);
-        *kind = block.get(first as usize % BLOCK_BYTES).copied().unwrap_or_default();
-        bits &= bits.wrapping_sub(1);
+#[target_feature(enable = "sse2")]
+fn eight(bytes: [u8; 8]) -> __m128i {
+    _mm_cvtsi64_si128(i64::from_le_bytes(bytes))
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+#[expect(unsafe_code, reason = "vectors are written through pointers")]
+fn store(into: &mut [u16; 8], numbers: __m128i) {
+    // SAFETY: the write of 16 bytes is to those that the reference is to, and needs no alignment.
+    unsafe { _mm_storeu_si128(into.as_mut_ptr().cast(), numbers) }
+}
+
+/// For each byte, which of its bits are set, from the lowest on.
+static CLOSING_UP: [[u8; 8]; 256] = closing_up();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs at compile time, where a wrong index is an error"
+)]
+const fn closing_up() -> [[u8; 8]; 256] {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let (mut bit, mut set) = (0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 != 0 {
+                table[byte][set] = bit;
+                set += 1;
+            }
+            bit += 1;
+        }
+        byte += 1;
     }
-    bits
+    table
 }
