@@ -106,7 +106,9 @@
 //! An [`enforce::Enforcement`] takes the body in chunks, and carries out the plan of the permit. Below it a
 //! [`json::Rewriter`] finds tokens, keeps the grammar and asks at each node what happens to it; commas,
 //! names and white space wait until the value behind them is decided. What leaves goes to a
-//! [`json::Sink`]; a captured scalar goes through its [`transform::Transform`] first. At the end the
+//! [`json::Sink`]; a captured scalar goes through its [`transform::Transform`] first, or, if it is a string
+//! that holds a document, through a rewriter of its own. Where a body holds many documents, a
+//! [`frame::Framed`] finds them, and each is as a body of its own. At the end the
 //! [`Tally`](enforce::Tally) has counted what left, by category and action.
 //!
 //! # Words

@@ -10,8 +10,9 @@ use std::{ops::Range, sync::Arc};
 
 use tamis::{
     enforce::Enforcement,
+    frame::Framed,
     json::{Limits, Sink},
-    policy::{Ask, Plan, Source, Target, load},
+    policy::{Ask, Framing, Plan, Source, Target, load},
     transform::{Context, RootKey},
 };
 
@@ -31,6 +32,8 @@ records:
       $.notes: notes
       $.tags: public
       '$.odd.*': { category: odd, names: id }
+    embedded: { $.letter: row_in_letter }
+  row_in_letter: { fields: { $.id: id, $.name: name } }
 apis: { a: { routes: { GET /x: { body: { '$[*]': row } } } } }
 rules: { p: { id: pseudonym, name: { mask: { keep_first: 1 } }, odd: keep } }
 ";
@@ -73,6 +76,31 @@ fn peak(plan: &Arc<Plan>, before: &str, middle: &str, after: &str, length: u64) 
     enforcement.write(after.as_bytes(), &mut sink).unwrap();
     enforcement.finish(&mut sink).unwrap();
     assert!(sink.0 > 0, "something left");
+    let peak = dhat::HeapStats::get().max_bytes;
+    drop(profiler);
+    peak
+}
+
+/// The same of a stream.
+fn stream_peak(
+    plan: &Arc<Plan>,
+    framing: Framing,
+    [before, middle, after]: [&str; 3],
+    length: u64,
+) -> usize {
+    let chunk = middle.repeat((64 << 10) / middle.len());
+    let rounds = length.div_ceil(chunk.len() as u64);
+    let mut out = Vec::with_capacity(256 << 10);
+    let profiler = dhat::Profiler::builder().testing().build();
+    let context = Context { today: jiff::civil::date(2026, 11, 21) };
+    let mut framed = Framed::new(framing, Arc::clone(plan), context, Limits::default());
+    framed.write(before.as_bytes(), &mut out).unwrap();
+    for _ in 0..rounds {
+        out.clear();
+        framed.write(chunk.as_bytes(), &mut out).unwrap();
+    }
+    framed.write(after.as_bytes(), &mut out).unwrap();
+    framed.finish(&mut out).unwrap();
     let peak = dhat::HeapStats::get().max_bytes;
     drop(profiler);
     peak
@@ -126,5 +154,25 @@ fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
         let large = peak(&plan, before, middle, after, 1 << 24);
         assert_eq!(small, large, "{before}{middle}..");
         assert!(large < allowed, "{before}{middle}..: {large}");
+    }
+
+    // Streams of many documents, and one that is endless in one place.
+    let row = ROW.trim_end().trim_end_matches(',');
+    let letter = r#"{"letter":"{\"id\":\"C-1042\",\"name\":\"Anna\",\"x\":[]}"}"#;
+    let rows = format!("[{row},{letter}]");
+    for (framing, before, after) in [
+        (Framing::Lines, "", "\n"),
+        (Framing::Sequence, "\x1e", "\n"),
+        (Framing::Events, "id: 7\nevent: x\ndata: 1\n\n: x\n\ndata: ", "\n\n"),
+    ] {
+        let document = format!("{before}{rows}{after}");
+        let begins = format!("{before}[{{\"tags\":\"");
+        let ends = format!("\"}}]{after}");
+        for pieces in [["", &*document, ""], [&*begins, "xé", &*ends]] {
+            let small = stream_peak(&plan, framing, pieces, 1 << 20);
+            let large = stream_peak(&plan, framing, pieces, 1 << 24);
+            assert_eq!(small, large, "{framing:?} {pieces:?}");
+            assert!(large < allowed, "{framing:?}: {large}");
+        }
     }
 }

@@ -5,24 +5,36 @@
 use std::sync::Arc;
 
 use crate::{
-    enforce::Tally,
-    json::{Edits, OnContainer, OnName, OnScalar},
+    enforce::{Tally, embedded::Nesting},
+    json::{Edits, Limits, OnContainer, OnName, OnScalar},
     path::{Kind, State},
-    policy::{CellId, Names, Own, Plan, Stream},
+    policy::{CellId, Names, Own, Plan, Stream, Strings, Verdict},
     transform::{Applied, Context, Scalar},
 };
 
 /// Decides the nodes of one document under one plan.
 pub(crate) struct Decisions {
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     context: Context,
-    tally: Tally,
+    pub(super) limits: Limits,
+    pub(super) tally: Tally,
+    /// How deep documents stand in documents, and what is around the innermost.
+    pub(super) nesting: Nesting,
     /// A name has been read that leaves by its `names:`, if the value behind it does.
-    name_to_count: Option<CellId>,
+    pub(super) name_to_count: Option<CellId>,
+}
+
+/// How a captured scalar or name is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Capture {
+    /// By the transform of a cell.
+    Cell(CellId),
+    /// A scalar that may be a string which holds a document; what is around it, and its state.
+    Embedded(Scope, State),
 }
 
 /// What a container hands down to its children.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     /// The action of the closest classified node at or above, where it reaches all the way down.
     inherited: Inherited,
@@ -41,9 +53,12 @@ enum Inherited {
 }
 
 impl Decisions {
-    pub(crate) fn new(plan: Arc<Plan>, context: Context) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
         let tally = Tally::new(Arc::clone(&plan));
-        Self { plan, context, tally, name_to_count: None }
+        let keeps = plan.keeps_unclassified();
+        let root = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
+        let nesting = Nesting::outside(root);
+        Self { plan, context, limits, tally, nesting, name_to_count: None }
     }
 
     pub(crate) fn tally(&self) -> &Tally {
@@ -67,13 +82,13 @@ impl Decisions {
     }
 
     /// Carries out an action that lets something of a scalar leave.
-    fn treat(&mut self, own: Own) -> OnScalar<CellId> {
+    fn treat(&mut self, own: Own) -> OnScalar<Capture> {
         match own {
             Own::Keep(cell) => {
                 self.tally.count(cell);
                 OnScalar::Pass
             }
-            Own::Change(cell) => OnScalar::Capture(cell),
+            Own::Change(cell) => OnScalar::Capture(Capture::Cell(cell)),
             Own::Null => OnScalar::Null,
             Own::Drop | Own::None => OnScalar::Drop,
         }
@@ -134,7 +149,17 @@ impl Decisions {
         }
     }
 
-    fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<CellId> {
+    /// Whether anything could leave of a document whose root is under this.
+    fn may_leave(under: Scope, verdict: Verdict) -> bool {
+        let treats = |own| matches!(own, Own::Keep(_) | Own::Change(_));
+        let is_kept = under.inherited == Inherited::Nothing && verdict.mount.unwrap_or(under.keeps);
+        treats(verdict.own)
+            || verdict.below_object
+            || verdict.below_array
+            || (verdict.own == Own::None && (treats(under.elements) || is_kept))
+    }
+
+    pub(super) fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
         let verdict = self.plan.verdict(state);
         if verdict.own != Own::None {
             return self.treat(verdict.own);
@@ -157,38 +182,59 @@ impl Decisions {
     }
 }
 
+impl Decisions {
+    /// Writes what its action makes of a value.
+    pub(super) fn write_changed(&mut self, cell: CellId, raw: Option<&[u8]>, out: &mut Vec<u8>) {
+        let applied = if let Some(value) = raw.and_then(Scalar::read) {
+            self.plan.transform(cell).apply(&value, &self.context, out)
+        } else {
+            out.extend_from_slice(b"null");
+            Applied::Unfit
+        };
+        match applied {
+            Applied::Done => self.tally.count(cell),
+            Applied::Unfit => self.tally.count_unfit(cell),
+        }
+    }
+}
+
 impl Edits for Decisions {
     type Scope = Scope;
-    type Capture = CellId;
+    type Capture = Capture;
 
     fn root(&self) -> Scope {
-        Scope {
-            inherited: Inherited::Nothing,
-            keeps: self.plan.keeps_unclassified(),
-            elements: Own::None,
-        }
+        self.nesting.around
     }
 
     fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
         let decided = self.decide_container(under, state, kind);
+        self.nesting.root_is(!matches!(decided, OnContainer::Null | OnContainer::Drop));
         self.count_name(!matches!(decided, OnContainer::Drop));
         decided
     }
 
-    fn scalar(&mut self, under: Scope, state: State) -> OnScalar<CellId> {
-        let decided = self.decide_scalar(under, state);
+    fn scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
+        let verdict = self.plan.verdict(state);
+        // The root of a document is not once more a document: it stands where that stands.
+        let is_document = verdict.strings == Strings::Documents && !self.nesting.is_at_root();
+        let decided = if is_document && Self::may_leave(under, verdict) {
+            OnScalar::Capture(Capture::Embedded(under, state))
+        } else {
+            self.decide_scalar(under, state)
+        };
+        self.nesting.root_is(!matches!(decided, OnScalar::Null | OnScalar::Drop));
         self.count_name(decided != OnScalar::Drop);
         decided
     }
 
     /// Rule 3: a name that no path spells is data.
-    fn name(&mut self, under: Scope, object: State, member: State) -> OnName<CellId> {
+    fn name(&mut self, under: Scope, object: State, member: State) -> OnName<Capture> {
         match self.plan.verdict(object).names {
             Names::Keep(cell) => {
                 self.name_to_count = Some(cell);
                 OnName::Keep
             }
-            Names::Change(cell) => OnName::Capture(cell),
+            Names::Change(cell) => OnName::Capture(Capture::Cell(cell)),
             Names::Drop => OnName::Drop,
             // The name is of the object and of the member: the stricter of the two. Nor does it stay below a
             // node that is dropped or nulled, all the way down.
@@ -214,20 +260,16 @@ impl Edits for Decisions {
         }
     }
 
-    fn write_scalar(&mut self, cell: CellId, raw: Option<&[u8]>, out: &mut Vec<u8>) {
-        let applied = if let Some(value) = raw.and_then(Scalar::read) {
-            self.plan.transform(cell).apply(&value, &self.context, out)
-        } else {
-            out.extend_from_slice(b"null");
-            Applied::Unfit
-        };
-        match applied {
-            Applied::Done => self.tally.count(cell),
-            Applied::Unfit => self.tally.count_unfit(cell),
+    fn write_scalar(&mut self, capture: Capture, raw: Option<&[u8]>, out: &mut Vec<u8>) {
+        match capture {
+            Capture::Cell(cell) => self.write_changed(cell, raw, out),
+            Capture::Embedded(under, state) => self.write_embedded(under, state, raw, out),
         }
     }
 
-    fn write_name(&mut self, cell: CellId, name: Option<&str>, out: &mut Vec<u8>) -> bool {
+    fn write_name(&mut self, capture: Capture, name: Option<&str>, out: &mut Vec<u8>) -> bool {
+        // A name holds no document.
+        let Capture::Cell(cell) = capture else { return false };
         let applied =
             name.map_or(Applied::Unfit, |name| self.plan.transform(cell).apply_name(name, out));
         match applied {

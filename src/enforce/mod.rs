@@ -36,6 +36,7 @@
 //! ```
 
 mod decisions;
+mod embedded;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ impl Enforcement {
     /// A body that is about to begin.
     pub fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
         let rewriter = Rewriter::new(Arc::clone(plan.program()), limits);
-        Self { rewriter, decisions: Decisions::new(plan, context) }
+        Self { rewriter, decisions: Decisions::new(plan, context, limits) }
     }
 
     /// Reads the body with this kernel, rather than with [that of the process](Kernel::in_use).

@@ -14,18 +14,26 @@ const UNFIT: &str = "unfit";
 
 /// The accesses of one response. What leaves is counted by value; what the plan withholds once per
 /// response, whether the document had any or not, so that numbers tell nobody's record.
+#[derive(Clone)]
 pub struct Tally {
     plan: Arc<Plan>,
     /// By cell: done, and unfit.
     cells: Box<[(u64, u64)]>,
     unclassified_kept: u64,
+    unclassified_unfit: u64,
     unclassified_withheld: bool,
 }
 
 impl Tally {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let cells = vec![(0, 0); plan.cells().len()].into_boxed_slice();
-        Self { plan, cells, unclassified_kept: 0, unclassified_withheld: false }
+        Self {
+            plan,
+            cells,
+            unclassified_kept: 0,
+            unclassified_unfit: 0,
+            unclassified_withheld: false,
+        }
     }
 
     #[inline]
@@ -45,6 +53,11 @@ impl Tally {
         self.unclassified_kept += scalars;
     }
 
+    /// A text that no category is said of was to hold a document, and does not.
+    pub(crate) fn count_unfit_unclassified(&mut self) {
+        self.unclassified_unfit += 1;
+    }
+
     pub(crate) fn withhold_unclassified(&mut self) {
         self.unclassified_withheld = true;
     }
@@ -60,9 +73,12 @@ impl Tally {
                 }
             }
         }
-        if self.unclassified_kept > 0 {
-            let accesses = self.unclassified_kept;
-            counts.push(Count { category: UNCLASSIFIED.into(), action: "keep", accesses });
+        for (action, accesses) in
+            [("keep", self.unclassified_kept), (UNFIT, self.unclassified_unfit)]
+        {
+            if accesses > 0 {
+                counts.push(Count { category: UNCLASSIFIED.into(), action, accesses });
+            }
         }
         counts
     }

@@ -275,6 +275,202 @@ fn pieces_are_dropped_where_an_action_would_have_to_see_the_whole() {
     check("{ $.a.b: { category: mask, delta: drop }, $.c: keep }", r#"{"a":{"b":"se"}}"#, "{}");
 }
 
+/// Records of the tests about JSON in strings: a person, and a letter that holds one.
+const PERSON: &str = "  person: { fields: { $.id: keep, $.mail: mask } }
+  letter: { fields: { $.no: keep }, embedded: { $.person: person, $.letter: nested } }
+  nested: { fields: { $.no: keep }, embedded: { $.letter: deeper } }
+  deeper: { fields: { $.no: keep }, embedded: { $.letter: deepest } }
+  deepest: { fields: { $.no: keep }, embedded: { $.letter: bottom } }
+  bottom: { fields: { $.no: keep } }
+  gone: { fields: { $.id: drop } }
+";
+
+/// As `check`, with what strings hold.
+#[track_caller]
+fn check_embedded(embedded: &str, body: &str, expected: &str) -> Vec<Count> {
+    let route =
+        format!("    routes: {{ GET /x: {{ body: {{ $.b: keep }}, embedded: {embedded} }} }}");
+    check_api(&route, PERSON, body, expected).0
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[test]
+fn a_string_can_hold_a_document() {
+    let counts = check_embedded(
+        "{ $.p: person }",
+        r#"{"p":"{\"id\":1, \"mail\":\"anna\",\"x\":[\"\\u00e9\"]}","b":2}"#,
+        r#"{"p":"{\"id\":1, \"mail\":\"********\"}","b":2}"#,
+    );
+    assert_eq!(counts, [count("keep", "keep", 2), count("mask", "mask", 1)]);
+    // Of which nothing is changed, it leaves as it came.
+    let same = r#"{"p":"\t{ \u0022id\" : \u0031.50\/1 }"}"#.replace("\\/1", "");
+    check_embedded("{ $.p: person }", &same, &same);
+    // Otherwise with the escapes that are needed, and no more.
+    check_embedded(
+        "{ $.p: person }",
+        r#"{"p":"{\u0022id\u0022:\u0022\\n\u00e9\/\u0022,\"x\":1}"}"#,
+        r#"{"p":"{\"id\":\"\\né/\"}"}"#,
+    );
+    check_embedded(
+        "{ \"$.p[*]\": person }",
+        r#"{"p":["{\"x\":1}","no",{"id":1,"x":2}]}"#,
+        r#"{"p":["{}",null,{"id":1}]}"#,
+    );
+    check_embedded("{ $: person }", r#""{\"id\":1,\"x\":2}""#, r#""{\"id\":1}""#);
+}
+
+#[test]
+fn without_a_declaration_a_string_is_a_string() {
+    let body = r#"{"a":"{\"id\":1,\"x\":2}"}"#;
+    check("{ $.a: keep, $.a.id: drop }", body, body);
+    let route = "    routes: { GET /x: { body: { $.a: person, $.b: keep } } }";
+    check_api(route, PERSON, body, "{}");
+}
+
+#[test]
+fn a_category_acts_on_the_root_of_such_a_document() {
+    check_embedded("{ $.p: mask }", r#"{"p":"\"anna\""}"#, r#"{"p":"\"********\""}"#);
+    check_embedded(
+        "{ $.p: mask }",
+        r#"{"p":"[\"anna\",[\"bo\"],{\"a\":1}]"}"#,
+        r#"{"p":"[\"********\"]"}"#,
+    );
+    check_embedded("{ $.p: keep }", r#"{"p":"{\"a\":1}"}"#, r#"{"p":"{}"}"#);
+    check_embedded("{ $.p: keep }", r#"{"p":"[1,2]"}"#, r#"{"p":"[1,2]"}"#);
+    check_embedded("{ $.p: drop }", r#"{"p":"[1,2]","b":1}"#, r#"{"b":1}"#);
+    check_embedded("{ $.p: \"null\" }", r#"{"p":"[1,2]","b":1}"#, r#"{"p":null,"b":1}"#);
+    // A string in a string is a string.
+    check_embedded("{ $.p: keep }", r#"{"p":"\"{\\\"a\\\":1}\""}"#, r#"{"p":"\"{\\\"a\\\":1}\""}"#);
+}
+
+#[test]
+fn what_stands_there_without_a_string_is_decided_as_the_document() {
+    check_embedded("{ $.p: person }", r#"{"p":{"id":1,"x":2}}"#, r#"{"p":{"id":1}}"#);
+    check_embedded("{ $.p: keep }", r#"{"p":7}"#, r#"{"p":7}"#);
+    check_embedded("{ $.p: mask }", r#"{"p":[7,"anna"]}"#, r#"{"p":[null,"********"]}"#);
+    // What would be removed is `null`, as a document of which nothing leaves is.
+    for scalar in ["7", "null", "true", r#""7""#, r#""null""#, r#"" [1] ""#, r#""anna""#, r#""""#] {
+        check_embedded("{ $.p: person }", &format!("{{\"p\":{scalar}}}"), r#"{"p":null}"#);
+        // Unless nothing can ever leave there.
+        check_embedded("{ $.p: gone }", &format!("{{\"p\":{scalar},\"b\":1}}"), r#"{"b":1}"#);
+    }
+}
+
+#[test]
+fn a_string_without_a_document_is_unfit() {
+    let deep = "[".repeat(129) + &"]".repeat(129);
+    let long = format!("{{\"id\":1,\"x\":\"{}\"}}", "x".repeat(70_000));
+    for text in
+        ["anna", "", "{\"id\":1", "{\"id\":1}}", "{\"id\":1} x", "{\"id\":\"\n\"}", &deep, &long]
+    {
+        let body = format!("{{\"p\":{}}}", quoted(text));
+        // What would have left of it is not counted.
+        let counts = check_embedded("{ $.p: person }", &body, r#"{"p":null}"#);
+        assert_eq!(counts, [count("unclassified", "unfit", 1)], "{text:.20}");
+        let counts = check_embedded("{ $.p: mask }", &body, r#"{"p":null}"#);
+        assert_eq!(counts, [count("mask", "unfit", 1)], "{text:.20}");
+    }
+    let counts = check_embedded("{ $.p: person }", r#"{"p":"\ud800"}"#, r#"{"p":null}"#);
+    assert_eq!(counts, [count("unclassified", "unfit", 1)]);
+}
+
+#[test]
+fn documents_in_strings_of_documents_have_a_most() {
+    let inner = r#"{"no":1,"x":2}"#;
+    let letter = |inner: &str, depth: u32| {
+        (0..depth)
+            .fold(inner.to_owned(), |text, _| format!("{{\"no\":1,\"letter\":{}}}", quoted(&text)))
+    };
+    for depth in 0..4 {
+        let left = letter(r#"{"no":1}"#, depth);
+        let body = |text: &str| format!("{{\"p\":{}}}", quoted(text));
+        check_embedded("{ $.p: letter }", &body(&letter(inner, depth)), &body(&left));
+    }
+    let none = letter(r#"{"no":1,"letter":null}"#, 3);
+    check_embedded(
+        "{ $.p: letter }",
+        &format!("{{\"p\":{}}}", quoted(&letter(inner, 4))),
+        &format!("{{\"p\":{}}}", quoted(&none)),
+    );
+}
+
+/// Appends a document by chance.
+fn document(next: &mut impl FnMut(usize) -> usize, depth: usize, out: &mut String) {
+    let of =
+        |texts: &[&str], next: &mut dyn FnMut(usize) -> usize| texts[next(texts.len())].to_owned();
+    match next(if depth == 0 { 3 } else { 6 }) {
+        0 => out.push_str(&of(&["1", "-0.50", "null", "true"], next)),
+        1 | 2 => {
+            out.push_str(&of(&[r#""anna""#, r#""\u0061\n""#, r#""\ud800""#, r#""é\\\"""#], next));
+        }
+        3 => {
+            out.push('[');
+            for at in 0..next(4) {
+                out.push_str(if at > 0 { ", " } else { "" });
+                document(next, depth - 1, out);
+            }
+            out.push_str(&of(&["]", " ]"], next));
+        }
+        _ => {
+            out.push('{');
+            for at in 0..next(4) {
+                out.push_str(if at > 0 { "," } else { "" });
+                out.push_str(&of(
+                    &["\"id\"", " \"mail\"", "\"m\"", "\"x\"", "\"\\u0069d\" "],
+                    next,
+                ));
+                out.push_str(&of(&[":", " : "], next));
+                document(next, depth - 1, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+/// The document in the string against the same document without it, which is decided by other code.
+#[test]
+fn a_document_is_decided_alike_in_a_string_and_without() {
+    let numbers = |seed: u64| {
+        let mut state = seed;
+        move |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        }
+    };
+    let records = "  r: { fields: { $.id: keep, $.mail: mask, $.m..id: drop, $.m: pseudonym, \"$.x[1]\": year } }\n  \
+                   k: { fields: { $.x.id: drop }, unclassified: { keep: { because: a test } } }\n";
+    for class in ["r", "k", "mask", "keep", "{ category: pseudonym, names: public }"] {
+        let route = |key: &str| {
+            plan(&format!("    routes: {{ GET /x: {{ {key}: {{ $.p: {class} }} }} }}"), records)
+        };
+        let (within, without) = (route("embedded"), route("body"));
+        for seed in 0..300 {
+            let mut next = numbers(seed);
+            let mut text = String::new();
+            document(&mut next, 4, &mut text);
+            let plain = run(&without, &[format!("{{\"p\":{text}}}").as_bytes()]);
+            let body = format!("{{\"p\":{}}}", quoted(&text));
+            let whole = run(&within, &[body.as_bytes()]);
+            let expected =
+                match plain.0.strip_prefix("{\"p\":").and_then(|rest| rest.strip_suffix('}')) {
+                    Some(left) if left == text => body.clone(),
+                    Some(left) => format!("{{\"p\":{}}}", quoted(left)),
+                    None if plain.0 == "null" => plain.0.clone(),
+                    None => "{\"p\":null}".to_owned(),
+                };
+            assert_eq!(whole.0, expected, "{class}, seed {seed}: {text}");
+            assert_eq!((&whole.1, whole.2), (&plain.1, plain.2), "{class}, seed {seed}: {text}");
+            let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+            assert_eq!(run(&within, &bytes), whole, "{class}, seed {seed}: {text}");
+        }
+    }
+}
+
 #[test]
 fn what_an_action_cannot_treat_becomes_null() {
     let (counts, _) = check(

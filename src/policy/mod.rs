@@ -63,7 +63,7 @@ pub use model::{
     Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route, Stream,
     Unclassified,
 };
-pub use plan::{Cell, CellId, Names, Own, Plan, Verdict};
+pub use plan::{Cell, CellId, Names, Own, Plan, Strings, Verdict};
 pub use suite::{Case, Claim, Says, Suite};
 
 use model::SourceLines;

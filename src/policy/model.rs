@@ -490,6 +490,8 @@ pub(crate) struct Field {
     /// The category of the member names that the path's own segments reach without spelling them.
     pub(crate) names: Option<CategoryId>,
     pub(crate) delta: Delta,
+    /// Whether the nodes are texts that hold JSON, and the class is that of what they hold.
+    pub(crate) embedded: bool,
     pub(crate) at: Place,
 }
 

@@ -47,6 +47,8 @@ pub struct Verdict {
     pub below_array: bool,
     /// Whether no path goes on below, to whatever node.
     pub leaf: bool,
+    /// What a string here holds.
+    pub strings: Strings,
 }
 
 impl Verdict {
@@ -72,6 +74,15 @@ pub enum Own {
     Null,
     /// It is removed.
     Drop,
+}
+
+/// What a string holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strings {
+    /// Text.
+    Text,
+    /// A document, whose root is in the state of the string.
+    Documents,
 }
 
 /// What happens to names that no path spells.
@@ -223,6 +234,7 @@ impl<'a> RouteFields<'a> {
                 below_object: false,
                 below_array: false,
                 leaf: members.iter().chain(elements).all(|child| *child == State::DEAD),
+                strings: self.strings(state),
             })
             .collect();
         if !ties.is_empty() {
@@ -302,6 +314,11 @@ impl<'a> RouteFields<'a> {
             | Action::Drop
             | Action::Deny => Names::Drop,
         }
+    }
+
+    fn strings(&self, state: State) -> Strings {
+        let mut fields = self.program.selected(state).filter_map(|path| self.field(path));
+        if fields.any(|field| field.embedded) { Strings::Documents } else { Strings::Text }
     }
 
     fn mount(&self, state: State) -> Option<bool> {

@@ -62,8 +62,9 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// Appends the value as JSON.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends the value as JSON, with the escapes that RFC 8259 demands and no other; none if there is
+    /// no room.
+    pub fn write(&self, out: &mut Vec<u8>) -> Option<()> {
         match self {
             Self::Null => out.extend_from_slice(NULL),
             Self::Bool(true) => out.extend_from_slice(b"true"),

@@ -31,6 +31,7 @@ pub(super) struct Line {
     pub(super) target: Target,
     pub(super) names: Option<CategoryId>,
     pub(super) delta: Delta,
+    pub(super) embedded: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,8 +103,8 @@ impl Checker<'_> {
             };
             self.findings.extend(lint::line(&classified, category));
             let Some(target) = target else { continue };
-            let delta = classified.delta;
-            lines.push(Line { path: classified.path, target, names, delta });
+            let Classified { path, delta, embedded, .. } = classified;
+            lines.push(Line { path, target, names, delta, embedded });
         }
         lines
     }
@@ -250,11 +251,11 @@ impl Checker<'_> {
             let path = base.join(&line.path.value);
             into.selectors += path.selectors();
             let at = line.path.at.clone();
-            let (names, delta) = (line.names, line.delta);
+            let Line { names, delta, embedded, .. } = *line;
             let index = match line.target {
                 Target::Category(category) => {
                     let class = Class::Category(category);
-                    into.fields.push(Field { path, own_from, class, names, delta, at });
+                    into.fields.push(Field { path, own_from, class, names, delta, embedded, at });
                     continue;
                 }
                 Target::Record(index) => index,
@@ -280,7 +281,15 @@ impl Checker<'_> {
             // Taken out while it is written out: a record in itself has been left out above.
             let inner = std::mem::take(&mut record.lines);
             let class = Class::Mount { keeps_unclassified };
-            into.fields.push(Field { path: path.clone(), own_from, class, names, delta, at });
+            into.fields.push(Field {
+                path: path.clone(),
+                own_from,
+                class,
+                names,
+                delta,
+                embedded,
+                at,
+            });
             self.expand(&path, &inner, depth + 1, into);
             if let Some(record) = self.records.get_mut(index) {
                 record.lines = inner;

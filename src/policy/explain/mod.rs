@@ -376,6 +376,12 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
             ));
         }
     }
+    for field in route.fields.iter().filter(|field| field.embedded) {
+        told.rest.push(format!(
+            "A text at {} is read as JSON, and what it holds is told above.",
+            field.path
+        ));
+    }
     for Keeping { path, because } in &route.keeping {
         told.rest.push(format!("In {path} it leaves undecided, because: {because}"));
     }

@@ -11,7 +11,7 @@ use crate::{
             ClassName, Classified, Written, WrittenRecord, because::unclassified,
             written::set_beside_kept,
         },
-        reader::{At, Reader},
+        reader::{At, Fields, Reader},
         yaml::{Key, Kind, Node},
     },
 };
@@ -21,16 +21,17 @@ pub(super) fn record(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &
     reader.check_name(&name, "a record");
     let what = format!("the record `{}`", key.text);
     let mut record = WrittenRecord { name, fields: Vec::new(), unclassified: Unclassified::Drop };
-    if let Some(fields) = reader.fields(node, &what, &["fields", "unclassified"]) {
+    if let Some(fields) = reader.fields(node, &what, &["fields", "embedded", "unclassified"]) {
         let owner = At { value: what.clone(), at: record.name.at.clone() };
-        record.fields = reader
-            .required(
-                &fields,
-                "fields",
-                &owner,
-                "say what the record is made of: `fields: { $.email: CATEGORY }`",
-            )
+        let help = "say what the record is made of: `fields: { $.email: CATEGORY }`";
+        // A record may be made of nothing but texts that hold JSON.
+        let node = match fields.get("embedded") {
+            None => reader.required(&fields, "fields", &owner, help),
+            Some(_) => fields.get("fields"),
+        };
+        record.fields = node
             .map_or_else(Vec::new, |node| classified(reader, node, &format!("`fields` of {what}")));
+        record.fields.extend(embedded(reader, &fields, &what));
         record.unclassified = unclassified(reader, &fields);
         set_beside_kept(&mut record.fields, &record.unclassified);
     }
@@ -59,8 +60,23 @@ pub(super) fn classified(reader: &mut Reader<'_>, node: &Node, what: &str) -> Ve
             class,
             names,
             delta,
+            embedded: false,
             beside_kept: false,
         });
+    }
+    lines
+}
+
+/// Paths of texts that hold JSON, and what is in it.
+pub(super) fn embedded(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    what: &str,
+) -> Vec<Classified> {
+    let Some(node) = fields.get("embedded") else { return Vec::new() };
+    let mut lines = classified(reader, node, &format!("`embedded` of {what}"));
+    for line in &mut lines {
+        line.embedded = true;
     }
     lines
 }

@@ -6,14 +6,14 @@ use crate::policy::{
     read::{
         WrittenParameter, WrittenRoute,
         because::{because_in, pass},
-        records::classified,
+        records::{classified, embedded},
     },
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 5] = ["params", "body", "stream", "request_body", "buffer"];
+    const KEYS: [&str; 6] = ["params", "body", "embedded", "stream", "request_body", "buffer"];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -28,9 +28,10 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
             parameters.push((reader.key(key), parameter));
         }
     }
-    let body = fields
+    let mut body = fields
         .get("body")
         .map_or_else(Vec::new, |node| classified(reader, node, &format!("`body` of {what}")));
+    body.extend(embedded(reader, &fields, &what));
     let stream = fields.get("stream").and_then(|node| stream(reader, node, &what));
     let request_body =
         fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));

@@ -61,6 +61,8 @@ pub(crate) struct Classified {
     pub(crate) class: ClassName,
     pub(crate) names: Option<At<String>>,
     pub(crate) delta: Delta,
+    /// Whether what is there stands in a text, as JSON.
+    pub(crate) embedded: bool,
     /// Whether what is unclassified stays where the line stands.
     pub(crate) beside_kept: bool,
 }

@@ -1,0 +1,130 @@
+//! JSON inside of a string: decided as if the document stood where the string stands.
+//!
+//! The string is captured, decoded, sent through an engine of its own that begins in the state of the
+//! string, and encoded again. Where nothing in it was changed, the string leaves as it came.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    enforce::decisions::{Capture, Decisions, Scope},
+    json::{Copied, OnScalar, Rewriter},
+    path::State,
+    policy::Own,
+    transform::Scalar,
+};
+
+/// How deep documents can stand in strings of documents; what is deeper is none.
+const NESTING_MAX: usize = 4;
+
+/// The document that is being read, seen from outside.
+#[derive(Clone, Copy)]
+pub(super) struct Nesting {
+    /// What its root is under.
+    pub(super) around: Scope,
+    depth: usize,
+    /// What became of the root of a document in a string; none before it is decided.
+    root: Root,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    /// It is to come.
+    Awaited,
+    Stays,
+    Goes,
+}
+
+impl Nesting {
+    /// The body itself.
+    pub(super) fn outside(around: Scope) -> Self {
+        Self { around, depth: 0, root: Root::Stays }
+    }
+
+    /// Whether the next node is the root of a document in a string.
+    pub(super) fn is_at_root(&self) -> bool {
+        self.root == Root::Awaited
+    }
+
+    /// A node is decided; whether anything of it stays matters if it is such a root.
+    pub(super) fn root_is(&mut self, stays: bool) {
+        if self.is_at_root() {
+            self.root = if stays { Root::Stays } else { Root::Goes };
+        }
+    }
+}
+
+impl Decisions {
+    /// Writes what leaves of a scalar that may be a string which holds a document. Where that is removed
+    /// as a whole, `null` stands for it, whatever it was.
+    pub(super) fn write_embedded(
+        &mut self,
+        under: Scope,
+        state: State,
+        raw: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) {
+        match raw {
+            Some(raw) if !raw.starts_with(b"\"") => self.write_other(under, state, raw, out),
+            raw => {
+                if raw.and_then(|raw| self.write_document(under, state, raw, out)).is_none() {
+                    out.extend_from_slice(b"null");
+                    match self.plan.verdict(state).own {
+                        Own::Keep(cell) | Own::Change(cell) => self.tally.count_unfit(cell),
+                        Own::None | Own::Null | Own::Drop => self.tally.count_unfit_unclassified(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// A number or literal is what it would be without a string around it.
+    fn write_other(&mut self, under: Scope, state: State, raw: &[u8], out: &mut Vec<u8>) {
+        match self.decide_scalar(under, state) {
+            OnScalar::Pass => out.extend_from_slice(raw),
+            OnScalar::Capture(Capture::Cell(cell)) => self.write_changed(cell, Some(raw), out),
+            OnScalar::Capture(Capture::Embedded(..)) | OnScalar::Null | OnScalar::Drop => {
+                out.extend_from_slice(b"null");
+            }
+        }
+    }
+
+    /// Writes a string with what leaves of the document in it; none if there is no document in it, and
+    /// then nothing is counted.
+    fn write_document(
+        &mut self,
+        under: Scope,
+        state: State,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let Some(Scalar::String(text)) = Scalar::read(raw) else { return None };
+        let depth = self.nesting.depth + 1;
+        if depth > NESTING_MAX {
+            return None;
+        }
+        let inside = Nesting { around: under, depth, root: Root::Awaited };
+        let outside = std::mem::replace(&mut self.nesting, inside);
+        let counted = self.tally.clone();
+        let program = Arc::clone(self.plan.program());
+        let mut rewriter = Rewriter::starting_at(program, state, self.limits);
+        let mut written = Vec::new();
+        let mut sink = Copied { chunk: text.as_bytes(), out: &mut written };
+        let pushed = rewriter.push(text.as_bytes(), self, &mut sink);
+        let read = pushed.and_then(|()| rewriter.finish(self, &mut sink));
+        let inside = std::mem::replace(&mut self.nesting, outside);
+        self.name_to_count = None;
+        if read.is_err() {
+            self.tally = counted;
+            return None;
+        }
+        if inside.root == Root::Goes {
+            out.extend_from_slice(b"null");
+        } else if written == text.as_bytes() {
+            out.extend_from_slice(raw);
+        } else {
+            let written = str::from_utf8(&written).ok()?;
+            Scalar::String(Cow::Borrowed(written)).write(out)?;
+        }
+        Some(())
+    }
+}
