@@ -355,6 +355,32 @@ fn apply_treats_an_error_as_the_proxy_does() {
 }
 
 #[test]
+fn apply_reads_streams_by_their_type() {
+    for (media, body, expected) in [
+        ("application/x-ndjson", format!("{BODY}\n{BODY}\n"), format!("{DECIDED}\n{DECIDED}\n")),
+        ("application/x-ndjson", String::new(), String::new()),
+        ("application/json-seq", format!("\x1e{BODY}\n"), format!("\x1e{DECIDED}\n")),
+        (
+            "text/event-stream",
+            format!("id: Canary-7f3a\ndata: {BODY}\n\n: Canary-7f3a\n\n"),
+            format!("data: {DECIDED}\n\n:\n\n"),
+        ),
+    ] {
+        for chunk in ["1", "7", "65536"] {
+            let arguments = ["--content-type", media, "--chunk", chunk];
+            let run = apply_as_desk(&arguments, &body).exits(0).says_nothing();
+            assert_eq!(run.printed(), expected, "{media} by {chunk}");
+        }
+    }
+    let body = format!("{BODY}\n{BODY} x\n");
+    let at = body.len() - 2;
+    apply_as_desk(&["--content-type", "application/x-ndjson"], &body)
+        .exits(3)
+        .says("refused: body-unreadable\n")
+        .says(&format!("no JSON at byte {at}"));
+}
+
+#[test]
 fn apply_needs_a_key_only_where_a_rule_does() {
     let folder = people();
     let arguments = ["--caller", "counters", "--request", "GET /people"];
@@ -669,7 +695,7 @@ fn explain_says_what_leaves_and_which_line_decides() {
         .exits(0)
         .prints("Answer a customer")
         .prints("$.iban")
-        .prints("crm.yaml:55");
+        .prints("crm.yaml:58");
     explain(&[folder.path(), "--caller", "desk", "GET /people/{id}"]).exits(0).prints("$.email");
     explain(&["--caller", "desk", folder.path(), "GET /people/1"]).exits(0).prints("$.name");
     let one =
