@@ -123,7 +123,7 @@ impl Gap {
         }
     }
 
-    /// The chunk goes, and the gap has been held: its next part begins with the next chunk.
+    /// The chunk goes; a gap that is open has been held, and its next part begins with the next chunk.
     pub(crate) fn next_chunk(&mut self) {
         self.from = 0;
     }

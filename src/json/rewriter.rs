@@ -227,6 +227,14 @@ fn first_of(kind: Kind) -> Expect {
     }
 }
 
+/// What comes behind a comma.
+fn after_comma(kind: Kind) -> Expect {
+    match kind {
+        Kind::Object => Expect::Name,
+        Kind::Array => Expect::Value,
+    }
+}
+
 impl<E: Edits> Rewriter<E> {
     /// A rewriter for one document, read with the paths of `program`.
     pub fn new(program: Arc<Program>, limits: Limits) -> Self {
@@ -332,17 +340,42 @@ impl<E: Edits> Rewriter<E> {
         }
         let mut base = 0;
         for window in chunk.chunks(WINDOW_BYTES_MAX) {
-            let mut events = std::mem::take(&mut self.events);
-            let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
-            scanned.map_err(|at| self.grammar(base + at))?;
-            let walked = self.walk(&Window { chunk, base, events: &events }, edits, sink);
-            self.events = events;
+            let walked = self.window(window, base, chunk, edits, sink);
+            if walked.is_err() {
+                self.flush_decided(sink);
+            }
             walked?;
             base += window.len();
         }
         self.end_chunk(chunk, edits, sink);
         self.offset += chunk.len() as u64;
         Ok(())
+    }
+
+    /// Reads one window of the chunk, which begins at `base`.
+    fn window<S: Sink + ?Sized>(
+        &mut self,
+        window: &[u8],
+        base: usize,
+        chunk: &[u8],
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        let mut events = std::mem::take(&mut self.events);
+        let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
+        scanned.map_err(|at| self.grammar(base + at))?;
+        let walked = self.walk(&Window { chunk, base, events: &events }, edits, sink);
+        self.events = events;
+        walked
+    }
+
+    /// Passes what was decided before something went wrong: all up to the last gap.
+    #[cold]
+    fn flush_decided<S: Sink + ?Sized>(&mut self, sink: &mut S) {
+        match self.mode {
+            Mode::Pass | Mode::Gap => self.flush(self.gap.from().max(self.mark), sink),
+            Mode::Skip | Mode::Capture(_) => {}
+        }
     }
 
     /// Deals with the bytes of the chunk that are still open: the chunk is about to go.
@@ -355,7 +388,6 @@ impl<E: Edits> Rewriter<E> {
                 if self.expect == Expect::NameEnd && self.name_is_too_long(self.gap.name_held()) {
                     self.doom_long_name(edits, sink);
                 }
-                self.gap.next_chunk();
             }
             Mode::Capture(_) => {
                 let piece = chunk.get(self.mark..).unwrap_or_default();
@@ -368,6 +400,7 @@ impl<E: Edits> Rewriter<E> {
             }
         }
         self.mark = 0;
+        self.gap.next_chunk();
     }
 
     /// Walks the tokens of one window.
@@ -380,9 +413,9 @@ impl<E: Edits> Rewriter<E> {
         let mut next = 0;
         while next < window.events.count() {
             let taken = match self.expect {
-                _ if !self.whole.is_empty() => self.skim(window, next),
+                _ if !self.whole.is_empty() => self.skim(window, next, edits, sink),
                 Expect::Name | Expect::NameOrEnd => self.member(window, next, edits, sink)?,
-                Expect::Value | Expect::ElementOrEnd => self.element(window, next, edits, sink),
+                Expect::Value | Expect::ElementOrEnd => self.element(window, next, edits, sink)?,
                 Expect::NameEnd
                 | Expect::Colon
                 | Expect::StringEnd
@@ -404,7 +437,7 @@ impl<E: Edits> Rewriter<E> {
         Ok(())
     }
 
-    /// A whole member, and the comma behind it, if they are all in the window and right; or the name of
+    /// A whole member, and what is behind it, if they are all in the window and right; or the name of
     /// one and the begin of its value. Gives the next token that is not dealt with.
     #[inline]
     fn member<S: Sink + ?Sized>(
@@ -446,11 +479,11 @@ impl<E: Edits> Rewriter<E> {
         };
         self.scalar(window.chunk, value, edits, sink);
         self.value_ends(window.chunk, end, edits, sink);
-        Ok(self.comma_behind(window, behind))
+        Ok(self.behind(window, behind, sink))
     }
 
-    /// A scalar in an array, and the comma behind it, if they are all in the window and right. Gives the
-    /// next token that is not dealt with.
+    /// A scalar in an array, and what is behind it, if they are all in the window and right; or the begin
+    /// of a container in one. Gives the next token that is not dealt with.
     #[inline]
     fn element<S: Sink + ?Sized>(
         &mut self,
@@ -458,36 +491,61 @@ impl<E: Edits> Rewriter<E> {
         next: usize,
         edits: &mut E,
         sink: &mut S,
-    ) -> usize {
+    ) -> Result<usize, Violation> {
         let tokens = window.events.kinds(next);
         let [value, after] = window.at(next);
         let (end, behind) = match first_kind(tokens) {
-            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + 2),
-            0 | b'"' | b'{' | b'[' | b'}' | b']' | b':' | b',' => return next,
+            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
+            b'{' => {
+                self.container(window.chunk, value, Kind::Object, edits, sink)?;
+                return Ok(next + 1);
+            }
+            0 | b'"' | b'[' | b'}' | b']' | b':' | b',' => return Ok(next),
             _ => match primitive::end(window.chunk, value) {
                 Some(end) => (end, next + 1),
-                None => return next,
+                None => return Ok(next),
             },
         };
         self.scalar(window.chunk, value, edits, sink);
         self.value_ends(window.chunk, end, edits, sink);
-        self.comma_behind(window, behind)
+        Ok(self.behind(window, behind, sink))
     }
 
-    /// The comma behind a value, if it stands in the window. Gives the next token that is not dealt with.
+    /// What is behind a value: brackets that close, and a comma. Gives the next token that is not dealt
+    /// with.
     #[inline]
-    fn comma_behind(&mut self, window: &Window<'_>, next: usize) -> usize {
-        if self.expect == Expect::CommaOrEnd && first_kind(window.events.kinds(next)) == b',' {
+    fn behind<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        mut next: usize,
+        sink: &mut S,
+    ) -> usize {
+        while self.expect == Expect::CommaOrEnd {
             let [at] = window.at(next);
-            self.comma(at);
-            return next + 1;
+            match first_kind(window.events.kinds(next)) {
+                b',' => {
+                    self.comma(at);
+                    return next + 1;
+                }
+                bracket @ (b'}' | b']') if self.closes(bracket) => {
+                    self.close(window.chunk, at, sink);
+                    next += 1;
+                }
+                _ => break,
+            }
         }
         next
     }
 
-    /// Reads on in a container that was decided as a whole, up to its last bracket, as long as everything
+    /// Reads on in a container that was decided as a whole, and what is behind it, as long as everything
     /// stands in the window and is right. Gives the next token that is not dealt with.
-    fn skim(&mut self, window: &Window<'_>, mut next: usize) -> usize {
+    fn skim<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        mut next: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> usize {
         let Some(mut kind) = self.whole.last().copied() else { return next };
         let (mut expect, mut scalars) = (self.expect, self.scalars);
         'values: loop {
@@ -533,6 +591,12 @@ impl<E: Edits> Rewriter<E> {
                             break;
                         }
                         next += 1;
+                        if first_kind(tokens >> 8) == b',' {
+                            scalars += 1;
+                            next += 1;
+                            expect = after_comma(kind);
+                            continue;
+                        }
                     }
                 }
                 scalars += 1;
@@ -544,12 +608,17 @@ impl<E: Edits> Rewriter<E> {
             loop {
                 let behind = first_kind(window.events.kinds(next));
                 match (behind, kind) {
-                    (b',', Kind::Object) => expect = Expect::Name,
-                    (b',', Kind::Array) => expect = Expect::Value,
-                    (b'}', Kind::Object) | (b']', Kind::Array) if self.whole.len() > 1 => {
-                        self.whole.pop();
-                        kind = self.whole.last().copied().unwrap_or(kind);
+                    (b',', _) => expect = after_comma(kind),
+                    (b'}', Kind::Object) | (b']', Kind::Array) => {
+                        let [at] = window.at(next);
                         next += 1;
+                        self.whole.pop();
+                        let Some(around) = self.whole.last() else {
+                            self.scalars = scalars;
+                            self.whole_ends(window.chunk, at + 1, edits, sink);
+                            return self.behind(window, next, sink);
+                        };
+                        kind = *around;
                         continue;
                     }
                     _ => break 'values,
@@ -638,10 +707,7 @@ impl<E: Edits> Rewriter<E> {
                 self.whole.pop();
                 self.expect = Expect::CommaOrEnd;
                 if self.whole.is_empty() {
-                    if self.whole_passes {
-                        edits.passed(self.scalars);
-                    }
-                    self.value_ends(chunk, at + 1, edits, sink);
+                    self.whole_ends(chunk, at + 1, edits, sink);
                 }
             }
             (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',', _) => {
@@ -668,6 +734,20 @@ impl<E: Edits> Rewriter<E> {
             ) => return Err(self.grammar(at)),
         }
         Ok(())
+    }
+
+    /// The container that was decided as a whole ends before `end`.
+    fn whole_ends<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        if self.whole_passes {
+            edits.passed(self.scalars);
+        }
+        self.value_ends(chunk, end, edits, sink);
     }
 
     /// A container begins at `at`.
@@ -838,13 +918,10 @@ impl<E: Edits> Rewriter<E> {
     fn comma(&mut self, at: usize) {
         self.open_gap(at, true);
         let Some(level) = self.levels.last_mut() else { return };
-        match level.kind {
-            Kind::Object => self.expect = Expect::Name,
-            Kind::Array => {
-                level.index += 1;
-                self.state = self.program.element(level.state, level.index);
-                self.expect = Expect::Value;
-            }
+        self.expect = after_comma(level.kind);
+        if level.kind == Kind::Array {
+            level.index += 1;
+            self.state = self.program.element(level.state, level.index);
         }
     }
 

@@ -408,6 +408,26 @@ fn after_an_error_nothing_more_comes_out() {
     assert_eq!(out, before);
 }
 
+/// A reader can show how far a document was good, however it was cut.
+#[test]
+fn what_was_decided_before_an_error_leaves() {
+    let body = b"{\"a\":[1,{\"b\":2,\"c\":3}],\"d\":4,\"e\":x}";
+    for size in 1..=body.len() {
+        let mut rules = Rules::new(&[("$..c", Treat::Drop)]);
+        let mut rewriter = Rewriter::new(rules.program.clone(), limits());
+        let mut out = Vec::new();
+        let mut chunks = body.chunks(size);
+        let failed = chunks.find(|chunk| {
+            rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut out }).is_err()
+        });
+        assert!(failed.is_some());
+        let out = String::from_utf8(out).unwrap();
+        // The name before what is wrong is decided as well, and may have left.
+        let at_least = "{\"a\":[1,{\"b\":2}],\"d\":4";
+        assert!(out == at_least || out == format!("{at_least},\"e\":"), "chunks of {size}: {out}");
+    }
+}
+
 #[test]
 fn after_a_panic_nothing_more_comes_out() {
     struct Panicking(Rules);
