@@ -7,7 +7,7 @@ use crate::policy::{Api, Framing};
 
 /// Request headers that cannot change what the upstream decides: they say in which form or language
 /// an answer is wanted, what the body is, and which trace the request belongs to.
-const REQUEST: [HeaderName; 8] = [
+static REQUEST: [HeaderName; 8] = [
     header::ACCEPT_LANGUAGE,
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
@@ -19,7 +19,7 @@ const REQUEST: [HeaderName; 8] = [
 ];
 
 /// Response headers that say something about the message, and nothing about anybody.
-const RESPONSE: [HeaderName; 4] =
+static RESPONSE: [HeaderName; 4] =
     [header::ALLOW, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER];
 
 /// What `Accept` says where the client accepts nothing that could be sieved.

@@ -55,10 +55,10 @@ fn the_built_in_headers_are_those_of_the_code() {
     let code = include_str!("../../src/proxy/headers.rs");
     for (constant, said) in [
         (
-            "const REQUEST: ",
+            "static REQUEST: ",
             "built-in list of standard ones that cannot change what the upstream decides",
         ),
-        ("const RESPONSE: ", "on this built-in list"),
+        ("static RESPONSE: ", "on this built-in list"),
     ] {
         let array = code.split(constant).nth(1).unwrap().split("];").next().unwrap();
         let array = array.split_once('=').unwrap().1;
