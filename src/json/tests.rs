@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use super::{Copied, Edits, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation, kernel};
+use super::{
+    Copied, Edits, Kernel, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation,
+    kernel::{self, sweep},
+};
 use crate::path::{Kind, Path, Program, State};
 
 /// What a test does to the nodes that a path selects.
@@ -106,13 +109,22 @@ fn run(
     limits: Limits,
     chunks: &[&[u8]],
 ) -> Result<(Vec<u8>, u64, u64), Violation> {
-    let mut rules = Rules::new(rules);
-    let mut rewriter = Rewriter::new(rules.program.clone(), limits);
+    run_on(Kernel::in_use(), &mut Rules::new(rules), limits, chunks)
+}
+
+fn run_on(
+    kernel: Kernel,
+    rules: &mut Rules,
+    limits: Limits,
+    chunks: &[&[u8]],
+) -> Result<(Vec<u8>, u64, u64), Violation> {
+    (rules.passed, rules.long_names) = (0, 0);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits).on(kernel);
     let mut out = Vec::new();
     for chunk in chunks {
-        rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut out })?;
+        rewriter.push(chunk, rules, &mut Copied { chunk, out: &mut out })?;
     }
-    rewriter.finish(&mut rules, &mut Copied { chunk: &[], out: &mut out })?;
+    rewriter.finish(rules, &mut Copied { chunk: &[], out: &mut out })?;
     Ok((out, rules.passed, rules.long_names))
 }
 
@@ -493,4 +505,124 @@ fn documents_longer_than_a_window() {
         let (out, _, _) = run(&[("$..a", Treat::Measure)], Limits::default(), &chunks).unwrap();
         assert!(out == expected.as_bytes(), "chunks of {size}");
     }
+}
+
+/// A document with everything in it that the rules below meet; sometimes one byte is wrong.
+fn document(rng: &mut sweep::Rng) -> Vec<u8> {
+    fn value(rng: &mut sweep::Rng, depth: usize, out: &mut Vec<u8>) {
+        const SCALARS: &[&[u8]] = &[
+            b"1",
+            b"-0.5",
+            b"12345678",
+            b"123456789.25",
+            b"1e9",
+            b"-7E-2",
+            b"0",
+            b"true",
+            b"false",
+            b"null",
+            b"\"\"",
+            b"\"text\"",
+            b"\"\\u00e9\\n\"",
+            b"\"\xc3\xa9 }],{\"",
+            b"\"a longer text than fits\"",
+        ];
+        const NAMES: &[&[u8]] = &[
+            b"a",
+            b"b",
+            b"c",
+            b"dd",
+            b"\\u0061",
+            b"m",
+            b"name of eighteen b",
+            b"a name that is too long",
+            b"",
+        ];
+        let kind = if depth == 0 { 0 } else { rng.below(5) };
+        if kind < 2 {
+            out.extend_from_slice(rng.pick(SCALARS));
+            return;
+        }
+        let (open, close) = if kind == 2 { (b'[', b']') } else { (b'{', b'}') };
+        out.push(open);
+        for n in 0..rng.below(5) {
+            if n > 0 {
+                out.push(b',');
+            }
+            space(rng, out);
+            if kind > 2 {
+                out.push(b'"');
+                out.extend_from_slice(rng.pick(NAMES));
+                out.push(b'"');
+                space(rng, out);
+                out.push(b':');
+                space(rng, out);
+            }
+            value(rng, depth - 1, out);
+            space(rng, out);
+        }
+        out.push(close);
+    }
+    fn space(rng: &mut sweep::Rng, out: &mut Vec<u8>) {
+        const SPACES: &[&[u8]] = &[b"", b"", b"", b"", b" ", b"\n  ", b"                "];
+        out.extend_from_slice(rng.pick(SPACES));
+    }
+    let mut out = Vec::new();
+    value(rng, 4, &mut out);
+    if rng.below(4) == 0 {
+        let at = rng.below(out.len());
+        match rng.below(3) {
+            0 => out[at] = rng.pick(b"{}[]:,\"\\ 0-.eax\x00\x1f\xff"),
+            1 => drop(out.remove(at)),
+            _ => out.insert(at, rng.pick(b"{}[]:,\"\\ 0-.eax\x00")),
+        }
+    }
+    out
+}
+
+/// Byte by byte, nothing is ever taken but one token at a time: what comes out then has to come out
+/// however a document is cut, and whichever kernel reads it.
+#[test]
+#[expect(clippy::print_stdout, reason = "a sweep says what it swept")]
+fn neither_cuts_nor_kernels_make_a_difference() {
+    const RULES: &[&[(&str, Treat)]] = &[
+        &[],
+        &[("$", Treat::Pass)],
+        &[("$", Treat::Drop)],
+        &[("$..a", Treat::Drop), ("$..b", Treat::Null), ("$..c", Treat::Measure)],
+        &[("$..a", Treat::Pass), ("$.b[1:3]", Treat::Drop), ("$..m", Treat::NamesBracket)],
+        &[("$..*", Treat::Measure), ("$.a", Treat::NamesDrop)],
+        &[("$", Treat::NamesBracket), ("$..dd", Treat::Drop), ("$..['']", Treat::Null)],
+    ];
+    let mut rules: Vec<Rules> = RULES.iter().map(|rules| Rules::new(rules)).collect();
+    let (mut cases, mut accepted, mut documents) = (0u64, 0u64, 0u64);
+    for seed in sweep::seeds(400) {
+        let rng = &mut sweep::Rng::new(seed);
+        let document = document(rng);
+        let which = rng.below(rules.len());
+        let rules = &mut rules[which];
+        let bytes: Vec<&[u8]> = document.chunks(1).collect();
+        let expected = run_on(Kernel::named("portable").unwrap(), rules, limits(), &bytes).ok();
+        accepted += u64::from(expected.is_some());
+        documents += 1;
+        for kernel in Kernel::all() {
+            for cut in 0..=document.len() {
+                let (head, tail) = document.split_at(cut);
+                let middle = rng.below(tail.len() + 1);
+                let (body, tail) = tail.split_at(middle);
+                let found = run_on(kernel, rules, limits(), &[head, body, tail]).ok();
+                assert!(
+                    found == expected,
+                    "seed {seed}, {}, cut at {cut} and {middle} behind: {:?}\n{}\n{found:?}\n{expected:?}",
+                    kernel.name(),
+                    RULES[which],
+                    String::from_utf8_lossy(&document)
+                );
+                cases += 1;
+            }
+        }
+    }
+    println!(
+        "{documents} documents, {accepted} accepted, {cases} ways to cut and to read them: all alike"
+    );
 }

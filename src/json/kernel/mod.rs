@@ -19,6 +19,8 @@ mod avx512;
 mod blocks;
 mod portable;
 #[cfg(test)]
+pub(crate) mod sweep;
+#[cfg(test)]
 mod tests;
 
 use std::{fmt, sync::OnceLock};
