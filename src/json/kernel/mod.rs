@@ -22,6 +22,7 @@ mod portable;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::{fmt, sync::OnceLock};
 
@@ -45,6 +46,8 @@ enum Choice {
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
+
+const PORTABLE: Kernel = Kernel(Choice::Portable);
 
 /// The word for each kernel that there is on any processor.
 const WORDS: [&str; 3] = ["portable", "avx2", "avx512"];
@@ -98,15 +101,23 @@ impl Kernel {
     }
 
     /// The kernel that the process reads with: the best one, unless another was
-    /// [forced](Kernel::force).
+    /// [forced](Kernel::force). A processor may be one that no test has met: a kernel that reads the
+    /// [trials](trial) otherwise than the portable one is not used.
     pub fn in_use() -> Self {
-        *IN_USE.get_or_init(|| Self::all().last().unwrap_or(Self(Choice::Portable)))
+        *IN_USE.get_or_init(|| {
+            Self::all().fold(PORTABLE, |best, kernel| kernel.proven().unwrap_or(best))
+        })
     }
 
     /// Makes the process read with this kernel. The first one stays: it gives back which one that is.
     #[must_use = "it may be another one that stays"]
     pub fn force(self) -> Self {
-        *IN_USE.get_or_init(|| self)
+        *IN_USE.get_or_init(|| self.proven().unwrap_or(PORTABLE))
+    }
+
+    fn proven(self) -> Option<Self> {
+        let scan = |carry: &mut _, window: &_, events: &mut _| self.scan(carry, window, events);
+        trial::passes(scan).then_some(self)
     }
 
     /// Finds the tokens in `window`: see [`Scan::scan`].

@@ -4,6 +4,7 @@ use super::{
     Carry, Events, Inside, Kernel, KernelError, WINDOW_BYTES_MAX, WORDS,
     blocks::{self, Block, Classes, Escapes, Lanes, Positions},
     sweep::{Rng, seeds},
+    trial,
 };
 
 /// Bytes in, and what came of them: the positions of tokens and what is left open, or the error.
@@ -277,4 +278,59 @@ fn kernels_are_chosen_by_name() {
     let in_use = Kernel::in_use();
     assert_eq!(there.last(), Some(&in_use), "the best one");
     assert_eq!(there[0].force(), in_use, "the first choice stays");
+}
+
+#[test]
+fn a_kernel_that_reads_wrong_does_not_pass_its_trial() {
+    for kernel in Kernel::all() {
+        assert!(kernel.proven().is_some(), "{kernel:?}");
+    }
+    assert!(trial::passes(plain));
+    /// Lanes of which one answer is wrong.
+    #[derive(Clone, Copy)]
+    struct Broken(fn(&mut Classes, &mut Escapes));
+    impl Lanes for Broken {
+        fn classes(self, block: &Block) -> Classes {
+            let mut both = (Plain.classes(block), Plain.escapes(block));
+            (self.0)(&mut both.0, &mut both.1);
+            both.0
+        }
+        fn escapes(self, block: &Block) -> Escapes {
+            let mut both = (Plain.classes(block), Plain.escapes(block));
+            (self.0)(&mut both.0, &mut both.1);
+            both.1
+        }
+        fn sums(self, bits: u64) -> u64 {
+            Plain.sums(bits)
+        }
+        fn tokens(
+            self,
+            bits: u64,
+            block: &Block,
+            base: u16,
+            at: &mut Positions,
+            kinds: &mut Block,
+        ) {
+            Plain.tokens(bits, block, base, at, kinds);
+        }
+    }
+    let breaks: [fn(&mut Classes, &mut Escapes); 8] = [
+        |classes, _| classes.backslash = 0,
+        |classes, _| classes.quote &= classes.quote.wrapping_sub(1),
+        |classes, _| classes.structural >>= 1,
+        |classes, _| classes.space = 0,
+        |classes, _| classes.control = 0,
+        |_, escapes| escapes.ends = u64::MAX,
+        |_, escapes| escapes.u = 0,
+        |_, escapes| escapes.hex = u64::MAX,
+    ];
+    for (at, broken) in breaks.into_iter().enumerate() {
+        let scan = |carry: &mut Carry, window: &[u8], events: &mut Events| {
+            events.clear(window.len());
+            blocks::scan(Broken(broken), carry, window, events)?;
+            events.end();
+            Ok(())
+        };
+        assert!(!trial::passes(scan), "{at}");
+    }
 }
