@@ -195,6 +195,35 @@ fn check_lines(lines: &[&str], expected: &str) {
     assert_eq!(rows, expected, "{text}");
 }
 
+#[test]
+fn what_is_said_of_streams_is_told() {
+    let lines =
+        ["$.x: c", "$.y: { category: c, delta: drop }", "$.z: { category: a, delta: drop }"];
+    check_lines(&lines, "\
+Leaves:
+  $.x  masked as a whole: c (C) (crm.yaml:13, rule crm.yaml:16)
+  $.z  as it is: a (A) (crm.yaml:15, rule crm.yaml:16)
+
+Does not leave:
+  $.y  removed: c (C); it comes in pieces, and only a whole value could leave masked as a whole (crm.yaml:14, rule crm.yaml:16)");
+    check_place(
+        &lines,
+        "$.y",
+        &[
+            "$.y  removed: c (C); it comes in pieces, and only a whole value could leave masked as a whole (crm.yaml:14, rule crm.yaml:16)",
+        ],
+    );
+    let more = "\n        embedded: { $.p: r }\n        stream: { events: [added, moved], data: ['[DONE]'] }";
+    let text = explain(&set(&(body(&["$.x: a"]) + more), RULES), None);
+    for told in [
+        "  $.p.id  as it is: a (A)",
+        "A text at $.p is read as JSON, and what it holds is told above.\n",
+        "Of a stream of events those without a name leave, and those called added, moved; data that is no JSON, if it is [DONE].\n",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
 /// What is said about one place.
 fn check_place(lines: &[&str], path: &str, expected: &[&str]) {
     let text = explain(&set(&body(lines), RULES), Some(path));

@@ -89,7 +89,7 @@ impl<'s> Walk<'s> {
             return reason;
         }
         format!(
-            "{reason}; it comes in pieces, and to leave {} it would have to come whole",
+            "{reason}; it comes in pieces, and only a whole value could leave {}",
             in_words(action)
         )
     }
