@@ -19,7 +19,7 @@
 //!    chunk in HTTP/1.1, a reset in HTTP/2). Where no byte has left, it is told why instead.
 //! 3. **Noninterference.** Replace any withheld value by any other: the output stays the same, byte for
 //!    byte. (Where a path of the plan can go below that place, by any other scalar: that such a place
-//!    holds a container is not hidden.)
+//!    holds a container is not hidden. Where a filter asks about a place, by one with the same answer.)
 //! 4. **Untouched bytes are the same bytes.** Numbers, key order, white space, escapes and duplicate keys
 //!    are never parsed and printed again.
 //! 5. **Memory does not grow with the body.** Every buffer has a named limit ([`json::Limits`]).

@@ -304,6 +304,8 @@ pub struct Limits {
     pub value_bytes: usize,
     /// Longest white space that is kept before a value whose fate is open, in bytes.
     pub gap_bytes: usize,
+    /// Longest value that a filter can ask about, and the most that waits for an array to go on, in bytes.
+    pub candidate_bytes: usize,
     /// Responses that are worked on at the same time; more are turned away.
     pub responses_in_flight: usize,
     /// Series of labelled metrics; more are counted together.

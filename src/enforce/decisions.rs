@@ -260,6 +260,15 @@ impl Edits for Decisions {
         }
     }
 
+    /// The category whose paths it kept from being decided; of several, none is to be named.
+    fn unsettled(&mut self, _: Scope, waiting: State) {
+        self.name_to_count = None;
+        match self.plan.waiting_cell(waiting) {
+            Some(cell) => self.tally.count_unfit(cell),
+            None => self.tally.count_unfit_unclassified(),
+        }
+    }
+
     fn write_scalar(&mut self, capture: Capture, raw: Option<&[u8]>, out: &mut Vec<u8>) {
         match capture {
             Capture::Cell(cell) => self.write_changed(cell, raw, out),

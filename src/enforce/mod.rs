@@ -122,7 +122,9 @@ pub struct Refusal {
 impl From<Violation> for Refusal {
     fn from(violation: Violation) -> Self {
         let reason = match violation {
-            Violation::Grammar { .. } | Violation::Utf8 { .. } => Reason::BodyUnreadable,
+            Violation::Grammar { .. } | Violation::Utf8 { .. } | Violation::Ambiguous { .. } => {
+                Reason::BodyUnreadable
+            }
             Violation::Depth { .. } => Reason::BodyTooDeep,
             Violation::Cut => Reason::BodyCut,
         };

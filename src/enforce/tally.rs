@@ -53,7 +53,8 @@ impl Tally {
         self.unclassified_kept += scalars;
     }
 
-    /// A text that no category is said of was to hold a document, and does not.
+    /// A text that no category is said of was to hold a document, and does not; or a node could not be
+    /// judged, and is of no one category.
     pub(crate) fn count_unfit_unclassified(&mut self) {
         self.unclassified_unfit += 1;
     }

@@ -21,6 +21,7 @@ categories:
   pseudonym: x
   mask: x
   year: x
+  month: x
   "null": x
   drop: x
   second.keep: x
@@ -40,6 +41,7 @@ rules:
     pseudonym: pseudonym
     mask: mask
     year: {{ generalise: {{ date: year }} }}
+    month: {{ generalise: {{ date: month }} }}
     "null": "null"
     drop: drop
     second: keep
@@ -565,4 +567,40 @@ fn every_violation_has_its_reason() {
     assert_eq!(refused("[".repeat(129).as_bytes()), Reason::BodyTooDeep);
     assert_eq!(refused(b"{\"a\":1"), Reason::BodyCut);
     assert_eq!(refused(b""), Reason::BodyCut);
+}
+
+#[test]
+fn a_filter_goes_below_only_what_it_selects() {
+    let fields = "{ \"$.rows[?@.kind == 'x'].a\": keep, \"$.rows[?@.kind == 'x'].kind\": public }";
+    let body = r#"{"rows":[{"kind":"x","a":1,"b":2},{"kind":"y","a":3},7,{"a":4}]}"#;
+    let (counts, unclassified) = check(fields, body, r#"{"rows":[{"kind":"x","a":1}]}"#);
+    assert_eq!(counts, [count("keep", "keep", 1), count("public", "keep", 1)]);
+    assert!(unclassified);
+    check(fields, r#"{"rows":[]}"#, r#"{"rows":[]}"#);
+    check(fields, r#"{"rows":{"m":{"kind":"x","a":1}}}"#, r#"{"rows":{}}"#);
+    let named = "{ \"$.rows[?@.kind == 'x'].a\": { category: keep, names: pseudonym }, \"$.rows[?@.kind == 'x'].kind\": public }";
+    check(named, r#"{"rows":{"m":{"kind":"y"}}}"#, r#"{"rows":{}}"#);
+    check("{ \"$.rows[-1]\": keep, $.z: keep }", r#"{"rows":[1,2,3]}"#, r#"{"rows":[3]}"#);
+    check("{ \"$.rows[-1:-1]\": keep, $.z: keep }", r#"{"rows":[1,2,3]}"#, "{}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_unfit() {
+    let fields = "{ \"$[?@.kind == 'x']['a','kind']\": keep }";
+    let (counts, _) = check(
+        fields,
+        r#"[{"kind":"x","kind":"y","a":1},{"kind":"x","a":2}]"#,
+        r#"[{"kind":"x","a":2}]"#,
+    );
+    assert_eq!(counts, [count("keep", "keep", 2), count("keep", "unfit", 1)]);
+    let fields = "{ \"$[?@.kind == 'x'].a\": keep, \"$[?@.kind == 'x'].kind\": public }";
+    let (counts, _) = check(fields, r#"[{"kind":"\ud800","a":1}]"#, "[]");
+    assert_eq!(counts, [count("unclassified", "unfit", 1)]);
+}
+
+#[test]
+fn a_tie_that_a_filter_decides_about_is_dropped() {
+    let fields = "{ \"$[?@.k == 1].a\": year, \"$[*].a\": month, \"$[*].k\": public }";
+    let body = r#"[{"a":"2026-03-09","k":2},{"a":"2026-03-09","k":1}]"#;
+    check(fields, body, r#"[{"a":"2026-03","k":2},{"k":1}]"#);
 }

@@ -44,6 +44,7 @@ impl Documents {
                 Violation::Grammar { at } => Violation::Grammar { at: moved(at) },
                 Violation::Utf8 { at } => Violation::Utf8 { at: moved(at) },
                 Violation::Depth { at } => Violation::Depth { at: moved(at) },
+                Violation::Ambiguous { at } => Violation::Ambiguous { at: moved(at) },
                 Violation::Cut => Violation::Cut,
             };
             Refusal { violation, ..refusal }

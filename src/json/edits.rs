@@ -38,6 +38,10 @@ pub trait Edits {
     /// [`Limits::name_bytes_max`]: crate::json::Limits::name_bytes_max
     fn name_is_too_long(&mut self, under: Self::Scope, object: State, member: State);
 
+    /// Nobody can say what a node is that `waiting` would settle to, or it was too large to wait: it is
+    /// removed.
+    fn unsettled(&mut self, under: Self::Scope, waiting: State);
+
     /// Writes what stands in the place of a captured scalar: one complete JSON value. `raw` are its
     /// bytes as they came; none if they are more than [`Limits::value_bytes_max`].
     ///

@@ -27,6 +27,7 @@
 //!     }
 //!     fn name(&mut self, _: (), _: State, _: State) -> OnName<()> { OnName::Keep }
 //!     fn name_is_too_long(&mut self, _: (), _: State, _: State) {}
+//!     fn unsettled(&mut self, _: (), _: State) {}
 //!     fn write_scalar(&mut self, _: (), _: Option<&[u8]>, _: &mut Vec<u8>) {}
 //!     fn write_name(&mut self, _: (), _: Option<&str>, _: &mut Vec<u8>) -> bool { false }
 //!     fn passed(&mut self, _: u64) {}
@@ -43,11 +44,15 @@
 //! assert_eq!(out, b"{\"id\": 1}");
 //! ```
 
+mod ahead;
 mod edits;
 mod gap;
+mod judge;
 mod kernel;
+mod pending;
 mod primitive;
 mod rewriter;
+mod scout;
 #[cfg(test)]
 mod tests;
 mod utf8;
@@ -55,3 +60,9 @@ mod utf8;
 pub use edits::{Copied, Edits, OnContainer, OnName, OnScalar, Sink};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
+
+/// Whether a filter holds for a value; none if nobody can say, or it is no JSON.
+pub fn filter_holds(filter: &crate::path::Filter, value: &[u8]) -> Option<bool> {
+    let node = judge::Node::read(value).ok()?;
+    judge::holds(filter, node, None).ok()
+}

@@ -15,9 +15,11 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     json::{
+        ahead::Ahead,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
+        pending::{Hold, Met, Watch},
         primitive::{self, Primitive, Step},
         utf8::Utf8,
     },
@@ -26,7 +28,8 @@ use crate::{
 
 /// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
 /// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
-/// 32 KiB for the positions of tokens.
+/// 32 KiB for the positions of tokens; with filters and what counts from the end of an array, also
+/// of `candidate_bytes_max`, and while a filter is asked, some ten times that for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep containers may be nested; a document that goes deeper is refused.
@@ -39,16 +42,20 @@ pub struct Limits {
     pub gap_bytes_max: usize,
     /// Longest scalar that can be captured, in bytes as they stand in the document, quotes included.
     pub value_bytes_max: usize,
+    /// Longest value that a filter can ask about, and the most that can wait for an array to go on where
+    /// a path counts from its end, with 16 bytes for each element. Beyond it the node is removed.
+    pub candidate_bytes_max: usize,
 }
 
 impl Default for Limits {
-    /// 128 levels, 4 KiB for names and for gaps, 64 KiB for captured values.
+    /// 128 levels, 4 KiB for names and for gaps, 64 KiB for captured values, 1 MiB for candidates.
     fn default() -> Self {
         Self {
             depth_max: 128,
             name_bytes_max: 4 << 10,
             gap_bytes_max: 4 << 10,
             value_bytes_max: 64 << 10,
+            candidate_bytes_max: 1 << 20,
         }
     }
 }
@@ -74,6 +81,12 @@ pub enum Violation {
         /// Offset of the bracket that opens the level too many.
         at: u64,
     },
+    /// Something that a filter asked about stands twice, and what the filter let through has begun to leave.
+    #[error("something that a filter asks about stands there again at byte {at}")]
+    Ambiguous {
+        /// Offset of the end of its name.
+        at: u64,
+    },
     /// The document ended before it was complete.
     #[error("cut off")]
     Cut,
@@ -81,14 +94,14 @@ pub enum Violation {
 
 /// Rewrites one document. See the [module](crate::json).
 pub struct Rewriter<E: Edits> {
-    program: Arc<Program>,
-    limits: Limits,
+    pub(super) program: Arc<Program>,
+    pub(super) limits: Limits,
     kernel: Kernel,
-    carry: Carry,
+    pub(super) carry: Carry,
     utf8: Utf8,
     expect: Expect,
     /// The containers around the next token whose children are decided one by one.
-    levels: Vec<Level<E::Scope>>,
+    pub(super) levels: Vec<Level<E::Scope>>,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -96,14 +109,14 @@ pub struct Rewriter<E: Edits> {
     /// Whether it passes.
     whole_passes: bool,
     /// What the value to come has matched.
-    state: State,
+    pub(super) state: State,
     /// A value that is dropped without being asked for: its name was.
     doomed: bool,
     mode: Mode<E::Capture>,
     /// The bytes of the current chunk from here on are in `mode`; those before are dealt with. Those
     /// before a gap still pass.
-    mark: usize,
-    gap: Gap,
+    pub(super) mark: usize,
+    pub(super) gap: Gap,
     captured: Vec<u8>,
     captured_too_long: bool,
     /// A number or literal that is under way.
@@ -112,7 +125,13 @@ pub struct Rewriter<E: Edits> {
     written: Vec<u8>,
     events: Events,
     /// Bytes of the chunks before the current one.
-    offset: u64,
+    pub(super) offset: u64,
+    /// A value or elements that wait for an answer.
+    pub(super) hold: Hold,
+    /// The arrays around the next token that are looked ahead in, the innermost last.
+    pub(super) aheads: Vec<Ahead>,
+    /// Values that were let go before their end, and are looked at to their end.
+    pub(super) watches: Vec<Watch>,
     failed: Option<Violation>,
 }
 
@@ -209,14 +228,14 @@ fn first_kind(tokens: u64) -> u8 {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Level<Scope> {
+pub(super) struct Level<Scope> {
     kind: Kind,
-    state: State,
-    scope: Scope,
+    pub(super) state: State,
+    pub(super) scope: Scope,
     /// Whether a child has been kept, so that the next one needs its comma.
     kept: bool,
     /// The index of the current element.
-    index: u64,
+    pub(super) index: u64,
 }
 
 /// What comes first in a container.
@@ -266,6 +285,9 @@ impl<E: Edits> Rewriter<E> {
             written: Vec::new(),
             events: Events::default(),
             offset: 0,
+            hold: Hold::default(),
+            aheads: Vec::new(),
+            watches: Vec::new(),
             failed: None,
         }
     }
@@ -305,10 +327,10 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) -> Result<(), Violation> {
         self.guarded(|rewriter| {
-            if rewriter.primitive.take().is_some_and(Primitive::is_complete) {
-                rewriter.scalar_ends(&[], 0, edits, sink);
-            }
-            let complete = rewriter.expect == Expect::Nothing && rewriter.utf8.is_complete();
+            rewriter.finish_primitive(edits, sink);
+            let complete = rewriter.expect == Expect::Nothing
+                && rewriter.utf8.is_complete()
+                && !rewriter.hold.is_active();
             if complete { Ok(()) } else { Err(Violation::Cut) }
         })
     }
@@ -334,22 +356,54 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) -> Result<(), Violation> {
         self.utf8.push(chunk).map_err(|at| Violation::Utf8 { at: self.offset + at as u64 })?;
-        self.mark = 0;
-        if let Some(primitive) = self.primitive.take() {
-            self.primitive(primitive, chunk, 0, edits, sink)?;
+        if !self.watches.is_empty() {
+            self.watch(chunk)?;
         }
-        let mut base = 0;
-        for window in chunk.chunks(WINDOW_BYTES_MAX) {
+        self.mark = 0;
+        let from = if self.hold.is_active() { self.resume(chunk, edits, sink)? } else { Some(0) };
+        if let Some(from) = from
+            && let Some(stopped) = self.read(chunk, from, edits, sink)?
+        {
+            self.park(chunk, stopped, sink);
+        }
+        if !self.aheads.is_empty() {
+            self.look_ahead(chunk);
+        }
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Reads a chunk from a position on, to its end or to a value that has to wait.
+    pub(super) fn read<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        from: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<Option<usize>, Violation> {
+        if let Some(primitive) = self.primitive.take() {
+            self.primitive(primitive, chunk, from, edits, sink)?;
+        }
+        let mut base = from;
+        for window in chunk.get(from..).unwrap_or_default().chunks(WINDOW_BYTES_MAX) {
             let walked = self.window(window, base, chunk, edits, sink);
             if walked.is_err() {
                 self.flush_decided(sink);
             }
-            walked?;
+            if let Some(stopped) = walked? {
+                return Ok(Some(stopped));
+            }
             base += window.len();
         }
         self.end_chunk(chunk, edits, sink);
-        self.offset += chunk.len() as u64;
-        Ok(())
+        Ok(None)
+    }
+
+    /// A number or literal that nothing follows is complete.
+    pub(super) fn finish_primitive<S: Sink + ?Sized>(&mut self, edits: &mut E, sink: &mut S) {
+        if self.primitive.take().is_some_and(Primitive::is_complete) {
+            self.scalar_ends(&[], 0, edits, sink);
+        }
     }
 
     /// Reads one window of the chunk, which begins at `base`.
@@ -360,7 +414,7 @@ impl<E: Edits> Rewriter<E> {
         chunk: &[u8],
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<usize>, Violation> {
         let mut events = std::mem::take(&mut self.events);
         let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
         scanned.map_err(|at| self.grammar(base + at))?;
@@ -403,13 +457,13 @@ impl<E: Edits> Rewriter<E> {
         self.gap.next_chunk();
     }
 
-    /// Walks the tokens of one window.
+    /// Walks the tokens of one window. Gives the position of a value that has to wait.
     fn walk<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<(), Violation> {
+    ) -> Result<Option<usize>, Violation> {
         let mut next = 0;
         while next < window.events.count() {
             let taken = match self.expect {
@@ -427,14 +481,14 @@ impl<E: Edits> Rewriter<E> {
                 continue;
             }
             let ([at], kind) = (window.at(next), first_kind(window.events.kinds(next)));
-            if self.whole.is_empty() {
-                self.token(window, at, kind, edits, sink)?;
-            } else {
+            if !self.whole.is_empty() {
                 self.token_in_whole(window.chunk, at, kind, edits, sink)?;
+            } else if self.token(window, at, kind, edits, sink)? == Met::Waits {
+                return Ok(Some(at));
             }
             next += 1;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// A whole member, and what is behind it, if they are all in the window and right; or the name of
@@ -460,6 +514,9 @@ impl<E: Edits> Rewriter<E> {
         self.step(Some(name), window.chunk, to + 1, edits, sink);
         self.expect = Expect::Value;
         let next = next + Row::NAME.length();
+        if self.state.is_pending() {
+            return Ok(next);
+        }
         let tokens = tokens >> (8 * Row::NAME.length());
         let (end, behind) = match first_kind(tokens) {
             b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
@@ -492,6 +549,9 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<usize, Violation> {
+        if self.state.is_pending() {
+            return Ok(next);
+        }
         let tokens = window.events.kinds(next);
         let [value, after] = window.at(next);
         let (end, behind) = match first_kind(tokens) {
@@ -639,19 +699,22 @@ impl<E: Edits> Rewriter<E> {
         byte: u8,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<(), Violation> {
+    ) -> Result<Met, Violation> {
         let chunk = window.chunk;
         match (self.expect, byte) {
             (Expect::Value | Expect::ElementOrEnd, b'{') => {
-                self.container(chunk, at, Kind::Object, edits, sink)?;
+                return self.container(chunk, at, Kind::Object, edits, sink);
             }
             (Expect::ElementOrEnd, b']') | (Expect::NameOrEnd, b'}') => {
                 self.close(chunk, at, sink);
             }
             (Expect::Value | Expect::ElementOrEnd, b'[') => {
-                self.container(chunk, at, Kind::Array, edits, sink)?;
+                return self.container(chunk, at, Kind::Array, edits, sink);
             }
             (Expect::Value | Expect::ElementOrEnd, b'"') => {
+                if self.waits(chunk, at, edits, sink)? == Met::Waits {
+                    return Ok(Met::Waits);
+                }
                 self.scalar(chunk, at, edits, sink);
                 self.expect = Expect::StringEnd;
             }
@@ -659,6 +722,9 @@ impl<E: Edits> Rewriter<E> {
                 return Err(self.grammar(at));
             }
             (Expect::Value | Expect::ElementOrEnd, _) => {
+                if self.waits(chunk, at, edits, sink)? == Met::Waits {
+                    return Ok(Met::Waits);
+                }
                 self.scalar(chunk, at, edits, sink);
                 self.primitive(Primitive::START, chunk, at, edits, sink)?;
             }
@@ -685,7 +751,23 @@ impl<E: Edits> Rewriter<E> {
                 _,
             ) => return Err(self.grammar(at)),
         }
-        Ok(())
+        Ok(Met::Goes)
+    }
+
+    /// Whether the value at `at` has to wait.
+    #[inline]
+    fn waits<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<Met, Violation> {
+        if self.state.is_pending() && !self.doomed {
+            self.meet(chunk, at, edits, sink)
+        } else {
+            Ok(Met::Goes)
+        }
     }
 
     /// A token inside of a container that was decided as a whole: nothing but the grammar matters.
@@ -758,7 +840,10 @@ impl<E: Edits> Rewriter<E> {
         kind: Kind,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<(), Violation> {
+    ) -> Result<Met, Violation> {
+        if self.waits(chunk, at, edits, sink)? == Met::Waits {
+            return Ok(Met::Waits);
+        }
         let decided = if self.doomed {
             OnContainer::Drop
         } else {
@@ -774,7 +859,7 @@ impl<E: Edits> Rewriter<E> {
                 if kind == Kind::Array {
                     self.state = self.program.element(self.state, 0);
                 }
-                return Ok(());
+                return Ok(Met::Goes);
             }
             OnContainer::Pass => self.keep(chunk, at, sink),
             OnContainer::Null => self.null(chunk, at, sink),
@@ -782,7 +867,8 @@ impl<E: Edits> Rewriter<E> {
         }
         self.whole_passes = matches!(decided, OnContainer::Pass);
         self.scalars = 0;
-        self.open_whole(at, kind)
+        self.open_whole(at, kind)?;
+        Ok(Met::Goes)
     }
 
     fn open_whole(&mut self, at: usize, kind: Kind) -> Result<(), Violation> {
@@ -939,6 +1025,9 @@ impl<E: Edits> Rewriter<E> {
             self.release(chunk, at, false, sink);
         }
         self.levels.pop();
+        if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
+            self.aheads.pop();
+        }
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
@@ -983,8 +1072,8 @@ impl<E: Edits> Rewriter<E> {
         }
     }
 
-    /// A member's name that no path spells.
-    fn unspelled<S: Sink + ?Sized>(
+    /// A member's name that no path spells, which ends before `end`.
+    pub(super) fn unspelled<S: Sink + ?Sized>(
         &mut self,
         name: Option<&[u8]>,
         chunk: &[u8],
@@ -992,6 +1081,11 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) {
+        if self.state.is_pending() {
+            // What the name is under depends on what the member is.
+            self.hold.has_name();
+            return;
+        }
         let Some(level) = self.levels.last() else { return };
         match edits.name(level.scope, level.state, self.state) {
             OnName::Keep => {}
@@ -1018,7 +1112,7 @@ impl<E: Edits> Rewriter<E> {
     #[cold]
     fn doom_long_name<S: Sink + ?Sized>(&mut self, edits: &mut E, sink: &mut S) {
         if let Some(level) = self.levels.last() {
-            let member = self.program.unspelled(level.state);
+            let member = self.program.unanswered(self.program.unspelled(level.state));
             match edits.name(level.scope, level.state, member) {
                 OnName::Drop => {}
                 OnName::Keep | OnName::Capture(_) => {
@@ -1030,7 +1124,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// The member whose name has been read, or is being read, is removed.
-    fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
+    pub(super) fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
         self.doomed = true;
         self.skip(sink);
     }
@@ -1048,7 +1142,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// Copies the gap as far as it has been read, up to `end`.
-    fn hold_gap<S: Sink + ?Sized>(&mut self, chunk: &[u8], end: usize, sink: &mut S) {
+    pub(super) fn hold_gap<S: Sink + ?Sized>(&mut self, chunk: &[u8], end: usize, sink: &mut S) {
         self.flush(self.gap.from(), sink);
         self.gap.hold(chunk, end, &self.limits);
         self.mark = end;

@@ -25,6 +25,7 @@ struct Rules {
     treats: Vec<Treat>,
     passed: u64,
     long_names: u64,
+    unsettled: u64,
 }
 
 impl Rules {
@@ -35,6 +36,7 @@ impl Rules {
             treats: rules.iter().map(|(_, treat)| *treat).collect(),
             passed: 0,
             long_names: 0,
+            unsettled: 0,
         }
     }
 
@@ -81,6 +83,10 @@ impl Edits for Rules {
         self.long_names += 1;
     }
 
+    fn unsettled(&mut self, _: Option<Treat>, _: State) {
+        self.unsettled += 1;
+    }
+
     fn write_scalar(&mut self, _: char, raw: Option<&[u8]>, out: &mut Vec<u8>) {
         match raw {
             Some(raw) => out.extend_from_slice(raw.len().to_string().as_bytes()),
@@ -101,7 +107,13 @@ impl Edits for Rules {
 }
 
 fn limits() -> Limits {
-    Limits { depth_max: 8, name_bytes_max: 20, gap_bytes_max: 12, value_bytes_max: 16 }
+    Limits {
+        depth_max: 8,
+        name_bytes_max: 20,
+        gap_bytes_max: 12,
+        value_bytes_max: 16,
+        candidate_bytes_max: 64,
+    }
 }
 
 fn run(
@@ -126,6 +138,19 @@ fn run_on(
     }
     rewriter.finish(rules, &mut Copied { chunk: &[], out: &mut out })?;
     Ok((out, rules.passed, rules.long_names))
+}
+
+/// As [`outcome`], with how many nodes could not be judged.
+fn outcome_of(
+    rules: &[(&str, Treat)],
+    limits: Limits,
+    body: &[u8],
+) -> Result<(Vec<u8>, u64, u64, u64), Violation> {
+    let (out, passed, long_names) = outcome(rules, limits, body)?;
+    let mut counted = Rules::new(rules);
+    let mut rewriter = Rewriter::new(counted.program.clone(), limits);
+    rewriter.push(body, &mut counted, &mut Copied { chunk: body, out: &mut Vec::new() })?;
+    Ok((out, passed, long_names, counted.unsettled))
 }
 
 /// The only way in: `body` whole, cut at every byte, cut at every two bytes and byte by byte.
@@ -457,6 +482,7 @@ fn after_a_panic_nothing_more_comes_out() {
             OnName::Keep
         }
         fn name_is_too_long(&mut self, (): (), _: State, _: State) {}
+        fn unsettled(&mut self, (): (), _: State) {}
         fn write_scalar(&mut self, (): (), _: Option<&[u8]>, _: &mut Vec<u8>) {}
         fn write_name(&mut self, (): (), _: Option<&str>, _: &mut Vec<u8>) -> bool {
             false
@@ -625,4 +651,177 @@ fn neither_cuts_nor_kernels_make_a_difference() {
     println!(
         "{documents} documents, {accepted} accepted, {cases} ways to cut and to read them: all alike"
     );
+}
+
+#[test]
+fn elements_from_the_end_wait_for_those_after_them() {
+    check(&[("$[-1]", Treat::Drop)], "[0,1,2]", "[0,1]");
+    check(&[("$[-1]", Treat::Drop)], "[ 0 ]", "[ ]");
+    check(&[("$[-1]", Treat::Drop)], "[]", "[]");
+    check(&[("$[-2:]", Treat::Null)], "[{\"a\":[1,2]}, \"]\", 2 ]", "[{\"a\":[1,2]}, null, null ]");
+    check(&[("$[:-2]", Treat::Drop)], "[[0],[1],[2],[3]]", "[[2],[3]]");
+    check(&[("$[1:-1]", Treat::Drop)], "[0,1,2,3]", "[0,3]");
+    check(&[("$[::-2]", Treat::Drop)], "[0,1,2,3,4]", "[1,3]");
+    check(&[("$[-3]", Treat::Drop)], "[0,1]", "[0,1]");
+    check(&[("$[5:0:-2]", Treat::Drop)], "[0,1,2,3]", "[0,2]");
+    check(&[("$[5:0:-2]", Treat::Drop)], "[0,1,2,3,4,5,6,7]", "[0,2,4,6,7]");
+    check(&[("$[-1].a", Treat::Drop)], r#"[{"a":1},{"a":2,"b":3}]"#, r#"[{"a":1},{"b":3}]"#);
+    check(&[("$..[-1]", Treat::Drop)], "[[0,1],[2,[3,4]],5]", "[[0],[2]]");
+    check(&[("$..[-1]", Treat::Null)], "[[0,1],[2,[3,4]]]", "[[0,null],null]");
+    check(&[("$[-1]", Treat::Measure)], r#"["abc","de\"f"]"#, r#"["abc",7]"#);
+    check(&[("$[-2]", Treat::Pass)], "[1,[2,{}],3]", "[1,[2,{}],3]");
+}
+
+#[test]
+fn what_waits_for_the_end_of_an_array_is_bounded() {
+    // 64 bytes, of which each element takes 16 besides its own.
+    let last = [("$[-1]", Treat::Null)];
+    check_small(
+        &last,
+        &format!("[\"{0}\",\"{0}\"]", "x".repeat(28)),
+        &format!("[\"{}\",null]", "x".repeat(28)),
+    );
+    check_small(&last, &format!("[\"{0}\",\"{0}\"]", "x".repeat(60)), "[]");
+    check_small(&last, &format!("[1,\"{}\",2,3]", "x".repeat(60)), "[1,2,null]");
+    let (_, _, _, unsettled) =
+        outcome_of(&last, limits(), format!("[1,\"{}\",2,3]", "x".repeat(60)).as_bytes()).unwrap();
+    assert_eq!(unsettled, 1);
+    check_small(&[("$[::-2]", Treat::Null)], "[1,2,3,4,5]", "[null,4,null]");
+}
+
+#[test]
+fn filters_choose_among_elements_and_members() {
+    let drop = [("$[?@.t == 'x']", Treat::Drop)];
+    check(
+        &drop,
+        r#"[{"t":"x","a":1}, {"a":2,"t":"y"} ,{"a":3},7,"x"]"#,
+        r#"[ {"a":2,"t":"y"} ,{"a":3},7,"x"]"#,
+    );
+    check(
+        &drop,
+        r#"{"m":{"t":"x"}, "n" : {"t":"\u0079"},"o":{"\u0074":"\u0078"}}"#,
+        r#"{ "n" : {"t":"\u0079"}}"#,
+    );
+    check(
+        &[("$[?@.t == 'x'].a", Treat::Null)],
+        r#"[{"a":1,"t":"x"},{"a":1}]"#,
+        r#"[{"a":null,"t":"x"},{"a":1}]"#,
+    );
+    check(&[("$[?@ > 2]", Treat::Drop)], "[1,2.0,2.5,3e0,-9,\"3\",true]", "[1,2.0,-9,\"3\",true]");
+    check(
+        &[("$..[?@.a]", Treat::Drop)],
+        r#"{"x":{"a":1},"y":[{"z":{"a":null}},[{"a":{}}]]}"#,
+        r#"{"y":[{},[]]}"#,
+    );
+    check(
+        &[("$..[?@.a].a", Treat::Null)],
+        r#"{"x":{"a":{"y":{"a":[1]}},"b":{"a":2}}}"#,
+        r#"{"x":{"a":null,"b":{"a":null}}}"#,
+    );
+    check(&[("$[?@.a,-1]", Treat::Drop)], r#"[{"a":1},{"b":1},{"c":1}]"#, r#"[{"b":1}]"#);
+    check(&[("$[?count(@.*) == 2]", Treat::Drop)], r#"[[1,2],{"a":1,"b":2},[],3]"#, "[[],3]");
+    check(
+        &[("$[?match(@.n,'a.c')]", Treat::Drop)],
+        r#"[{"n":"abc"},{"n":"xabc"},{"n":"a\nc"}]"#,
+        r#"[{"n":"xabc"},{"n":"a\nc"}]"#,
+    );
+    check(&[("$[?@]", Treat::Measure)], r#"["abc",12345 ,true]"#, "[5,5 ,4]");
+    check(&[("$[?@]", Treat::Drop)], "[]", "[]");
+    check(&[("$[?@]", Treat::Drop)], "{ }", "{ }");
+}
+
+#[test]
+fn names_that_filters_reach_are_decided_with_their_members() {
+    let rules = [("$.m", Treat::NamesBracket), ("$.m[?@.a]", Treat::Null), ("$.m.y", Treat::Null)];
+    check(
+        &rules,
+        r#"{"m":{"x":{"a":1}, "y" : {"a":2},"\u007a":[],"\ud800":{"a":1}},"n":1}"#,
+        r#"{"m":{"<x>":null, "y" : null,"<z>":[]},"n":1}"#,
+    );
+    let long = format!(r#"{{"{}":{{"a":1}}, "b":2}}"#, "n".repeat(21));
+    check_small(&[("$[?@.a]", Treat::Null)], &long, r#"{ "b":2}"#);
+}
+
+#[test]
+fn what_cannot_be_judged_is_removed() {
+    let rules = [("$[?@.t == 'x'].a", Treat::Null)];
+    let removed = |body: &str, expected: &str, removed: u64| {
+        let (out, _, _, unsettled) = outcome_of(&rules, limits(), body.as_bytes()).unwrap();
+        assert_eq!(
+            (String::from_utf8(out).unwrap().as_str(), unsettled),
+            (expected, removed),
+            "{body}"
+        );
+    };
+    removed(r#"[{"t":"x","t":"y"},1]"#, "[1]", 1);
+    removed(r#"[{"t":"x","\u0074":"x"},1]"#, "[1]", 1);
+    removed(r#"[{"t":"\ud800"},{"u":"\ud800","u":1}]"#, r#"[{"u":"\ud800","u":1}]"#, 1);
+    let late = |length: usize| format!("[{{\"a\":\"{}\",\"t\":\"y\"}},1]", "x".repeat(length));
+    removed(&late(50), "[1]", 1);
+    removed(&late(49), &late(49), 0);
+    removed(&late(48), &late(48), 0);
+    let (out, _, _, unsettled) =
+        outcome_of(&[("$[?@ > 1]", Treat::Null)], limits(), b"[1,1e400,2,-1E400,1e-400]").unwrap();
+    assert_eq!((out.as_slice(), unsettled), (&b"[1,null]"[..], 3));
+}
+
+/// As [`run`], with what has left before the last chunk.
+fn leaves_before_the_end(rules: &[(&str, Treat)], chunks: &[&[u8]]) -> Vec<u8> {
+    let mut rules = Rules::new(rules);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits());
+    let mut out = Vec::new();
+    for chunk in chunks {
+        rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut out }).unwrap();
+    }
+    out
+}
+
+#[test]
+fn a_long_value_goes_as_soon_as_its_filters_are_answered() {
+    let rules =
+        [("$[?@.r.t == 'x' && @.n[1] > 1].a", Treat::Null), ("$[?@.r.t == 'y']", Treat::Drop)];
+    let pad = "z".repeat(100);
+    let body = format!(
+        r#"[{{"n":[0,2,5],"r":{{"u":[{{}}],"\u0074":"x"}},"p":"{pad}","a":"{pad}"}},{{"a":1}}]"#
+    );
+    let expected = body.replace(&format!(r#""a":"{pad}""#), r#""a":null"#);
+    check_small(&rules, &body, &expected);
+    let early = leaves_before_the_end(&rules, &[body.as_bytes()[..80].as_ref()]);
+    assert_eq!(early, &body.as_bytes()[..80], "it does not wait for the end of the value");
+    let dropped = format!(r#"[{{"r":{{"t":"y"}},"p":"{pad}"}},{{"a":1}}]"#);
+    check_small(&rules, &dropped, r#"[{"a":1}]"#);
+    // Nothing is known before the limit: it goes, however it would have been answered.
+    let late = format!(r#"[{{"p":"{pad}","n":[0,2],"r":{{"t":"x"}},"a":1}},{{"a":1}}]"#);
+    let (out, _, _, unsettled) = outcome_of(&rules, limits(), late.as_bytes()).unwrap();
+    assert_eq!((out.as_slice(), unsettled), (&br#"[{"a":1}]"#[..], 1));
+    // What is not there is known when its object ends.
+    let absent = [("$[?@.r.t].a", Treat::Null)];
+    let body = format!(r#"[{{"r":{{}},"p":"{pad}","a":1}}]"#);
+    check_small(&absent, &body, &body);
+    // Inside of a value that was let go, others wait for themselves.
+    let nested = [("$..[?@.t == 'x'].a", Treat::Null)];
+    let inner = format!(r#"{{"t":"x","p":"{pad}","a":2}}"#);
+    let body = format!(r#"[{{"t":"x","p":"{pad}","i":[{inner},{{"a":3,"t":"x"}}],"a":1}}]"#);
+    let expected = body.replace(r#""a":2"#, r#""a":null"#).replace(r#""a":3"#, r#""a":null"#);
+    check_small(&nested, &body, &expected.replace(r#""a":1"#, r#""a":null"#));
+}
+
+#[test]
+fn what_turns_out_ambiguous_after_it_began_to_leave_is_refused() {
+    let rules = [("$[?@.r.t == 'x'].a", Treat::Null)];
+    let pad = "z".repeat(100);
+    for again in [r#""r":1"#, r#""\u0072":{}"#] {
+        let body = format!(r#"[{{"r":{{"t":"x"}},"p":"{pad}",{again},"a":1}}]"#);
+        let refused = outcome(&rules, limits(), body.as_bytes());
+        assert!(matches!(refused, Err(Violation::Ambiguous { .. })), "{refused:?}");
+    }
+    // As long as it waits, only the value goes.
+    let body = format!(r#"[{{"r":{{"t":"x"}},"r":1,"p":"{pad}","a":1}},2]"#);
+    let (out, _, _, unsettled) = outcome_of(&rules, limits(), body.as_bytes()).unwrap();
+    assert_eq!((out.as_slice(), unsettled), (&b"[2]"[..], 1));
+    // Elsewhere it may stand as often as it likes.
+    let body = format!(
+        r#"[{{"r":{{"t":"x","u":{{"t":1,"t":2}}}},"p":"{pad}","q":{{"r":1,"r":2}},"b":1}}]"#
+    );
+    check_small(&rules, &body, &body);
 }

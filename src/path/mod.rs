@@ -15,15 +15,26 @@
 //! assert_eq!(program.selected(email).map(|path| path.index()).collect::<Vec<_>>(), [0, 1]);
 //! ```
 //!
-//! Paths are of the kind that streams in memory proportional to the depth: names, wildcards, indices
-//! from the front, slices that go forward, unions of these, and descendants. Filters and whatever
-//! counts from the end of an array are refused when a path is parsed.
+//! What a path selects is mostly known when a node begins. Where a selector counts from the end of an
+//! array, or a filter asks what is in the node, the step leads to a [pending](State::is_pending) state:
+//! a [`Question`] stands in the way, and with its answers [`Program::settle`] goes on.
 
+mod filter;
+mod from_end;
 mod members;
+mod number;
 mod parse;
 mod program;
+mod questions;
 #[cfg(test)]
 mod tests;
 
-pub use parse::{NAME_BYTES_MAX, Path, PathError, Segment, Selector};
+pub use filter::{
+    Comparison, Expression, Filter, Literal, Operand, Pattern, Query, compile_pattern,
+};
+pub(crate) use from_end::Elements;
+pub use from_end::FromEnd;
+pub use number::Number;
+pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector};
 pub use program::{Kind, Member, PathId, Program, ProgramError, State};
+pub use questions::{Answered, Answers, FilterId, Question, can_be};

@@ -4,6 +4,11 @@ use std::fmt;
 
 use jsonpath_rust::parser::{errors::JsonPathError, model, parse_json_path};
 
+use crate::path::{
+    filter::{self, Filter},
+    from_end::Elements,
+};
+
 /// Longest name, in bytes of its decoded UTF-8, that a path may spell.
 ///
 /// A reader holds back a member's name until it is decided, so names are bounded on both sides.
@@ -15,7 +20,10 @@ const SEGMENTS_MAX: usize = 128;
 /// Largest number of selectors in one path, over all its segments.
 const SELECTORS_MAX: usize = 1000;
 
-/// A path of the streaming kind: `$` and the segments that follow it (RFC 9535, section 2.1).
+/// Most digits of a number in a filter that is written with a point or an exponent.
+const DIGITS_MAX: usize = 15;
+
+/// A path: `$` and the segments that follow it (RFC 9535, section 2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
     segments: Vec<Segment>,
@@ -37,17 +45,83 @@ pub enum Selector {
     Name(String),
     /// All members of an object, all elements of an array.
     Wildcard,
-    /// The element at this index, counted from 0.
-    Index(u64),
-    /// The elements from `start` up to but without `end`, every `step`th; a step of 0 selects none.
+    /// The element at this index, counted from 0, or from the end: the last one is -1.
+    Index(i64),
+    /// The elements from `start` up to but without `end`, every `step`th, as in section 2.3.4.
     Slice {
-        /// The first index.
-        start: u64,
-        /// The first index that is no longer selected; none goes to the end of the array.
-        end: Option<u64>,
-        /// How far from one selected index to the next.
-        step: u64,
+        /// The first index; without, the first element, or the last one if the step is negative.
+        start: Option<i64>,
+        /// The first index that is no longer selected; without, it goes to the end, or to the front.
+        end: Option<i64>,
+        /// How far from one selected index to the next; 0 selects none.
+        step: i64,
     },
+    /// The members and elements for which this holds.
+    Filter(Filter),
+}
+
+/// What it takes to decide what a path selects, the cheapest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Nothing: it is known when a node begins.
+    Streams,
+    /// So many more elements of the array have to begin.
+    Window(u64),
+    /// The array has to end.
+    Array,
+    /// The node has to be there, or as much of it as the filter asks about.
+    Candidate,
+    /// The whole document has to be there: a filter asks about it.
+    Document,
+}
+
+fn count_selectors(segments: &[Segment]) -> usize {
+    let selectors = segments.iter().flat_map(|segment| &segment.selectors);
+    let inside = |selector: &Selector| match selector {
+        Selector::Filter(filter) => {
+            filter.queries().iter().map(|query| 1 + count_selectors(&query.segments)).sum()
+        }
+        Selector::Name(_) | Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => 0,
+    };
+    selectors.map(|selector| 1 + inside(selector)).sum()
+}
+
+impl Selector {
+    /// What it takes to decide what it selects.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Name(_) | Self::Wildcard => Class::Streams,
+            Self::Index(_) | Self::Slice { .. } => match self.elements() {
+                Some(Elements::End(from_end)) => {
+                    from_end.window().map_or(Class::Array, Class::Window)
+                }
+                Some(Elements::Nothing | Elements::Front(_)) | None => Class::Streams,
+            },
+            Self::Filter(filter) if filter.asks_root() => Class::Document,
+            Self::Filter(_) => Class::Candidate,
+        }
+    }
+
+    /// The elements that it selects by their place.
+    pub fn choose<'e, T>(&self, elements: &'e [T]) -> Vec<&'e T> {
+        let length = elements.len() as u64;
+        let places = self.elements().unwrap_or(Elements::Nothing);
+        let chosen = (0u64..).zip(elements).filter(|(index, _)| match places {
+            Elements::Nothing => false,
+            Elements::Front(indices) => indices.contains(*index),
+            Elements::End(from_end) => from_end.selects(*index, length),
+        });
+        chosen.map(|(_, element)| element).collect()
+    }
+
+    /// Which elements of an array it selects by their place; none if it is about something else.
+    pub(crate) fn elements(&self) -> Option<Elements> {
+        match self {
+            Self::Index(index) => Some(Elements::index(*index)),
+            Self::Slice { start, end, step } => Some(Elements::slice(*start, *end, *step)),
+            Self::Name(_) | Self::Wildcard | Self::Filter(_) => None,
+        }
+    }
 }
 
 /// Why a text is no path that can be used, and where in the text.
@@ -63,23 +137,24 @@ pub struct PathError {
 }
 
 impl PathError {
-    fn new(at: usize, message: impl Into<String>) -> Self {
+    pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
         Self { at, message: message.into(), help: None }
     }
 
-    fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 }
 
 impl Path {
-    /// Reads a path, and refuses what does not stream.
+    /// Reads a path.
     ///
     /// Stricter than jsonpath-rust: white space inside a name or at either end is an error there
     /// where that parser would skip it, and would then classify another field than the author wrote.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         check_white_space(text)?;
+        check_digits(text)?;
         let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
         if query.segments.len() > SEGMENTS_MAX {
             return Err(PathError::new(0, format!("a path of more than {SEGMENTS_MAX} segments")));
@@ -103,14 +178,30 @@ impl Path {
         Self { segments: Vec::new() }
     }
 
+    /// The path of these segments.
+    pub(crate) fn of(segments: Vec<Segment>) -> Self {
+        Self { segments }
+    }
+
     /// The segments after `$`.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// How many selectors the segments have together.
+    /// How many selectors the segments have together, those in filters included.
     pub fn selectors(&self) -> usize {
-        self.segments.iter().map(|segment| segment.selectors.len()).sum()
+        count_selectors(&self.segments)
+    }
+
+    /// What it takes to decide what the path selects.
+    pub fn class(&self) -> Class {
+        let selectors = self.segments.iter().flat_map(|segment| &segment.selectors);
+        selectors.map(Selector::class).fold(Class::Streams, Ord::max)
+    }
+
+    /// Whether some segment has a filter.
+    pub fn has_filter(&self) -> bool {
+        self.class() >= Class::Candidate
     }
 
     /// This path with the segments of `below` after its own: what `below` selects in the nodes that
@@ -121,7 +212,7 @@ impl Path {
     }
 }
 
-fn read_segment(
+pub(super) fn read_segment(
     text: &str,
     segment: &model::Segment,
     descendant: bool,
@@ -137,32 +228,57 @@ fn read_segment(
 }
 
 fn read_selector(text: &str, selector: &model::Selector) -> Result<Selector, PathError> {
-    let unsigned = |number: i64, what: &str| {
-        u64::try_from(number).map_err(|_negative| {
-            let at = text.find(&number.to_string()).unwrap_or(0);
-            PathError::new(at, format!("{what} are not supported yet"))
-                .help("count from the front of the array, from 0")
-        })
-    };
     match selector {
         model::Selector::Name(name) if name.len() > NAME_BYTES_MAX => {
             Err(PathError::new(0, format!("a name of more than {NAME_BYTES_MAX} bytes")))
         }
         model::Selector::Name(name) => Ok(Selector::Name(name.clone())),
         model::Selector::Wildcard => Ok(Selector::Wildcard),
-        model::Selector::Index(index) => Ok(Selector::Index(unsigned(*index, "negative indices")?)),
+        model::Selector::Index(index) => Ok(Selector::Index(*index)),
         model::Selector::Slice(start, end, step) => {
-            let step = unsigned(step.unwrap_or(1), "slices with a negative step")?;
-            let start = unsigned(start.unwrap_or(0), "slices with negative bounds")?;
-            let end = end.map(|end| unsigned(end, "slices with negative bounds")).transpose()?;
-            Ok(Selector::Slice { start, end, step })
+            Ok(Selector::Slice { start: *start, end: *end, step: step.unwrap_or(1) })
         }
-        model::Selector::Filter(_) => {
-            let at = text.find('?').unwrap_or(0);
-            Err(PathError::new(at, "filters are not supported yet")
-                .help("select all elements with `[*]`, or one by its index: `[0]`"))
-        }
+        model::Selector::Filter(filter) => Ok(Selector::Filter(filter::read(text, filter)?)),
     }
+}
+
+/// Numbers that jsonpath-rust would round: with a point or an exponent it takes them for floats.
+fn check_digits(text: &str) -> Result<(), PathError> {
+    let mut quote = None;
+    let mut escaped = false;
+    let mut before = ' ';
+    // Where a number began, and how many digits it has so far.
+    let mut number: Option<(usize, usize)> = None;
+    for (at, c) in text.char_indices() {
+        if let Some(open) = quote {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                _ if c == open => quote = None,
+                _ => {}
+            }
+            continue;
+        }
+        match (c, number) {
+            ('0'..='9', Some((from, digits))) => number = Some((from, digits + 1)),
+            ('0'..='9', None) if !is_name_character(before) => number = Some((at, 1)),
+            (_, Some((from, digits))) if c != '.' => {
+                let is_float = matches!(c, 'e' | 'E')
+                    || text.get(from..at).is_some_and(|number| number.contains('.'));
+                if digits > DIGITS_MAX && is_float {
+                    let message = format!("a number of more than {DIGITS_MAX} digits");
+                    return Err(PathError::new(from, message));
+                }
+                number = None;
+            }
+            (_, Some(_) | None) => {}
+        }
+        if matches!(c, '\'' | '"') {
+            quote = Some(c);
+        }
+        before = c;
+    }
+    Ok(())
 }
 
 /// White space that jsonpath-rust would skip although the standard does not allow it there.
@@ -194,6 +310,9 @@ fn check_white_space(text: &str) -> Result<(), PathError> {
             }
             gap = gap.or(Some(at));
             continue;
+        }
+        if let (Some(at), Some('.')) = (gap, before) {
+            return Err(PathError::new(at, "white space before a name"));
         }
         if let (Some(at), Some(before)) = (gap, before)
             && is_name_character(before)
@@ -263,25 +382,29 @@ impl fmt::Display for Path {
     /// The path as one would write it: names in short form where the standard has one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "$")?;
-        for segment in &self.segments {
-            if segment.descendant {
-                write!(f, "..")?;
+        write_segments(f, &self.segments)
+    }
+}
+
+pub(super) fn write_segments(f: &mut fmt::Formatter<'_>, segments: &[Segment]) -> fmt::Result {
+    for segment in segments {
+        if segment.descendant {
+            write!(f, "..")?;
+        }
+        match segment.selectors.as_slice() {
+            [Selector::Name(name)] if has_short_form(name) => {
+                write!(f, "{}{name}", if segment.descendant { "" } else { "." })?;
             }
-            match segment.selectors.as_slice() {
-                [Selector::Name(name)] if has_short_form(name) => {
-                    write!(f, "{}{name}", if segment.descendant { "" } else { "." })?;
+            [Selector::Wildcard] if segment.descendant => write!(f, "*")?,
+            selectors => {
+                for (index, selector) in selectors.iter().enumerate() {
+                    write!(f, "{}{selector}", if index == 0 { "[" } else { "," })?;
                 }
-                [Selector::Wildcard] if segment.descendant => write!(f, "*")?,
-                selectors => {
-                    for (index, selector) in selectors.iter().enumerate() {
-                        write!(f, "{}{selector}", if index == 0 { "[" } else { "," })?;
-                    }
-                    write!(f, "]")?;
-                }
+                write!(f, "]")?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn has_short_form(name: &str) -> bool {
@@ -289,30 +412,34 @@ fn has_short_form(name: &str) -> bool {
         && name.chars().all(|c| is_name_character(c) && !c.is_whitespace())
 }
 
+/// A text in quotes, with the escapes of a normalised path (RFC 9535, section 2.7).
+pub(super) fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    write!(f, "'")?;
+    for c in name.chars() {
+        match c {
+            '\u{8}' => write!(f, "\\b")?,
+            '\t' => write!(f, "\\t")?,
+            '\n' => write!(f, "\\n")?,
+            '\u{c}' => write!(f, "\\f")?,
+            '\r' => write!(f, "\\r")?,
+            '\'' | '\\' => write!(f, "\\{c}")?,
+            c if c < ' ' => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => write!(f, "{c}")?,
+        }
+    }
+    write!(f, "'")
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Escapes of a normalised path, RFC 9535, section 2.7.
-            Self::Name(name) => {
-                write!(f, "'")?;
-                for c in name.chars() {
-                    match c {
-                        '\u{8}' => write!(f, "\\b")?,
-                        '\t' => write!(f, "\\t")?,
-                        '\n' => write!(f, "\\n")?,
-                        '\u{c}' => write!(f, "\\f")?,
-                        '\r' => write!(f, "\\r")?,
-                        '\'' | '\\' => write!(f, "\\{c}")?,
-                        c if c < ' ' => write!(f, "\\u{:04x}", u32::from(c))?,
-                        c => write!(f, "{c}")?,
-                    }
-                }
-                write!(f, "'")
-            }
+            Self::Name(name) => write_name(f, name),
             Self::Wildcard => write!(f, "*"),
             Self::Index(index) => write!(f, "{index}"),
             Self::Slice { start, end, step } => {
-                if *start > 0 {
+                if let Some(start) = start
+                    && (*start != 0 || *step < 0)
+                {
                     write!(f, "{start}")?;
                 }
                 write!(f, ":")?;
@@ -324,6 +451,7 @@ impl fmt::Display for Selector {
                 }
                 Ok(())
             }
+            Self::Filter(filter) => write!(f, "?{filter}"),
         }
     }
 }

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::path::{
-    Path, Segment, Selector,
+    Filter, Path, Segment, Selector,
+    from_end::{Elements, FromEnd, Indices},
     members::{Members, Transition},
+    questions::{Answered, Answers, FilterId, Filters, Pending, Question, Waiting},
 };
 
 /// Largest number of states; more is refused when a policy loads.
@@ -19,6 +21,8 @@ const TRANSITIONS_MAX: usize = 1 << 20;
 const WORK_MAX: usize = 1 << 27;
 /// Longest period of the slices that one state can have between two of their bounds.
 const PERIOD_MAX: u64 = 4096;
+/// How far from the end of an array a selector can count.
+const FROM_END_MAX: u64 = 4096;
 
 /// What a node has matched so far. Only meaningful with the [`Program`] that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +31,21 @@ pub struct State(u32);
 impl State {
     /// No path can select this node or anything below it.
     pub const DEAD: Self = Self(0);
+
+    /// The bit that tells pending states from all others.
+    const PENDING: u32 = 1 << 31;
+
+    /// Whether it depends on answers what the node has matched: see [`Program::question`]. Such a state
+    /// is not among [`Program::states`], selects nothing and leads nowhere before it is settled.
+    #[inline]
+    pub fn is_pending(self) -> bool {
+        self.0 & Self::PENDING != 0
+    }
+
+    /// Its place among the pending states.
+    fn pending_index(self) -> Option<usize> {
+        self.is_pending().then_some((self.0 & !Self::PENDING) as usize)
+    }
 
     /// Its place among [`Program::states`], for tables that are kept beside a program.
     pub fn index(self) -> usize {
@@ -80,6 +99,14 @@ pub enum ProgramError {
         "the steps of slices at one place repeat only after more than {PERIOD_MAX} elements together"
     )]
     Period,
+    /// Filters at one place have too many combinations of answers.
+    #[error("the filters at one place are too complex: their answers have too many combinations")]
+    Filters,
+    /// Selectors count from further than this from the end of an array.
+    #[error(
+        "selectors that count from the end of an array go back more than {FROM_END_MAX} elements"
+    )]
+    FromEnd,
 }
 
 /// A set of compiled paths. Immutable; shared by all bodies that are read with it.
@@ -91,6 +118,8 @@ pub struct Program {
     /// Transitions by index, of all states; those of one state follow each other.
     runs: Box<[Run]>,
     cycles: Box<[State]>,
+    pendings: Box<[Pending]>,
+    filters: Filters,
     /// The construction itself, for questions that are asked when a plan is compiled.
     sets: Box<[Box<[Position]>]>,
     paths: Box<[Path]>,
@@ -116,8 +145,8 @@ struct Run {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Position {
-    path: PathId,
+pub(super) struct Position {
+    pub(super) path: PathId,
     /// How many segments have been matched; all of them means that the node is selected.
     matched: u32,
 }
@@ -176,20 +205,99 @@ impl Program {
         self.set(state).iter().filter(|at| self.segment(**at).is_none()).map(|at| at.path)
     }
 
+    /// What has to be known to settle a pending state; none of any other.
+    pub fn question(&self, state: State) -> Option<Question<'_>> {
+        self.pending(state).map(Pending::question)
+    }
+
+    /// The state with these answers, in the order of the question; it may pend on the next one. None if
+    /// no node can have these answers: then something is wrong, and nothing may leave.
+    pub fn settle(&self, state: State, answers: Answers) -> Option<State> {
+        self.pending(state)?.settle(answers)
+    }
+
+    /// A pending state with all questions answered by no; any other as it is.
+    pub fn unanswered(&self, state: State) -> State {
+        let mut state = state;
+        while let Some(pending) = self.pending(state) {
+            state = pending.settle(Answers::default()).unwrap_or(State::DEAD);
+        }
+        state
+    }
+
+    /// Every state that a pending state can be settled to, each with the answers that lead there; of any
+    /// other state, itself.
+    pub fn outcomes(&self, state: State) -> Vec<(Vec<Answered>, State)> {
+        let Some(pending) = self.pending(state) else { return vec![(Vec::new(), state)] };
+        let mut all = Vec::new();
+        for (answered, next) in pending.outcomes() {
+            for (more, settled) in self.outcomes(next) {
+                all.push((answered.iter().copied().chain(more).collect(), settled));
+            }
+        }
+        all
+    }
+
+    /// The states that a state can be settled to.
+    pub fn settled(&self, state: State) -> Vec<State> {
+        if state.is_pending() {
+            self.outcomes(state).into_iter().map(|(_, settled)| settled).collect()
+        } else {
+            vec![state]
+        }
+    }
+
+    /// Whether a state pends on the length of an array.
+    pub fn counts_from_end(&self, state: State) -> bool {
+        matches!(self.question(state), Some(Question::FromEnd(_)))
+    }
+
+    /// The state of the element at `index` of an array of `length` elements, once its length is known.
+    pub fn placed(&self, state: State, index: u64, length: u64) -> State {
+        let Some(Question::FromEnd(selectors)) = self.question(state) else { return state };
+        let answers = Answers::of(selectors.iter().map(|one| one.selects(index, length)));
+        answers.and_then(|answers| self.settle(state, answers)).unwrap_or(State::DEAD)
+    }
+
+    /// The paths whose next step depends on the question of a pending state.
+    pub fn waiting(&self, state: State) -> impl Iterator<Item = PathId> {
+        self.pending(state).into_iter().flat_map(Pending::waiting)
+    }
+
+    fn pending(&self, state: State) -> Option<&Pending> {
+        self.pendings.get(state.pending_index()?)
+    }
+
+    /// A filter of some path.
+    pub fn filter(&self, id: FilterId) -> Option<&Filter> {
+        self.filters.get(id)
+    }
+
     /// The paths that step from an object in this state to members whose names they do not spell,
-    /// through a wildcard or on the way down of `..`; each with the index of the segment that does.
+    /// through a wildcard, a filter or on the way down of `..`; each with the index of the segment that
+    /// does.
     pub fn reaching_unspelled(&self, state: State) -> impl Iterator<Item = (PathId, usize)> {
         let reaches = |at: &&Position| {
             self.segment(**at).is_some_and(|segment| {
-                segment.descendant || segment.selectors.contains(&Selector::Wildcard)
+                segment.descendant
+                    || segment.selectors.iter().any(|selector| {
+                        matches!(selector, Selector::Wildcard | Selector::Filter(_))
+                    })
             })
         };
         self.set(state).iter().filter(reaches).map(|at| (at.path, at.matched as usize))
     }
 
     /// Every state that some child of a container in this state can be in, in no order, perhaps
-    /// repeated. Without a member or element that leads there, it is not among them.
+    /// repeated; of a pending one, all that it can be settled to. Without a member or element that leads
+    /// there, it is not among them.
     pub fn children(&self, state: State, kind: Kind) -> Vec<State> {
+        let unsettled = self.unsettled_children(state, kind);
+        unsettled.into_iter().flat_map(|child| self.settled(child)).collect()
+    }
+
+    /// As [`children`](Self::children), with pending states as they are.
+    pub fn unsettled_children(&self, state: State, kind: Kind) -> Vec<State> {
         let node = self.node(state);
         match kind {
             Kind::Object => {
@@ -198,7 +306,10 @@ impl Program {
                 });
                 let spelled = spelled.filter_map(|selector| match selector {
                     Selector::Name(name) => Some(self.member(state, name.as_bytes()).state),
-                    Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => None,
+                    Selector::Wildcard
+                    | Selector::Index(_)
+                    | Selector::Slice { .. }
+                    | Selector::Filter(_) => None,
                 });
                 spelled.chain([node.other]).collect()
             }
@@ -252,6 +363,14 @@ fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
 
+/// The elements at `first`, `first + period` and so on, below `end`.
+#[derive(Clone, Copy)]
+struct Class {
+    first: u64,
+    period: u64,
+    end: u64,
+}
+
 /// The subset construction under way.
 struct Compiler<'a> {
     paths: &'a [Path],
@@ -266,6 +385,9 @@ struct Compiler<'a> {
     names: Vec<u8>,
     runs: Vec<Run>,
     cycles: Vec<State>,
+    pendings: Vec<Pending>,
+    pending_ids: HashMap<Waiting, State>,
+    filters: Filters,
 }
 
 /// What the positions of one state say about its children.
@@ -275,20 +397,8 @@ struct Steps<'a> {
     every: Vec<Position>,
     names: BTreeMap<&'a str, Vec<Position>>,
     indices: Vec<(Indices, Position)>,
-}
-
-/// The indices `start + n * step` below `end`.
-#[derive(Clone, Copy)]
-struct Indices {
-    start: u64,
-    end: u64,
-    step: u64,
-}
-
-impl Indices {
-    fn contains(self, index: u64) -> bool {
-        (self.start..self.end).contains(&index) && (index - self.start).is_multiple_of(self.step)
-    }
+    from_end: Vec<(FromEnd, Position)>,
+    filters: Vec<(FilterId, Position)>,
 }
 
 impl<'a> Compiler<'a> {
@@ -304,6 +414,9 @@ impl<'a> Compiler<'a> {
             names: Vec::new(),
             runs: Vec::new(),
             cycles: Vec::new(),
+            pendings: Vec::new(),
+            pending_ids: HashMap::new(),
+            filters: Filters::default(),
         }
     }
 
@@ -312,8 +425,8 @@ impl<'a> Compiler<'a> {
         let paths = count(self.paths.len())?;
         self.intern((0..paths).map(|path| Position { path: PathId(path), matched: 0 }).collect())?;
         while let Some(set) = self.sets.get(self.nodes.len()) {
-            let steps = steps(self.paths, &set.clone());
-            let node = self.node(steps)?;
+            let steps = steps(self.paths, &set.clone(), &mut self.filters)?;
+            let node = self.node(&steps)?;
             self.nodes.push(node);
         }
         Ok(Program {
@@ -321,18 +434,30 @@ impl<'a> Compiler<'a> {
             members: Members::new(&self.members, self.names.into_boxed_slice()),
             runs: self.runs.into_boxed_slice(),
             cycles: self.cycles.into_boxed_slice(),
+            pendings: self.pendings.into_boxed_slice(),
+            filters: self.filters,
             sets: self.sets.into_boxed_slice(),
             paths: self.paths.into(),
         })
     }
 
     /// Compiles the steps of the state whose node is the next.
-    fn node(&mut self, steps: Steps<'_>) -> Result<Node, ProgramError> {
+    fn node(&mut self, steps: &Steps<'_>) -> Result<Node, ProgramError> {
         let state = State(count(self.nodes.len())?);
-        let other = self.intern(steps.every.clone())?;
+        let base = self.intern(steps.every.clone())?;
+        let other = if steps.filters.is_empty() {
+            base
+        } else {
+            self.filtered(&steps.every, &steps.filters)?
+        };
         let mut lengths = 0;
-        for (name, positions) in steps.names {
-            let to = self.union(other, &steps.every, positions)?;
+        for (name, positions) in &steps.names {
+            let to = if steps.filters.is_empty() {
+                self.union(base, &steps.every, positions.clone())?
+            } else {
+                self.steps_are_few()?;
+                self.filtered(&[steps.every.as_slice(), positions].concat(), &steps.filters)?
+            };
             let from = count(self.names.len())?;
             self.names.extend_from_slice(name.as_bytes());
             let name_ends = count(self.names.len())?;
@@ -340,21 +465,18 @@ impl<'a> Compiler<'a> {
             lengths |= length_bit(name.len());
         }
         let first_run = count(self.runs.len())?;
-        if !steps.indices.is_empty() {
-            self.runs(other, &steps.every, &steps.indices)?;
+        if !steps.indices.is_empty() || !steps.from_end.is_empty() {
+            self.runs(base, steps)?;
         }
         Ok(Node { other, lengths, runs: (first_run, count(self.runs.len())?) })
     }
 
     /// Cuts the indices at every bound of a selector: in between, which selectors match repeats.
-    fn runs(
-        &mut self,
-        other: State,
-        every: &[Position],
-        indices: &[(Indices, Position)],
-    ) -> Result<(), ProgramError> {
+    fn runs(&mut self, base: State, steps: &Steps<'_>) -> Result<(), ProgramError> {
+        let Steps { every, indices, from_end, filters, .. } = steps;
         let mut bounds = vec![0];
         bounds.extend(indices.iter().flat_map(|(range, _)| [range.start, range.end]));
+        bounds.extend(from_end.iter().flat_map(|(selector, _)| selector.fronts()));
         bounds.retain(|bound| *bound < u64::MAX);
         bounds.sort_unstable();
         bounds.dedup();
@@ -362,9 +484,12 @@ impl<'a> Compiler<'a> {
             let length = bounds.get(at + 1).map_or(u64::MAX, |next| next - from);
             let active =
                 indices.iter().filter(|(range, _)| range.start <= from && from < range.end);
+            let steps_of = active.map(|(range, _)| range.step);
+            let steps_of =
+                steps_of.chain(from_end.iter().map(|(selector, _)| selector.front_step()));
             let mut period = 1u64;
-            for (range, _) in active {
-                period = least_common_multiple(period, range.step).min(length);
+            for step in steps_of {
+                period = least_common_multiple(period, step).min(length);
                 if period > PERIOD_MAX {
                     return Err(ProgramError::Period);
                 }
@@ -373,13 +498,154 @@ impl<'a> Compiler<'a> {
             for index in from..from + period {
                 let matching =
                     indices.iter().filter(|(range, _)| range.contains(index)).map(|(_, at)| *at);
-                let to = self.union(other, every, matching.collect())?;
+                let to = if from_end.is_empty() && filters.is_empty() {
+                    self.union(base, every, matching.collect())?
+                } else {
+                    self.steps_are_few()?;
+                    let set: Vec<_> = every.iter().copied().chain(matching).collect();
+                    self.placed(
+                        &set,
+                        steps,
+                        Class { first: index, period, end: from.saturating_add(length) },
+                    )?
+                };
                 self.cycles.push(to);
                 self.spend(indices.len())?;
             }
             self.runs.push(Run { from, first, period: count(period)? });
         }
         Ok(())
+    }
+
+    /// The state of elements that have the positions of `set`, and more where selectors that count from the
+    /// end say so, or filters.
+    fn placed(
+        &mut self,
+        set: &[Position],
+        steps: &Steps<'_>,
+        class: Class,
+    ) -> Result<State, ProgramError> {
+        let Steps { from_end, filters, .. } = steps;
+        let answers = self.answers(from_end, class)?;
+        let selected = |answers: Answers| {
+            let more = from_end.iter().enumerate().filter(move |(at, _)| answers.get(*at));
+            set.iter().copied().chain(more.map(|(_, (_, at))| *at)).collect::<Vec<_>>()
+        };
+        if let [] | [_] = answers.as_slice() {
+            let always = answers.first().copied().unwrap_or_default();
+            return self.filtered(&selected(always), filters);
+        }
+        let waiting = Waiting {
+            set: set.into(),
+            from_end: from_end.clone(),
+            filters: filters.clone(),
+            answers: answers.clone(),
+        };
+        if let Some(known) = self.pending_ids.get(&waiting) {
+            return Ok(*known);
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answers in answers {
+            outcomes.push((answers, self.filtered(&selected(answers), filters)?));
+        }
+        self.put_pending(waiting, Pending::from_end(from_end, outcomes))
+    }
+
+    /// Every combination of what selectors that count from the end can say of the elements of a class.
+    fn answers(
+        &mut self,
+        selectors: &[(FromEnd, Position)],
+        class: Class,
+    ) -> Result<Vec<Answers>, ProgramError> {
+        let largest = |of: fn(FromEnd) -> u64| {
+            selectors.iter().map(|(selector, _)| of(*selector)).max().unwrap_or(0)
+        };
+        let (back, border) = (largest(FromEnd::back), largest(FromEnd::border));
+        let mut repeats = 1;
+        for (selector, _) in selectors {
+            repeats = least_common_multiple(repeats, selector.end_step());
+            if repeats > PERIOD_MAX {
+                return Err(ProgramError::Period);
+            }
+        }
+        if back.max(border) > FROM_END_MAX {
+            return Err(ProgramError::FromEnd);
+        }
+        // Beyond its bounds a selector repeats with its step, in indices and in distances from the end.
+        let distances = border.saturating_sub(class.first).max(back) + 2 * repeats;
+        let last = class.first.max(back).saturating_add(repeats * class.period).min(class.end - 1);
+        let mut seen = Vec::new();
+        let mut index = class.first;
+        while index <= last && !selectors.is_empty() {
+            for distance in 1..=distances {
+                let length = index.saturating_add(distance);
+                let selected =
+                    selectors.iter().map(|(selector, _)| selector.selects(index, length));
+                let answers = Answers::of(selected).ok_or(ProgramError::FromEnd)?;
+                if !seen.contains(&answers) {
+                    seen.push(answers);
+                }
+            }
+            // At most three times the largest of the bounds above.
+            let looked_at = usize::try_from(distances).unwrap_or(usize::MAX);
+            self.spend(looked_at.saturating_mul(selectors.len()))?;
+            index = index.saturating_add(class.period);
+        }
+        seen.sort_unstable();
+        Ok(seen)
+    }
+
+    /// The state of children that have the positions of `set`, and more where filters hold.
+    fn filtered(
+        &mut self,
+        set: &[Position],
+        filters: &[(FilterId, Position)],
+    ) -> Result<State, ProgramError> {
+        if filters.is_empty() {
+            return self.intern(set.to_vec());
+        }
+        let waiting = Waiting {
+            set: set.into(),
+            from_end: Vec::new(),
+            filters: filters.to_vec(),
+            answers: Vec::new(),
+        };
+        if let Some(known) = self.pending_ids.get(&waiting) {
+            return Ok(*known);
+        }
+        let mut asked: Vec<FilterId> = filters.iter().map(|(filter, _)| *filter).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let combinations = self.filters.combinations(&asked).ok_or(ProgramError::Filters)?;
+        self.spend(combinations.len().saturating_mul(set.len() + filters.len()))?;
+        let mut outcomes = Vec::with_capacity(combinations.len());
+        for answers in combinations {
+            let holds = |filter: FilterId| {
+                asked.iter().position(|one| *one == filter).is_some_and(|at| answers.get(at))
+            };
+            let more = filters.iter().filter(|(filter, _)| holds(*filter)).map(|(_, at)| *at);
+            outcomes.push((answers, self.intern(set.iter().copied().chain(more).collect())?));
+        }
+        let waits = filters.iter().map(|(_, at)| at.path).collect();
+        self.put_pending(waiting, Pending::filters(asked, waits, outcomes))
+    }
+
+    fn put_pending(&mut self, waiting: Waiting, pending: Pending) -> Result<State, ProgramError> {
+        if self.pendings.len() >= STATES_MAX {
+            return Err(ProgramError::States);
+        }
+        let state = State(count(self.pendings.len())? | State::PENDING);
+        self.pendings.push(pending);
+        self.pending_ids.insert(waiting, state);
+        Ok(state)
+    }
+
+    fn steps_are_few(&self) -> Result<(), ProgramError> {
+        if self.members.len() + self.cycles.len() < TRANSITIONS_MAX {
+            Ok(())
+        } else {
+            Err(ProgramError::Transitions)
+        }
     }
 
     /// The state with the positions of `other`, which are `every`, and some more.
@@ -389,9 +655,7 @@ impl<'a> Compiler<'a> {
         every: &[Position],
         more: Vec<Position>,
     ) -> Result<State, ProgramError> {
-        if self.members.len() + self.cycles.len() >= TRANSITIONS_MAX {
-            return Err(ProgramError::Transitions);
-        }
+        self.steps_are_few()?;
         self.spend(more.len())?;
         let key = (other, more);
         if let Some(known) = self.unions.get(&key) {
@@ -425,7 +689,11 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn steps<'a>(paths: &'a [Path], set: &[Position]) -> Steps<'a> {
+fn steps<'a>(
+    paths: &'a [Path],
+    set: &[Position],
+    filters: &mut Filters,
+) -> Result<Steps<'a>, ProgramError> {
     let mut steps = Steps::default();
     for at in set {
         let Some(segment) = segment(paths, *at) else { continue };
@@ -437,22 +705,16 @@ fn steps<'a>(paths: &'a [Path], set: &[Position]) -> Steps<'a> {
             match selector {
                 Selector::Name(name) => steps.names.entry(name).or_default().push(next),
                 Selector::Wildcard => steps.every.push(next),
-                Selector::Index(index) => {
-                    let range = Indices { start: *index, end: index + 1, step: 1 };
-                    steps.indices.push((range, next));
-                }
-                // RFC 9535, section 2.3.4.2.2: a step of 0 selects nothing.
-                Selector::Slice { step: 0, .. } => {}
-                Selector::Slice { start, end, step } => {
-                    let end = end.unwrap_or(u64::MAX);
-                    if *start < end {
-                        steps.indices.push((Indices { start: *start, end, step: *step }, next));
-                    }
-                }
+                Selector::Filter(filter) => steps.filters.push((filters.id(filter)?, next)),
+                Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
+                    Some(Elements::Front(indices)) => steps.indices.push((indices, next)),
+                    Some(Elements::End(from_end)) => steps.from_end.push((from_end, next)),
+                    Some(Elements::Nothing) | None => {}
+                },
             }
         }
     }
-    steps
+    Ok(steps)
 }
 
 fn least_common_multiple(a: u64, b: u64) -> u64 {

@@ -32,6 +32,10 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                             "spell names where you can: `..` multiplies with every `*` after it"
                         }
                         ProgramError::Period => "give the slices at one place steps that fit",
+                        ProgramError::Filters => {
+                            "let the filters at one place ask about fewer things: comparisons of one field with `==` are counted once"
+                        }
+                        ProgramError::FromEnd => "count from the front where you can",
                     };
                     findings.push(
                         Finding::error("too-many-paths", route.at.clone(), message).help(help),

@@ -47,14 +47,17 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
     let descends = segments.iter().any(|segment| segment.descendant);
     let ends_in_wildcard = segments.last().is_some_and(has_wildcard);
     if let Some(names) = &line.names {
-        let reaches = descends || segments.iter().any(has_wildcard);
+        let has_filter = |segment: &Segment| {
+            segment.selectors.iter().any(|selector| matches!(selector, Selector::Filter(_)))
+        };
+        let reaches = descends || segments.iter().any(|one| has_wildcard(one) || has_filter(one));
         return (!reaches).then(|| {
             Finding::warning(
                 "names-without-effect",
                 names.at.clone(),
                 format!("`{path}` spells every name, so `names` says nothing"),
             )
-            .help("take `names` out; it is for paths with `*` or `..`")
+            .help("take `names` out; it is for paths with `*`, `..` or a filter")
         });
     }
     // There, names that nobody spelled stay as all else that is unclassified.
@@ -192,7 +195,9 @@ fn last_names(path: &Path) -> impl Iterator<Item = &str> {
 fn name_of(selector: &Selector) -> Option<&str> {
     match selector {
         Selector::Name(name) => Some(name.as_str()),
-        Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } => None,
+        Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } | Selector::Filter(_) => {
+            None
+        }
     }
 }
 

@@ -134,6 +134,9 @@ pub fn load(sources: &[Source], keys: &dyn Keys) -> Loaded {
         lint::set(&set, &mut findings);
         lint::tests(&set, &suites, &mut findings);
         compile::compile(&mut set, keys, &mut findings);
+        if !is_wrong(&findings) {
+            explain::check_filters(&set, &mut findings);
+        }
     }
     finding::arrange(&mut findings);
     Loaded { set: (!is_wrong(&findings)).then_some(set), suites, findings }

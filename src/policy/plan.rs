@@ -28,6 +28,8 @@ pub struct Plan {
     program: Arc<Program>,
     verdicts: Box<[Verdict]>,
     cells: Box<[Cell]>,
+    /// For each path, the cell of its category.
+    path_cells: Box<[Option<CellId>]>,
     keeps_unclassified: bool,
     stream: Arc<Stream>,
 }
@@ -135,6 +137,14 @@ impl Plan {
         self.verdicts[state.index()]
     }
 
+    /// The cell of the one category whose paths wait in this state; none if they are of several, or of
+    /// records.
+    pub fn waiting_cell(&self, waiting: State) -> Option<CellId> {
+        let mut cells = self.program.waiting(waiting).map(|path| self.path_cells.get(path.index()));
+        let first = (*cells.next()??)?;
+        cells.all(|cell| cell == Some(&Some(first))).then_some(first)
+    }
+
     /// The categories that the route can give.
     pub fn cells(&self) -> &[Cell] {
         &self.cells
@@ -170,6 +180,8 @@ pub(crate) struct Tie {
     pub(crate) at_one: &'static str,
     pub(crate) first: Place,
     pub(crate) second: Place,
+    /// Whether a filter decides if they meet: then it is no mistake of the author, and nothing leaves.
+    pub(crate) filtered: bool,
 }
 
 /// What a plan needs to know of its purpose.
@@ -241,7 +253,14 @@ impl<'a> RouteFields<'a> {
             return Err(ties);
         }
         self.look_below(&mut verdicts);
+        let path_cells = self.fields.iter().map(|field| match field.class {
+            Class::Category(category) => {
+                Some(cells.id(category, field.action((parts.action)(category))))
+            }
+            Class::Mount { .. } => None,
+        });
         Ok(Plan {
+            path_cells: path_cells.collect(),
             labels: parts.labels.clone(),
             digest: parts.digest.clone(),
             program: Arc::clone(&self.program),
@@ -263,13 +282,17 @@ impl<'a> RouteFields<'a> {
             let field = self.field(path)?;
             match field.class {
                 Class::Category(category) => {
-                    Some((category, field.action((parts.action)(category)), &field.at))
+                    Some((category, field.action((parts.action)(category)), field))
                 }
                 Class::Mount { .. } => None,
             }
         });
-        let strictest = strictest("value", classes, parts, ties);
+        let mut open = Vec::new();
+        let strictest = strictest("value", classes, parts, &mut open);
         let Some((category, action)) = strictest else { return Own::None };
+        if put_ties(open, ties) {
+            return Own::Drop;
+        }
         let cell = cells.id(category, action);
         match action {
             Action::Keep => Own::Keep(cell),
@@ -293,7 +316,7 @@ impl<'a> RouteFields<'a> {
             let field = self.field(path)?;
             let own = segment >= field.own_from;
             let category = field.names.filter(|_| own)?;
-            Some((category, (parts.action)(category), &field.at))
+            Some((category, (parts.action)(category), field))
         });
         let mut open = Vec::new();
         let Some((category, action)) = strictest("name", names, parts, &mut open) else {
@@ -302,11 +325,8 @@ impl<'a> RouteFields<'a> {
         let cell = cells.id(category, action);
         match action {
             Action::Keep => Names::Keep(cell),
-            Action::Pseudonym { .. } => {
-                open.retain(|tie| !ties.contains(tie));
-                ties.append(&mut open);
-                Names::Change(cell)
-            }
+            Action::Pseudonym { .. } if put_ties(open, ties) => Names::Drop,
+            Action::Pseudonym { .. } => Names::Change(cell),
             // These remove the member, whatever their parameters.
             Action::Generalise(_)
             | Action::Mask(_)
@@ -362,12 +382,23 @@ impl<'a> RouteFields<'a> {
     }
 }
 
+/// Puts aside the ties that are mistakes, and says whether one is left that a filter decides about.
+fn put_ties(open: Vec<Tie>, ties: &mut Vec<Tie>) -> bool {
+    let filtered = open.iter().any(|tie| tie.filtered);
+    for tie in open.into_iter().filter(|tie| !tie.filtered) {
+        if !ties.contains(&tie) {
+            ties.push(tie);
+        }
+    }
+    filtered
+}
+
 /// The category whose action is carried out where several meet: the stricter action; among equals a
 /// declared category before `public`, then the first by name. Equals that differ in their
 /// parameters are a tie.
 fn strictest<'f, 'p>(
     at_one: &'static str,
-    classes: impl Iterator<Item = (CategoryId, &'p Action, &'f Place)>,
+    classes: impl Iterator<Item = (CategoryId, &'p Action, &'f Field)>,
     parts: &PlanParts<'_>,
     ties: &mut Vec<Tie>,
 ) -> Option<(CategoryId, &'p Action)> {
@@ -375,8 +406,8 @@ fn strictest<'f, 'p>(
         let declared = parts.categories.get(category.index());
         (category == CategoryId::PUBLIC, declared.map(|category| category.name.as_str()))
     };
-    let mut strictest: Option<(CategoryId, &'p Action, &'f Place)> = None;
-    let mut rivals: Vec<(&Place, &Place)> = Vec::new();
+    let mut strictest: Option<(CategoryId, &'p Action, &'f Field)> = None;
+    let mut rivals: Vec<(&Field, &Field)> = Vec::new();
     for (category, action, at) in classes {
         let Some((leader, leading, leader_at)) = strictest else {
             strictest = Some((category, action, at));
@@ -400,7 +431,9 @@ fn strictest<'f, 'p>(
     }
     let (category, action, _) = strictest?;
     for (first, second) in rivals {
-        let tie = Tie { at_one, first: first.clone(), second: second.clone() };
+        let filtered = first.path.has_filter() || second.path.has_filter();
+        let (first, second) = (first.at.clone(), second.at.clone());
+        let tie = Tie { at_one, first, second, filtered };
         if !ties.contains(&tie) {
             ties.push(tie);
         }

@@ -697,3 +697,32 @@ fn a_host_is_one_that_nobody_can_take_for_another() {
         assert_eq!(check_host(host), Err(Reason::HostNotValid), "{host}");
     }
 }
+
+#[test]
+fn a_filter_may_ask_only_about_what_the_purpose_keeps() {
+    let found = |fields: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A, b: B }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep, b: drop }} }}\napis: {{ api: {{ routes: {{ GET /a: {{ body: {{ {fields} }} }} }} }} }}\n"
+        );
+        let errors = errors(&[source(&text)]).into_iter();
+        errors.map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    assert_eq!(found("\"$[?@.k == 1].a\": a, \"$[?@.k == 1].k\": public"), Vec::<&str>::new());
+    assert_eq!(found("\"$[?@.k == 1].a\": a, \"$[*].k\": public"), Vec::<&str>::new());
+    assert_eq!(found("\"$[?@.k == 1].a\": a"), ["filter-tells"]);
+    assert_eq!(found("\"$[?@.k == 1].a\": a, \"$[*].k\": b"), ["filter-tells"]);
+    assert_eq!(found("\"$[?@.k].a\": public, \"$[?@.k].k\": b"), ["filter-tells"]);
+    assert_eq!(found("\"$[?@.k == 1].a\": b"), Vec::<&str>::new(), "nothing leaves anyway");
+    assert_eq!(found("\"$[?@.k == 1]\": b, \"$[*].a\": a"), ["filter-tells"]);
+    assert_eq!(
+        found("\"$[?@.k[?@.x == 1].y].a\": a, \"$[*].k[*].y\": public"),
+        ["filter-tells"; 2]
+    );
+    assert_eq!(
+        found(
+            "\"$[?@.k[?@.x == 1].y].a\": a, \"$[*].k[*]['x','y']\": { category: public, names: public }"
+        ),
+        Vec::<&str>::new()
+    );
+    assert_eq!(found("\"$[?$.k == 1].a\": a"), ["path"]);
+}

@@ -46,6 +46,7 @@ impl Gate {
                 name_bytes_max: limits.name_bytes,
                 gap_bytes_max: limits.gap_bytes,
                 value_bytes_max: limits.value_bytes,
+                candidate_bytes_max: limits.candidate_bytes,
             },
             problems: problem_plan(),
             make_sieve: |framed| Box::new(framed),

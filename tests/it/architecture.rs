@@ -10,8 +10,8 @@ struct Room {
 }
 
 const ROOMS: &[Room] = &[
-    Room { name: "path", rooms: &[], crates: &["foldhash", "jsonpath_rust", "pest"] },
-    Room { name: "json", rooms: &["path"], crates: &["serde_json", "simdutf8"] },
+    Room { name: "path", rooms: &[], crates: &["foldhash", "jsonpath_rust", "pest", "regex"] },
+    Room { name: "json", rooms: &["path"], crates: &["regex", "serde_json", "simdutf8"] },
     Room {
         name: "transform",
         rooms: &[],

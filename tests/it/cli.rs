@@ -729,7 +729,7 @@ fn explain_cannot_run_without_a_request_and_a_path_that_are_ones() {
     explain(&[]).says("<METHOD /PATH>");
     explain(&["policies", "GET /x", "more"]).says("more");
     explain(&["GET /customers", "--path", "$.a b"]).says("--path").says("character 4");
-    explain(&["GET /customers", "--path", "$.a[?@.b]"]).says("not supported").says("help: ");
+    explain(&["GET /customers", "--path", "$.a[?in(@.b, 1)]"]).says("no function").says("help: ");
     tamis(&["explain", "GET /customers"], "").exits(2).says("--caller <NAME>").prints_nothing();
 }
 

@@ -21,6 +21,10 @@ fn a_withheld_value_can_be_any_other() {
     let mut replaced = 0;
     for seed in product::seeds(1_500) {
         let case = generate::case(seed);
+        // What a filter does not select is withheld, and with other values it might select it.
+        if case.yaml.contains('?') {
+            continue;
+        }
         let Some(set) = product::random_policy(&case.yaml) else { continue };
         let request = case.route.replace("{id}", "1");
         let Ok(plan) = product::plan(&set, "tester", &case.purpose, None, &request) else {

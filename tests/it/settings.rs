@@ -149,6 +149,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("limits.name_bytes", settings.limits.name_bytes.to_string()),
         ("limits.value_bytes", settings.limits.value_bytes.to_string()),
         ("limits.gap_bytes", settings.limits.gap_bytes.to_string()),
+        ("limits.candidate_bytes", settings.limits.candidate_bytes.to_string()),
         ("limits.responses_in_flight", settings.limits.responses_in_flight.to_string()),
         ("limits.metric_series", settings.limits.metric_series.to_string()),
         ("timeouts.connect", format!("{}s", settings.timeouts.connect.as_secs())),

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
+    json,
     path::{Path, Segment, Selector},
     policy::Framing,
 };
@@ -75,17 +76,15 @@ impl Document {
                 let named = members.iter().filter(|(name, _)| name == wanted);
                 selected.extend(named.map(|(_, value)| value));
             }
-            (Selector::Index(index), Self::Array(elements)) => {
-                selected.extend(usize::try_from(*index).ok().and_then(|at| elements.get(at)));
+            (Selector::Index(_) | Selector::Slice { .. }, Self::Array(elements)) => {
+                selected.extend(selector.choose(elements));
             }
-            (Selector::Slice { start, end, step }, Self::Array(elements)) => {
-                let chosen = (0_u64..).zip(elements).filter(|(at, _)| {
-                    *step > 0
-                        && *at >= *start
-                        && end.is_none_or(|end| *at < end)
-                        && (*at - *start) % *step == 0
-                });
-                selected.extend(chosen.map(|(_, element)| element));
+            (Selector::Filter(filter), _) => {
+                // What the engine could not judge has not left; here it is not selected.
+                let holds = |child: &&Self| {
+                    json::filter_holds(filter, child.to_string().as_bytes()).unwrap_or(false)
+                };
+                selected.extend(self.children().filter(holds));
             }
             (Selector::Name(_) | Selector::Index(_) | Selector::Slice { .. }, _) => {}
         }

@@ -280,40 +280,34 @@ fn kernels_are_chosen_by_name() {
     assert_eq!(there[0].force(), in_use, "the first choice stays");
 }
 
+/// Lanes of which one answer is wrong.
+#[derive(Clone, Copy)]
+struct Broken(fn(&mut Classes, &mut Escapes));
+impl Lanes for Broken {
+    fn classes(self, block: &Block) -> Classes {
+        let mut both = (Plain.classes(block), Plain.escapes(block));
+        (self.0)(&mut both.0, &mut both.1);
+        both.0
+    }
+    fn escapes(self, block: &Block) -> Escapes {
+        let mut both = (Plain.classes(block), Plain.escapes(block));
+        (self.0)(&mut both.0, &mut both.1);
+        both.1
+    }
+    fn sums(self, bits: u64) -> u64 {
+        Plain.sums(bits)
+    }
+    fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
+        Plain.tokens(bits, block, base, at, kinds);
+    }
+}
+
 #[test]
 fn a_kernel_that_reads_wrong_does_not_pass_its_trial() {
     for kernel in Kernel::all() {
         assert!(kernel.proven().is_some(), "{kernel:?}");
     }
     assert!(trial::passes(plain));
-    /// Lanes of which one answer is wrong.
-    #[derive(Clone, Copy)]
-    struct Broken(fn(&mut Classes, &mut Escapes));
-    impl Lanes for Broken {
-        fn classes(self, block: &Block) -> Classes {
-            let mut both = (Plain.classes(block), Plain.escapes(block));
-            (self.0)(&mut both.0, &mut both.1);
-            both.0
-        }
-        fn escapes(self, block: &Block) -> Escapes {
-            let mut both = (Plain.classes(block), Plain.escapes(block));
-            (self.0)(&mut both.0, &mut both.1);
-            both.1
-        }
-        fn sums(self, bits: u64) -> u64 {
-            Plain.sums(bits)
-        }
-        fn tokens(
-            self,
-            bits: u64,
-            block: &Block,
-            base: u16,
-            at: &mut Positions,
-            kinds: &mut Block,
-        ) {
-            Plain.tokens(bits, block, base, at, kinds);
-        }
-    }
     let breaks: [fn(&mut Classes, &mut Escapes); 8] = [
         |classes, _| classes.backslash = 0,
         |classes, _| classes.quote &= classes.quote.wrapping_sub(1),

@@ -1,5 +1,6 @@
 //! Says in plain words what a caller gets, what not, and which lines of the policies decide.
 
+mod asked;
 mod lines;
 mod place;
 #[cfg(test)]
@@ -11,7 +12,7 @@ use std::fmt::{self, Write as _};
 
 use crate::{
     access::{Labels, Reason},
-    path::Path,
+    path::{self, Path, Segment},
     policy::{
         decide::{self, Target},
         finding::{Place, did_you_mean},
@@ -23,6 +24,7 @@ use crate::{
     transform::Action,
 };
 
+pub(in crate::policy) use asked::check as check_filters;
 use walk::Walk;
 
 /// What is to be explained.
@@ -360,6 +362,33 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
     Ok(taken.collect())
 }
 
+/// What has to wait before it is decided, and what that holds.
+fn waits(route: &Route) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for field in &route.fields {
+        let segments = field.path.segments();
+        let streams = |segment: &Segment| {
+            segment.selectors.iter().all(|selector| selector.class() == path::Class::Streams)
+        };
+        let Some(last) = segments.iter().rposition(|segment| !streams(segment)) else { continue };
+        let node = Path::of(segments.iter().take(last + 1).cloned().collect());
+        let what = match node.class() {
+            path::Class::Streams => continue,
+            path::Class::Window(1) => "one more element".to_owned(),
+            path::Class::Window(elements) => format!("{elements} more elements"),
+            path::Class::Array => "the end of its array".to_owned(),
+            path::Class::Candidate | path::Class::Document => {
+                "the answers to what its filter asks".to_owned()
+            }
+        };
+        let row = format!("{node} waits for {what}, in at most `limits.candidate_bytes`.");
+        if !told.contains(&row) {
+            told.push(row);
+        }
+    }
+    told
+}
+
 /// What happens to all that no line is about.
 fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if route.open.is_none() {
@@ -388,6 +417,7 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if let Some(stream) = &route.stream {
         told.rest.push(streamed(stream));
     }
+    told.rest.extend(waits(route));
     if let Some(because) = &route.request_body {
         told.rest.push(format!("The request body goes on as it is, because: {because}"));
     }

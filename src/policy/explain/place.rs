@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::{
-    path::{Kind, Path, PathId, Program, Selector, State},
+    path::{Answered, Elements, Filter, Kind, Path, PathId, Program, Selector, State, can_be},
     policy::{
         explain::{
             Explanation, Row,
             walk::{Fate, Scope, Unclassified, Walk},
-            words::{in_words, leaves, names_in_words},
+            words::{in_words, names_in_words},
         },
         model::{Api, Class, Unclassified as Said},
     },
@@ -68,6 +68,24 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     }
 }
 
+/// Whether who sees a node in this state also sees, as it is, all that `path` selects from there; if not,
+/// what becomes of some of it.
+pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> Result<(), Fate> {
+    let unclear = Fate::NameUnspelled;
+    let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
+    let mut search = Search::new(walk, path, &probe);
+    let under = Ok(under);
+    search.go(Node { state, probe: probe.start(), under, renamed: false, way: Vec::new() });
+    let (nodes, complete) = search.follow();
+    for node in nodes {
+        let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
+        if node.renamed || !walk.leaves_as_it_is(fate) {
+            return Err(fate);
+        }
+    }
+    if complete { Ok(()) } else { Err(unclear) }
+}
+
 /// A step on the way to a node.
 #[derive(Clone, PartialEq, Eq)]
 enum Step {
@@ -110,6 +128,8 @@ struct Search<'w> {
     probe: &'w Program,
     names: BTreeSet<&'w str>,
     indices: BTreeSet<u64>,
+    /// How far from the end of an array elements are looked at.
+    back: u64,
     seen: HashSet<(State, State, Result<Scope, Fate>, bool)>,
     next: VecDeque<Node>,
     /// Nodes that the path selects.
@@ -124,17 +144,28 @@ impl<'w> Search<'w> {
         let mut names = BTreeSet::new();
         let mut bounds = BTreeSet::from([0]);
         let mut period = 1;
+        let mut back = 1;
         for selector in selectors {
             match selector {
                 Selector::Name(name) => {
                     names.insert(name.as_str());
                 }
-                Selector::Index(index) => bounds.extend([*index, index.saturating_add(1)]),
-                Selector::Slice { start, end, step } => {
-                    bounds.extend([*start].into_iter().chain(*end));
-                    period = common_multiple(period, (*step).max(1)).min(PERIOD_MAX);
-                }
-                Selector::Wildcard => {}
+                Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
+                    Some(Elements::Front(range)) => {
+                        bounds.insert(range.start);
+                        bounds.extend((range.end < u64::MAX).then_some(range.end));
+                        period = common_multiple(period, range.step).min(PERIOD_MAX);
+                    }
+                    Some(Elements::End(from_end)) => {
+                        bounds.extend(from_end.fronts());
+                        period = common_multiple(period, from_end.front_step()).min(PERIOD_MAX);
+                        let step = from_end.end_step();
+                        let far = from_end.back().max(from_end.border()).saturating_add(step);
+                        back = back.max(far.saturating_add(step)).min(PERIOD_MAX);
+                    }
+                    Some(Elements::Nothing) | None => {}
+                },
+                Selector::Wildcard | Selector::Filter(_) => {}
             }
         }
         let indices =
@@ -144,6 +175,7 @@ impl<'w> Search<'w> {
             probe,
             names,
             indices,
+            back,
             seen: HashSet::new(),
             next: VecDeque::new(),
             found: Vec::new(),
@@ -160,6 +192,11 @@ impl<'w> Search<'w> {
             renamed: false,
             way: Vec::new(),
         });
+        self.follow()
+    }
+
+    /// Goes on from the nodes that it has gone to.
+    fn follow(mut self) -> (Vec<Node>, bool) {
         let mut looked_at = 0;
         while looked_at < NODES_MAX
             && self.steps < STEPS_MAX
@@ -201,7 +238,13 @@ impl<'w> Search<'w> {
         let other = (other, false, self.probe.unspelled(object.probe), Step::OtherName);
         let members: Vec<_> =
             names.chain([other]).filter(|(_, _, probe, _)| *probe != State::DEAD).collect();
-        for (state, spelled, probe, step) in members {
+        let members = members.into_iter().flat_map(|(state, spelled, probe, step)| {
+            let settled = self.settled(state, probe);
+            settled.into_iter().map(move |(state, probe, filters)| {
+                (state, spelled, probe, steps_of(step.clone(), filters))
+            })
+        });
+        for (state, spelled, probe, steps) in members.collect::<Vec<_>>() {
             let mut renamed = object.renamed;
             let under = inside.and_then(|inside| {
                 if !spelled {
@@ -209,7 +252,7 @@ impl<'w> Search<'w> {
                 }
                 Ok(inside)
             });
-            let way = object.way.iter().cloned().chain([step]).collect();
+            let way = object.way.iter().cloned().chain(steps).collect();
             self.go(Node { state, probe, under, renamed, way });
         }
     }
@@ -221,18 +264,77 @@ impl<'w> Search<'w> {
             program.elements_are_alike(array.state) && self.probe.elements_are_alike(array.probe);
         let indices: Vec<u64> =
             if alike { vec![0] } else { self.indices.iter().copied().collect() };
-        self.steps += indices.len();
         for index in indices {
-            let probe = self.probe.element(array.probe, index);
-            if probe == State::DEAD {
-                continue;
+            let (state, probe) =
+                (program.element(array.state, index), self.probe.element(array.probe, index));
+            // Where nothing counts from the end, one length of the array is as good as any.
+            let from_end = program.counts_from_end(state) || self.probe.counts_from_end(probe);
+            for distance in 1..=(if from_end { self.back } else { 1 }) {
+                self.steps += 1;
+                let length = index.saturating_add(distance);
+                let state = program.placed(state, index, length);
+                let probe = self.probe.placed(probe, index, length);
+                let selector = if from_end {
+                    Selector::Index(i64::try_from(distance).map_or(-1, i64::saturating_neg))
+                } else if alike {
+                    Selector::Wildcard
+                } else {
+                    Selector::Index(i64::try_from(index).unwrap_or(i64::MAX))
+                };
+                for (state, probe, filters) in self.settled(state, probe) {
+                    let steps = steps_of(Step::Selector(selector.clone()), filters);
+                    let way = array.way.iter().cloned().chain(steps).collect();
+                    self.go(Node { state, probe, under, renamed: array.renamed, way });
+                }
             }
-            let selector = if alike { Selector::Wildcard } else { Selector::Index(index) };
-            let way = array.way.iter().cloned().chain([Step::Selector(selector)]).collect();
-            let state = program.element(array.state, index);
-            self.go(Node { state, probe, under, renamed: array.renamed, way });
         }
     }
+
+    /// What a state and that of the path can be settled to together, and the filters that hold then.
+    fn settled(&self, state: State, probe: State) -> Vec<(State, State, Vec<Filter>)> {
+        if !state.is_pending() && !probe.is_pending() {
+            return vec![(state, probe, Vec::new())];
+        }
+        let answers = |program: &Program, answered: &[Answered]| -> Vec<(Filter, bool)> {
+            let filters = answered.iter().filter_map(|answered| match answered {
+                Answered::Filter(id, holds) => Some((program.filter(*id)?.clone(), *holds)),
+                Answered::FromEnd(..) => None,
+            });
+            filters.collect()
+        };
+        let program = self.walk.plan.program();
+        let holding = |answers: Vec<(Filter, bool)>| {
+            let mut hold: Vec<Filter> =
+                answers.into_iter().filter_map(|(filter, holds)| holds.then_some(filter)).collect();
+            hold.dedup();
+            hold
+        };
+        let mut all = Vec::new();
+        for (answered, state) in program.outcomes(state) {
+            let own = answers(program, &answered);
+            if !probe.is_pending() {
+                all.push((state, probe, holding(own)));
+                continue;
+            }
+            for (answered, probe) in self.probe.outcomes(probe) {
+                let both: Vec<(Filter, bool)> =
+                    own.iter().cloned().chain(answers(self.probe, &answered)).collect();
+                let said: Vec<(&Filter, bool)> =
+                    both.iter().map(|(filter, holds)| (filter, *holds)).collect();
+                if can_be(&said) {
+                    all.push((state, probe, holding(both)));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A step, as the filters that hold there show it.
+fn steps_of(step: Step, filters: Vec<Filter>) -> Option<Step> {
+    let mut filters = filters.into_iter();
+    let first = filters.next().map(|filter| Step::Selector(Selector::Filter(filter)));
+    first.or(Some(step))
 }
 
 /// What happens to a node, whatever stands there.
@@ -268,14 +370,14 @@ impl Outcome {
             }
         };
         let scalar = walk.scalar(under, node.state);
-        let left = scalar_leaves(walk, scalar);
+        let left = walk.scalar_leaves(scalar);
         let unlike = [Kind::Object, Kind::Array]
             .map(|kind| walk.container(under, node.state, kind).is_ok() != left);
         Self { scalar, unlike, renamed: node.renamed, root }
     }
 
     fn row(self, walk: Walk<'_>, api: &Api, state: State, what: String) -> (bool, Row) {
-        let left = scalar_leaves(walk, self.scalar);
+        let left = walk.scalar_leaves(self.scalar);
         let (mut fate, lines) = self.fate(walk, api, state);
         if self.root
             && let Some(why) = fate.strip_prefix("removed")
@@ -386,23 +488,6 @@ impl Outcome {
                 (fate, set.lines(field, purpose, category))
             }
         }
-    }
-}
-
-fn scalar_leaves(walk: Walk<'_>, fate: Fate) -> bool {
-    match fate {
-        Fate::Own(line) | Fate::Element(line) => {
-            walk.field(line).is_some_and(|field| match field.class {
-                Class::Category(category) => leaves(walk.action(line, category)),
-                Class::Mount { .. } => false,
-            })
-        }
-        Fate::Unclassified(Unclassified::Kept(_)) => true,
-        Fate::With(_)
-        | Fate::Gone(_)
-        | Fate::Unclassified(Unclassified::Removed(_))
-        | Fate::NameUnspelled
-        | Fate::NameRemoved(_) => false,
     }
 }
 

