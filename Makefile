@@ -1,5 +1,5 @@
 # `make demo` shows the main job, `make test` proves it; both install what is missing on a bare Debian.
-.PHONY: demo test bench bench-tools lint tools test-tools
+.PHONY: demo test bench bench-tools fuzz lint tools test-tools
 
 TAMIS := target/release/tamis
 
@@ -23,10 +23,22 @@ bench: tools bench-tools
 bench-tools:
 	benches/install-tools
 
+# make fuzz TARGET=rewrite SECONDS=60: the targets are those in tests/fuzz. Sanitizers would take a nightly toolchain.
+TARGET := rewrite
+SECONDS := 60
+fuzz: tools
+	@$(call install,c++,build-essential)
+	@[ -x target/tools/bin/cargo-fuzz ] || cargo install --quiet --locked --root target/tools cargo-fuzz
+	mkdir -p target/fuzz-corpus/$(TARGET)
+	PATH="$$PWD/target/tools/bin:$$PATH" cargo fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz \
+		--sanitizer none $(TARGET) target/fuzz-corpus/$(TARGET) -- -max_total_time=$(SECONDS)
+
 lint: tools
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/peers/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
+	@$(call install,c++,build-essential)
+	cargo clippy --locked --package tamis-fuzz -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # $(call install,PROGRAM,PACKAGE) installs the package if the program is not here, and says so if it cannot.
