@@ -102,7 +102,7 @@ impl Kernel {
 
     /// The kernel that the process reads with: the best one, unless another was
     /// [forced](Kernel::force). A processor may be one that no test has met: a kernel that reads the
-    /// [trials](trial) otherwise than the portable one is not used.
+    /// trials otherwise than the portable one is not used.
     pub fn in_use() -> Self {
         *IN_USE.get_or_init(|| {
             Self::all().fold(PORTABLE, |best, kernel| kernel.proven().unwrap_or(best))
