@@ -20,7 +20,7 @@ purposes: { p: { title: Fuzz, legal_basis: contract } }
 callers: { c: { identify: { api_key: k }, purposes: [p] } }
 apis:
   x:
-    unclassified: { keep: { because: much leaves, so that much can go wrong } }
+    unclassified: { keep: { because: the more leaves the more can go wrong } }
     routes:
       GET /x:
         body:
@@ -30,6 +30,7 @@ apis:
           "$.d[*].x": d
           $.e..f: e
           $.g.*: { category: f, names: b }
+          "$.h[*].a": public
           "$.h[?@.a == 1].b": a
           "$.i[-2:]": c
 rules:
