@@ -236,7 +236,10 @@ fn read_selector(text: &str, selector: &model::Selector) -> Result<Selector, Pat
         model::Selector::Wildcard => Ok(Selector::Wildcard),
         model::Selector::Index(index) => Ok(Selector::Index(*index)),
         model::Selector::Slice(start, end, step) => {
-            Ok(Selector::Slice { start: *start, end: *end, step: step.unwrap_or(1) })
+            let step = step.unwrap_or(1);
+            // From the first element on is from where a slice begins by itself.
+            let start = start.filter(|start| *start != 0 || step < 0);
+            Ok(Selector::Slice { start, end: *end, step })
         }
         model::Selector::Filter(filter) => Ok(Selector::Filter(filter::read(text, filter)?)),
     }
@@ -437,9 +440,7 @@ impl fmt::Display for Selector {
             Self::Wildcard => write!(f, "*"),
             Self::Index(index) => write!(f, "{index}"),
             Self::Slice { start, end, step } => {
-                if let Some(start) = start
-                    && (*start != 0 || *step < 0)
-                {
+                if let Some(start) = start {
                     write!(f, "{start}")?;
                 }
                 write!(f, ":")?;

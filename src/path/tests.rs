@@ -60,6 +60,17 @@ fn indices_and_slices() {
 }
 
 #[test]
+fn a_slice_from_the_first_element_is_the_one_without_a_start() {
+    let parse = |text: &str| Path::parse(text).unwrap();
+    for (written, same) in [("$[0:]", "$[:]"), ("$[\r0:]", "$[:]"), ("$[0:3:0]", "$[:3:0]")] {
+        assert_eq!(parse(written), parse(same));
+        assert_eq!(parse(written).to_string(), same);
+    }
+    // From there to the front it is one element.
+    assert_ne!(parse("$[0::-1]"), parse("$[::-1]"));
+}
+
+#[test]
 fn slices_with_different_steps_keep_their_phase() {
     let paths = ["$[1::2]", "$[2:20:3]", "$[7::5]"];
     let parsed: Vec<Path> = paths.iter().map(|path| Path::parse(path).unwrap()).collect();
