@@ -4,6 +4,7 @@
 //! response passes only through the sieve module, which is armed by nothing but a permit. Whatever
 //! Pingora would let through by default is refused by default here.
 //!
+//! Whoever waits gets what is decided at once, and what is ready together in one write (`cork`).
 //! Between a fast upstream and a slow client a response holds at most twelve pieces of 64 KiB, four of them
 //! in Pingora's queue, and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
 //!
@@ -30,6 +31,7 @@
 
 mod access_log;
 mod admin;
+mod cork;
 mod headers;
 mod identify;
 mod journey;
@@ -76,6 +78,7 @@ pub(crate) use respond::error_of_upstream;
 pub(crate) use response::Treatment;
 pub use server::ServeError;
 
+use cork::Cork;
 use journey::Journey;
 use passage::{Gate, Passage};
 use respond::{Answer, DATA_PURPOSE, failure, reason_of};
@@ -297,6 +300,8 @@ impl ProxyHttp for Proxy {
                 journey.labelled(permit.labels.clone());
                 let expects = session.get_header_bytes(header::EXPECT);
                 let is_continue_awaited = expects.eq_ignore_ascii_case(b"100-continue");
+                let cork = Cork::of(session);
+                cork.forget();
                 let request = session.req_header();
                 let passage = Passage {
                     journey,
@@ -305,6 +310,7 @@ impl ProxyHttp for Proxy {
                     permit,
                     is_head: request.method == Method::HEAD,
                     is_chunked: request.version == Version::HTTP_11,
+                    cork,
                 };
                 phases.upstream = Some(upstream);
                 let module = session.downstream_modules_ctx.get_mut::<SieveModule>();

@@ -15,6 +15,7 @@ use crate::{
     json,
     policy::{Api, Ask, Framing, Permit, Plan, PolicySet, Source, Target, load},
     proxy::{
+        cork::Cork,
         headers,
         journey::Journey,
         pipe::{Decoder, Encoder, Pipe, Sieve},
@@ -74,6 +75,8 @@ pub(super) struct Passage {
     pub(super) is_head: bool,
     /// Whether the client is told of a body's length by chunks (HTTP/1.1), not by frames (HTTP/2).
     pub(super) is_chunked: bool,
+    /// The client's connection.
+    pub(super) cork: Cork,
 }
 
 impl Passage {

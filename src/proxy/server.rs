@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use pingora::{
     apps::{HttpServerOptions, ServerApp},
+    listeners::{L4BufferSettings, ListenerConfig},
     protocols::Stream,
     proxy::{HttpProxy, http_proxy},
     server::{
@@ -25,7 +26,11 @@ use tokio::{
 
 use crate::{
     config::Timeouts,
-    proxy::{Proxy, Shared, admin::Admin},
+    proxy::{
+        Proxy, Shared,
+        admin::Admin,
+        cork::{COLLECTED_BYTES, Corked},
+    },
 };
 
 /// How often a draining process looks whether it is done.
@@ -70,8 +75,9 @@ impl Proxy {
         server.bootstrap();
         let gateway = Gateway::new(self, &server.configuration, &settings.timeouts);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
+        let buffers = L4BufferSettings::default().write(COLLECTED_BYTES);
         for address in &settings.listen {
-            proxy.add_tcp(&address.to_string());
+            proxy.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
         }
         let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
         admin.add_tcp(&settings.admin.to_string());
@@ -126,7 +132,7 @@ impl ServerApp for Gateway {
     ) -> Option<Stream> {
         let is_http_2 = timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?;
         let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
-        app.process_new(stream, shutdown).await
+        app.process_new(if is_http_2 { stream } else { Corked::around(stream) }, shutdown).await
     }
 
     async fn cleanup(&self) {

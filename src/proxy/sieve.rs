@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use pingora::{
     http::ResponseHeader,
     modules::http::{HttpModule, HttpModuleBuilder, Module},
@@ -20,7 +20,13 @@ use pingora::{
 
 use crate::{
     access::{Decision, Reason},
-    proxy::{journey::Journey, passage::Passage, pipe::Pipe, respond::failure},
+    proxy::{
+        cork::{Cork, Part},
+        journey::Journey,
+        passage::Passage,
+        pipe::Pipe,
+        respond::failure,
+    },
 };
 
 /// How the bytes of a body are treated.
@@ -63,6 +69,8 @@ pub(super) struct SieveModule {
     state: State,
     passage: Option<Passage>,
     body: Body,
+    /// Hears what is about to be written.
+    cork: Cork,
 }
 
 impl SieveModule {
@@ -127,6 +135,12 @@ impl SieveModule {
         match done {
             Ok(Ok(out)) => {
                 self.state = if ends { State::Finished } else { State::Streaming { begun } };
+                if !out.is_empty() {
+                    self.cork.announce(Part::Piece);
+                }
+                if ends {
+                    self.cork.announce(Part::End);
+                }
                 Ok(Some(out).filter(|out| !out.is_empty()))
             }
             Ok(Err(reason)) => self.poison(reason),
@@ -136,6 +150,7 @@ impl SieveModule {
 
     fn poison<T>(&mut self, reason: Reason) -> pingora::Result<T> {
         self.state = State::Poisoned(reason);
+        self.cork.forget();
         Err(failure(reason))
     }
 }
@@ -184,6 +199,11 @@ impl HttpModule for SieveModule {
                 passage.journey.sent(Some(head.status.as_u16()));
                 self.body = body;
                 self.state = State::Streaming { begun: false };
+                if head.headers.contains_key(header::TRANSFER_ENCODING) {
+                    // Where the length is known, Pingora flushes once by itself.
+                    self.cork = passage.cork.clone();
+                    self.cork.announce(Part::Head);
+                }
                 Ok(())
             }
             Err(reason) => self.poison(reason),
@@ -239,6 +259,7 @@ impl HttpModuleBuilder for SieveBuilder {
 
     fn init(&self) -> Module {
         let body = Body::Empty(Reason::Internal);
-        Box::new(SieveModule { state: State::Unarmed, passage: None, body })
+        let cork = Cork::default();
+        Box::new(SieveModule { state: State::Unarmed, passage: None, body, cork })
     }
 }

@@ -975,6 +975,28 @@ async fn a_request_body_goes_on_where_a_rule_lets_it() {
     assert_eq!(world.record().await, "allowed");
 }
 
+/// What is ready together leaves together; but what is ready waits for nothing that is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_leaves_before_the_rest_comes() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n";
+    let decided = r#"{"id": 7, "email":"anna@example.org","iban":"FR76-CANARY","tags":[1.50,"#;
+    for (sent, awaited) in [("", "\r\n\r\n"), (decided, r#""tags":[1.50"#)] {
+        let world = World::new(Upstream::Stalls(format!("{head}{sent}").into())).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let request = request("GET", "/c/7", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(awaited) {
+            let mut buffer = [0; 4096];
+            let read = timeout(Duration::from_secs(20), stream.read(&mut buffer)).await;
+            let read = read.expect("what is decided leaves").unwrap();
+            assert_ne!(read, 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&buffer[..read]);
+        }
+        assert!(!String::from_utf8_lossy(&seen).contains(WITHHELD));
+    }
+}
+
 /// A response ends with its head where no body leaves, and is on record as that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirection_whose_words_come_late_is_allowed() {

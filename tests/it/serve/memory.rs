@@ -136,7 +136,7 @@ const READERS: u64 = 500;
 /// says, with the limits that are the default.
 fn response_bytes_max() -> u64 {
     let (depth, name, value, gap) = (128, 4096, 64 << 10, 4096);
-    12 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10)
+    12 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10) + (16 << 10)
 }
 
 /// As many readers as there may be open files: two ends in this process for each, and some for others.

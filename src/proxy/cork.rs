@@ -1,0 +1,344 @@
+//! The client's side of a connection, which lets what is ready together leave together.
+//!
+//! Pingora flushes the head of a response without a length, each piece of its body, and its end, also
+//! where it holds all of them already: three system calls, and a client that wakes up three times. But
+//! it asks the modules about everything that it holds before it writes the first of it. So the sieve
+//! announces what is about to be written, and of the flushes that follow only the last is carried out.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::{
+    protocols::{
+        ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+        Stream, TimingDigest, UniqueID, UniqueIDType,
+        raw_connect::ProxyDigest,
+        tls::{SslDigest, TlsRef},
+    },
+    proxy::Session,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How many bytes that leave together are collected; what is longer is written from where it is.
+pub(super) const COLLECTED_BYTES: usize = 16 << 10;
+
+/// A part of a response that Pingora flushes by itself. They are written in this order.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(super) enum Part {
+    /// The head.
+    Head = 1,
+    /// What there is of the body.
+    Piece = 2,
+    /// The chunk that ends the body.
+    End = 4,
+}
+
+/// The parts that are about to be written to one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cork(Arc<AtomicU8>);
+
+impl Cork {
+    /// That of the client's connection. HTTP/2, which has many responses on one connection, collects
+    /// by itself: what is announced there nobody hears.
+    pub(super) fn of(session: &Session) -> Self {
+        let stream = session.as_downstream().stream();
+        let corked = stream.and_then(|stream| stream.as_any().downcast_ref::<Corked>());
+        corked.map(|corked| corked.cork.clone()).unwrap_or_default()
+    }
+
+    /// This part is about to be written, and flushed.
+    pub(super) fn announce(&self, part: Part) {
+        self.0.fetch_or(part as u8, Ordering::Relaxed);
+    }
+
+    /// Whatever was announced, something else is written.
+    pub(super) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// One part has been written. Whether there is another behind it.
+    fn next(&self) -> bool {
+        let announced = self.0.load(Ordering::Relaxed);
+        // The parts come in their order: the lowest bit is the one that was.
+        let left = announced & announced.wrapping_sub(1);
+        self.0.store(left, Ordering::Relaxed);
+        left != 0
+    }
+}
+
+/// A connection whose flushes wait for what was announced; never longer than until it is read from or
+/// shut down, so that nothing stays behind if an announced part does not come.
+#[derive(Debug)]
+pub(super) struct Corked {
+    stream: Stream,
+    cork: Cork,
+    /// Whether a flush was put off.
+    is_owed: bool,
+}
+
+impl Corked {
+    /// Around this stream, once.
+    pub(super) fn around(stream: Stream) -> Stream {
+        if (*stream).as_any().is::<Self>() {
+            return stream;
+        }
+        Box::new(Self { stream, cork: Cork::default(), is_owed: false })
+    }
+}
+
+impl AsyncRead for Corked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_owed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(flushed) => {
+                    flushed?;
+                    self.is_owed = false;
+                }
+                // The client takes nothing; what it says is heard all the same.
+                Poll::Pending => {}
+            }
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Corked {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.cork.next() {
+            self.is_owed = true;
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.is_owed = flushed.is_pending();
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Corked {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl Peek for Corked {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        self.stream.try_peek(buf).await
+    }
+}
+
+impl UniqueID for Corked {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Corked {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Corked {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.stream.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.stream.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Corked {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_proxy_digest()
+    }
+
+    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
+        self.stream.set_proxy_digest(digest);
+    }
+}
+
+impl GetSocketDigest for Corked {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.stream.set_socket_digest(digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Takes everything, has nothing to say, and counts how often it is flushed.
+    #[derive(Debug, Default)]
+    struct Counting(Arc<AtomicU8>);
+
+    impl AsyncRead for Counting {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Counting {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[async_trait]
+    impl Shutdown for Counting {
+        async fn shutdown(&mut self) {}
+    }
+
+    impl UniqueID for Counting {
+        fn id(&self) -> UniqueIDType {
+            0
+        }
+    }
+
+    impl Ssl for Counting {}
+    impl Peek for Counting {}
+
+    impl GetTimingDigest for Counting {
+        fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+            Vec::new()
+        }
+    }
+
+    impl GetProxyDigest for Counting {
+        fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+            None
+        }
+    }
+
+    impl GetSocketDigest for Counting {
+        fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+            None
+        }
+    }
+
+    /// A corked connection, and how often that under it was flushed.
+    fn corked() -> (Stream, Cork, Arc<AtomicU8>) {
+        let flushes = Arc::default();
+        let stream = Corked::around(Box::new(Counting(Arc::clone(&flushes))));
+        let stream = Corked::around(stream);
+        let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
+        (stream, cork, flushes)
+    }
+
+    const PARTS: [Part; 3] = [Part::Head, Part::Piece, Part::End];
+
+    #[tokio::test]
+    async fn of_what_is_announced_the_last_is_flushed() {
+        let (mut stream, cork, flushes) = corked();
+        for (round, parts) in (1..=PARTS.len()).flat_map(|n| PARTS.windows(n)).enumerate() {
+            parts.iter().for_each(|part| cork.announce(*part));
+            // Pingora writes all pieces that it holds as one.
+            parts.iter().for_each(|part| cork.announce(*part));
+            for (n, _) in parts.iter().enumerate() {
+                assert_eq!(usize::from(flushes.load(Ordering::Relaxed)), round, "{parts:?}, {n}");
+                stream.flush().await.unwrap();
+            }
+            assert_eq!(usize::from(flushes.load(Ordering::Relaxed)), round + 1, "{parts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_announced_is_flushed() {
+        let (mut stream, cork, flushes) = corked();
+        cork.announce(Part::Head);
+        cork.announce(Part::End);
+        cork.forget();
+        for n in 1..4 {
+            stream.flush().await.unwrap();
+            assert_eq!(flushes.load(Ordering::Relaxed), n);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_off_leaves_when_the_connection_waits() {
+        let (mut stream, cork, flushes) = corked();
+        PARTS.map(|part| cork.announce(part));
+        stream.flush().await.unwrap();
+        assert_eq!(flushes.load(Ordering::Relaxed), 0);
+        // The rest does not come.
+        stream.read(&mut [0]).await.unwrap();
+        assert_eq!(flushes.load(Ordering::Relaxed), 1);
+        stream.read(&mut [0]).await.unwrap();
+        assert_eq!(flushes.load(Ordering::Relaxed), 1);
+    }
+}
