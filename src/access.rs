@@ -246,6 +246,7 @@ reasons! {
     ProtocolSwitch "protocol-switch" 502 "The upstream wants to switch to another protocol."
     BodyUnreadable "body-unreadable" 502 "The response body is not valid."
     BodyTooDeep "body-too-deep" 502 "The response body is nested too deeply."
+    BodyTooLarge "body-too-large" 502 "The response body is too large to be checked."
     BodyCut "body-cut" 502 "The response body ends too early."
     Internal "internal" 502 "The response could not be checked."
 }
@@ -286,7 +287,7 @@ mod tests {
             (502, "upstream-unreachable"),
             (504, "upstream-timeout"),
             (502, "upstream-protocol media-not-allowed coding-not-supported partial-content"),
-            (502, "protocol-switch body-unreadable body-too-deep body-cut internal"),
+            (502, "protocol-switch body-unreadable body-too-deep body-too-large body-cut internal"),
         ];
         let listed: Vec<(u16, &str)> = listed
             .iter()

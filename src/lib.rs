@@ -47,6 +47,7 @@
 //! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, transform |
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`frame`] | finds the documents in a body that holds many, and puts its framing around what leaves | enforce, json, policy, transform |
+//! | [`coding`] | content codings: unpacks what upstreams packed, packs for clients | – |
 //! | [`config`] | settings as they are written, then settings as they are checked | – |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | policy, transform |
@@ -94,8 +95,8 @@
 //!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
 //! 2. The head is made anew of the status and of headers that are on a list, with the purpose and the
 //!    policies that were applied.
-//! 3. Each chunk goes through the pipe: decode, sieve, encode (the first and the last do nothing yet). What
-//!    is refused, or panics, poisons the module: no byte passes after it.
+//! 3. Each chunk goes through the pipe: unpacked if the upstream packed it, sieved, and packed as the
+//!    client likes it ([`coding`]). What is refused, or panics, poisons the module: no byte passes after it.
 //! 4. At the end, of whichever kind, the body has to be complete. Trailers stay here.
 //! 5. The record gets the counts, the decision and the times, and goes to [`metrics`] and to the access log,
 //!    which has a thread of its own and a bounded queue: what it cannot take is lost, and counted. If
@@ -119,6 +120,7 @@
 
 pub mod access;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod enforce;
 pub mod frame;

@@ -304,6 +304,7 @@ impl Apply {
             | Reason::ProtocolSwitch
             | Reason::BodyUnreadable
             | Reason::BodyTooDeep
+            | Reason::BodyTooLarge
             | Reason::BodyCut
             | Reason::Internal => None,
         }

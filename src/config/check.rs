@@ -259,6 +259,14 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         value_bytes: fields.number("value_bytes", 64..=16 << 20, 64 << 10, problems),
         gap_bytes: fields.number("gap_bytes", 64..=1 << 20, 4 << 10, problems),
         candidate_bytes: fields.number("candidate_bytes", 1024..=64 << 20, 1 << 20, problems),
+        decoded_piece_bytes: fields.number(
+            "decoded_piece_bytes",
+            64 << 10..=256 << 20,
+            8 << 20,
+            problems,
+        ),
+        decoded_ratio: fields.number("decoded_ratio", 1..=1_000_000, 100, problems),
+        decoded_bytes: fields.number("decoded_bytes", 64 << 10..=1 << 50, 16 << 30, problems),
         responses_in_flight: fields.number("responses_in_flight", 1..=1_000_000, 1024, problems),
         metric_series: fields.number("metric_series", 100..=1_000_000, 20_000, problems),
     };

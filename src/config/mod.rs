@@ -306,6 +306,12 @@ pub struct Limits {
     pub gap_bytes: usize,
     /// Longest value that a filter can ask about, and the most that waits for an array to go on, in bytes.
     pub candidate_bytes: usize,
+    /// What one piece of a packed body, of 64 KiB at most, may unpack to, in bytes.
+    pub decoded_piece_bytes: usize,
+    /// How many times longer a packed body may become, beyond the first `decoded_piece_bytes`.
+    pub decoded_ratio: u32,
+    /// What a packed body may unpack to, in bytes.
+    pub decoded_bytes: u64,
     /// Responses that are worked on at the same time; more are turned away.
     pub responses_in_flight: usize,
     /// Series of labelled metrics; more are counted together.

@@ -129,9 +129,6 @@ fn is_canonical(segment: &str) -> bool {
         && !decodes_again
 }
 
-/// Parameters by name.
-type Parameters = Vec<(String, String)>;
-
 /// Who asks what: everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
@@ -154,6 +151,8 @@ pub struct Permit {
     pub labels: Labels,
     /// The parameters of the path, by name.
     pub parameters: Vec<(String, String)>,
+    /// Whether the answer may be packed, as the client likes it.
+    pub compresses: bool,
 }
 
 impl fmt::Debug for Permit {
@@ -177,16 +176,17 @@ impl PolicySet {
     pub fn decide(&self, ask: &Ask<'_>) -> Result<Permit, Denial> {
         let mut labels = Labels::unknown();
         match self.permit(ask, &mut labels) {
-            Ok((plan, parameters)) => Ok(Permit { plan, labels, parameters }),
+            Ok((plan, found)) => Ok(Permit {
+                plan,
+                labels,
+                parameters: found.parameters,
+                compresses: found.route.compresses,
+            }),
             Err(reason) => Err(Denial { reason, labels }),
         }
     }
 
-    fn permit(
-        &self,
-        ask: &Ask<'_>,
-        labels: &mut Labels,
-    ) -> Result<(Arc<Plan>, Parameters), Reason> {
+    fn permit(&self, ask: &Ask<'_>, labels: &mut Labels) -> Result<(Arc<Plan>, Found<'_>), Reason> {
         ask.host.map_or(Ok(()), check_host)?;
         let caller =
             ask.caller.and_then(|name| self.caller_named(name)).ok_or(Reason::CallerUnknown)?;
@@ -203,7 +203,7 @@ impl PolicySet {
             return Err(Reason::RequestBodyNotAllowed);
         }
         self.check_parameters(&found, purpose, ask.target.parameters())?;
-        Ok((plan.clone(), found.parameters))
+        Ok((plan.clone(), found))
     }
 
     /// A caller with one purpose need not say it.

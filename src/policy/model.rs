@@ -405,6 +405,8 @@ pub struct Route {
     pub method: Method,
     /// The path, with its parameters in braces.
     pub pattern: String,
+    /// Whether answers may be packed, as the client likes it.
+    pub compresses: bool,
     /// Why a request body goes on as it is; none refuses methods that have one.
     pub request_body: Option<String>,
     /// Method and pattern: the label of metrics.

@@ -66,6 +66,7 @@ use pingora::{
 
 use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
+    coding::{Coding, accepted},
     config::Settings,
     metrics::Metrics,
     policy::{Ask, Denial, Identify, Permit, PolicySet, Target, check_host},
@@ -303,6 +304,12 @@ impl ProxyHttp for Proxy {
                 let cork = Cork::of(session);
                 cork.forget();
                 let request = session.req_header();
+                let liked = request.headers.get_all(header::ACCEPT_ENCODING).iter();
+                let coding = if permit.compresses {
+                    accepted(liked.filter_map(|value| value.to_str().ok()))
+                } else {
+                    Coding::Identity
+                };
                 let passage = Passage {
                     journey,
                     gate: Arc::clone(&self.gate),
@@ -310,6 +317,7 @@ impl ProxyHttp for Proxy {
                     permit,
                     is_head: request.method == Method::HEAD,
                     is_chunked: request.version == Version::HTTP_11,
+                    coding,
                     cork,
                 };
                 phases.upstream = Some(upstream);

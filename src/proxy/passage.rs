@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 
 use crate::{
     access::Reason,
+    coding::{self, Coding},
     config,
     frame::Framed,
     json,
@@ -18,7 +19,7 @@ use crate::{
         cork::Cork,
         headers,
         journey::Journey,
-        pipe::{Decoder, Encoder, Pipe, Sieve},
+        pipe::{Codings, Passing, Pipe, Sieve},
         respond::{self, PROBLEM},
         response::{self, Treatment},
         sieve::Body,
@@ -33,6 +34,8 @@ pub(super) type MakeSieve = fn(Framed) -> Box<dyn Sieve>;
 pub(super) struct Gate {
     /// How large a value, a name and so on may be.
     pub(super) limits: json::Limits,
+    /// What a packed body may unpack to.
+    pub(super) decoded: coding::Limits,
     /// What leaves of an upstream's problem.
     pub(super) problems: Option<Arc<Plan>>,
     /// Makes what a body goes through.
@@ -48,6 +51,11 @@ impl Gate {
                 gap_bytes_max: limits.gap_bytes,
                 value_bytes_max: limits.value_bytes,
                 candidate_bytes_max: limits.candidate_bytes,
+            },
+            decoded: coding::Limits {
+                piece_bytes_max: limits.decoded_piece_bytes,
+                ratio_max: limits.decoded_ratio,
+                bytes_max: limits.decoded_bytes,
             },
             problems: problem_plan(),
             make_sieve: |framed| Box::new(framed),
@@ -75,6 +83,8 @@ pub(super) struct Passage {
     pub(super) is_head: bool,
     /// Whether the client is told of a body's length by chunks (HTTP/1.1), not by frames (HTTP/2).
     pub(super) is_chunked: bool,
+    /// What the client likes its body to be packed in, where the route lets it.
+    pub(super) coding: Coding,
     /// The client's connection.
     pub(super) cork: Cork,
 }
@@ -93,32 +103,50 @@ impl Passage {
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
         let passes = |media: &str| api.passes(media);
         let treatment = Treatment::of(head.status, &head.headers, self.is_head, ended, passes)?;
+        let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
             Treatment::Empty if ended => Body::Empty(Reason::UpstreamProtocol),
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
             Treatment::Sieve { framing, may_be_empty } => {
-                self.sieve(&self.permit.plan, framing, may_be_empty)
+                self.sieve(&self.permit.plan, coding()?, framing, may_be_empty)?
             }
             Treatment::Problem => match &self.gate.problems {
-                Some(plan) => self.sieve(plan, Framing::Document, false),
+                Some(plan) => self.sieve(plan, coding()?, Framing::Document, false)?,
                 None => Body::Replace(respond::error_of_upstream(head.status)),
             },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
             Treatment::Discard => Body::Replace(Bytes::new()),
-            Treatment::Pass => Body::Pass,
+            Treatment::Pass if coding()? == Coding::Identity => Body::Pass,
+            Treatment::Pass => self.pipe(coding()?, Coding::Identity, Box::new(Passing), true)?,
         };
         *head = self.head(head, api, &body, ended).or(Err(Reason::Internal))?;
         Ok(body)
     }
 
-    fn sieve(&self, plan: &Arc<Plan>, framing: Framing, may_be_empty: bool) -> Body {
+    fn sieve(
+        &self,
+        plan: &Arc<Plan>,
+        coding: Coding,
+        framing: Framing,
+        may_be_empty: bool,
+    ) -> Result<Body, Reason> {
         // Ages are counted in whole years: where the day begins matters to nobody.
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
         let context = Context { today };
         let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
-        let sieve = (self.gate.make_sieve)(framed);
-        Body::Sieve { pipe: Pipe::new(Decoder::Identity, sieve, Encoder::Identity), may_be_empty }
+        self.pipe(coding, self.coding, (self.gate.make_sieve)(framed), may_be_empty)
+    }
+
+    fn pipe(
+        &self,
+        from: Coding,
+        to: Coding,
+        sieve: Box<dyn Sieve>,
+        may_be_empty: bool,
+    ) -> Result<Body, Reason> {
+        let codings = Codings { from, limits: self.gate.decoded, to };
+        Ok(Body::Sieve { pipe: Box::new(Pipe::new(codings, sieve)?), may_be_empty })
     }
 
     /// The head that leaves. How long the body is, tamis says anew: the upstream counted other bytes.
@@ -139,6 +167,14 @@ impl Passage {
         }
         if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
             return Ok(head);
+        }
+        if let Body::Sieve { pipe, .. } = body {
+            if self.permit.compresses {
+                head.insert_header(header::VARY, "Accept-Encoding")?;
+            }
+            if pipe.coding() != Coding::Identity {
+                head.insert_header(header::CONTENT_ENCODING, pipe.coding().name())?;
+            }
         }
         match body {
             Body::Replace(instead) => {

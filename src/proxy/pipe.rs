@@ -2,8 +2,20 @@
 
 use crate::{
     access::{Count, Reason},
+    coding::{Coding, Decoder, Encoder, Fault, Limits},
     frame::Framed,
 };
+
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Broken => Self::BodyUnreadable,
+            Fault::Cut => Self::BodyCut,
+            Fault::Bomb => Self::BodyTooLarge,
+            Fault::Memory => Self::Internal,
+        }
+    }
+}
 
 /// What decides about the bytes of a body.
 pub(super) trait Sieve: Send + Sync {
@@ -29,50 +41,54 @@ impl Sieve for Framed {
     }
 }
 
-/// Undoes the content coding of the upstream (RFC 9110, section 8.4).
-pub(super) enum Decoder {
-    /// The bytes are the document.
-    Identity,
-}
+/// What lets a body through whose media type passes by a rule.
+pub(super) struct Passing;
 
-impl Decoder {
-    /// Hands on what the next bytes decode to.
-    fn write(
-        &mut self,
-        chunk: &[u8],
-        next: &mut dyn FnMut(&[u8]) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
-        match self {
-            Self::Identity => next(chunk),
-        }
+impl Sieve for Passing {
+    fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        out.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(&mut self, _out: &mut Vec<u8>) -> Result<(), Reason> {
+        Ok(())
+    }
+
+    fn counts(&self) -> (Vec<Count>, bool) {
+        (Vec::new(), false)
     }
 }
 
-/// Does the content coding for the client.
-pub(super) enum Encoder {
-    /// The document is the bytes.
-    Identity,
+/// How a body comes, and how it leaves.
+#[derive(Clone, Copy)]
+pub(super) struct Codings {
+    /// The upstream's.
+    pub(super) from: Coding,
+    /// What it may unpack to.
+    pub(super) limits: Limits,
+    /// The client's.
+    pub(super) to: Coding,
 }
 
-impl Encoder {
-    fn write(&mut self, decided: Vec<u8>) -> Vec<u8> {
-        match self {
-            Self::Identity => decided,
-        }
-    }
-}
-
-/// One body on its way.
+/// One body on its way: unpacked, sieved, packed again.
 pub(super) struct Pipe {
     decoder: Decoder,
     sieve: Box<dyn Sieve>,
     encoder: Encoder,
+    coding: Coding,
 }
 
 impl Pipe {
     /// A body that is about to begin.
-    pub(super) fn new(decoder: Decoder, sieve: Box<dyn Sieve>, encoder: Encoder) -> Self {
-        Self { decoder, sieve, encoder }
+    pub(super) fn new(codings: Codings, sieve: Box<dyn Sieve>) -> Result<Self, Reason> {
+        let Codings { from, limits, to } = codings;
+        let (decoder, encoder) = (Decoder::new(from, limits)?, Encoder::new(to)?);
+        Ok(Self { decoder, sieve, encoder, coding: to })
+    }
+
+    /// What the body leaves in.
+    pub(super) fn coding(&self) -> Coding {
+        self.coding
     }
 
     /// What leaves in the place of the next bytes.
@@ -80,14 +96,22 @@ impl Pipe {
         let mut decided = Vec::with_capacity(chunk.len());
         let sieve = &mut self.sieve;
         self.decoder.write(chunk, &mut |plain| sieve.write(plain, &mut decided))?;
-        Ok(self.encoder.write(decided))
+        Ok(self.encoder.write(decided)?)
     }
 
     /// What leaves at the end of a body, which must be complete.
     pub(super) fn finish(&mut self) -> Result<Vec<u8>, Reason> {
         let mut decided = Vec::new();
+        self.decoder.finish()?;
         self.sieve.finish(&mut decided)?;
-        Ok(self.encoder.write(decided))
+        let mut packed = self.encoder.write(decided)?;
+        packed.append(&mut self.encoder.finish()?);
+        Ok(packed)
+    }
+
+    /// What leaves of a body that may be empty, and is: packed, that is something.
+    pub(super) fn finish_empty(&mut self) -> Result<Vec<u8>, Reason> {
+        Ok(self.encoder.finish()?)
     }
 
     /// What has left so far, and whether something was withheld as unclassified.

@@ -36,7 +36,7 @@ pub(super) enum Body {
     /// They are sieved.
     Sieve {
         /// What they go through.
-        pipe: Pipe,
+        pipe: Box<Pipe>,
         /// Whether no bytes at all are a body, too.
         may_be_empty: bool,
     },
@@ -160,7 +160,8 @@ fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes
     match body {
         Body::Empty(reason) if begun => Err(*reason),
         Body::Empty(_) => Ok(Bytes::new()),
-        Body::Sieve { may_be_empty: true, .. } if !begun => Ok(Bytes::new()),
+        Body::Sieve { may_be_empty: true, .. } if !begun && !ends => Ok(Bytes::new()),
+        Body::Sieve { pipe, may_be_empty: true, .. } if !begun => Ok(pipe.finish_empty()?.into()),
         Body::Sieve { pipe, .. } => {
             let mut out = if chunk.is_empty() { Vec::new() } else { pipe.write(&chunk)? };
             if ends {

@@ -265,6 +265,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::ProtocolSwitch
         | Reason::BodyUnreadable
         | Reason::BodyTooDeep
+        | Reason::BodyTooLarge
         | Reason::BodyCut
         | Reason::Internal => None,
     }

@@ -99,6 +99,7 @@ impl Checker<'_> {
             parameters_known,
             body,
             stream,
+            compresses,
             request_body,
         } = route;
         let shape = (method, shape(&pattern.value));
@@ -146,6 +147,7 @@ impl Checker<'_> {
             label: format!("{method} {}", pattern.value).into(),
             method,
             pattern: pattern.value,
+            compresses,
             request_body,
             parameters,
             open,

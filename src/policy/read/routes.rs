@@ -13,7 +13,8 @@ use crate::policy::{
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 6] = ["params", "body", "embedded", "stream", "request_body", "buffer"];
+    const KEYS: [&str; 7] =
+        ["params", "body", "embedded", "stream", "request_body", "buffer", "compress"];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -38,6 +39,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     if let Some(node) = fields.get("buffer") {
         buffer(reader, node);
     }
+    let compresses = fields.get("compress").is_none_or(|node| compresses(reader, node));
     let (method, pattern) = line?;
     Some(WrittenRoute {
         at,
@@ -47,6 +49,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         parameters_known,
         body,
         stream,
+        compresses,
         request_body,
     })
 }
@@ -104,6 +107,18 @@ fn buffer(reader: &mut Reader<'_>, node: &Node) {
         let message = format!("`{word}` is not what a route can buffer");
         reader.report(Finding::error("bad-buffer", at, message).help("write `buffer: document`"));
     }
+}
+
+/// `compress: off`: how well an answer can be packed tells something of what is in it.
+fn compresses(reader: &mut Reader<'_>, node: &Node) -> bool {
+    let at = reader.place(&node.span);
+    let Some(word) = reader.word(node, "`compress`") else { return false };
+    if word != "on" && word != "off" {
+        let message = format!("`compress` is `on` or `off`, not `{word}`");
+        reader
+            .report(Finding::error("bad-compress", at, message).did_you_mean(word, ["on", "off"]));
+    }
+    word == "on"
 }
 
 fn method_and_pattern(reader: &mut Reader<'_>, key: &Key) -> Option<(Method, At<String>)> {

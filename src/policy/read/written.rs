@@ -103,6 +103,7 @@ pub(crate) struct WrittenRoute {
     pub(crate) parameters_known: bool,
     pub(crate) body: Vec<Classified>,
     pub(crate) stream: Option<Stream>,
+    pub(crate) compresses: bool,
     pub(crate) request_body: Option<String>,
 }
 

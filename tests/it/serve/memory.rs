@@ -14,6 +14,8 @@ use std::{
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use tamis::coding::{Coding, Encoder};
+
 use crate::serve::{PATIENCE, Setup, Tamis, streaming, until};
 
 const MIB: u64 = 1 << 20;
@@ -128,6 +130,54 @@ fn a_gibibyte_goes_through_in_64_mebibytes() {
         at_rest >> 10,
     );
     assert!(peak < 64 * MIB, "{peak} bytes");
+}
+
+/// A body of a gibibyte, packed into very little.
+fn bomb(coding: Coding) -> Vec<u8> {
+    let mut encoder = Encoder::new(coding).unwrap();
+    let mut packed = encoder.write(b"[".to_vec()).unwrap();
+    for _ in 0..256 {
+        packed.append(&mut encoder.write(vec![b' '; 4 << 20]).unwrap());
+    }
+    packed.append(&mut encoder.write(b"]".to_vec()).unwrap());
+    packed.append(&mut encoder.finish().unwrap());
+    packed
+}
+
+#[test]
+fn a_packed_gibibyte_is_refused_in_64_mebibytes() {
+    for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+        let packed = bomb(coding);
+        let length = packed.len();
+        let upstream = streaming(move |_, stream| {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {}\r\n\
+                 Content-Length: {length}\r\n\r\n",
+                coding.name()
+            );
+            stream.write_all(head.as_bytes())?;
+            stream.write_all(&packed)?;
+            Ok(true)
+        });
+        let upstreams = [("crm", upstream, "http1")];
+        let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+        let tamis = setup.start();
+        let mut stream = TcpStream::connect(tamis.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(GET).unwrap();
+        let mut reply = Vec::new();
+        // It may be reset, but never hangs.
+        if let Err(error) = stream.read_to_end(&mut reply) {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
+        assert!(!reply.ends_with(b"0\r\n\r\n"), "{coding:?} is taken for complete");
+        until("it is on record", || {
+            tamis.metrics().contains("reason=\"body-too-large\",route=\"GET /rows\"} 1")
+        });
+        let peak = tamis.peak_rss();
+        println!("{coding:?}: 1 GiB in {length} bytes, peak RSS {} KiB", peak >> 10);
+        assert!(peak < 64 * MIB, "{peak} bytes");
+    }
 }
 
 const READERS: u64 = 500;
