@@ -22,7 +22,8 @@
 //!    holds a container is not hidden. Where a filter asks about a place, by one with the same answer.)
 //! 4. **Untouched bytes are the same bytes.** Numbers, key order, white space, escapes and duplicate keys
 //!    are never parsed and printed again.
-//! 5. **Memory does not grow with the body.** Every buffer has a named limit ([`json::Limits`]).
+//! 5. **Memory does not grow with the body.** Every buffer has a named limit ([`json::Limits`]), also that for a
+//!    document that is held, because a filter of the route asks about all of it.
 //! 6. **A response ends under the policies that it began with**, and their digest is on its record.
 //! 7. **Every request is on record once**, if it is HTTP at all, whatever happens to it: allowed, denied,
 //!    refused or aborted.
@@ -106,7 +107,8 @@
 //!
 //! An [`enforce::Enforcement`] takes the body in chunks, and carries out the plan of the permit. Below it a
 //! [`json::Rewriter`] finds tokens, keeps the grammar and asks at each node what happens to it; commas,
-//! names and white space wait until the value behind them is decided. What leaves goes to a
+//! names and white space wait until the value behind them is decided. Where a filter asks about the
+//! document, that is held and validated to its end first, and then goes the same way. What leaves goes to a
 //! [`json::Sink`]; a captured scalar goes through its [`transform::Transform`] first, or, if it is a string
 //! that holds a document, through a rewriter of its own. Where a body holds many documents, a
 //! [`frame::Framed`] finds them, and each is as a body of its own. At the end the

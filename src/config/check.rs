@@ -259,6 +259,7 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         value_bytes: fields.number("value_bytes", 64..=16 << 20, 64 << 10, problems),
         gap_bytes: fields.number("gap_bytes", 64..=1 << 20, 4 << 10, problems),
         candidate_bytes: fields.number("candidate_bytes", 1024..=64 << 20, 1 << 20, problems),
+        document_bytes: fields.number("document_bytes", 1024..=256 << 20, 8 << 20, problems),
         decoded_piece_bytes: fields.number(
             "decoded_piece_bytes",
             64 << 10..=256 << 20,

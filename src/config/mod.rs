@@ -306,6 +306,8 @@ pub struct Limits {
     pub gap_bytes: usize,
     /// Longest value that a filter can ask about, and the most that waits for an array to go on, in bytes.
     pub candidate_bytes: usize,
+    /// Longest body, or document of a stream, that is held because a filter asks about all of it, in bytes.
+    pub document_bytes: usize,
     /// What one piece of a packed body, of 64 KiB at most, may unpack to, in bytes.
     pub decoded_piece_bytes: usize,
     /// How many times longer a packed body may become, beyond the first `decoded_piece_bytes`.

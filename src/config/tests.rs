@@ -45,6 +45,7 @@ fn what_is_not_written_has_its_default() {
         value_bytes: 65536,
         gap_bytes: 4096,
         candidate_bytes: 1 << 20,
+        document_bytes: 8 << 20,
         decoded_piece_bytes: 8 << 20,
         decoded_ratio: 100,
         decoded_bytes: 16 << 30,
@@ -71,7 +72,7 @@ upstreams:
   a: { address: crm_1.internal:80 }
   b: { address: 192.0.2.1:8000, protocol: h2c, host: { set: b.internal } }
   c: { address: '[2001:db8::1]:65535', host: keep }
-limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, responses_in_flight: 1, metric_series: 100 }
+limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, responses_in_flight: 1, metric_series: 100 }
 timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, drain: 0s }
 access_log: { file: access.jsonl }
 threads: 3
@@ -277,6 +278,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("value_bytes", 64, 16 << 20);
     limit("gap_bytes", 64, 1 << 20);
     limit("candidate_bytes", 1024, 64 << 20);
+    limit("document_bytes", 1024, 256 << 20);
     limit("decoded_piece_bytes", 64 << 10, 256 << 20);
     limit("decoded_ratio", 1, 1_000_000);
     limit("decoded_bytes", 64 << 10, 1 << 50);

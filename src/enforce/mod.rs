@@ -126,6 +126,7 @@ impl From<Violation> for Refusal {
                 Reason::BodyUnreadable
             }
             Violation::Depth { .. } => Reason::BodyTooDeep,
+            Violation::TooLarge { .. } => Reason::BodyTooLarge,
             Violation::Cut => Reason::BodyCut,
         };
         Self { reason, violation }

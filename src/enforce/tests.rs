@@ -604,3 +604,73 @@ fn a_tie_that_a_filter_decides_about_is_dropped() {
     let body = r#"[{"a":"2026-03-09","k":2},{"a":"2026-03-09","k":1}]"#;
     check(fields, body, r#"[{"a":"2026-03","k":2},{"k":1}]"#);
 }
+
+/// As `check`, on a route that holds the document.
+#[track_caller]
+fn check_held(fields: &str, body: &str, expected: &str) -> Vec<Count> {
+    let route = format!("    routes: {{ GET /x: {{ body: {fields}, buffer: document }} }}");
+    check_api(&route, "", body, expected).0
+}
+
+#[test]
+fn a_filter_asks_about_the_document() {
+    let fields = "{ \"$.rows[?@.owner == $.viewer.id].mail\": keep, \"$.rows[*].owner\": public, $.viewer.id: public }";
+    let counts = check_held(
+        fields,
+        r#"{ "rows":[{"owner":1,"mail":"a"}, {"owner":2,"mail":"b"}],"viewer":{"id":2.0,"x":1}}"#,
+        r#"{ "rows":[{"owner":1}, {"owner":2,"mail":"b"}],"viewer":{"id":2.0}}"#,
+    );
+    assert_eq!(counts, [count("keep", "keep", 1), count("public", "keep", 3)]);
+    check_held(
+        fields,
+        r#"{"rows":[{"owner":1,"mail":"a"},{"mail":"c"}]}"#,
+        r#"{"rows":[{"owner":1},{"mail":"c"}]}"#,
+    );
+    let counts = check_held(
+        fields,
+        r#"{"rows":[{"owner":1,"mail":"a"}],"viewer":{"id":1,"\u0069d":1}}"#,
+        r#"{"rows":[],"viewer":{"id":1,"\u0069d":1}}"#,
+    );
+    assert_eq!(counts, [count("keep", "unfit", 1), count("public", "keep", 2)]);
+}
+
+#[test]
+fn of_a_document_in_a_string_it_is_that_which_a_filter_asks_about() {
+    let records =
+        "  r: { fields: { \"$.l[?@.k == $.k].a\": keep, \"$.l[*].k\": public, $.k: public } }\n";
+    let route = "    routes: { GET /x: { body: { $.k: public, $.s.k: public }, embedded: { $.s: r }, buffer: document } }";
+    let inner = |k: u8, left: &str| format!(r#"{{"k":{k},"l":[{{"k":1,"a":1}},{{"k":2{left}}}]}}"#);
+    let body = format!(r#"{{"k":1,"s":{}}}"#, quoted(&inner(2, r#","a":2"#)));
+    let left = r#"{"k":2,"l":[{"k":1},{"k":2,"a":2}]}"#;
+    check_api(route, records, &body, &format!(r#"{{"k":1,"s":{}}}"#, quoted(left)));
+    // One that is in no string is a part of the body.
+    let body = format!(r#"{{"k":1,"s":{}}}"#, inner(2, r#","a":2"#));
+    let left = r#"{"k":1,"s":{"k":2,"l":[{"k":1,"a":1},{"k":2}]}}"#;
+    check_api(route, records, &body, left);
+}
+
+#[test]
+fn a_document_that_is_too_large_to_be_held_is_refused() {
+    let route = "    routes: { GET /x: { body: { \"$.n[?@ == $.k]\": keep, \"$.n[*]\": public, $.k: public }, buffer: document } }";
+    let plan = plan(route, "");
+    let limits = Limits { document_bytes_max: 1 << 20, ..Limits::default() };
+    let sieve = |length: usize| {
+        let body = format!(r#"{{"k":1,"n":[1,2],"x":"{}"}}"#, "x".repeat(length));
+        let context = Context { today: date(2026, 11, 21) };
+        let mut enforcement = Enforcement::new(Arc::clone(&plan), context, limits);
+        let mut out = Vec::new();
+        let written = body
+            .as_bytes()
+            .chunks(10_000)
+            .try_for_each(|chunk| enforcement.write(chunk, &mut Copied { chunk, out: &mut out }));
+        assert_eq!(out, b"", "before the end nothing leaves");
+        let sink = &mut Copied { chunk: &[], out: &mut out };
+        (written.and_then(|()| enforcement.finish(sink)), out, enforcement.tally().counts())
+    };
+    let (ended, out, _) = sieve(1_000_000);
+    assert_eq!((ended, out.as_slice()), (Ok(()), &br#"{"k":1,"n":[1,2]}"#[..]));
+    let (ended, out, counts) = sieve(1 << 20);
+    let refusal = ended.unwrap_err();
+    assert_eq!((refusal.reason, out.as_slice()), (Reason::BodyTooLarge, &b""[..]));
+    assert_eq!(counts.iter().map(|count| count.accesses).sum::<u64>(), 0, "{counts:?}");
+}

@@ -45,6 +45,7 @@ impl Documents {
                 Violation::Utf8 { at } => Violation::Utf8 { at: moved(at) },
                 Violation::Depth { at } => Violation::Depth { at: moved(at) },
                 Violation::Ambiguous { at } => Violation::Ambiguous { at: moved(at) },
+                Violation::TooLarge { at } => Violation::TooLarge { at: moved(at) },
                 Violation::Cut => Violation::Cut,
             };
             Refusal { violation, ..refusal }

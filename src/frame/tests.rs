@@ -584,3 +584,56 @@ fn memory_does_not_grow_with_a_line() {
         framed.finish(&mut out).unwrap();
     }
 }
+
+/// Each document is its own: a filter asks about the one that its node stands in.
+#[test]
+fn a_filter_asks_about_the_document_of_a_stream() {
+    let text = "
+tamis: 1
+categories: { mail: E-mail address }
+purposes: { p: { title: Test, legal_basis: contract } }
+callers: { c: { identify: { api_key: k }, purposes: [p] } }
+apis: { a: { routes: { GET /x: { body: { \"$.l[?@.k == $.k].m\": mail, \"$.l[*].k\": public, $.k: public }, stream: { data: [done] }, buffer: document } } } }
+rules: { p: { mail: keep } }
+";
+    let set = load(&[Source { name: "test.yaml".into(), text: text.into() }], &NoKeys).set.unwrap();
+    let target = Target::parse("GET", "/x").unwrap();
+    let ask = Ask { caller: Some("c"), purpose: None, host: None, target: &target };
+    let plan = set.decide(&ask).unwrap().plan;
+    let document = |k: u8| format!(r#"{{"l":[{{"k":1,"m":1}},{{"k":2,"m":2}}], "k":{k}}}"#);
+    let left =
+        [r#"{"l":[{"k":1,"m":1},{"k":2}], "k":1}"#, r#"{"l":[{"k":1},{"k":2,"m":2}], "k":2}"#];
+    let [one, two] = [document(1), document(2)];
+    let [one_left, two_left] = left;
+    let check = |framing: Framing, body: String, expected: String| {
+        let (out, ended, _) = everywhere(framing, &plan, body.as_bytes());
+        assert_eq!((out, ended), (expected, Ok(())), "{framing:?}");
+    };
+    check(Document, format!(" {one}\n"), format!(" {one_left}\n"));
+    check(
+        Lines,
+        format!("{one}\r\n\n {two} \n{one}"),
+        format!("{one_left}\r\n\n {two_left} \n{one_left}"),
+    );
+    check(
+        Sequence,
+        format!("\x1e{one}\n\x1e{two}\n\x1e7\n"),
+        format!("\x1e{one_left}\n\x1e{two_left}\n\x1enull\n"),
+    );
+    let split = one.replace(", ", ",\ndata: ");
+    let split_left = one_left.replace(", ", ",\ndata: ");
+    check(
+        Events,
+        format!("data: {split}\n\n: x\n\ndata: done\n\ndata:{two}\n\n"),
+        format!("data: {split_left}\n\n:\n\ndata: done\n\ndata:{two_left}\n\n"),
+    );
+    // Each of its documents may be as long as one.
+    let limits = Limits { document_bytes_max: 60, ..Limits::default() };
+    let mut framed = Framed::new(Lines, Arc::clone(&plan), CONTEXT, limits);
+    let mut out = Vec::new();
+    let body = format!("{one}\n{two}\n{}", " ".repeat(61));
+    let refusal = framed.write(body.as_bytes(), &mut out).unwrap_err();
+    assert_eq!(refusal.reason, Reason::BodyTooLarge);
+    assert_eq!(refusal.violation.to_string(), "too large to be held, at byte 146");
+    assert_eq!(String::from_utf8(out).unwrap(), format!("{one_left}\n{two_left}\n"));
+}

@@ -8,7 +8,7 @@ use std::{borrow::Cow, cell::Cell, cmp::Ordering};
 
 use regex::Regex;
 
-use crate::json::ahead::ValueEnd;
+use crate::json::{ahead::ValueEnd, document::Document};
 use crate::path::{
     Comparison, Expression, Filter, Literal, Number, Operand, Pattern, Query, Segment, Selector,
     compile_pattern,
@@ -44,6 +44,37 @@ impl<'b> Node<'b> {
         if reader.rest.is_empty() { Ok(node) } else { Err(Unclear) }
     }
 
+    /// A value that has been read before.
+    pub(crate) fn of(text: &'b str) -> Self {
+        Self(text)
+    }
+
+    /// As it is written.
+    pub(crate) fn text(self) -> &'b str {
+        self.0
+    }
+
+    /// Its length, as the function has it; none if it has none.
+    pub(crate) fn length(self) -> Result<Option<usize>, Unclear> {
+        match self.kind() {
+            Kind::String => Ok(Some(text(self.0)?.chars().count())),
+            Kind::Array | Kind::Object => self.count().map(Some),
+            Kind::Null | Kind::Bool(_) | Kind::Number => Ok(None),
+        }
+    }
+
+    /// The text that it is; none if it is something else.
+    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Unclear> {
+        match self.kind() {
+            Kind::String => text(self.0).map(Some),
+            Kind::Null | Kind::Bool(_) | Kind::Number | Kind::Array | Kind::Object => Ok(None),
+        }
+    }
+
+    fn is_container(self) -> bool {
+        self.0.starts_with(['{', '['])
+    }
+
     fn kind(self) -> Kind {
         match self.0 {
             "null" => Kind::Null,
@@ -64,8 +95,9 @@ impl<'b> Node<'b> {
         Inside { reader: Reader { rest }, is_object, first: true, done: !is_container }
     }
 
-    /// The children, if no two of them have the same name.
-    fn children(self) -> Result<Vec<Self>, Unclear> {
+    /// The children, if no two of them have the same name. They are read as they are asked for: a list
+    /// of them would take many times what they do.
+    fn children(self) -> Result<impl Iterator<Item = Result<Self, Unclear>>, Unclear> {
         if self.0.starts_with('{') {
             let mut names = Vec::new();
             for member in self.inside() {
@@ -77,7 +109,12 @@ impl<'b> Node<'b> {
                 return Err(Unclear);
             }
         }
-        self.inside().map(|child| child.map(|(_, value)| value)).collect()
+        Ok(self.inside().map(|child| child.map(|(_, value)| value)))
+    }
+
+    /// How many children it has, if no two of them have the same name.
+    fn count(self) -> Result<usize, Unclear> {
+        self.children()?.try_fold(0, |count, child| child.map(|_| count + 1))
     }
 
     /// The member of this name.
@@ -172,20 +209,30 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Whether a filter holds for a value. `root` is the document, where the filter asks about it.
+/// Whether a filter holds for a value; `document` is what it stands in, where the filter asks about that.
 pub(crate) fn holds(
     filter: &Filter,
     current: Node<'_>,
-    root: Option<Node<'_>>,
+    document: Option<&Document>,
 ) -> Result<bool, Unclear> {
-    Judge { current, root, nodes: &Cell::new(0) }.expression(filter.expression())
+    Judge { current, document, nodes: &Cell::new(0) }.expression(filter.expression())
+}
+
+/// What a query selects that begins at a node, which is that of a document.
+pub(crate) fn select<'b>(
+    query: &Query,
+    root: Node<'b>,
+    document: &'b Document,
+) -> Result<Vec<Node<'b>>, Unclear> {
+    let judge = Judge { current: root, document: Some(document), nodes: &Cell::new(0) };
+    judge.select(query)
 }
 
 /// What a filter is asked of.
 #[derive(Clone, Copy)]
 struct Judge<'t, 'b> {
     current: Node<'b>,
-    root: Option<Node<'b>>,
+    document: Option<&'b Document>,
     /// How many have been looked at.
     nodes: &'t Cell<usize>,
 }
@@ -214,13 +261,19 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
             Expression::And(all) => self.first(all, false),
             Expression::Not(inner) => Ok(!self.expression(inner)?),
             Expression::Compare(left, comparison, right) => {
-                compare(&self.operand(left)?, *comparison, &self.operand(right)?)
+                let (one, other) = (self.operand(left)?, self.operand(right)?);
+                self.note_containers((left, &one), (right, &other))?;
+                compare(&one, *comparison, &other)
             }
-            Expression::Exists(query) => Ok(!self.select(query)?.is_empty()),
+            Expression::Exists(query) => Ok(self.count(query)? > 0),
             Expression::Matches { whole, text, pattern } => {
                 let Some(text) = self.string(text)? else { return Ok(false) };
                 match pattern {
                     Pattern::Written(_, regex) => Ok(regex.is_match(&text)),
+                    Pattern::Of(operand) if let Some(query) = operand.in_document() => {
+                        let pattern = self.document()?.pattern(query, *whole)?;
+                        Ok(pattern.is_some_and(|regex| regex.is_match(&text)))
+                    }
                     Pattern::Of(operand) => {
                         let Some(pattern) = self.string(operand)? else { return Ok(false) };
                         let regex: Option<Regex> = compile_pattern(&pattern, *whole);
@@ -248,44 +301,77 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
         match operand {
             Operand::Literal(literal) => Ok(Value::Literal(literal)),
             Operand::Node(query) | Operand::Value(query) => {
-                Ok(match self.select(query)?.as_slice() {
-                    [only] => Value::Node(*only),
-                    [] | [_, _, ..] => Value::Nothing,
-                })
+                Ok(self.only(query)?.map_or(Value::Nothing, Value::Node))
             }
-            Operand::Count(query) => Ok(Value::Number(Number::of(self.select(query)?.len()))),
-            Operand::Length(operand) => match self.operand(operand)? {
-                Value::Literal(Literal::String(string)) => {
-                    Ok(Value::Number(Number::of(string.chars().count())))
-                }
-                Value::Node(node) => Ok(match node.kind() {
-                    Kind::String => Value::Number(Number::of(text(node.0)?.chars().count())),
-                    Kind::Array | Kind::Object => Value::Number(Number::of(node.children()?.len())),
-                    Kind::Null | Kind::Bool(_) | Kind::Number => Value::Nothing,
-                }),
-                Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
-                | Value::Number(_)
-                | Value::Nothing => Ok(Value::Nothing),
-            },
+            Operand::Count(query) => Ok(Value::Number(Number::of(self.count(query)?))),
+            Operand::Length(operand) => {
+                let length = if let Some(query) = operand.in_document() {
+                    self.document()?.length(query)?
+                } else {
+                    match self.operand(operand)? {
+                        Value::Literal(Literal::String(string)) => Some(string.chars().count()),
+                        Value::Node(node) => node.length()?,
+                        Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
+                        | Value::Number(_)
+                        | Value::Nothing => None,
+                    }
+                };
+                Ok(length.map_or(Value::Nothing, |length| Value::Number(Number::of(length))))
+            }
         }
+    }
+
+    /// The document, which has to be there.
+    fn document(self) -> Result<&'b Document, Unclear> {
+        self.document.ok_or(Unclear)
+    }
+
+    /// Notes what of the document is gone through to compare containers.
+    fn note_containers(
+        self,
+        (left, one): (&Operand, &Value<'_, 'b>),
+        (right, other): (&Operand, &Value<'_, 'b>),
+    ) -> Result<(), Unclear> {
+        let (Value::Node(one), Value::Node(other)) = (one, other) else { return Ok(()) };
+        if one.is_container() && other.is_container() {
+            for (operand, node) in [(left, one), (right, other)] {
+                if operand.in_document().is_some() {
+                    self.document()?.compare(*node)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many nodes a query selects.
+    fn count(self, query: &'t Query) -> Result<usize, Unclear> {
+        if query.from_root { self.document()?.count(query) } else { Ok(self.select(query)?.len()) }
+    }
+
+    /// The node that a query selects, if it selects one.
+    fn only(self, query: &'t Query) -> Result<Option<Node<'b>>, Unclear> {
+        if query.from_root {
+            return self.document()?.only(query);
+        }
+        Ok(match self.select(query)?.as_slice() {
+            [only] => Some(*only),
+            [] | [_, _, ..] => None,
+        })
     }
 
     fn string(self, operand: &'t Operand) -> Result<Option<Cow<'t, str>>, Unclear> {
         match self.operand(operand)? {
             Value::Literal(Literal::String(string)) => Ok(Some(Cow::Borrowed(string))),
-            Value::Node(node) => match node.kind() {
-                Kind::String => text(node.0).map(Some),
-                Kind::Null | Kind::Bool(_) | Kind::Number | Kind::Array | Kind::Object => Ok(None),
-            },
+            Value::Node(node) => node.string(),
             Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
             | Value::Number(_)
             | Value::Nothing => Ok(None),
         }
     }
 
+    /// What a query selects from the node in question on.
     fn select(self, query: &'t Query) -> Result<Vec<Node<'b>>, Unclear> {
-        let start = if query.from_root { self.root.ok_or(Unclear)? } else { self.current };
-        let mut nodes = vec![start];
+        let mut nodes = vec![self.current];
         for segment in &query.segments {
             let mut next = Vec::new();
             for node in nodes {
@@ -311,7 +397,7 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
         }
         if segment.descendant {
             for child in node.children()? {
-                self.step(segment, child, into)?;
+                self.step(segment, child?, into)?;
             }
         }
         Ok(())
@@ -325,14 +411,25 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
     ) -> Result<(), Unclear> {
         match selector {
             Selector::Name(name) => into.extend(node.member(name)?),
-            Selector::Wildcard => into.extend(node.children()?),
+            Selector::Wildcard => {
+                for child in node.children()? {
+                    into.push(child?);
+                }
+            }
             Selector::Index(_) | Selector::Slice { .. } => {
                 if let Kind::Array = node.kind() {
-                    into.extend(selector.choose(&node.children()?));
+                    let chosen = selector.choice(node.count()? as u64);
+                    for (index, child) in (0..).zip(node.children()?) {
+                        let child = child?;
+                        if chosen(index) {
+                            into.push(child);
+                        }
+                    }
                 }
             }
             Selector::Filter(filter) => {
                 for child in node.children()? {
+                    let child = child?;
                     let inner = Judge { current: child, ..self };
                     if inner.expression(filter.expression())? {
                         into.push(child);
@@ -436,12 +533,16 @@ fn same_scalar(one: &Scalar<'_>, other: &Scalar<'_>) -> bool {
 fn same(one: Node<'_>, other: Node<'_>) -> Result<bool, Unclear> {
     match (one.kind(), other.kind()) {
         (Kind::Array, Kind::Array) => {
-            let (one, other) = (one.children()?, other.children()?);
-            let pairs = one.iter().copied().zip(other.iter().copied());
-            Ok(one.len() == other.len() && all_same(pairs)?)
+            let mut same = one.count()? == other.count()?;
+            if same {
+                for (one, other) in one.children()?.zip(other.children()?) {
+                    same &= self::same(one?, other?)?;
+                }
+            }
+            Ok(same)
         }
         (Kind::Object, Kind::Object) => {
-            if one.children()?.len() != other.children()?.len() {
+            if one.count()? != other.count()? {
                 return Ok(false);
             }
             let mut pairs = Vec::new();
@@ -452,7 +553,11 @@ fn same(one: Node<'_>, other: Node<'_>) -> Result<bool, Unclear> {
                     None => return Ok(false),
                 }
             }
-            all_same(pairs.into_iter())
+            let mut same = true;
+            for (one, other) in pairs {
+                same &= self::same(one, other)?;
+            }
+            Ok(same)
         }
         (
             Kind::Null | Kind::Bool(_) | Kind::Number | Kind::String | Kind::Array | Kind::Object,
@@ -462,12 +567,4 @@ fn same(one: Node<'_>, other: Node<'_>) -> Result<bool, Unclear> {
             (None, _) | (_, None) => false,
         }),
     }
-}
-
-fn all_same<'b>(pairs: impl Iterator<Item = (Node<'b>, Node<'b>)>) -> Result<bool, Unclear> {
-    let mut all = true;
-    for (one, other) in pairs {
-        all &= same(one, other)?;
-    }
-    Ok(all)
 }

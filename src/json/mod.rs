@@ -45,6 +45,7 @@
 //! ```
 
 mod ahead;
+mod document;
 mod edits;
 mod gap;
 mod judge;
@@ -61,8 +62,14 @@ pub use edits::{Copied, Edits, OnContainer, OnName, OnScalar, Sink};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
 
-/// Whether a filter holds for a value; none if nobody can say, or it is no JSON.
-pub fn filter_holds(filter: &crate::path::Filter, value: &[u8]) -> Option<bool> {
+/// Whether a filter holds for a value that stands in a document; none if nobody can say, or it is no JSON.
+pub fn filter_holds(filter: &crate::path::Filter, value: &[u8], document: &[u8]) -> Option<bool> {
     let node = judge::Node::read(value).ok()?;
-    judge::holds(filter, node, None).ok()
+    let document = if filter.asks_root() {
+        let text = str::from_utf8(document).ok()?.to_owned();
+        Some(document::Document::new(text, std::slice::from_ref(filter)))
+    } else {
+        None
+    };
+    judge::holds(filter, node, document.as_ref()).ok()
 }

@@ -237,7 +237,9 @@ impl<E: Edits> Rewriter<E> {
         let mut end = ValueEnd::default();
         let ends = end.find(rest);
         let value = rest.get(..ends.unwrap_or(rest.len())).unwrap_or_default();
-        if ends.is_some() && value.len() <= WHOLE_BYTES_MAX.min(bytes_max) {
+        let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
+        // Nothing waits, nor has to be let go, where all is there.
+        if ends.is_some() && (value.len() <= whole_max || self.document.there().is_some()) {
             return Ok(self.judge(program, value));
         }
         let mut early = self.early(program);
@@ -306,7 +308,7 @@ impl<E: Edits> Rewriter<E> {
             let mut answers = Vec::with_capacity(filters.len());
             for filter in filters {
                 let filter = program.filter(*filter).ok_or(Unclear)?;
-                answers.push(judge::holds(filter, node, None)?);
+                answers.push(judge::holds(filter, node, self.document.there())?);
             }
             Answers::of(answers).ok_or(Unclear)
         };
@@ -450,9 +452,9 @@ impl<E: Edits> Rewriter<E> {
 }
 
 /// Where bytes go that were held: they are in no chunk any more.
-struct Replayed<'a, S: ?Sized> {
-    bytes: &'a [u8],
-    sink: &'a mut S,
+pub(super) struct Replayed<'a, S: ?Sized> {
+    pub(super) bytes: &'a [u8],
+    pub(super) sink: &'a mut S,
 }
 
 impl<S: Sink + ?Sized> Sink for Replayed<'_, S> {

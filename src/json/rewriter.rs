@@ -16,6 +16,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     json::{
         ahead::Ahead,
+        document::Whole,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
@@ -29,7 +30,8 @@ use crate::{
 /// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
 /// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
 /// 32 KiB for the positions of tokens; with filters and what counts from the end of an array, also
-/// of `candidate_bytes_max`, and while a filter is asked, some ten times that for a moment.
+/// of `candidate_bytes_max`, and while a filter is asked, some ten times that for a moment. Where a filter
+/// asks about the document, that is held: up to twice `document_bytes_max`, and ten times that for a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep containers may be nested; a document that goes deeper is refused.
@@ -45,10 +47,14 @@ pub struct Limits {
     /// Longest value that a filter can ask about, and the most that can wait for an array to go on where
     /// a path counts from its end, with 16 bytes for each element. Beyond it the node is removed.
     pub candidate_bytes_max: usize,
+    /// Longest document that is held because a filter asks about it (`$`); a longer one is refused. Where a
+    /// document is held, it stands for `candidate_bytes_max`.
+    pub document_bytes_max: usize,
 }
 
 impl Default for Limits {
-    /// 128 levels, 4 KiB for names and for gaps, 64 KiB for captured values, 1 MiB for candidates.
+    /// 128 levels, 4 KiB for names and for gaps, 64 KiB for captured values, 1 MiB for candidates, 8 MiB for
+    /// documents.
     fn default() -> Self {
         Self {
             depth_max: 128,
@@ -56,6 +62,7 @@ impl Default for Limits {
             gap_bytes_max: 4 << 10,
             value_bytes_max: 64 << 10,
             candidate_bytes_max: 1 << 20,
+            document_bytes_max: 8 << 20,
         }
     }
 }
@@ -85,6 +92,12 @@ pub enum Violation {
     #[error("something that a filter asks about stands there again at byte {at}")]
     Ambiguous {
         /// Offset of the end of its name.
+        at: u64,
+    },
+    /// Longer than [`Limits::document_bytes_max`], and a filter asks about it as a whole.
+    #[error("too large to be held, at byte {at}")]
+    TooLarge {
+        /// Offset of the first byte too many.
         at: u64,
     },
     /// The document ended before it was complete.
@@ -132,6 +145,8 @@ pub struct Rewriter<E: Edits> {
     pub(super) aheads: Vec<Ahead>,
     /// Values that were let go before their end, and are looked at to their end.
     pub(super) watches: Vec<Watch>,
+    /// The document, where filters ask about it.
+    pub(super) document: Whole,
     failed: Option<Violation>,
 }
 
@@ -288,6 +303,7 @@ impl<E: Edits> Rewriter<E> {
             hold: Hold::default(),
             aheads: Vec::new(),
             watches: Vec::new(),
+            document: Whole::default(),
             failed: None,
         }
     }
@@ -297,6 +313,10 @@ impl<E: Edits> Rewriter<E> {
     pub fn on(mut self, kernel: Kernel) -> Self {
         self.kernel = kernel;
         self
+    }
+
+    pub(super) fn kernel(&self) -> Kernel {
+        self.kernel
     }
 
     /// Forgets the document, however far it has come: another one begins.
@@ -317,7 +337,12 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<(), Violation> {
-        self.guarded(|rewriter| rewriter.push_chunk(chunk, edits, sink))
+        self.guarded(|rewriter| {
+            if rewriter.program.asks_document() && rewriter.document.there().is_none() {
+                return rewriter.hold_document(chunk);
+            }
+            rewriter.push_chunk(chunk, edits, sink)
+        })
     }
 
     /// Ends the document, which must be complete.
@@ -327,6 +352,7 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) -> Result<(), Violation> {
         self.guarded(|rewriter| {
+            rewriter.end_document(edits, sink)?;
             rewriter.finish_primitive(edits, sink);
             let complete = rewriter.expect == Expect::Nothing
                 && rewriter.utf8.is_complete()
@@ -349,7 +375,7 @@ impl<E: Edits> Rewriter<E> {
         result
     }
 
-    fn push_chunk<S: Sink + ?Sized>(
+    pub(super) fn push_chunk<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
         edits: &mut E,

@@ -113,6 +113,7 @@ fn limits() -> Limits {
         gap_bytes_max: 12,
         value_bytes_max: 16,
         candidate_bytes_max: 64,
+        document_bytes_max: 200,
     }
 }
 
@@ -150,6 +151,7 @@ fn outcome_of(
     let mut counted = Rules::new(rules);
     let mut rewriter = Rewriter::new(counted.program.clone(), limits);
     rewriter.push(body, &mut counted, &mut Copied { chunk: body, out: &mut Vec::new() })?;
+    rewriter.finish(&mut counted, &mut Copied { chunk: &[], out: &mut Vec::new() })?;
     Ok((out, passed, long_names, counted.unsettled))
 }
 
@@ -824,4 +826,144 @@ fn what_turns_out_ambiguous_after_it_began_to_leave_is_refused() {
         r#"[{{"r":{{"t":"x","u":{{"t":1,"t":2}}}},"p":"{pad}","q":{{"r":1,"r":2}},"b":1}}]"#
     );
     check_small(&rules, &body, &body);
+}
+
+#[test]
+fn filters_ask_about_the_document() {
+    let own = [("$.rows[?@.owner == $.viewer.id]", Treat::Drop)];
+    check(
+        &own,
+        " { \"rows\" : [ {\"owner\":7,\"a\":1}, {\"owner\":8} ,{}],\n\"viewer\":{\"id\":7.0} }\r\n",
+        " { \"rows\" : [ {\"owner\":8} ,{}],\n\"viewer\":{\"id\":7.0} }\r\n",
+    );
+    check(&own, r#"{"rows":[{"owner":7},{}]}"#, r#"{"rows":[{"owner":7}]}"#);
+    check(
+        &own,
+        r#"{"rows":[{"owner":7}],"v\u0069ewer":{"i\u0064":7}}"#,
+        r#"{"rows":[],"v\u0069ewer":{"i\u0064":7}}"#,
+    );
+    check(&[("$[?$]", Treat::Null)], "[1,[2]]", "[null,null]");
+    check(&[("$[?$]", Treat::Null)], "7 ", "7 ");
+    check(
+        &[("$[?@ == $[0]]", Treat::Null)],
+        r#"["a","b","\u0061",["a"]]"#,
+        r#"[null,"b",null,["a"]]"#,
+    );
+    check(&[("$.a[?@ < length($.a)]", Treat::Drop)], r#"{"a":[1,2,3,4]}"#, r#"{"a":[4]}"#);
+    check(
+        &[("$[?@ == count($..x)]", Treat::Null)],
+        r#"[1,2,{"x":{"x":0}},2]"#,
+        r#"[1,null,{"x":{"x":0}},null]"#,
+    );
+    check(
+        &[("$.n[?@ == value($..x)]", Treat::Null)],
+        r#"{"n":[1,2],"y":{"x":2}}"#,
+        r#"{"n":[1,null],"y":{"x":2}}"#,
+    );
+    check(
+        &[("$.n[?@ == value($..x)]", Treat::Null)],
+        r#"{"n":[1,2],"y":{"x":2},"x":1}"#,
+        r#"{"n":[1,2],"y":{"x":2},"x":1}"#,
+    );
+    let matching = [("$.n[?match(@,$.p)]", Treat::Null), ("$.n[?search(@,$.p)]", Treat::Drop)];
+    check(&matching, r#"{"n":["ab","xabx","b"],"p":"a."}"#, r#"{"n":[null,"b"],"p":"a."}"#);
+    check(&matching, r#"{"n":["ab","(","b"],"p":"("}"#, r#"{"n":["ab","(","b"],"p":"("}"#);
+    check(&matching, r#"{"n":["ab","1"],"p":1}"#, r#"{"n":["ab","1"],"p":1}"#);
+    check(
+        &[("$.n[?match($.t,@)]", Treat::Null)],
+        r#"{"n":["a.","b."],"t":"ab"}"#,
+        r#"{"n":[null,"b."],"t":"ab"}"#,
+    );
+    // Objects, whatever the order of their members; arrays.
+    check(
+        &[("$.n[?@ == $.x]", Treat::Null)],
+        r#"{"n":[{"a":1,"b":[2]},{"b":[2.0],"a":1e0},{"a":1}],"x":{"b":[2],"a":1}}"#,
+        r#"{"n":[null,null,{"a":1}],"x":{"b":[2],"a":1}}"#,
+    );
+    // In the filters of filters, `@` is what the inner one is asked of.
+    check(
+        &[("$.r[?@.k[?@.x == value($.w[?@.on == $.y].v)]].a", Treat::Null)],
+        r#"{"r":[{"k":[{"x":1}],"a":1},{"k":[{"x":2}],"a":1}],"w":[{"v":2},{"v":1,"on":3}],"y":3}"#,
+        r#"{"r":[{"k":[{"x":1}],"a":null},{"k":[{"x":2}],"a":1}],"w":[{"v":2},{"v":1,"on":3}],"y":3}"#,
+    );
+    // Next to what streams, what counts from the end, and what asks only about the node.
+    check(
+        &[
+            ("$.a[-1]", Treat::Drop),
+            ("$.a[?@ == $.k]", Treat::Null),
+            ("$.a[?@ > 4]", Treat::Measure),
+            ("$.k", Treat::Drop),
+        ],
+        r#"{"a":[10,3,5,3],"k":3}"#,
+        r#"{"a":[2,null,1]}"#,
+    );
+}
+
+#[test]
+fn what_a_document_says_twice_nobody_can_ask_about() {
+    let rules = [("$.n[?@ == $.v.id]", Treat::Null)];
+    let removed = |body: &str, expected: &str, removed: u64| {
+        let (out, _, _, unsettled) = outcome_of(&rules, limits(), body.as_bytes()).unwrap();
+        assert_eq!(
+            (String::from_utf8(out).unwrap().as_str(), unsettled),
+            (expected, removed),
+            "{body}"
+        );
+    };
+    removed(r#"{"n":[1,2],"v":{"id":1,"id":1}}"#, r#"{"n":[],"v":{"id":1,"id":1}}"#, 2);
+    removed(r#"{"v":{"id":1},"n":[1,2],"\u0076":{}}"#, r#"{"v":{"id":1},"n":[],"\u0076":{}}"#, 2);
+    removed(r#"{"n":[1],"v":{"id":"\ud800"}}"#, r#"{"n":[],"v":{"id":"\ud800"}}"#, 1);
+    removed(r#"{"n":["1"],"v":{"id":"\ud800"}}"#, r#"{"n":[],"v":{"id":"\ud800"}}"#, 1);
+    removed(r#"{"n":[1,"1"],"v":{"id":1e999}}"#, r#"{"n":[],"v":{"id":1e999}}"#, 2);
+    // What is not asked about may stand twice.
+    removed(
+        r#"{"n":[1,2],"v":{"id":1,"x":1,"x":2},"y":1,"y":2}"#,
+        r#"{"n":[null,2],"v":{"id":1,"x":1,"x":2},"y":1,"y":2}"#,
+        0,
+    );
+}
+
+#[test]
+fn a_document_that_filters_ask_about_leaves_when_it_is_right_to_its_end() {
+    let rules = [("$.n[?@ == $.k]", Treat::Null)];
+    let body = br#"{"n":[1,2],"k":1}"#;
+    let early = leaves_before_the_end(&rules, &[body]);
+    assert_eq!(early, b"", "its end may be to come");
+    for (body, expected) in [
+        (&br#"{"n":[1,2],"k":1}}"#[..], Violation::Grammar { at: 17 }),
+        (br#"{"n":[1,2],"k":1"#, Violation::Cut),
+        (br#"{"n":[1,2],"k":"#, Violation::Cut),
+        (b"", Violation::Cut),
+        (b"[[[[[[[[[1]]]]]]]]]", Violation::Depth { at: 8 }),
+        (b"\xef\xbb\xbf{}", Violation::Grammar { at: 0 }),
+        (b"[\"\xff\"]", Violation::Utf8 { at: 2 }),
+    ] {
+        assert_eq!(outcome(&rules, limits(), body).unwrap_err(), expected);
+        let mut rules = Rules::new(&rules);
+        let mut rewriter = Rewriter::new(rules.program.clone(), limits());
+        let mut out = Vec::new();
+        let mut sink = Copied { chunk: body, out: &mut out };
+        let pushed = rewriter.push(body, &mut rules, &mut sink);
+        assert_eq!(pushed.and_then(|()| rewriter.finish(&mut rules, &mut sink)), Err(expected));
+        assert_eq!(rewriter.push(b" ", &mut rules, &mut sink), Err(expected));
+        assert_eq!(out, b"");
+    }
+}
+
+#[test]
+fn a_document_that_filters_ask_about_is_bounded() {
+    let rules = [("$.n[?@.k == $.k]", Treat::Null), ("$.n[-1].k", Treat::Drop)];
+    let body = |length: usize| {
+        format!(r#"{{"n":[{{"p":"{}","k":1}},{{"p":1,"k":2}}],"k":1}}"#, "x".repeat(length))
+    };
+    // Longer than any candidate may be.
+    let fits = body(200 - body(0).len());
+    check_small(&rules, &fits, r#"{"n":[null,{"p":1}],"k":1}"#);
+    for too_large in [format!("{fits} "), format!(" {fits}"), body(1000)] {
+        let refused = outcome(&rules, limits(), too_large.as_bytes()).unwrap_err();
+        assert_eq!(refused, Violation::TooLarge { at: 200 });
+    }
+    // What is wrong before is told before.
+    let wrong = format!("[}}{}", " ".repeat(300));
+    assert_eq!(outcome(&rules, limits(), wrong.as_bytes()), Err(Violation::Grammar { at: 1 }));
 }

@@ -38,19 +38,41 @@ impl Filter {
         queries
     }
 
+    /// The queries of the document that give a pattern, each with whether that has to match all of a text.
+    pub(crate) fn patterns_in_document(&self) -> Vec<(&Query, bool)> {
+        let parts = self.expression.parts().into_iter();
+        let patterns = parts.filter_map(|part| match part {
+            Expression::Matches { whole, pattern: Pattern::Of(operand), .. } => {
+                Some((operand.in_document()?, *whole))
+            }
+            Expression::Matches { pattern: Pattern::Written(..), .. }
+            | Expression::Or(_)
+            | Expression::And(_)
+            | Expression::Not(_)
+            | Expression::Compare(..)
+            | Expression::Exists(_) => None,
+        });
+        patterns.collect()
+    }
+
+    /// The filters in its queries, and the filters in those.
+    pub fn filters_within(&self) -> Vec<&Self> {
+        let queries = self.queries().into_iter();
+        let segments = queries.flat_map(|query| &query.segments);
+        let mut within = Vec::new();
+        for selector in segments.flat_map(|segment| &segment.selectors) {
+            if let Selector::Filter(inner) = selector {
+                within.extend(inner.filters_within());
+                within.push(inner);
+            }
+        }
+        within
+    }
+
     /// Whether it, or a filter in it, looks at the document rather than at the node in question.
     pub fn asks_root(&self) -> bool {
-        self.queries().into_iter().any(|query| {
-            let selectors = query.segments.iter().flat_map(|segment| &segment.selectors);
-            query.from_root
-                || selectors.into_iter().any(|selector| match selector {
-                    Selector::Filter(inner) => inner.asks_root(),
-                    Selector::Name(_)
-                    | Selector::Wildcard
-                    | Selector::Index(_)
-                    | Selector::Slice { .. } => false,
-                })
-        })
+        let asks = |filter: &Self| filter.queries().iter().any(|query| query.from_root);
+        asks(self) || self.filters_within().into_iter().any(asks)
     }
 }
 
@@ -99,6 +121,17 @@ pub enum Expression {
 }
 
 impl Expression {
+    /// It, and the expressions in it; not those of the filters in its queries.
+    fn parts(&self) -> Vec<&Self> {
+        let mut parts = vec![self];
+        match self {
+            Self::Or(all) | Self::And(all) => parts.extend(all.iter().flat_map(Self::parts)),
+            Self::Not(inner) => parts.extend(inner.parts()),
+            Self::Compare(..) | Self::Exists(_) | Self::Matches { .. } => {}
+        }
+        parts
+    }
+
     fn collect<'e>(&'e self, queries: &mut Vec<&'e Query>) {
         match self {
             Self::Or(all) | Self::And(all) => all.iter().for_each(|one| one.collect(queries)),
@@ -119,6 +152,14 @@ impl Expression {
 }
 
 impl Operand {
+    /// The query of the document whose one node it is the value of.
+    pub(crate) fn in_document(&self) -> Option<&Query> {
+        match self {
+            Self::Node(query) | Self::Value(query) => query.from_root.then_some(query),
+            Self::Literal(_) | Self::Length(_) | Self::Count(_) => None,
+        }
+    }
+
     fn collect<'e>(&'e self, queries: &mut Vec<&'e Query>) {
         match self {
             Self::Literal(_) => {}

@@ -104,14 +104,19 @@ impl Selector {
 
     /// The elements that it selects by their place.
     pub fn choose<'e, T>(&self, elements: &'e [T]) -> Vec<&'e T> {
-        let length = elements.len() as u64;
+        let chosen = self.choice(elements.len() as u64);
+        let all = (0u64..).zip(elements);
+        all.filter(|(index, _)| chosen(*index)).map(|(_, element)| element).collect()
+    }
+
+    /// Whether it selects the element at an index, in an array of this length, by its place.
+    pub(crate) fn choice(&self, length: u64) -> impl Fn(u64) -> bool + use<> {
         let places = self.elements().unwrap_or(Elements::Nothing);
-        let chosen = (0u64..).zip(elements).filter(|(index, _)| match places {
+        move |index| match places {
             Elements::Nothing => false,
-            Elements::Front(indices) => indices.contains(*index),
-            Elements::End(from_end) => from_end.selects(*index, length),
-        });
-        chosen.map(|(_, element)| element).collect()
+            Elements::Front(indices) => indices.contains(index),
+            Elements::End(from_end) => from_end.selects(index, length),
+        }
     }
 
     /// Which elements of an array it selects by their place; none if it is about something else.

@@ -273,6 +273,16 @@ impl Program {
         self.filters.get(id)
     }
 
+    /// The filters of all paths.
+    pub fn filters(&self) -> &[Filter] {
+        self.filters.all()
+    }
+
+    /// Whether some filter looks at the document (`$`): then that has to be there as a whole.
+    pub fn asks_document(&self) -> bool {
+        self.filters.ask_root()
+    }
+
     /// The paths that step from an object in this state to members whose names they do not spell,
     /// through a wildcard, a filter or on the way down of `..`; each with the index of the segment that
     /// does.

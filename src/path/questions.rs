@@ -151,6 +151,8 @@ impl Pending {
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     all: Vec<Filter>,
+    /// Whether one of them looks at the document.
+    ask_root: bool,
     ids: HashMap<Filter, FilterId>,
 }
 
@@ -161,8 +163,17 @@ impl Filters {
         }
         let id = FilterId(u32::try_from(self.all.len()).map_err(|_over| ProgramError::Filters)?);
         self.all.push(filter.clone());
+        self.ask_root |= filter.asks_root();
         self.ids.insert(filter.clone(), id);
         Ok(id)
+    }
+
+    pub(super) fn all(&self) -> &[Filter] {
+        &self.all
+    }
+
+    pub(super) fn ask_root(&self) -> bool {
+        self.ask_root
     }
 
     pub(super) fn get(&self, id: FilterId) -> Option<&Filter> {

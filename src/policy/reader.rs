@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    path::{Class, Path, PathError},
+    path::Path,
     policy::{
         finding::{Finding, Place},
         yaml::{Key, Kind, Node, Scalar},
@@ -265,18 +265,7 @@ impl<'f> Reader<'f> {
         span: &Range<usize>,
         verbatim: Option<usize>,
     ) -> Option<At<Path>> {
-        let streams = |path: Path| {
-            if path.class() < Class::Document {
-                return Ok(path);
-            }
-            let after_root = text.get(1..).unwrap_or_default();
-            Err(PathError {
-                at: after_root.find('$').map_or(0, |at| at + 1),
-                message: "filters that ask about the document (`$`) are not supported yet".into(),
-                help: Some("ask about the node itself: `@`".into()),
-            })
-        };
-        match Path::parse(text).and_then(streams) {
+        match Path::parse(text) {
             Ok(path) => Some(At { value: path, at: self.place(span) }),
             Err(error) => {
                 // The caret stands under the character that is wrong.

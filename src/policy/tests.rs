@@ -604,16 +604,31 @@ fn no_name_is_proposed_for_a_long_text_or_out_of_many() {
 
 #[test]
 fn a_route_can_buffer_a_document_and_nothing_else() {
-    let found = |buffer: &str| {
-        let route = format!("      GET /a: {{ body: {{ $.a: a }}, buffer: {buffer} }}\n");
+    let found = |path: &str, buffer: &str| {
+        let route = format!("      GET /a: {{ body: {{ {path}: a }}{buffer} }}\n");
         let loaded = load(&[with_routes(&route)], &NoKeys);
         let findings = loaded.findings.into_iter().filter(|finding| finding.code != "no-tests");
         (loaded.set.is_some(), findings.map(|finding| finding.code).collect::<Vec<_>>())
     };
-    assert_eq!(found("document"), (true, vec!["buffer-without-effect"]));
-    assert_eq!(found("documents"), (false, vec!["bad-buffer"]));
-    assert_eq!(found("true"), (false, vec!["bad-buffer"]));
-    assert_eq!(found("{ document: true }"), (false, vec!["wrong-kind"]));
+    assert_eq!(found("$.a", ", buffer: document"), (true, vec!["buffer-without-effect"]));
+    assert_eq!(found("\"$[?@.a]\"", ", buffer: document").1.last(), Some(&"buffer-without-effect"));
+    assert_eq!(found("$.a", ", buffer: documents"), (false, vec!["bad-buffer"]));
+    assert_eq!(found("$.a", ", buffer: true"), (false, vec!["bad-buffer"]));
+    assert_eq!(found("$.a", ", buffer: { document: true }"), (false, vec!["wrong-kind"]));
+    for asks in ["\"$[?@ == $[0]]\"", "\"$[?@[?$]]\"", "\"$[?count($..x) > 1]\""] {
+        assert_eq!(found(asks, ""), (false, vec!["buffer-missing"]), "{asks}");
+        let (_, found) = found(asks, ", buffer: document");
+        assert!(!found.iter().any(|code| code.contains("buffer")), "{asks}: {found:?}");
+    }
+}
+
+/// However often its record is mounted.
+#[test]
+fn a_line_of_a_record_that_asks_about_the_document_is_told_once() {
+    let text = "tamis: 1\ncategories: { a: A }\npurposes: { p: { title: P, legal_basis: contract } }\ncallers: { c: { identify: { api_key: k }, purposes: [p] } }\nrules: { p: { a: keep } }\nrecords: { r: { fields: { \"$.l[?@ == $.k]\": a } } }\napis:\n  api:\n    routes:\n      GET /one: { body: { $.a: r, $.b: r, \"$.*.l[*]\": a, $.k: public } }\n      GET /two: { body: { $.a: r, \"$.a.l[*]\": a, $.k: public }, buffer: document }\n      GET /three: { embedded: { $.a: r }, body: { \"$.a.l[*]\": a, $.a.k: public } }\n";
+    let found = errors(&[source(text)]);
+    let codes: Vec<&str> = found.iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, ["buffer-missing"]);
 }
 
 /// The codes of warnings of a policy whose API says `api`, whose record says `record`, and that has
@@ -724,5 +739,47 @@ fn a_filter_may_ask_only_about_what_the_purpose_keeps() {
         ),
         Vec::<&str>::new()
     );
-    assert_eq!(found("\"$[?$.k == 1].a\": a"), ["path"]);
+}
+
+/// The same of what they ask about the document.
+#[test]
+fn a_filter_may_ask_about_the_document_only_what_the_purpose_keeps() {
+    let found_on = |body: &str, embedded: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A, b: B }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrecords: {{ r: {{ fields: {{ \"$.l[?@.k == $.k].a\": a, \"$.l[*].k\": public }} }} }}\nrules: {{ p: {{ a: keep, b: drop }} }}\napis: {{ api: {{ routes: {{ GET /a: {{ body: {{ {body} }}, embedded: {{ {embedded} }}, buffer: document }} }} }} }}\n"
+        );
+        let errors = errors(&[source(&text)]).into_iter();
+        errors
+            .filter(|(code, _)| *code != "record-not-used")
+            .map(|(code, _)| code)
+            .collect::<Vec<_>>()
+    };
+    let found = |body: &str| found_on(body, "$.unused: a");
+    let none = Vec::<&str>::new();
+    assert_eq!(found("\"$.l[?@.k == $.k].a\": a, \"$.l[*].k\": public, $.k: public"), none);
+    assert_eq!(found("\"$.l[?@.k == $.k].a\": a, \"$.l[*].k\": public"), ["filter-tells"]);
+    assert_eq!(found("\"$.l[?@.k == $.k].a\": a, \"$.l[*].k\": public, $.k: b"), ["filter-tells"]);
+    assert_eq!(found("\"$.l[?@.k == $.k].a\": a, $.k: public"), ["filter-tells"]);
+    assert_eq!(found("\"$.l[?@.k == $.k].a\": a, $.k: b"), ["filter-tells"; 2]);
+    assert_eq!(found("\"$.l[?$.k].a\": b"), none, "nothing leaves anyway");
+    assert_eq!(found("\"$.l[?$.k].a\": b, \"$.l[*].a\": a"), ["filter-tells"]);
+    assert_eq!(found("\"$.l[?count($..k) > 1].a\": a, $.k: public"), ["filter-tells"]);
+    assert_eq!(
+        found("\"$.l[?$.m[?@.x == $.y]].a\": a, \"$.m[*]['x','y']\": public"),
+        ["filter-tells"; 3]
+    );
+    assert_eq!(
+        found(
+            "\"$.l[?$.m[?@.x == $.y].y].a\": a, \"$.m[*]['x','y']\": { category: public, names: public }, $.y: public"
+        ),
+        none
+    );
+    // The document is the one that the node stands in.
+    assert_eq!(found_on("$.k: public", "$.s: r"), ["filter-tells"]);
+    assert_eq!(found_on("$.k: public, $.s.k: public", "$.s: r"), none);
+    assert_eq!(
+        found_on("$.s.k: public", "$.s: r"),
+        ["filter-tells"],
+        "a container at that place is of the body"
+    );
 }

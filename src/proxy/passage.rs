@@ -51,6 +51,7 @@ impl Gate {
                 gap_bytes_max: limits.gap_bytes,
                 value_bytes_max: limits.value_bytes,
                 candidate_bytes_max: limits.candidate_bytes,
+                document_bytes_max: limits.document_bytes,
             },
             decoded: coding::Limits {
                 piece_bytes_max: limits.decoded_piece_bytes,

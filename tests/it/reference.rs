@@ -347,7 +347,7 @@ fn framed(example: &str) -> String {
         if !line.starts_with(' ') {
             let name = line.split(':').next().unwrap_or_default();
             let (section, line, indent) = match name {
-                "body" | "embedded" | "stream" => (&mut route, line, 8),
+                "body" | "embedded" | "stream" | "buffer" => (&mut route, line, 8),
                 "unclassified" => (&mut api, line, 4),
                 "rules" => (&mut rules, line.trim_start_matches("rules:").trim_start(), 2),
                 "records" | "apis" => (&mut top, line, 0),

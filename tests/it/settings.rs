@@ -150,6 +150,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("limits.value_bytes", settings.limits.value_bytes.to_string()),
         ("limits.gap_bytes", settings.limits.gap_bytes.to_string()),
         ("limits.candidate_bytes", settings.limits.candidate_bytes.to_string()),
+        ("limits.document_bytes", settings.limits.document_bytes.to_string()),
         ("limits.decoded_piece_bytes", settings.limits.decoded_piece_bytes.to_string()),
         ("limits.decoded_ratio", settings.limits.decoded_ratio.to_string()),
         ("limits.decoded_bytes", settings.limits.decoded_bytes.to_string()),

@@ -49,7 +49,7 @@ impl Document {
         for Segment { descendant, selectors } in path.segments() {
             let mut selected = Vec::new();
             for node in nodes {
-                node.step(*descendant, selectors, &mut selected);
+                node.step(self, *descendant, selectors, &mut selected);
             }
             let mut seen: HashSet<*const Self> = HashSet::with_capacity(selected.len());
             selected.retain(|node| seen.insert(*node));
@@ -58,18 +58,24 @@ impl Document {
         nodes
     }
 
-    fn step<'d>(&'d self, descend: bool, selectors: &[Selector], selected: &mut Vec<&'d Self>) {
+    fn step<'d>(
+        &'d self,
+        root: &Self,
+        descend: bool,
+        selectors: &[Selector],
+        selected: &mut Vec<&'d Self>,
+    ) {
         for selector in selectors {
-            self.choose(selector, selected);
+            self.choose(root, selector, selected);
         }
         if descend {
             for child in self.children() {
-                child.step(true, selectors, selected);
+                child.step(root, true, selectors, selected);
             }
         }
     }
 
-    fn choose<'d>(&'d self, selector: &Selector, selected: &mut Vec<&'d Self>) {
+    fn choose<'d>(&'d self, root: &Self, selector: &Selector, selected: &mut Vec<&'d Self>) {
         match (selector, self) {
             (Selector::Wildcard, _) => selected.extend(self.children()),
             (Selector::Name(wanted), Self::Object(members)) => {
@@ -81,8 +87,11 @@ impl Document {
             }
             (Selector::Filter(filter), _) => {
                 // What the engine could not judge has not left; here it is not selected.
+                let document = if filter.asks_root() { root.to_string() } else { String::new() };
                 let holds = |child: &&Self| {
-                    json::filter_holds(filter, child.to_string().as_bytes()).unwrap_or(false)
+                    let child = child.to_string();
+                    json::filter_holds(filter, child.as_bytes(), document.as_bytes())
+                        .unwrap_or(false)
                 };
                 selected.extend(self.children().filter(holds));
             }
@@ -383,6 +392,8 @@ mod tests {
         check("$.a.a", json, &[]);
         check("$.b[0]", json, &[]);
         check("$[*]..*", r#"{"a":{"b":[1]}}"#, &["[1]", "1"]);
+        check("$.l[?@.k == $.k].v", r#"{"l":[{"k":1,"v":2},{"k":2,"v":3}],"k":2}"#, &["3"]);
+        check("$.l[?@.k == $.k]", r#"{"l":[{"k":1}],"k":1,"k":1}"#, &[]);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    path::Path,
+    path::{Class, Path},
     policy::{
         check::{Checker, records::Expansion},
         finding::{Finding, Place},
-        model::{Api, Method, Parameter, ParameterRule, Route},
+        model::{Api, Field, Method, Parameter, ParameterRule, Route},
         read::{WrittenApi, WrittenParameter, WrittenRoute},
         reader::At,
     },
@@ -101,6 +101,7 @@ impl Checker<'_> {
             stream,
             compresses,
             request_body,
+            buffer,
         } = route;
         let shape = (method, shape(&pattern.value));
         if let Some(first) = shapes.get(&shape) {
@@ -142,6 +143,8 @@ impl Checker<'_> {
             let message = format!("{what} more than {most} {of_what} once records are written out");
             self.report(Finding::error("too-many-fields", at.clone(), message));
             fields.clear();
+        } else {
+            self.buffer(&at, buffer, &fields);
         }
         api.routes.push(Route {
             label: format!("{method} {}", pattern.value).into(),
@@ -157,6 +160,38 @@ impl Checker<'_> {
             at,
             answers: Vec::new(),
         });
+    }
+
+    /// Filters that ask about the document take a route that holds it, and nothing else does.
+    fn buffer(&mut self, route: &Place, buffer: Option<Place>, fields: &[Field]) {
+        let asking = fields.iter().filter(|field| field.path.class() == Class::Document);
+        let mut places: Vec<&Place> = asking.map(|field| &field.at).collect();
+        // A record's line stands on a route as often as the record does.
+        places.sort_unstable_by_key(|place| (place.source, place.span.start));
+        places.dedup();
+        match buffer {
+            Some(at) if places.is_empty() => {
+                let message =
+                    "`buffer` has no effect: no filter of this route asks about the document";
+                self.report(
+                    Finding::note("buffer-without-effect", at, message)
+                        .help("leave it out, and every body streams through"),
+                );
+            }
+            Some(_) => {}
+            None => {
+                for place in places {
+                    let message =
+                        "a filter asks about the document (`$`), and the route does not hold it";
+                    let finding = Finding::error("buffer-missing", place.clone(), message)
+                        .also(route, "this route")
+                        .help(
+                            "give the route `buffer: document`, or ask about the node itself: `@`",
+                        );
+                    self.report(finding);
+                }
+            }
+        }
     }
 
     /// A conflict that only the router sees.

@@ -13,6 +13,7 @@ use crate::{
         },
         finding::Finding,
         model::{Answer, Class, Field, PolicySet},
+        plan::Strings,
     },
 };
 
@@ -33,22 +34,25 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What a node has matched, and what it stands in.
+type Node = (State, Scope);
+
 struct Asked<'w, 'f> {
     walk: Walk<'w>,
-    told: HashSet<(FilterId, Path)>,
-    /// Where filters have been asked.
-    been: HashSet<(FilterId, State, Scope)>,
+    told: HashSet<(FilterId, bool, Path)>,
+    /// Where filters have been asked, and of which document.
+    been: HashSet<(FilterId, Node, Node)>,
     findings: &'f mut Vec<Finding>,
 }
 
 impl Asked<'_, '_> {
-    /// Goes to every node that a filter can be asked of.
+    /// Goes to every node that a filter can be asked of, in the body and in documents in strings.
     fn run(&mut self) {
         let program = self.walk.plan.program().clone();
         let start = (program.start(), self.walk.outside());
-        let mut seen = HashSet::from([start]);
-        let mut next = vec![start];
-        while let Some((state, under)) = next.pop() {
+        let mut seen = HashSet::from([(start, start)]);
+        let mut next = vec![(start, start)];
+        while let Some(((state, under), root)) = next.pop() {
             for kind in [Kind::Object, Kind::Array] {
                 // Below what is removed nothing is seen.
                 let Ok(inside) = self.walk.container(under, state, kind) else { continue };
@@ -59,13 +63,22 @@ impl Asked<'_, '_> {
                         if unseen || !self.is_seen(inside, settled) {
                             continue;
                         }
+                        let node = (settled, inside);
                         for answered in answers {
                             if let Answered::Filter(filter, _) = answered {
-                                self.ask(&program, filter, inside, settled);
+                                self.ask(&program, filter, node, root);
                             }
                         }
-                        if settled != State::DEAD && seen.insert((settled, inside)) {
-                            next.push((settled, inside));
+                        if settled == State::DEAD {
+                            continue;
+                        }
+                        // A document in a string there is its own root; a container there is not.
+                        let strings = self.walk.plan.verdict(settled).strings;
+                        let inner = (strings == Strings::Documents).then_some(node);
+                        for root in [Some(root), inner].into_iter().flatten() {
+                            if seen.insert((node, root)) {
+                                next.push((node, root));
+                            }
                         }
                     }
                 }
@@ -81,32 +94,39 @@ impl Asked<'_, '_> {
             || self.walk.shows(self.walk.scalar(under, state))
     }
 
-    fn ask(&mut self, program: &Program, id: FilterId, under: Scope, state: State) {
-        if !self.been.insert((id, state, under)) {
+    fn ask(&mut self, program: &Program, id: FilterId, node: Node, root: Node) {
+        // What it asks about the document is the same wherever the node is.
+        if !self.been.insert((id, node, root)) {
             return;
         }
         let Some(filter) = program.filter(id) else { return };
         let mut asked = Vec::new();
-        collect(filter, &[], &mut asked);
-        for path in asked {
-            if self.told.contains(&(id, path.clone())) {
+        collect(filter, &Start::AT_NODE, &mut asked);
+        for Start { from_root, segments } in asked {
+            let path = Path::of(segments);
+            let told = (id, from_root, path);
+            if self.told.contains(&told) {
                 continue;
             }
-            if let Err(fate) = place::sees(self.walk, &path, under, state) {
-                self.tell(filter, &path, fate);
-                self.told.insert((id, path));
+            let (state, under) = if from_root { root } else { node };
+            if let Err(fate) = place::sees(self.walk, &told.2, under, state) {
+                self.tell(filter, from_root, &told.2, fate);
+                self.told.insert(told);
             }
         }
     }
 
-    fn tell(&mut self, filter: &Filter, path: &Path, fate: Fate) {
+    fn tell(&mut self, filter: &Filter, from_root: bool, path: &Path, fate: Fate) {
         let walk = self.walk;
         let has_filter = |field: &&Field| {
             let selectors = field.path.segments().iter().flat_map(|segment| &segment.selectors);
             selectors.into_iter().any(|one| matches!(one, Selector::Filter(one) if one == filter))
         };
         let Some(field) = walk.route.fields.iter().find(has_filter) else { return };
-        let path = path.to_string().replacen('$', "@", 1);
+        let mut path = path.to_string();
+        if !from_root {
+            path = path.replacen('$', "@", 1);
+        }
         let decides = match fate {
             Fate::Own(line)
             | Fate::Element(line)
@@ -137,20 +157,32 @@ impl Asked<'_, '_> {
     }
 }
 
-/// The paths, from the node that a filter is asked of, to what it looks at.
-fn collect(filter: &Filter, from: &[Segment], asked: &mut Vec<Path>) {
+/// What a filter looks at: from the document or from the node that it is asked of.
+struct Start {
+    from_root: bool,
+    segments: Vec<Segment>,
+}
+
+impl Start {
+    const AT_NODE: Self = Self { from_root: false, segments: Vec::new() };
+}
+
+/// What a filter looks at that is asked of what stands at `from`.
+fn collect(filter: &Filter, from: &Start, asked: &mut Vec<Start>) {
     for query in filter.queries() {
-        let segments: Vec<Segment> = from.iter().chain(&query.segments).cloned().collect();
+        let above: &[Segment] = if query.from_root { &[] } else { &from.segments };
+        let from_root = query.from_root || from.from_root;
+        let segments: Vec<Segment> = above.iter().chain(&query.segments).cloned().collect();
         for (index, segment) in query.segments.iter().enumerate() {
             for selector in &segment.selectors {
                 let Selector::Filter(inner) = selector else { continue };
-                let above = segments.iter().take(from.len() + index).cloned();
+                let way = segments.iter().take(above.len() + index).cloned();
                 let every =
                     Segment { descendant: segment.descendant, selectors: vec![Selector::Wildcard] };
-                let above: Vec<Segment> = above.chain([every]).collect();
-                collect(inner, &above, asked);
+                let from = Start { from_root, segments: way.chain([every]).collect() };
+                collect(inner, &from, asked);
             }
         }
-        asked.push(Path::of(segments));
+        asked.push(Start { from_root, segments });
     }
 }

@@ -365,6 +365,11 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
 /// What has to wait before it is decided, and what that holds.
 fn waits(route: &Route) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
+    let class = route.fields.iter().map(|field| field.path.class()).max();
+    if class == Some(path::Class::Document) {
+        told.push("A filter asks about the document: it is held to its end, in at most `limits.document_bytes`.".to_owned());
+        return told;
+    }
     for field in &route.fields {
         let segments = field.path.segments();
         let streams = |segment: &Segment| {
@@ -373,13 +378,11 @@ fn waits(route: &Route) -> Vec<String> {
         let Some(last) = segments.iter().rposition(|segment| !streams(segment)) else { continue };
         let node = Path::of(segments.iter().take(last + 1).cloned().collect());
         let what = match node.class() {
-            path::Class::Streams => continue,
+            path::Class::Streams | path::Class::Document => continue,
             path::Class::Window(1) => "one more element".to_owned(),
             path::Class::Window(elements) => format!("{elements} more elements"),
             path::Class::Array => "the end of its array".to_owned(),
-            path::Class::Candidate | path::Class::Document => {
-                "the answers to what its filter asks".to_owned()
-            }
+            path::Class::Candidate => "the answers to what its filter asks".to_owned(),
         };
         let row = format!("{node} waits for {what}, in at most `limits.candidate_bytes`.");
         if !told.contains(&row) {

@@ -1,7 +1,7 @@
 //! Routes as they are written: method and path, parameters, and what the body holds.
 
 use crate::policy::{
-    finding::Finding,
+    finding::{Finding, Place},
     model::{Method, ParameterRule, Stream},
     read::{
         WrittenParameter, WrittenRoute,
@@ -36,9 +36,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     let stream = fields.get("stream").and_then(|node| stream(reader, node, &what));
     let request_body =
         fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));
-    if let Some(node) = fields.get("buffer") {
-        buffer(reader, node);
-    }
+    let buffer = fields.get("buffer").and_then(|node| buffer(reader, node));
     let compresses = fields.get("compress").is_none_or(|node| compresses(reader, node));
     let (method, pattern) = line?;
     Some(WrittenRoute {
@@ -51,6 +49,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         stream,
         compresses,
         request_body,
+        buffer,
     })
 }
 
@@ -93,20 +92,16 @@ fn stream(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Stream> {
     Some(Stream { events, data })
 }
 
-/// `buffer: document` lets filters see a whole document; without filters there is nothing to wait for.
-fn buffer(reader: &mut Reader<'_>, node: &Node) {
+/// Where `buffer: document` stands, which lets filters ask about the whole document.
+fn buffer(reader: &mut Reader<'_>, node: &Node) -> Option<Place> {
     let at = reader.place(&node.span);
-    let Some(word) = reader.word(node, "`buffer`") else { return };
+    let word = reader.word(node, "`buffer`")?;
     if word == "document" {
-        let message = "`buffer` has no effect until filters may ask about the document";
-        reader.report(
-            Finding::note("buffer-without-effect", at, message)
-                .help("it can stay: every body streams through"),
-        );
-    } else {
-        let message = format!("`{word}` is not what a route can buffer");
-        reader.report(Finding::error("bad-buffer", at, message).help("write `buffer: document`"));
+        return Some(at);
     }
+    let message = format!("`{word}` is not what a route can buffer");
+    reader.report(Finding::error("bad-buffer", at, message).help("write `buffer: document`"));
+    None
 }
 
 /// `compress: off`: how well an answer can be packed tells something of what is in it.

@@ -105,6 +105,8 @@ pub(crate) struct WrittenRoute {
     pub(crate) stream: Option<Stream>,
     pub(crate) compresses: bool,
     pub(crate) request_body: Option<String>,
+    /// Where it says `buffer: document`.
+    pub(crate) buffer: Option<Place>,
 }
 
 pub(crate) enum WrittenParameter {
