@@ -24,6 +24,7 @@ mod from_end;
 mod members;
 mod number;
 mod parse;
+mod plain;
 mod program;
 mod questions;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! One path: its text, read by jsonpath-rust's parser and held to what the standard says.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jsonpath_rust::parser::{errors::JsonPathError, model, parse_json_path};
 
 use crate::path::{
     filter::{self, Filter},
     from_end::Elements,
+    plain,
 };
 
 /// Longest name, in bytes of its decoded UTF-8, that a path may spell.
@@ -15,7 +16,7 @@ use crate::path::{
 pub const NAME_BYTES_MAX: usize = 256;
 
 /// Largest number of segments in one path.
-const SEGMENTS_MAX: usize = 128;
+pub(super) const SEGMENTS_MAX: usize = 128;
 
 /// Largest number of selectors in one path, over all its segments.
 const SELECTORS_MAX: usize = 1000;
@@ -23,10 +24,10 @@ const SELECTORS_MAX: usize = 1000;
 /// Most digits of a number in a filter that is written with a point or an exponent.
 const DIGITS_MAX: usize = 15;
 
-/// A path: `$` and the segments that follow it (RFC 9535, section 2.1).
+/// A path: `$` and the segments that follow it (RFC 9535, section 2.1). Copies share them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Path {
-    segments: Vec<Segment>,
+    segments: Arc<[Segment]>,
 }
 
 /// A step to children, or with `descendant` to children at any depth (RFC 9535, section 2.5).
@@ -158,6 +159,11 @@ impl Path {
     /// Stricter than jsonpath-rust: white space inside a name or at either end is an error there
     /// where that parser would skip it, and would then classify another field than the author wrote.
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        plain::read(text).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// As [`parse`](Self::parse), by the grammar, whatever the path is like.
+    pub(super) fn parse_any(text: &str) -> Result<Self, PathError> {
         check_white_space(text)?;
         check_digits(text)?;
         let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
@@ -168,7 +174,7 @@ impl Path {
         for segment in &query.segments {
             segments.push(read_segment(text, segment, false)?);
         }
-        let path = Self { segments };
+        let path = Self::of(segments);
         if path.selectors() > SELECTORS_MAX {
             return Err(PathError::new(
                 0,
@@ -180,12 +186,12 @@ impl Path {
 
     /// The path `$`, which selects the whole document.
     pub fn root() -> Self {
-        Self { segments: Vec::new() }
+        Self::of(Vec::new())
     }
 
     /// The path of these segments.
     pub(crate) fn of(segments: Vec<Segment>) -> Self {
-        Self { segments }
+        Self { segments: segments.into() }
     }
 
     /// The segments after `$`.
@@ -213,7 +219,10 @@ impl Path {
     /// this path selects.
     #[must_use]
     pub fn join(&self, below: &Self) -> Self {
-        Self { segments: self.segments.iter().chain(&below.segments).cloned().collect() }
+        if self.segments.is_empty() {
+            return below.clone();
+        }
+        Self { segments: self.segments.iter().chain(&*below.segments).cloned().collect() }
     }
 }
 

@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
 use super::{
     Answers, Class, Elements, FromEnd, Kind, Number, Path, PathId, Program, ProgramError, Question,
-    Selector, State,
+    Selector, State, plain,
 };
 
 /// Which of `paths` select each of `places` (names as they are, indices as numbers, parted by `/`).
@@ -529,4 +531,55 @@ fn hints_say_what_to_write() {
     assert_eq!(help("$.first-name"), "a name with a hyphen is written `['first-name']`");
     assert_eq!(help("items"), "write `$.items`");
     assert_eq!(help("$.a b"), "a name that contains white space is written `['first name']`");
+}
+
+#[test]
+fn most_paths_are_read_without_the_grammar() {
+    for text in [
+        "$",
+        "$.a",
+        "$..a_1[*].B",
+        "$[*].*..*..[*]",
+        "$[0][17]..[3]",
+        "$['first-name'][\"it's\"]..['a b']",
+        "$[999999999999999]",
+    ] {
+        assert_eq!(plain::read(text), Some(Path::parse_any(text).unwrap()), "{text}");
+    }
+    for text in ["$['']", "$[-1]", "$[1:2]", "$[0,1]", "$.é", "$['\\n']", "$[1000000000000000]"] {
+        assert_eq!(plain::read(text), None, "{text}");
+        assert!(Path::parse(text).is_ok(), "{text}");
+    }
+    for text in ["$.", "$..", "$...a", "$.['a']", "$.a ", "$[01]", "$[]", "$['a'", "$.1", "a", ""] {
+        assert_eq!(plain::read(text), None, "{text}");
+    }
+    let long = format!("${}", ".a".repeat(129));
+    assert_eq!(plain::read(&long), None);
+    assert_eq!(plain::read(&format!("$.{}", "n".repeat(257))), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// What is read without the grammar is what the grammar says.
+    #[test]
+    fn no_path_is_read_in_another_way_than_by_the_grammar(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                5 => prop::sample::select(vec![
+                    ".a", "..b", ".*", "..*", "[*]", "..[*]", "[0]", "[12]", "['x']", "[\"y z\"]", "._1",
+                ]),
+                1 => prop::sample::select(vec![
+                    ".", "..", "[", "]", "'", "\"", "*", "0", "01", "-", "-1", " ", "\t", "a", "_", "é",
+                    ",", ":", "\\", "\\n", "$", "?", "@", "\u{7f}", "\n", "900719925474099",
+                ]),
+            ],
+            0..6,
+        ),
+    ) {
+        let text = format!("${}", pieces.concat());
+        if let Some(path) = plain::read(&text) {
+            prop_assert_eq!(Path::parse_any(&text).ok(), Some(path), "{}", text);
+        }
+    }
 }
