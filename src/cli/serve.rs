@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use clap::Args;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::{
     cli::{Exit, Failure, Streams, folder, log as logs},
@@ -40,7 +41,8 @@ Environment:
 
 Signals:
   SIGHUP   reads the policies again, now
-  SIGTERM  stops being ready, lets responses end, and exits; `timeouts.drain` is the deadline
+  SIGTERM  stops being ready, takes requests for `timeouts.notice`, lets responses end within
+           `timeouts.drain`, and exits
   SIGINT   exits at once
 
 Exit codes:
@@ -96,6 +98,7 @@ impl Ready {
     /// Carries requests until the process is told to end.
     pub(super) fn serve(self) -> Result<Exit, Failure> {
         let Self { settings, start } = self;
+        keep_memory_private()?;
         let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
         let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
             .map_err(|error| Failure::cannot(format!("cannot open the access log: {error}")))?;
@@ -115,6 +118,14 @@ impl Ready {
             .map_err(|error| Failure::cannot(error.to_string()))?;
         Ok(Exit::Fine)
     }
+}
+
+/// Bodies go through the memory of this process: no core file gets it, and no other process of the user.
+fn keep_memory_private() -> Result<(), Failure> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none)
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .map_err(|error| Failure::cannot(format!("cannot do without core files: {error}")))
 }
 
 /// Counts reloads, and lets every series of the policies stand from the start: a counter that appears

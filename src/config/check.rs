@@ -293,6 +293,7 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
         client: time("client", 1, 30),
         idle: time("idle", 1, 60),
         // To end at once is a choice.
+        notice: time("notice", 0, 1),
         drain: time("drain", 0, 10),
     };
     fields.end(problems);

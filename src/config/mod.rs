@@ -331,7 +331,9 @@ pub struct Timeouts {
     pub client: Duration,
     /// For the next request on a connection that is kept, on both sides.
     pub idle: Duration,
-    /// For responses that have begun, once the process is told to end.
+    /// For requests that still come, once the process is told to end and says that none should.
+    pub notice: Duration,
+    /// For responses that have begun, after that.
     pub drain: Duration,
 }
 

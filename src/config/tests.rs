@@ -53,8 +53,8 @@ fn what_is_not_written_has_its_default() {
         metric_series: 20_000,
     };
     assert_eq!(settings.limits, limits);
-    let [connect, upstream, client, idle, drain] = [3, 30, 30, 60, 10].map(seconds);
-    assert_eq!(settings.timeouts, Timeouts { connect, upstream, client, idle, drain });
+    let [connect, upstream, client, idle, notice, drain] = [3, 30, 30, 60, 1, 10].map(seconds);
+    assert_eq!(settings.timeouts, Timeouts { connect, upstream, client, idle, notice, drain });
     assert_eq!(settings.access_log, AccessLog::Stdout);
     assert_eq!(settings.threads, std::thread::available_parallelism().unwrap().get());
     // A section that says nothing is as good as none.
@@ -73,7 +73,7 @@ upstreams:
   b: { address: 192.0.2.1:8000, protocol: h2c, host: { set: b.internal } }
   c: { address: '[2001:db8::1]:65535', host: keep }
 limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, responses_in_flight: 1, metric_series: 100 }
-timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, drain: 0s }
+timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, notice: 0s, drain: 0s }
 access_log: { file: access.jsonl }
 threads: 3
 ",
@@ -97,7 +97,7 @@ threads: 3
     let timeouts = settings.timeouts;
     assert_eq!(timeouts.connect, Duration::from_millis(1));
     assert_eq!([timeouts.upstream, timeouts.client, timeouts.idle], [3600, 120, 3600].map(seconds));
-    assert_eq!(timeouts.drain, Duration::ZERO);
+    assert_eq!((timeouts.notice, timeouts.drain), (Duration::ZERO, Duration::ZERO));
     assert_eq!(settings.access_log, AccessLog::File("access.jsonl".into()));
     assert_eq!(settings.threads, 3);
     assert_eq!(fine("access_log: off", &[]).access_log, AccessLog::Off);
@@ -284,7 +284,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("decoded_bytes", 64 << 10, 1 << 50);
     limit("responses_in_flight", 1, 1_000_000);
     limit("metric_series", 100, 1_000_000);
-    for name in ["connect", "upstream", "client", "idle", "drain"] {
+    for name in ["connect", "upstream", "client", "idle", "notice", "drain"] {
         for value in
             ["5", "0.5s", "s", "5 s", "5d", "61m", "2h", "-1s", "99999999999999999999s", "[5s]"]
         {
@@ -296,7 +296,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
             );
         }
         let zero = parse(&format!("{LISTEN}timeouts: {{ {name}: 0s }}"), &[]);
-        assert_eq!(zero.is_ok(), name == "drain", "{name}");
+        assert_eq!(zero.is_ok(), ["notice", "drain"].contains(&name), "{name}");
     }
     below(
         "threads: 0",

@@ -52,8 +52,8 @@ pub enum ServeError {
 }
 
 impl Proxy {
-    /// Carries requests until the process is told to end: SIGTERM lets what has begun end within
-    /// `timeouts.drain`, SIGINT does not. SIGHUP calls `reload`.
+    /// Carries requests until the process is told to end: SIGTERM takes requests for
+    /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not. SIGHUP calls `reload`.
     ///
     /// Blocks the thread; SIGTERM and SIGINT come back as `Ok`.
     pub fn run(self, reload: impl Fn() + Send + Sync + 'static) -> Result<(), ServeError> {
@@ -165,6 +165,11 @@ impl Signals {
     async fn drain(&self, interrupt: &mut Signal) -> ShutdownSignal {
         self.shared.draining.store(true, Ordering::Release);
         log::info!("draining: {} responses in flight", self.shared.observers.metrics.in_flight());
+        // Whoever sends requests here has to hear of it first.
+        tokio::select! {
+            () = sleep(self.shared.settings.timeouts.notice) => {}
+            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+        }
         let deadline = Instant::now() + self.shared.settings.timeouts.drain;
         while self.shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
             tokio::select! {

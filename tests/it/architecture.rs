@@ -104,6 +104,7 @@ const ROOMS: &[Room] = &[
             "log",
             "memchr",
             "regex",
+            "rustix",
             "serde",
             "serde_json",
             "tempfile",

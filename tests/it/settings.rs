@@ -52,8 +52,9 @@ fn the_pod_is_one_in_which_policies_are_updated() {
     let pod = REFERENCE.split("```yaml pod\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(!pod.contains("subPath"));
     let pod: Value = serde_saphyr::from_str(pod).unwrap();
-    let drain = parse("listen: [{ address: 127.0.0.1:8080 }]", &[]).unwrap().timeouts.drain;
-    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > drain.as_secs() + 1);
+    let timeouts = parse("listen: [{ address: 127.0.0.1:8080 }]", &[]).unwrap().timeouts;
+    let least = timeouts.notice + timeouts.drain;
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > least.as_secs() + 1);
     let container = &pod["containers"][0];
     for (probe, path) in [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")] {
         assert_eq!(container[probe]["httpGet"]["path"], path);
@@ -160,6 +161,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("timeouts.upstream", format!("{}s", settings.timeouts.upstream.as_secs())),
         ("timeouts.client", format!("{}s", settings.timeouts.client.as_secs())),
         ("timeouts.idle", format!("{}s", settings.timeouts.idle.as_secs())),
+        ("timeouts.notice", format!("{}s", settings.timeouts.notice.as_secs())),
         ("timeouts.drain", format!("{}s", settings.timeouts.drain.as_secs())),
         ("admin.address", settings.admin.to_string()),
         ("policies", settings.policies.display().to_string()),

@@ -165,6 +165,36 @@ fn a_response_that_has_begun_ends_before_the_process() {
     assert_eq!(log.len(), 1, "the record is written before the process ends");
 }
 
+/// Whoever sends requests needs a moment to hear that none should come: until then they are answered.
+#[test]
+fn requests_are_taken_until_everybody_has_heard() {
+    let upstream = upstream(|_| json(BODY));
+    let upstreams = [("crm", upstream, "http1")];
+    let settings = "timeouts: {notice: 1m}\n";
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings };
+    let mut tamis = setup.start();
+    tamis.signal("TERM");
+    until("it is not ready any more", || tamis.probe("/readyz").text() == "draining\n");
+    for _ in 0..3 {
+        assert_eq!(tamis.get("/me", "desk", "support").text(), BODY);
+    }
+    // Who cannot wait need not.
+    tamis.signal("INT");
+    assert_eq!(tamis.ended(), 0);
+    assert_eq!(tamis.access_log().len(), 3);
+}
+
+/// What a process holds when it crashes is bodies.
+#[test]
+fn a_crash_leaves_no_memory_behind() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", tamis.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
 #[test]
 fn an_interrupt_ends_at_once() {
     let upstreams = [("crm", nowhere(), "http1")];
