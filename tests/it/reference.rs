@@ -3,7 +3,12 @@
 //! A fenced block is run by its info string, a table by its header; one that is neither run nor known to
 //! be prose is an error, so that no example is skipped by a slip of the pen.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
 use jiff::civil::date;
 use tamis::{
@@ -17,6 +22,7 @@ use tamis::{
 };
 
 const README: &str = include_str!("../../policies/README.md");
+static SOURCES: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
 
 /// Fewer examples than this, and they were not found rather than not written.
 const EXAMPLES_MIN: usize = 150;
@@ -33,6 +39,34 @@ fn every_example_of_the_reference_is_true() {
     assert!(reference.examples >= EXAMPLES_MIN, "only {} examples", reference.examples);
     for action in one_of_each_action() {
         assert!(reference.actions.contains(action.word()), "no example of `{}`", action.word());
+    }
+}
+
+/// What `tests/README.md` says that a test holds, a test of that name holds.
+#[test]
+fn every_test_that_is_named_exists() {
+    let mut folders = vec![SOURCES.join("src"), SOURCES.join("tests")];
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|is| is == "rs") {
+                code += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let text = fs::read_to_string(SOURCES.join("tests/README.md")).unwrap();
+    let (_, table) = text.split_once("## What goes wrong with others").unwrap();
+    let is_name = |text: &&str| {
+        text.len() > 12
+            && text.bytes().all(|c| b"_0123456789".contains(&c) || c.is_ascii_lowercase())
+    };
+    let names: Vec<&str> = table.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(names.len() > 50, "only {} tests", names.len());
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
     }
 }
 
