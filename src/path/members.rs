@@ -1,4 +1,4 @@
-//! The steps by name of all states, in one flat table.
+//! The steps by name of all rows, in one flat table.
 //!
 //! A name that no path spells is mostly turned away before it comes here; one that is spelled is found
 //! in the first or second slot, and one of at most 16 bytes is compared as two numbers.
@@ -7,12 +7,12 @@ use std::hash::Hasher;
 
 use foldhash::{SharedSeed, fast::FoldHasher};
 
-use crate::path::State;
+use crate::path::{Row, State};
 
-/// `state` goes to `to` by the name `names[name.0..name.1]`.
+/// A state of `row` goes to `to` by the name `names[name.0..name.1]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transition {
-    pub(crate) state: State,
+    pub(crate) row: Row,
     pub(crate) to: State,
     pub(crate) name: (u32, u32),
 }
@@ -25,11 +25,11 @@ pub(crate) struct Members {
     names: Box<[u8]>,
 }
 
-/// A free slot has the dead state, which no step leaves.
+/// A free slot has the row without steps.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     ends: Ends,
-    state: State,
+    row: Row,
     to: State,
     name: (u32, u32),
 }
@@ -57,17 +57,17 @@ impl Ends {
 }
 
 impl Members {
-    /// The table of steps whose names are in `names`. No two of a state have the same name.
+    /// The table of steps whose names are in `names`. No two of a row have the same name.
     pub(crate) fn new(transitions: &[Transition], names: Box<[u8]>) -> Self {
         let slots = (transitions.len() * 2).next_power_of_two();
         let mut table = Self { slots: vec![Slot::default(); slots].into(), names };
-        for Transition { state, to, name } in transitions {
+        for Transition { row, to, name } in transitions {
             let bytes = table.name(*name);
             let ends = Ends::of(bytes);
-            let mut at = hash(*state, bytes, ends);
+            let mut at = hash(*row, bytes, ends);
             while let Some(slot) = table.slot_mut(at) {
-                if slot.state == State::DEAD {
-                    *slot = Slot { ends, state: *state, to: *to, name: *name };
+                if slot.row == Row::NONE {
+                    *slot = Slot { ends, row: *row, to: *to, name: *name };
                     break;
                 }
                 at = at.wrapping_add(1);
@@ -76,21 +76,21 @@ impl Members {
         table
     }
 
-    /// Where `state` goes by this name, if a path spells it there.
+    /// Where the states of a row go by this name, if a path spells it there.
     #[inline]
-    pub(crate) fn find(&self, state: State, name: &[u8]) -> Option<State> {
+    pub(crate) fn find(&self, row: Row, name: &[u8]) -> Option<State> {
         let ends = Ends::of(name);
-        let mut at = hash(state, name, ends);
+        let mut at = hash(row, name, ends);
         loop {
             let slot = self.slot(at)?;
-            if slot.state == state
+            if slot.row == row
                 && slot.ends == ends
                 && (slot.name.1 - slot.name.0) as usize == name.len()
                 && (name.len() <= ENDS_BYTES || self.name(slot.name) == name)
             {
                 return Some(slot.to);
             }
-            if slot.state == State::DEAD {
+            if slot.row == Row::NONE {
                 return None;
             }
             at = at.wrapping_add(1);
@@ -118,13 +118,13 @@ impl Members {
 /// The seeds may be fixed: only a policy's own names enter the table, a document's are looked up. Long
 /// names are hashed in full, for a policy may have many that begin and end alike.
 #[inline]
-fn hash(state: State, name: &[u8], ends: Ends) -> u64 {
+fn hash(row: Row, name: &[u8], ends: Ends) -> u64 {
     if name.len() > ENDS_BYTES {
-        let mut hasher = FoldHasher::with_seed(state.index() as u64, SharedSeed::global_fixed());
+        let mut hasher = FoldHasher::with_seed(row.index() as u64, SharedSeed::global_fixed());
         hasher.write(name);
         return hasher.finish();
     }
-    let (a, b) = (ends.0 ^ 0x9e37_79b9_7f4a_7c15, ends.1 ^ (state.index() as u64) << 32);
+    let (a, b) = (ends.0 ^ 0x9e37_79b9_7f4a_7c15, ends.1 ^ (row.index() as u64) << 32);
     let product = u128::from(a) * u128::from(b ^ 0xd1b5_4a32_d192_ed03 ^ name.len() as u64);
     #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
     let folded = product as u64 ^ (product >> 64) as u64;

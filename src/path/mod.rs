@@ -19,6 +19,7 @@
 //! array, or a filter asks what is in the node, the step leads to a [pending](State::is_pending) state:
 //! a [`Question`] stands in the way, and with its answers [`Program::settle`] goes on.
 
+mod anywhere;
 mod filter;
 mod from_end;
 mod members;
@@ -27,6 +28,7 @@ mod parse;
 mod plain;
 mod program;
 mod questions;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -37,5 +39,5 @@ pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;
 pub use number::Number;
 pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector};
-pub use program::{Kind, Member, PathId, Program, ProgramError, State};
+pub use program::{Kind, Member, PathId, Program, ProgramError, Row, State};
 pub use questions::{Answered, Answers, FilterId, Question, can_be};

@@ -3,22 +3,34 @@
 //! A *position* is a path and the number of its segments that have been matched. A state is the set of
 //! positions that a node of the document has reached; [`State::DEAD`] is the empty set. Stepping costs
 //! one hash lookup for a member and one comparison for an element, however many paths there are.
+//!
+//! States that differ only in the paths that end there have the same steps, which are a [`Row`]. Paths that
+//! begin with `..name` begin at every node: they are no part of the construction but stand behind the rows
+//! (see `anywhere`), so that thousands of them cost a state nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use crate::path::{
     Filter, Path, Segment, Selector,
+    anywhere::{Anywhere, Spelled, find},
     from_end::{Elements, FromEnd, Indices},
     members::{Members, Transition},
     questions::{Answered, Answers, FilterId, Filters, Pending, Question, Waiting},
+    sets::Sets,
 };
 
 /// Largest number of states; more is refused when a policy loads.
 const STATES_MAX: usize = 1 << 16;
 /// Largest number of transitions, by name and by index, of all states together.
 const TRANSITIONS_MAX: usize = 1 << 20;
-/// Most positions that are looked at while compiling: bounds the time that it may take.
-const WORK_MAX: usize = 1 << 27;
+/// Most positions that are looked at while compiling: bounds the time and the memory that it may take.
+const WORK_MAX: usize = 1 << 25;
+/// How many positions every child has before it pays to remember what becomes of them and some more.
+const UNIONS_FROM: usize = 8;
+/// Most transitions that are written once more so that no name is looked up twice.
+const CLOSING_MAX: usize = 1 << 12;
 /// Longest period of the slices that one state can have between two of their bounds.
 const PERIOD_MAX: u64 = 4096;
 /// How far from the end of an array a selector can count.
@@ -51,11 +63,31 @@ impl State {
     pub fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The state of this number.
+    pub(super) fn numbered(number: usize) -> Result<Self, ProgramError> {
+        Ok(Self(count(number)?))
+    }
+}
+
+/// The steps that states have in common which differ only in the paths that end there. Only meaningful
+/// with the [`Program`] that gave it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Row(u32);
+
+impl Row {
+    /// Without steps: that of the dead state, and of all states that no path goes on from.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Its place among [`Program::rows`], for tables that are kept beside a program.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// The place of a path in the slice that [`Program::compile`] was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathId(u32);
+pub struct PathId(pub(super) u32);
 
 impl PathId {
     /// The index into the compiled slice.
@@ -113,27 +145,48 @@ pub enum ProgramError {
 #[derive(Debug)]
 pub struct Program {
     nodes: Box<[Node]>,
-    /// Transitions by name, of all states.
+    /// Transitions by name, of all rows.
     members: Members,
-    /// Transitions by index, of all states; those of one state follow each other.
+    /// As the lengths of a [`Node`], of the names that are spelled everywhere.
+    lengths_anywhere: u64,
+    rows: Box<[Steps]>,
+    /// Transitions by index, of all rows; those of one row follow each other.
     runs: Box<[Run]>,
     cycles: Box<[State]>,
     pendings: Box<[Pending]>,
     filters: Filters,
     /// The construction itself, for questions that are asked when a plan is compiled.
-    sets: Box<[Box<[Position]>]>,
+    sets: Sets,
+    /// Where each transition by name leads; those of one row follow each other.
+    targets: Box<[State]>,
+    /// Places in `targets`; those of one row follow each other, in order.
+    shadowed: Box<[u32]>,
+    anywhere: Anywhere,
     paths: Box<[Path]>,
 }
 
-/// What the reader needs of a state.
-#[derive(Clone, Copy, Debug)]
+/// What the reader needs of a state; all of it is that of its row.
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
     /// Where a member goes whose name is not spelled, and an element if `runs` is empty.
     other: State,
+    row: Row,
     /// Bit *n* is set if a name of *n* bytes is spelled, the last bit for all longer ones: most names
     /// that nobody spells are turned away without a lookup.
     lengths: u64,
     runs: (u32, u32),
+}
+
+/// What else is known of a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steps {
+    node: Node,
+    /// Its transitions by name.
+    members: (u32, u32),
+    /// The row of the names that are spelled everywhere, for those that this one does not have itself.
+    behind: Row,
+    /// The transitions of that row by names that this one has itself.
+    shadowed: (u32, u32),
 }
 
 /// Elements from index `from` on go to `cycles[first..]`, repeating after `period`.
@@ -148,13 +201,25 @@ struct Run {
 pub(super) struct Position {
     pub(super) path: PathId,
     /// How many segments have been matched; all of them means that the node is selected.
-    matched: u32,
+    pub(super) matched: u32,
 }
 
 impl Program {
     /// Compiles paths into one automaton.
     pub fn compile(paths: &[Path]) -> Result<Self, ProgramError> {
-        Compiler::new(paths).run()
+        Compiler::new(paths, Anywhere::of(paths), CLOSING_MAX).run()
+    }
+
+    /// As [`compile`](Self::compile), with paths that begin everywhere taken like all others.
+    #[cfg(test)]
+    pub(super) fn compile_alike(paths: &[Path]) -> Result<Self, ProgramError> {
+        Compiler::new(paths, (Anywhere::default(), Vec::new()), CLOSING_MAX).run()
+    }
+
+    /// As [`compile`](Self::compile), and names that are spelled everywhere are always looked up apart.
+    #[cfg(test)]
+    pub(super) fn compile_open(paths: &[Path]) -> Result<Self, ProgramError> {
+        Compiler::new(paths, Anywhere::of(paths), 0).run()
     }
 
     /// The state of a document's root.
@@ -176,8 +241,18 @@ impl Program {
         if node.lengths & length_bit(name.len()) == 0 {
             return unspelled;
         }
-        let found = self.members.find(state, name);
+        let found = self.members.find(node.row, name).or_else(|| self.behind(node.row, name));
         found.map_or(unspelled, |state| Member { state, spelled: true })
+    }
+
+    /// The step by a name that is spelled everywhere, if it is one.
+    #[inline]
+    fn behind(&self, row: Row, name: &[u8]) -> Option<State> {
+        if self.lengths_anywhere & length_bit(name.len()) == 0 {
+            return None;
+        }
+        let steps = self.rows.get(row.index())?;
+        self.members.find(steps.behind, name)
     }
 
     /// The step from an object to any member whose name no path spells there.
@@ -202,7 +277,8 @@ impl Program {
 
     /// The paths that select a node in this state.
     pub fn selected(&self, state: State) -> impl Iterator<Item = PathId> {
-        self.set(state).iter().filter(|at| self.segment(**at).is_none()).map(|at| at.path)
+        let set = self.sets.get(state).iter();
+        set.filter(|at| segment(&self.paths, **at).is_none()).map(|at| at.path)
     }
 
     /// What has to be known to settle a pending state; none of any other.
@@ -285,17 +361,35 @@ impl Program {
 
     /// The paths that step from an object in this state to members whose names they do not spell,
     /// through a wildcard, a filter or on the way down of `..`; each with the index of the segment that
-    /// does.
+    /// does. They are the same for all states of a row.
     pub fn reaching_unspelled(&self, state: State) -> impl Iterator<Item = (PathId, usize)> {
-        let reaches = |at: &&Position| {
-            self.segment(**at).is_some_and(|segment| {
+        let reaches = |at: &Position| {
+            segment(&self.paths, *at).is_some_and(|segment| {
                 segment.descendant
                     || segment.selectors.iter().any(|selector| {
                         matches!(selector, Selector::Wildcard | Selector::Filter(_))
                     })
             })
         };
-        self.set(state).iter().filter(reaches).map(|at| (at.path, at.matched as usize))
+        let set = self.sets.get(state).iter().copied().filter(reaches);
+        let mut reaching: Vec<_> = set.flat_map(|at| self.anywhere.spread(at)).collect();
+        reaching.sort_unstable();
+        reaching.into_iter().map(|at| (at.path, at.matched as usize))
+    }
+
+    /// The steps of a state.
+    pub fn row(&self, state: State) -> Row {
+        self.node(state).row
+    }
+
+    /// All rows. A row comes after those that lead to its states, but for loops.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + use<> {
+        (0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX)).map(Row)
+    }
+
+    /// The row with the steps that another one has besides its own, by names that are spelled everywhere.
+    pub fn row_behind(&self, row: Row) -> Option<Row> {
+        Some(self.steps(row).behind).filter(|behind| *behind != Row::NONE)
     }
 
     /// Every state that some child of a container in this state can be in, in no order, perhaps
@@ -308,31 +402,58 @@ impl Program {
 
     /// As [`children`](Self::children), with pending states as they are.
     pub fn unsettled_children(&self, state: State, kind: Kind) -> Vec<State> {
-        let node = self.node(state);
-        match kind {
-            Kind::Object => {
-                let spelled = self.set(state).iter().flat_map(|at| {
-                    self.segment(*at).into_iter().flat_map(|segment| &segment.selectors)
-                });
-                let spelled = spelled.filter_map(|selector| match selector {
-                    Selector::Name(name) => Some(self.member(state, name.as_bytes()).state),
-                    Selector::Wildcard
-                    | Selector::Index(_)
-                    | Selector::Slice { .. }
-                    | Selector::Filter(_) => None,
-                });
-                spelled.chain([node.other]).collect()
-            }
-            Kind::Array if node.runs.0 == node.runs.1 => vec![node.other],
-            Kind::Array => {
-                let runs = self.runs.iter().take(node.runs.1 as usize).skip(node.runs.0 as usize);
-                runs.flat_map(|run| {
-                    self.cycles.iter().skip(run.first as usize).take(run.period as usize)
-                })
-                .copied()
-                .collect()
-            }
+        let row = self.row(state);
+        let mut children: Vec<State> = self.own_steps(row, kind).collect();
+        if let (Kind::Object, Some(behind)) = (kind, self.row_behind(row)) {
+            let (first, _) = self.steps(behind).members;
+            let shadowed = self.shadowed_places(row);
+            let behind = (first..).zip(self.targets(behind));
+            let behind = behind.filter(|(at, _)| shadowed.binary_search(at).is_err());
+            children.extend(behind.map(|(_, child)| *child));
         }
+        children
+    }
+
+    /// Where the steps of the row behind this one lead that it does not share, because it spells their
+    /// names itself.
+    pub fn shadowed(&self, row: Row) -> impl Iterator<Item = State> {
+        let places = self.shadowed_places(row).iter();
+        places.filter_map(|at| self.targets.get(*at as usize)).copied()
+    }
+
+    fn shadowed_places(&self, row: Row) -> &[u32] {
+        let (first, last) = self.steps(row).shadowed;
+        self.shadowed.get(first as usize..last as usize).unwrap_or_default()
+    }
+
+    /// Where the steps of a row lead, without those of the row behind it; pending states as they are.
+    pub fn own_steps(&self, row: Row, kind: Kind) -> impl Iterator<Item = State> {
+        let Steps { node, .. } = self.steps(row);
+        let (first, last) = node.runs;
+        let alike = first == last;
+        let members: &[State] = match kind {
+            Kind::Object => self.targets(row),
+            Kind::Array => &[],
+        };
+        let runs = match kind {
+            Kind::Object => &[],
+            Kind::Array => self.runs.get(first as usize..last as usize).unwrap_or_default(),
+        };
+        let elements = runs
+            .iter()
+            .flat_map(|run| self.cycles.iter().skip(run.first as usize).take(run.period as usize));
+        let other = (kind == Kind::Object || alike).then_some(node.other);
+        members.iter().chain(elements).copied().chain(other)
+    }
+
+    /// Where the transitions by name of a row lead.
+    fn targets(&self, row: Row) -> &[State] {
+        let (first, last) = self.steps(row).members;
+        self.targets.get(first as usize..last as usize).unwrap_or_default()
+    }
+
+    fn steps(&self, row: Row) -> Steps {
+        self.rows.get(row.index()).copied().unwrap_or_default()
     }
 
     #[inline]
@@ -353,15 +474,6 @@ impl Program {
         let phase = (index - run.from) % u64::from(run.period);
         self.cycles[(u64::from(run.first) + phase) as usize]
     }
-
-    #[expect(clippy::indexing_slicing, reason = "a state of another program is a bug: stop")]
-    fn set(&self, state: State) -> &[Position] {
-        &self.sets[state.index()]
-    }
-
-    fn segment(&self, at: Position) -> Option<&Segment> {
-        segment(&self.paths, at)
-    }
 }
 
 fn segment(paths: &[Path], at: Position) -> Option<&Segment> {
@@ -371,6 +483,10 @@ fn segment(paths: &[Path], at: Position) -> Option<&Segment> {
 #[inline]
 fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
+}
+
+fn name_bit((from, to): (u32, u32)) -> u64 {
+    length_bit((to - from) as usize)
 }
 
 /// The elements at `first`, `first + period` and so on, below `end`.
@@ -384,14 +500,25 @@ struct Class {
 /// The subset construction under way.
 struct Compiler<'a> {
     paths: &'a [Path],
-    sets: Vec<Box<[Position]>>,
-    ids: HashMap<Box<[Position]>, State>,
+    anywhere: Anywhere,
+    spelled_anywhere: Spelled<'a>,
+    closing_max: usize,
+    sets: Sets,
+    /// The set that is looked up.
+    set: Vec<Position>,
     /// The states that are known to hold the positions of another one and some more: with many
     /// descendants, most steps lead to one of these.
-    unions: HashMap<(State, Vec<Position>), State>,
+    unions: HashMap<(State, Vec<Position>), State, RandomState>,
     work: usize,
     nodes: Vec<Node>,
+    rows: Vec<Steps>,
+    /// The rows by the positions that lead on.
+    row_ids: HashMap<Box<[Position]>, Row, RandomState>,
+    /// The rows behind others, by where these go by a name that is not spelled.
+    behind: HashMap<State, Row, RandomState>,
+    lengths_anywhere: u64,
     members: Vec<Transition>,
+    shadowed: Vec<u32>,
     names: Vec<u8>,
     runs: Vec<Run>,
     cycles: Vec<State>,
@@ -400,27 +527,41 @@ struct Compiler<'a> {
     filters: Filters,
 }
 
-/// What the positions of one state say about its children.
+/// What the positions of one row say about children.
 #[derive(Default)]
-struct Steps<'a> {
+struct Next<'a> {
     /// Positions that every child has.
     every: Vec<Position>,
-    names: BTreeMap<&'a str, Vec<Position>>,
+    /// In the order of the names.
+    names: Vec<(&'a str, Position)>,
     indices: Vec<(Indices, Position)>,
     from_end: Vec<(FromEnd, Position)>,
     filters: Vec<(FilterId, Position)>,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(paths: &'a [Path]) -> Self {
+    fn new(
+        paths: &'a [Path],
+        (anywhere, spelled_anywhere): (Anywhere, Spelled<'a>),
+        closing_max: usize,
+    ) -> Self {
         Self {
             paths,
-            sets: Vec::new(),
-            ids: HashMap::new(),
-            unions: HashMap::new(),
+            anywhere,
+            spelled_anywhere,
+            closing_max,
+            // Mostly each path ends in a state of its own.
+            sets: Sets::with_capacity(paths.len()),
+            set: Vec::new(),
+            unions: HashMap::default(),
             work: 0,
             nodes: Vec::new(),
+            rows: Vec::new(),
+            row_ids: HashMap::default(),
+            behind: HashMap::default(),
+            lengths_anywhere: 0,
             members: Vec::new(),
+            shadowed: Vec::new(),
             names: Vec::new(),
             runs: Vec::new(),
             cycles: Vec::new(),
@@ -431,59 +572,197 @@ impl<'a> Compiler<'a> {
     }
 
     fn run(mut self) -> Result<Program, ProgramError> {
-        self.intern(Vec::new())?;
-        let paths = count(self.paths.len())?;
-        self.intern((0..paths).map(|path| Position { path: PathId(path), matched: 0 }).collect())?;
-        while let Some(set) = self.sets.get(self.nodes.len()) {
-            let steps = steps(self.paths, &set.clone(), &mut self.filters)?;
-            let node = self.node(&steps)?;
-            self.nodes.push(node);
+        self.intern(&[], &[])?;
+        let begun =
+            (0..count(self.paths.len())?).map(|path| Position { path: PathId(path), matched: 0 });
+        let begun: Vec<_> = begun.filter(|at| !self.anywhere.is_stood_for(*at)).collect();
+        self.intern(&begun, &[])?;
+        let mut on = Vec::new();
+        while self.nodes.len() < self.sets.len() {
+            let set = self.sets.get(State::numbered(self.nodes.len())?).iter();
+            on.clear();
+            on.extend(set.filter(|at| segment(self.paths, **at).is_some()));
+            let row = match self.row_ids.get(on.as_slice()) {
+                Some(known) => *known,
+                None => self.row(&on)?,
+            };
+            self.nodes.push(self.rows.get(row.index()).copied().unwrap_or_default().node);
         }
+        let targets = self.members.iter().map(|transition| transition.to).collect();
+        self.close();
         Ok(Program {
             nodes: self.nodes.into_boxed_slice(),
             members: Members::new(&self.members, self.names.into_boxed_slice()),
+            lengths_anywhere: self.lengths_anywhere,
+            rows: self.rows.into_boxed_slice(),
             runs: self.runs.into_boxed_slice(),
             cycles: self.cycles.into_boxed_slice(),
             pendings: self.pendings.into_boxed_slice(),
             filters: self.filters,
-            sets: self.sets.into_boxed_slice(),
+            sets: self.sets,
+            targets,
+            shadowed: self.shadowed.into_boxed_slice(),
+            anywhere: self.anywhere,
             paths: self.paths.into(),
         })
     }
 
-    /// Compiles the steps of the state whose node is the next.
-    fn node(&mut self, steps: &Steps<'_>) -> Result<Node, ProgramError> {
-        let state = State(count(self.nodes.len())?);
-        let base = self.intern(steps.every.clone())?;
-        let other = if steps.filters.is_empty() {
-            base
-        } else {
-            self.filtered(&steps.every, &steps.filters)?
-        };
+    /// Compiles the steps from these positions, of which each leads on.
+    fn row(&mut self, positions: &[Position]) -> Result<Row, ProgramError> {
+        self.spend(positions.len())?;
+        let next = self.next(positions)?;
+        let base = self.intern(&next.every, &[])?;
+        let other =
+            if next.filters.is_empty() { base } else { self.filtered(&next.every, &next.filters)? };
+        let row = Row(count(self.rows.len())?);
+        self.rows.push(Steps::default());
+        self.row_ids.insert(positions.into(), row);
+        let mut behind = Row::NONE;
         let mut lengths = 0;
-        for (name, positions) in &steps.names {
-            let to = if steps.filters.is_empty() {
-                self.union(base, &steps.every, positions.clone())?
-            } else {
-                self.steps_are_few()?;
-                self.filtered(&[steps.every.as_slice(), positions].concat(), &steps.filters)?
-            };
-            let from = count(self.names.len())?;
-            self.names.extend_from_slice(name.as_bytes());
-            let name_ends = count(self.names.len())?;
-            self.members.push(Transition { state, to, name: (from, name_ends) });
-            lengths |= length_bit(name.len());
+        if positions.iter().any(|at| self.anywhere.is_all(*at)) {
+            behind = self.row_behind(base, other, &next)?;
+            lengths = self.lengths_anywhere;
         }
+        let (first_behind, _) = self.rows.get(behind.index()).copied().unwrap_or_default().members;
+        let first_shadowed = count(self.shadowed.len())?;
+        let first_member = count(self.members.len())?;
+        let mut reached = Vec::new();
+        for same in next.names.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((name, _)) = same.first() else { continue };
+            reached.clear();
+            reached.extend(same.iter().map(|(_, at)| *at));
+            if let Some((at, after)) = find(&self.spelled_anywhere, name) {
+                reached.extend_from_slice(after);
+                self.shadowed.push(first_behind + count(at)?);
+            }
+            let to = self.named(base, &next, &reached)?;
+            let name = self.name(name)?;
+            self.members.push(Transition { row, to, name });
+            lengths |= name_bit(name);
+        }
+        let members = (first_member, count(self.members.len())?);
+        let shadowed = (first_shadowed, count(self.shadowed.len())?);
         let first_run = count(self.runs.len())?;
-        if !steps.indices.is_empty() || !steps.from_end.is_empty() {
-            self.runs(base, steps)?;
+        if !next.indices.is_empty() || !next.from_end.is_empty() {
+            self.runs(base, &next)?;
         }
-        Ok(Node { other, lengths, runs: (first_run, count(self.runs.len())?) })
+        let runs = (first_run, count(self.runs.len())?);
+        let node = Node { other, row, lengths, runs };
+        if let Some(steps) = self.rows.get_mut(row.index()) {
+            *steps = Steps { node, members, behind, shadowed };
+        }
+        Ok(row)
+    }
+
+    /// Compiles the steps by names that are spelled everywhere, for rows that go to `other` by all other
+    /// names.
+    fn row_behind(
+        &mut self,
+        base: State,
+        other: State,
+        next: &Next<'_>,
+    ) -> Result<Row, ProgramError> {
+        if let Some(known) = self.behind.get(&other) {
+            return Ok(*known);
+        }
+        let row = Row(count(self.rows.len())?);
+        self.rows.push(Steps::default());
+        self.behind.insert(other, row);
+        let first_member = count(self.members.len())?;
+        let spelled = std::mem::take(&mut self.spelled_anywhere);
+        for (name, after) in &spelled {
+            let to = self.named(base, next, after)?;
+            let name = self.name(name)?;
+            self.members.push(Transition { row, to, name });
+            self.lengths_anywhere |= name_bit(name);
+        }
+        self.spelled_anywhere = spelled;
+        let members = (first_member, count(self.members.len())?);
+        if let Some(steps) = self.rows.get_mut(row.index()) {
+            steps.members = members;
+        }
+        Ok(row)
+    }
+
+    /// Gives every row the steps of the one behind it, where these are not too many: then no name is
+    /// looked up twice.
+    fn close(&mut self) {
+        let mut closing = Vec::new();
+        for steps in &self.rows {
+            let range = |(first, last): (u32, u32)| {
+                self.members.get(first as usize..last as usize).unwrap_or_default()
+            };
+            let name = |of: &Transition| {
+                self.names.get(of.name.0 as usize..of.name.1 as usize).unwrap_or_default()
+            };
+            let Some(behind) = self.rows.get(steps.behind.index()) else { continue };
+            let own = range(steps.members);
+            let behind = range(behind.members).iter();
+            let missing = behind
+                .filter(|step| own.binary_search_by(|one| name(one).cmp(name(step))).is_err())
+                .map(|step| Transition { row: steps.node.row, ..*step });
+            closing.extend(missing.take(self.closing_max + 1));
+            if closing.len() > self.closing_max {
+                return;
+            }
+        }
+        self.lengths_anywhere = 0;
+        self.members.append(&mut closing);
+    }
+
+    /// The state of members that have these positions besides those that every child has.
+    fn named(
+        &mut self,
+        base: State,
+        next: &Next<'_>,
+        reached: &[Position],
+    ) -> Result<State, ProgramError> {
+        if next.filters.is_empty() {
+            return self.union(base, &next.every, reached);
+        }
+        self.steps_are_few()?;
+        self.filtered(&[next.every.as_slice(), reached].concat(), &next.filters)
+    }
+
+    /// Puts a name among those of transitions.
+    fn name(&mut self, name: &str) -> Result<(u32, u32), ProgramError> {
+        let from = count(self.names.len())?;
+        self.names.extend_from_slice(name.as_bytes());
+        Ok((from, count(self.names.len())?))
+    }
+
+    /// What these positions say about children.
+    fn next(&mut self, positions: &[Position]) -> Result<Next<'a>, ProgramError> {
+        let mut next = Next::default();
+        for at in positions {
+            let Some(segment) = segment(self.paths, *at) else { continue };
+            if segment.descendant {
+                next.every.push(*at);
+            }
+            if self.anywhere.is_all(*at) {
+                continue;
+            }
+            let at = Position { path: at.path, matched: at.matched + 1 };
+            for selector in &segment.selectors {
+                match selector {
+                    Selector::Name(name) => next.names.push((name, at)),
+                    Selector::Wildcard => next.every.push(at),
+                    Selector::Filter(filter) => next.filters.push((self.filters.id(filter)?, at)),
+                    Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
+                        Some(Elements::Front(indices)) => next.indices.push((indices, at)),
+                        Some(Elements::End(from_end)) => next.from_end.push((from_end, at)),
+                        Some(Elements::Nothing) | None => {}
+                    },
+                }
+            }
+        }
+        next.names.sort_unstable();
+        Ok(next)
     }
 
     /// Cuts the indices at every bound of a selector: in between, which selectors match repeats.
-    fn runs(&mut self, base: State, steps: &Steps<'_>) -> Result<(), ProgramError> {
-        let Steps { every, indices, from_end, filters, .. } = steps;
+    fn runs(&mut self, base: State, next: &Next<'_>) -> Result<(), ProgramError> {
+        let Next { every, indices, from_end, filters, .. } = next;
         let mut bounds = vec![0];
         bounds.extend(indices.iter().flat_map(|(range, _)| [range.start, range.end]));
         bounds.extend(from_end.iter().flat_map(|(selector, _)| selector.fronts()));
@@ -509,13 +788,13 @@ impl<'a> Compiler<'a> {
                 let matching =
                     indices.iter().filter(|(range, _)| range.contains(index)).map(|(_, at)| *at);
                 let to = if from_end.is_empty() && filters.is_empty() {
-                    self.union(base, every, matching.collect())?
+                    self.union(base, every, &matching.collect::<Vec<_>>())?
                 } else {
                     self.steps_are_few()?;
                     let set: Vec<_> = every.iter().copied().chain(matching).collect();
                     self.placed(
                         &set,
-                        steps,
+                        next,
                         Class { first: index, period, end: from.saturating_add(length) },
                     )?
                 };
@@ -532,10 +811,10 @@ impl<'a> Compiler<'a> {
     fn placed(
         &mut self,
         set: &[Position],
-        steps: &Steps<'_>,
+        next: &Next<'_>,
         class: Class,
     ) -> Result<State, ProgramError> {
-        let Steps { from_end, filters, .. } = steps;
+        let Next { from_end, filters, .. } = next;
         let answers = self.answers(from_end, class)?;
         let selected = |answers: Answers| {
             let more = from_end.iter().enumerate().filter(move |(at, _)| answers.get(*at));
@@ -612,7 +891,7 @@ impl<'a> Compiler<'a> {
         filters: &[(FilterId, Position)],
     ) -> Result<State, ProgramError> {
         if filters.is_empty() {
-            return self.intern(set.to_vec());
+            return self.intern(set, &[]);
         }
         let waiting = Waiting {
             set: set.into(),
@@ -634,7 +913,7 @@ impl<'a> Compiler<'a> {
                 asked.iter().position(|one| *one == filter).is_some_and(|at| answers.get(at))
             };
             let more = filters.iter().filter(|(filter, _)| holds(*filter)).map(|(_, at)| *at);
-            outcomes.push((answers, self.intern(set.iter().copied().chain(more).collect())?));
+            outcomes.push((answers, self.intern(set, &more.collect::<Vec<_>>())?));
         }
         let waits = filters.iter().map(|(_, at)| at.path).collect();
         self.put_pending(waiting, Pending::filters(asked, waits, outcomes))
@@ -663,15 +942,18 @@ impl<'a> Compiler<'a> {
         &mut self,
         other: State,
         every: &[Position],
-        more: Vec<Position>,
+        more: &[Position],
     ) -> Result<State, ProgramError> {
         self.steps_are_few()?;
+        if every.len() < UNIONS_FROM {
+            return self.intern(every, more);
+        }
         self.spend(more.len())?;
-        let key = (other, more);
+        let key = (other, more.to_vec());
         if let Some(known) = self.unions.get(&key) {
             return Ok(*known);
         }
-        let state = self.intern([every, &key.1].concat())?;
+        let state = self.intern(every, more)?;
         self.unions.insert(key, state);
         Ok(state)
     }
@@ -681,50 +963,16 @@ impl<'a> Compiler<'a> {
         if self.work > WORK_MAX { Err(ProgramError::Work) } else { Ok(()) }
     }
 
-    fn intern(&mut self, mut set: Vec<Position>) -> Result<State, ProgramError> {
-        self.spend(set.len())?;
-        set.sort_unstable();
-        set.dedup();
-        let set = set.into_boxed_slice();
-        if let Some(known) = self.ids.get(&set) {
-            return Ok(*known);
-        }
-        if self.sets.len() >= STATES_MAX {
-            return Err(ProgramError::States);
-        }
-        let state = State(count(self.sets.len())?);
-        self.sets.push(set.clone());
-        self.ids.insert(set, state);
-        Ok(state)
+    /// The state with these positions together.
+    fn intern(&mut self, some: &[Position], more: &[Position]) -> Result<State, ProgramError> {
+        self.spend(some.len() + more.len())?;
+        self.set.clear();
+        self.set.extend_from_slice(some);
+        self.set.extend_from_slice(more);
+        self.set.sort_unstable();
+        self.set.dedup();
+        self.sets.id(&self.set, STATES_MAX)
     }
-}
-
-fn steps<'a>(
-    paths: &'a [Path],
-    set: &[Position],
-    filters: &mut Filters,
-) -> Result<Steps<'a>, ProgramError> {
-    let mut steps = Steps::default();
-    for at in set {
-        let Some(segment) = segment(paths, *at) else { continue };
-        if segment.descendant {
-            steps.every.push(*at);
-        }
-        let next = Position { path: at.path, matched: at.matched + 1 };
-        for selector in &segment.selectors {
-            match selector {
-                Selector::Name(name) => steps.names.entry(name).or_default().push(next),
-                Selector::Wildcard => steps.every.push(next),
-                Selector::Filter(filter) => steps.filters.push((filters.id(filter)?, next)),
-                Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
-                    Some(Elements::Front(indices)) => steps.indices.push((indices, next)),
-                    Some(Elements::End(from_end)) => steps.from_end.push((from_end, next)),
-                    Some(Elements::Nothing) | None => {}
-                },
-            }
-        }
-    }
-    Ok(steps)
 }
 
 fn least_common_multiple(a: u64, b: u64) -> u64 {

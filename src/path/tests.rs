@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::{
-    Answers, Class, Elements, FromEnd, Kind, Number, Path, PathId, Program, ProgramError, Question,
-    Selector, State, plain,
+    Answered, Answers, Class, Elements, FromEnd, Kind, Number, Path, PathId, Program, ProgramError,
+    Question, Selector, State, plain,
 };
 
 /// Which of `paths` select each of `places` (names as they are, indices as numbers, parted by `/`).
@@ -182,11 +182,102 @@ fn many_descendants_compile_or_are_refused_at_once() {
     let paths = |count: usize| -> Vec<Path> {
         (0..count).map(|n| Path::parse(&format!("$..name_{n}")).unwrap()).collect()
     };
-    let program = Program::compile(&paths(500)).unwrap();
+    let program = Program::compile(&paths(10_000)).unwrap();
+    assert_eq!(program.states().count(), 10_002);
     let x = program.member(program.start(), b"x").state;
-    let found = program.member(x, b"name_77").state;
-    assert_eq!(indices(program.selected(found)), [77]);
-    assert_eq!(Program::compile(&paths(2000)).unwrap_err(), ProgramError::Transitions);
+    let found = program.member(x, b"name_7777").state;
+    assert_eq!(indices(program.selected(found)), [7777]);
+    assert!(program.member(found, b"name_7777").spelled);
+    assert_eq!(program.rows().count(), 3, "whatever they have matched, the steps are the same");
+    let multiplying = |count: usize, rest: &str| {
+        let paths = (0..count).map(|n| Path::parse(&format!("$..name_{n}{rest}")).unwrap());
+        Program::compile(&paths.collect::<Vec<_>>()).err()
+    };
+    assert_eq!(multiplying(10_000, ".field"), None);
+    assert_eq!(multiplying(200, "[*]"), None);
+    assert_eq!(multiplying(300, "[*]"), Some(ProgramError::States));
+    assert_eq!(multiplying(12, "..field"), None);
+    assert_eq!(multiplying(20, "..field"), Some(ProgramError::States));
+}
+
+/// What can be seen of two states, and of all that can be reached from them, has to be the same.
+fn assert_alike(texts: &[String], one: &Program, other: &Program) {
+    let names: [&[u8]; 6] = [b"a", b"b", b"c", b"d", b"long_name", b"x"];
+    let mut seen = BTreeSet::from([(one.start(), other.start())]);
+    let mut next: Vec<_> = seen.iter().copied().collect();
+    while let Some((left, right)) = next.pop() {
+        let settled = |program: &Program, state| -> BTreeMap<Vec<String>, State> {
+            let outcomes = program.outcomes(state).into_iter().map(|(answers, state)| {
+                let say = |answered: &Answered| match answered {
+                    Answered::FromEnd(selector, is) => format!("{selector:?} {is}"),
+                    Answered::Filter(id, is) => format!("{} {is}", program.filter(*id).unwrap()),
+                };
+                let mut said: Vec<String> = answers.iter().map(say).collect();
+                said.sort();
+                (said, state)
+            });
+            outcomes.collect()
+        };
+        let (lefts, rights) = (settled(one, left), settled(other, right));
+        assert!(lefts.keys().eq(rights.keys()), "{texts:?}");
+        for (left, right) in lefts.into_values().zip(rights.into_values()) {
+            let selected = |program: &Program, state| indices(program.selected(state));
+            assert_eq!(selected(one, left), selected(other, right), "{texts:?}");
+            let reaching =
+                |program: &Program, state| program.reaching_unspelled(state).collect::<Vec<_>>();
+            assert_eq!(reaching(one, left), reaching(other, right), "{texts:?}");
+            for kind in [Kind::Object, Kind::Array] {
+                let children = |program: &Program, state| -> BTreeSet<Vec<usize>> {
+                    let children = program.children(state, kind);
+                    children.into_iter().map(|child| selected(program, child)).collect()
+                };
+                assert_eq!(children(one, left), children(other, right), "{texts:?}");
+            }
+            let mut steps = vec![(one.unspelled(left), other.unspelled(right))];
+            for name in names {
+                let (left, right) = (one.member(left, name), other.member(right, name));
+                assert_eq!(left.spelled, right.spelled, "{texts:?}");
+                steps.push((left.state, right.state));
+            }
+            assert_eq!(one.elements_are_alike(left), other.elements_are_alike(right), "{texts:?}");
+            steps.extend(
+                (0..3).map(|index| (one.element(left, index), other.element(right, index))),
+            );
+            next.extend(steps.into_iter().filter(|step| seen.insert(*step)));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Paths that begin everywhere are taken apart; nothing of that can be seen.
+    #[test]
+    fn paths_that_begin_everywhere_select_as_all_others(
+        paths in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "$", "$", "$..a", "$..b", "$..['a','c']", "$..long_name", "$..d", "$..*", "$..[0]",
+                ]),
+                prop::collection::vec(
+                    prop::sample::select(vec![
+                        ".a", ".b", "['c','d']", ".*", "[*]", "[0]", "[1:]", "[-1]", "..a", "..c", "..*",
+                        "[?@.a]", "[?@.b == 1]", "..[?@.c]", ".long_name",
+                    ]),
+                    0..3,
+                ),
+            ),
+            0..7,
+        ),
+    ) {
+        let texts: Vec<String> =
+            paths.iter().map(|(first, rest)| format!("{first}{}", rest.concat())).collect();
+        let parsed: Vec<Path> = texts.iter().map(|text| Path::parse(text).unwrap()).collect();
+        let alike = Program::compile_alike(&parsed).unwrap();
+        for program in [Program::compile(&parsed), Program::compile_open(&parsed)] {
+            assert_alike(&texts, &program.unwrap(), &alike);
+        }
+    }
 }
 
 #[test]

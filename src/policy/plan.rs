@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     access::Labels,
-    path::{Kind, PathId, Program, ProgramError, State},
+    path::{Kind, PathId, Program, ProgramError, Row, State},
     policy::{
         finding::Place,
         model::{Category, CategoryId, Class, Digest, Field, Stream},
@@ -64,7 +64,7 @@ impl Verdict {
 }
 
 /// The action of a node that paths select, after ties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Own {
     /// No path selects it.
     None,
@@ -101,7 +101,7 @@ pub enum Names {
 }
 
 /// An index into [`Plan::cells`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CellId(u32);
 
 impl CellId {
@@ -200,8 +200,61 @@ pub(crate) struct RouteFields<'a> {
     fields: &'a [Field],
     keeps_unclassified: bool,
     program: Arc<Program>,
-    /// For each state, the states of members and of elements.
-    children: Vec<[Vec<State>; 2]>,
+    rows: Vec<Steps>,
+}
+
+/// Where the steps of a row of the program lead; what is pending, to all that it can be settled to.
+struct Steps {
+    /// By names: each state once for each name that leads there, and for all names that are not spelled.
+    members: Vec<State>,
+    elements: Vec<State>,
+    /// The row with further steps by names,
+    behind: Option<Row>,
+    /// and those of them that are not shared.
+    shadowed: Vec<State>,
+}
+
+impl Steps {
+    fn of(program: &Program, row: Row) -> Self {
+        Self {
+            members: settled(program, program.own_steps(row, Kind::Object)),
+            elements: settled(program, program.own_steps(row, Kind::Array)),
+            behind: program.row_behind(row),
+            shadowed: settled(program, program.shadowed(row)),
+        }
+    }
+
+    /// Whether no step leads to any path.
+    fn lead_nowhere(&self) -> bool {
+        let mut own = self.members.iter().chain(&self.elements);
+        self.behind.is_none() && own.all(|child| *child == State::DEAD)
+    }
+}
+
+fn settled(program: &Program, states: impl Iterator<Item = State>) -> Vec<State> {
+    let mut all = Vec::new();
+    for state in states {
+        if state.is_pending() {
+            all.extend(program.settled(state));
+        } else {
+            all.push(state);
+        }
+    }
+    all
+}
+
+/// How many steps of a row, to members and to elements, lead to where something can be left. Those by names
+/// are counted one by one: so those that are not shared can be taken off.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Below {
+    members: usize,
+    elements: usize,
+}
+
+impl Below {
+    fn is_any(self) -> bool {
+        self.members > 0 || self.elements > 0
+    }
 }
 
 impl<'a> RouteFields<'a> {
@@ -212,43 +265,39 @@ impl<'a> RouteFields<'a> {
     ) -> Result<Self, ProgramError> {
         let paths: Vec<_> = fields.iter().map(|field| field.path.clone()).collect();
         let program = Program::compile(&paths)?;
-        let children = program
-            .states()
-            .map(|state| {
-                [Kind::Object, Kind::Array].map(|kind| {
-                    let mut children = program.children(state, kind);
-                    children.sort_unstable();
-                    children.dedup();
-                    children
-                })
-            })
-            .collect();
-        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), children })
+        let rows = program.rows().map(|row| Steps::of(&program, row)).collect();
+        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows })
     }
 
     /// How many states the paths have: the size of each plan.
     pub(crate) fn states(&self) -> usize {
-        self.children.len()
+        self.program.states().count()
     }
 
     /// The plan for one purpose, or the ties that leave open what it would do.
     pub(crate) fn plan(&self, parts: &PlanParts<'_>) -> Result<Plan, Vec<Tie>> {
         let mut cells = Cells::new(self.fields, parts);
         let mut ties = Vec::new();
-        let mut verdicts: Vec<Verdict> = self
-            .program
-            .states()
-            .zip(&self.children)
-            .map(|(state, [members, elements])| Verdict {
-                own: self.own(state, parts, &mut cells, &mut ties),
-                names: self.names(state, parts, &mut cells, &mut ties),
+        let mut names: Vec<Option<Names>> = vec![None; self.rows.len()];
+        let mut verdicts = Vec::with_capacity(self.states());
+        for state in self.program.states() {
+            let row = self.program.row(state);
+            let own = self.own(state, parts, &mut cells, &mut ties);
+            let known = names.get(row.index()).copied().flatten();
+            let of_row = known.unwrap_or_else(|| self.names(state, parts, &mut cells, &mut ties));
+            if let Some(names) = names.get_mut(row.index()) {
+                *names = Some(of_row);
+            }
+            verdicts.push(Verdict {
+                own,
+                names: of_row,
                 mount: self.mount(state),
                 below_object: false,
                 below_array: false,
-                leaf: members.iter().chain(elements).all(|child| *child == State::DEAD),
+                leaf: self.rows.get(row.index()).is_none_or(Steps::lead_nowhere),
                 strings: self.strings(state),
-            })
-            .collect();
+            });
+        }
         if !ties.is_empty() {
             return Err(ties);
         }
@@ -350,30 +399,44 @@ impl<'a> RouteFields<'a> {
         mounts.reduce(|one, other| one && other)
     }
 
-    /// Fills in what a path can still reach. Children have higher numbers than their parents but for
+    /// Fills in what a path can still reach. Rows have higher numbers than those that lead to them but for
     /// loops, so going backwards needs few rounds.
     fn look_below(&self, verdicts: &mut [Verdict]) {
+        let mut rows = vec![Below::default(); self.rows.len()];
+        let below = |rows: &[Below], state: State| {
+            rows.get(self.program.row(state).index()).copied().unwrap_or_default()
+        };
         let mut changed = true;
         while changed {
             changed = false;
-            for (state, children) in self.children.iter().enumerate().rev() {
-                let [below_object, below_array] = [0, 1].map(|kind| {
-                    children.get(kind).is_some_and(|children: &Vec<State>| {
-                        children.iter().any(|child| {
-                            verdicts.get(child.index()).is_some_and(|verdict| {
-                                !matches!(verdict.own, Own::None | Own::Drop)
-                                    || verdict.below_object
-                                    || verdict.below_array
-                            })
-                        })
-                    })
-                });
-                let Some(verdict) = verdicts.get_mut(state) else { continue };
-                changed |=
-                    (verdict.below_object, verdict.below_array) != (below_object, below_array);
-                verdict.below_object = below_object;
-                verdict.below_array = below_array;
+            for (row, steps) in self.rows.iter().enumerate().rev() {
+                let count = |children: &[State]| {
+                    let stays = |child: &&State| {
+                        let verdict = verdicts.get(child.index());
+                        let own =
+                            verdict.is_some_and(|it| !matches!(it.own, Own::None | Own::Drop));
+                        own || below(&rows, **child).is_any()
+                    };
+                    children.iter().filter(stays).count()
+                };
+                let behind = steps.behind.and_then(|row| rows.get(row.index()));
+                let behind = behind.map_or(0, |behind| behind.members);
+                let shared = behind.saturating_sub(count(&steps.shadowed));
+                let (members, elements) = (count(&steps.members) + shared, count(&steps.elements));
+                let Some(known) = rows.get_mut(row) else { continue };
+                // What is behind may have been counted before what is shadowed, and then is too little.
+                let new = Below {
+                    members: members.max(known.members),
+                    elements: elements.max(known.elements),
+                };
+                changed |= *known != new;
+                *known = new;
             }
+        }
+        for (state, verdict) in self.program.states().zip(verdicts) {
+            let below = below(&rows, state);
+            verdict.below_object = below.members > 0;
+            verdict.below_array = below.elements > 0;
         }
     }
 

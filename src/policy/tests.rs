@@ -150,6 +150,29 @@ fn fields_of_all_routes_are_bounded() {
 }
 
 #[test]
+fn thousands_of_names_may_stand_anywhere() {
+    let names: Vec<String> = (0..9_990).map(|n| format!("$..name_{n}: c")).collect();
+    let entry = "\"$.entry[?@.type == 'a'].x\": c, \"$.entry[*].type\": public";
+    let text = policy("c: C", &format!("{entry}, {}", names.join(", ")), "c: 'null'");
+    let Loaded { set, findings, .. } = load(&[source(&text)], &NoKeys);
+    let wrong = findings.iter().find(|finding| finding.rank == Rank::Error);
+    let set = set.unwrap_or_else(|| panic!("{:?}", wrong.map(|wrong| &wrong.message)));
+    let target = Target::parse("GET", "/a").unwrap();
+    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let plan = set.decide(&ask).unwrap().plan;
+    let program = plan.program();
+    let deep = program.member(program.start(), b"deep").state;
+    let found = program.member(deep, b"name_4711").state;
+    assert_eq!(plan.verdict(found).own, Own::Null);
+    assert!(plan.verdict(deep).below_object && !plan.verdict(deep).leaf);
+    assert_eq!(plan.verdict(deep).own, Own::None);
+    let asked =
+        Question { caller: "desk", purpose: None, request: "GET /a", host: None, path: None };
+    let explanation = set.explain(&asked);
+    assert_eq!(explanation.leaves.len() + explanation.withheld.len(), 9_992);
+}
+
+#[test]
 fn fixtures_are_bounded() {
     let megabyte = "x".repeat(1 << 20);
     let used = "{ fixture: a }, ".repeat(65);

@@ -10,7 +10,11 @@ struct Room {
 }
 
 const ROOMS: &[Room] = &[
-    Room { name: "path", rooms: &[], crates: &["foldhash", "jsonpath_rust", "pest", "regex"] },
+    Room {
+        name: "path",
+        rooms: &[],
+        crates: &["foldhash", "hashbrown", "jsonpath_rust", "pest", "regex"],
+    },
     Room { name: "json", rooms: &["path"], crates: &["regex", "serde_json", "simdutf8"] },
     Room {
         name: "transform",

@@ -4,18 +4,21 @@
 use std::collections::HashSet;
 
 use crate::{
-    path::{Answered, Filter, FilterId, Kind, Path, Program, Segment, Selector, State},
+    path::{Answered, Filter, FilterId, Kind, Path, Program, Row, Segment, Selector, State},
     policy::{
         explain::{
             place,
-            walk::{Fate, Scope, Walk},
+            walk::{Fate, Scope, Shape, Walk},
             words::in_words,
         },
         finding::Finding,
         model::{Answer, Class, Field, PolicySet},
-        plan::Strings,
+        plan::{Own, Strings},
     },
 };
+
+/// Most steps from one node to another that are looked at for one purpose.
+const STEPS_MAX: usize = 1 << 24;
 
 /// Filters that ask about what a purpose does not see as it is.
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
@@ -37,11 +40,14 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
 /// What a node has matched, and what it stands in.
 type Node = (State, Scope);
 
+/// What of a node decides what is seen of it: nodes with the same are told apart by nothing but their lines.
+type Alike = (Row, Own, Option<bool>, Shape);
+
 struct Asked<'w, 'f> {
     walk: Walk<'w>,
     told: HashSet<(FilterId, bool, Path)>,
     /// Where filters have been asked, and of which document.
-    been: HashSet<(FilterId, Node, Node)>,
+    been: HashSet<(FilterId, Alike, Alike)>,
     findings: &'f mut Vec<Finding>,
 }
 
@@ -49,14 +55,30 @@ impl Asked<'_, '_> {
     /// Goes to every node that a filter can be asked of, in the body and in documents in strings.
     fn run(&mut self) {
         let program = self.walk.plan.program().clone();
+        let asking = rows_that_ask(&program);
         let start = (program.start(), self.walk.outside());
-        let mut seen = HashSet::from([(start, start)]);
+        let mut seen = HashSet::from([(start.0, self.walk.shape(start.1), self.alike(start))]);
+        let mut gone_on = HashSet::new();
+        let mut steps = 0usize;
         let mut next = vec![(start, start)];
         while let Some(((state, under), root)) = next.pop() {
+            let row = program.row(state);
+            if !asking.get(row.index()).copied().unwrap_or_default() {
+                continue;
+            }
             for kind in [Kind::Object, Kind::Array] {
                 // Below what is removed nothing is seen.
                 let Ok(inside) = self.walk.container(under, state, kind) else { continue };
-                for child in program.unsettled_children(state, kind) {
+                let shape = self.walk.shape(inside);
+                if !gone_on.insert((row, kind, shape, self.alike(root))) {
+                    continue;
+                }
+                let children = program.unsettled_children(state, kind);
+                steps = steps.saturating_add(children.len());
+                if steps > STEPS_MAX {
+                    return self.give_up();
+                }
+                for child in children {
                     let unspelled = kind == Kind::Object && child == program.unspelled(state);
                     for (answers, settled) in program.outcomes(child) {
                         let unseen = unspelled && self.walk.name(inside, state, settled).is_err();
@@ -76,7 +98,7 @@ impl Asked<'_, '_> {
                         let strings = self.walk.plan.verdict(settled).strings;
                         let inner = (strings == Strings::Documents).then_some(node);
                         for root in [Some(root), inner].into_iter().flatten() {
-                            if seen.insert((node, root)) {
+                            if seen.insert((settled, shape, self.alike(root))) {
                                 next.push((node, root));
                             }
                         }
@@ -84,6 +106,19 @@ impl Asked<'_, '_> {
                 }
             }
         }
+    }
+
+    /// What filters tell is not known, so that the policies cannot load.
+    fn give_up(&mut self) {
+        let route = self.walk.route;
+        let message = format!(
+            "the filters of `{}` stand among too many other paths to say what each purpose sees of them",
+            route.label
+        );
+        self.findings
+            .push(Finding::error("too-many-paths", route.at.clone(), message).help(
+                "spell names where you can: `..` multiplies with every filter that it meets",
+            ));
     }
 
     /// Whether anything at all of a node leaves.
@@ -94,9 +129,16 @@ impl Asked<'_, '_> {
             || self.walk.shows(self.walk.scalar(under, state))
     }
 
+    /// What of a node decides what is seen of it and of what is below it.
+    fn alike(&self, (state, under): Node) -> Alike {
+        let verdict = self.walk.plan.verdict(state);
+        let row = self.walk.plan.program().row(state);
+        (row, verdict.own, verdict.mount, self.walk.shape(under))
+    }
+
     fn ask(&mut self, program: &Program, id: FilterId, node: Node, root: Node) {
         // What it asks about the document is the same wherever the node is.
-        if !self.been.insert((id, node, root)) {
+        if !self.been.insert((id, self.alike(node), self.alike(root))) {
             return;
         }
         let Some(filter) = program.filter(id) else { return };
@@ -155,6 +197,34 @@ impl Asked<'_, '_> {
             "let filters ask about what each purpose keeps; if it is not personal, classify it as `public`",
         ));
     }
+}
+
+/// For each row of a program, whether a filter is asked of a node that its steps can come to.
+fn rows_that_ask(program: &Program) -> Vec<bool> {
+    let rows: Vec<Row> = program.rows().collect();
+    let mut asking = vec![false; rows.len()];
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for row in rows.iter().rev() {
+            let asks = |row: Row| asking.get(row.index()).copied().unwrap_or_default();
+            let mut steps = [Kind::Object, Kind::Array]
+                .into_iter()
+                .flat_map(|kind| program.own_steps(*row, kind))
+                .flat_map(|step| program.outcomes(step));
+            let asks = asks(*row)
+                || program.row_behind(*row).is_some_and(asks)
+                || steps.any(|(answers, state)| {
+                    answers.iter().any(|one| matches!(one, Answered::Filter(..)))
+                        || asks(program.row(state))
+                });
+            if let Some(known) = asking.get_mut(row.index()) {
+                changed |= *known != asks;
+                *known = asks;
+            }
+        }
+    }
+    asking
 }
 
 /// What a filter looks at: from the document or from the node that it is asked of.

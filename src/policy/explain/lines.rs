@@ -1,5 +1,7 @@
 //! What comes of each line that classifies, wherever its path leads.
 
+use std::collections::HashSet;
+
 use crate::{
     path::PathId,
     policy::{
@@ -32,9 +34,13 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
     let mut values: Vec<Meetings> = Vec::new();
     names.resize_with(walk.route.fields.len(), Meetings::default);
     values.resize_with(walk.route.fields.len(), Meetings::default);
+    let mut rows = HashSet::new();
     for state in states {
         meet(walk, walk.classes(state), &mut values, in_words, Of::Values);
-        meet(walk, walk.names(state), &mut names, names_in_words, Of::Names);
+        // What is said about the names below is the same for all states of a row.
+        if rows.insert(walk.plan.program().row(state)) {
+            meet(walk, walk.names(state), &mut names, names_in_words, Of::Names);
+        }
     }
     for (field, (names, values)) in walk.route.fields.iter().zip(names.iter().zip(&values)) {
         if let Some(category) = field.names {

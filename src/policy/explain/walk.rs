@@ -62,6 +62,15 @@ pub(super) enum Fate {
     NameRemoved(PathId),
 }
 
+/// What of a [`Scope`] decides, without the lines that say so: in two of one shape the same happens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    /// The rank of the action, as in `elements`.
+    inherited: Option<u8>,
+    keeps_unclassified: bool,
+    elements: Option<u8>,
+}
+
 impl<'s> Walk<'s> {
     pub(super) fn field(&self, line: PathId) -> Option<&'s Field> {
         self.route.fields.get(line.index())
@@ -92,6 +101,18 @@ impl<'s> Walk<'s> {
             "{reason}; it comes in pieces, and only a whole value could leave {}",
             in_words(action)
         )
+    }
+
+    pub(super) fn shape(&self, scope: Scope) -> Shape {
+        let action = |line: PathId| match self.field(line)?.class {
+            Class::Category(category) => Some(self.action(line, category).rank()),
+            Class::Mount { .. } => None,
+        };
+        Shape {
+            inherited: scope.inherited.and_then(action),
+            keeps_unclassified: matches!(scope.unclassified, Unclassified::Kept(_)),
+            elements: scope.elements.and_then(action),
+        }
     }
 
     /// The lines that say what the unspelled names are in an object in this state.
@@ -245,7 +266,8 @@ impl<'s> Walk<'s> {
     pub(super) fn states(&self) -> Vec<State> {
         let program = self.plan.program();
         let start = (program.start(), self.outside());
-        let mut seen = HashSet::from([start]);
+        let mut seen = HashSet::from([(start.0, self.shape(start.1))]);
+        let mut gone_on = HashSet::new();
         let mut next = vec![start];
         while let Some((state, under)) = next.pop() {
             for kind in [Kind::Object, Kind::Array] {
@@ -256,11 +278,15 @@ impl<'s> Walk<'s> {
                     unclassified: Unclassified::Removed(None),
                     elements: None,
                 });
+                let shape = self.shape(inside);
+                if !gone_on.insert((program.row(state), kind, shape)) {
+                    continue;
+                }
                 for unsettled in program.unsettled_children(state, kind) {
                     let unspelled = kind == Kind::Object && unsettled == program.unspelled(state);
                     for child in program.settled(unsettled) {
                         let removed = unspelled && self.name(inside, state, child).is_err();
-                        if child != State::DEAD && !removed && seen.insert((child, inside)) {
+                        if child != State::DEAD && !removed && seen.insert((child, shape)) {
                             next.push((child, inside));
                         }
                     }
