@@ -4,9 +4,11 @@
 //! are resolved, within bounds. What a scalar *means* (a text, a number, a flag) is decided by the
 //! reader of the tree, who knows what is wanted: so `NO` never becomes a boolean here.
 
-use std::{collections::HashMap, ops::Range};
+use std::{borrow::Cow, collections::HashMap, hash::BuildHasher as _, ops::Range};
 
+use foldhash::fast::RandomState;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
+use hashbrown::HashTable;
 
 use crate::policy::finding::{Finding, Place};
 
@@ -81,8 +83,15 @@ pub(crate) fn read(source: usize, text: &str, findings: &mut Vec<Finding>) -> Op
         emit_comments: false,
         disallow_directives: true,
     };
-    let mut composer =
-        Composer { source, text, findings, anchors: HashMap::new(), nodes: 0, open: Vec::new() };
+    let mut composer = Composer {
+        source,
+        text,
+        findings,
+        anchors: HashMap::new(),
+        nodes: 0,
+        open: Vec::new(),
+        hashes: RandomState::default(),
+    };
     composer.run(Parser::new_from_str_with_options(text, options)).unwrap_or_default()
 }
 
@@ -97,6 +106,7 @@ struct Composer<'a> {
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     open: Vec<Open>,
+    hashes: RandomState,
 }
 
 #[derive(Clone)]
@@ -121,7 +131,7 @@ enum Items {
     Mapping {
         members: Vec<(Key, Node)>,
         /// Index by name: a file with many keys must not take quadratic time.
-        names: HashMap<String, usize>,
+        names: HashTable<usize>,
         /// The name whose value comes next.
         key: Option<Key>,
     },
@@ -159,7 +169,7 @@ impl Composer<'_> {
                 Event::Alias(id) => self.alias(id, &bytes)?,
                 Event::Scalar(text, style, anchor, tag) => {
                     self.no_tag(tag.is_some(), &span)?;
-                    self.scalar(&text, style, anchor, bytes)?
+                    self.scalar(text, style, anchor, bytes)?
                 }
                 Event::SequenceStart(_, anchor, tag) => {
                     self.no_tag(tag.is_some(), &span)?;
@@ -169,7 +179,7 @@ impl Composer<'_> {
                 Event::MappingStart(_, anchor, tag) => {
                     self.no_tag(tag.is_some(), &span)?;
                     let items =
-                        Items::Mapping { members: Vec::new(), names: HashMap::new(), key: None };
+                        Items::Mapping { members: Vec::new(), names: HashTable::new(), key: None };
                     self.begin(anchor, bytes, items)?;
                     None
                 }
@@ -249,7 +259,7 @@ impl Composer<'_> {
 
     fn scalar(
         &mut self,
-        text: &str,
+        text: Cow<'_, str>,
         style: ScalarStyle,
         anchor: usize,
         span: Range<usize>,
@@ -258,7 +268,7 @@ impl Composer<'_> {
         self.count(nodes, &span)?;
         let written = self.text.get(span.clone()).unwrap_or("");
         // The parser says `~` where nothing is written.
-        let text = if written.is_empty() { "" } else { text };
+        let text = if written.is_empty() { Cow::Borrowed("") } else { text };
         let plain = match style {
             ScalarStyle::Plain => true,
             ScalarStyle::SingleQuoted
@@ -267,10 +277,10 @@ impl Composer<'_> {
             | ScalarStyle::Folded => false,
         };
         let quote = usize::from(matches!(written.chars().next(), Some('"' | '\'')));
-        let verbatim = (written.get(quote..quote + text.len()) == Some(text)
+        let verbatim = (written.get(quote..quote + text.len()) == Some(&*text)
             && written.len() == text.len() + 2 * quote)
             .then_some(span.start + quote);
-        let scalar = Scalar { text: text.to_owned(), plain, verbatim };
+        let scalar = Scalar { text: text.into_owned(), plain, verbatim };
         let node = Node { span, kind: Kind::Scalar(scalar) };
         if anchor != 0 {
             self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, levels: 0 });
@@ -344,7 +354,10 @@ impl Composer<'_> {
                 let Some(key) = key.take() else {
                     return self.key(node);
                 };
-                if let Some((first, _)) = names.get(&key.text).and_then(|at| members.get(*at)) {
+                let name = |at: &usize| members.get(*at).map(|(key, _)| key.text.as_str());
+                let hash = self.hashes.hash_one(key.text.as_str());
+                let first = names.find(hash, |at| name(at) == Some(&key.text));
+                if let Some((first, _)) = first.and_then(|at| members.get(*at)) {
                     let message = format!("`{}` is written twice", key.text);
                     let place = |span: &Range<usize>| Place { source, span: span.clone() };
                     self.findings.push(
@@ -352,7 +365,10 @@ impl Composer<'_> {
                             .also(&place(&first.span), "first written here"),
                     );
                 } else {
-                    names.insert(key.text.clone(), members.len());
+                    let at = members.len();
+                    names.insert_unique(hash, at, |at| {
+                        self.hashes.hash_one(name(at).unwrap_or_default())
+                    });
                     members.push((key, node));
                 }
             }

@@ -29,7 +29,9 @@ const ROOMS: &[Room] = &[
         crates: &[
             "annotate_snippets",
             "data_encoding",
+            "foldhash",
             "granit_parser",
+            "hashbrown",
             "jiff",
             "matchit",
             "regex",

@@ -1,19 +1,19 @@
 //! Records as they are written, and every other list of paths that classify.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 
-use crate::{
-    path::Path,
-    policy::{
-        finding::{Finding, Place},
-        model::{Delta, Unclassified},
-        read::{
-            ClassName, Classified, Written, WrittenRecord, because::unclassified,
-            written::set_beside_kept,
-        },
-        reader::{At, Fields, Reader},
-        yaml::{Key, Kind, Node},
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::policy::{
+    finding::Finding,
+    model::{Delta, Unclassified},
+    read::{
+        ClassName, Classified, Written, WrittenRecord, because::unclassified,
+        written::set_beside_kept,
     },
+    reader::{At, Fields, Reader},
+    yaml::{Key, Kind, Node},
 };
 
 pub(super) fn record(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
@@ -40,19 +40,26 @@ pub(super) fn record(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &
 
 /// A mapping of paths to what is there.
 pub(super) fn classified(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Classified> {
-    let mut lines: Vec<Classified> = Vec::new();
-    let mut paths: HashMap<Path, Place> = HashMap::new();
-    for (key, node) in reader.members(node, what).unwrap_or_default() {
+    let members = reader.members(node, what).unwrap_or_default();
+    let mut lines: Vec<Classified> = Vec::with_capacity(members.len());
+    // The lines by their paths: of each the first one.
+    let mut paths: HashTable<usize> = HashTable::with_capacity(members.len());
+    let hashes = RandomState::default();
+    for (key, node) in members {
         let path = reader.path(&key.text, &key.span, key.verbatim);
         let class = class(reader, node);
         let (Some(path), Some(Said { class, names, delta })) = (path, class) else { continue };
-        if let Some(first) = paths.get(&path.value) {
+        let path_of = |line: &usize| lines.get(*line).map(|line| &line.path.value);
+        let hash = hashes.hash_one(&path.value);
+        let first = paths.find(hash, |line| path_of(line) == Some(&path.value));
+        if let Some(first) = first.and_then(|line| lines.get(*line)) {
             let message = format!("`{}` is classified twice, spelled in two ways", path.value);
             let finding = Finding::warning("duplicate-path", path.at.clone(), message)
-                .also(first, "first classified here");
+                .also(&first.path.at, "first classified here");
             reader.report(finding.help("keep one of them: the stricter action is carried out"));
         } else {
-            paths.insert(path.value.clone(), path.at.clone());
+            let hash_of = |line: &usize| path_of(line).map_or(0, |path| hashes.hash_one(path));
+            paths.insert_unique(hash, lines.len(), hash_of);
         }
         lines.push(Classified {
             path,
