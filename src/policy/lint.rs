@@ -6,7 +6,7 @@ use crate::{
     path::{Path, Segment, Selector},
     policy::{
         finding::Finding,
-        model::{CategoryId, Class, Delta, Field, PolicySet, PurposeId, Route},
+        model::{CategoryId, Class, Delta, Field, PolicySet, PurposeId, Route, self_and_prefixes},
         read::Classified,
         suite::Suite,
     },
@@ -234,9 +234,11 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
+    let covered: HashSet<&str> =
+        used.iter().flat_map(|id| self_and_prefixes(set.category_name(*id))).collect();
     for purpose in &set.purposes {
         for rule in &purpose.rules {
-            let decides = used.iter().any(|id| rule.covers(set.category_name(*id)));
+            let decides = rule.selector == "*" || covered.contains(rule.selector.as_str());
             if !decides && !used.is_empty() {
                 let message = format!(
                     "no route has anything that the rule for `{}` could decide about",

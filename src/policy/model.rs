@@ -224,19 +224,17 @@ pub(crate) struct Rule {
     pub(crate) at: Place,
 }
 
-impl Rule {
-    /// Whether this rule can decide about the category of this name.
-    pub(crate) fn covers(&self, category: &str) -> bool {
-        covers(&self.selector, category)
-    }
-}
-
 /// Whether `selector` is `*`, the category or a dotted prefix of it.
 pub(crate) fn covers(selector: &str, category: &str) -> bool {
     selector == "*"
         || category
             .strip_prefix(selector)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// `a.b.c`, `a.b`, `a`: all that can cover a category but `*`.
+pub(crate) fn self_and_prefixes(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.rsplit_once('.').map(|(prefix, _)| prefix))
 }
 
 macro_rules! words {

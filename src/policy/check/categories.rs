@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::policy::{
     check::Checker,
     finding::{Finding, Place},
-    model::{Category, CategoryId, covers},
+    model::{Category, CategoryId, covers, self_and_prefixes},
     read::WrittenCategory,
     reader::At,
 };
@@ -83,9 +83,4 @@ impl Checker<'_> {
         let categories = self.categories.iter().map(|category| category.name.as_str());
         finding.did_you_mean(name, categories.chain(records))
     }
-}
-
-/// `a.b.c`, `a.b`, `a`.
-pub(super) fn self_and_prefixes(name: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(name), |name| name.rsplit_once('.').map(|(prefix, _)| prefix))
 }

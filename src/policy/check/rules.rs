@@ -1,12 +1,12 @@
 //! Rules: which one decides about a category, and what `special` and `few_values` forbid it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     policy::{
-        check::{Checker, categories::self_and_prefixes},
+        check::Checker,
         finding::{Finding, Place},
-        model::{Category, Rule, covers},
+        model::{Category, Rule, self_and_prefixes},
         read::WrittenRules,
         reader::At,
     },
@@ -15,6 +15,13 @@ use crate::{
 
 impl Checker<'_> {
     pub(super) fn rules(&mut self, written: Vec<WrittenRules>) {
+        let selectors: HashSet<String> = self
+            .categories
+            .iter()
+            .skip(1)
+            .flat_map(|category| self_and_prefixes(&category.name))
+            .map(str::to_owned)
+            .collect();
         let mut places: HashMap<(usize, String), Place> = HashMap::new();
         for WrittenRules { purpose, rules } in written {
             let index = self.purposes_by_name.get(&purpose.value).copied();
@@ -27,7 +34,7 @@ impl Checker<'_> {
                 self.report(finding);
             }
             for (selector, action) in rules {
-                if !self.check_selector(&selector) {
+                if !self.check_selector(&selector, &selectors) {
                     continue;
                 }
                 let Some(index) = index else { continue };
@@ -76,7 +83,7 @@ impl Checker<'_> {
     }
 
     /// Whether something declared can be meant by the left side of a rule.
-    fn check_selector(&mut self, selector: &At<String>) -> bool {
+    fn check_selector(&mut self, selector: &At<String>, declared: &HashSet<String>) -> bool {
         let name = selector.value.as_str();
         if name == "public" {
             let finding = Finding::error(
@@ -87,8 +94,7 @@ impl Checker<'_> {
             self.report(finding.help("give what should not always be kept a category of its own"));
             return false;
         }
-        let declared = |category: &Category| covers(name, &category.name);
-        if name == "*" || self.categories.iter().skip(1).any(declared) {
+        if name == "*" || declared.contains(name) {
             return true;
         }
         let message = format!("no category is called `{name}` or begins with `{name}.`");
@@ -111,13 +117,15 @@ impl Checker<'_> {
     pub(super) fn flags(&mut self) {
         let mut found = Vec::new();
         for purpose in &self.purposes {
-            for (index, rule) in purpose.rules.iter().enumerate() {
-                let decided = || {
-                    let resolved = purpose.resolved.iter().zip(&self.categories);
-                    resolved
-                        .filter(|(decides, _)| **decides == Some(index))
-                        .map(|(_, category)| category)
-                };
+            // What each rule decides about.
+            let mut decided: Vec<Vec<&Category>> = vec![Vec::new(); purpose.rules.len()];
+            for (decides, category) in purpose.resolved.iter().zip(&self.categories) {
+                if let Some(decided) = decides.and_then(|rule| decided.get_mut(rule)) {
+                    decided.push(category);
+                }
+            }
+            for (rule, decided) in purpose.rules.iter().zip(decided) {
+                let decided = || decided.iter().copied();
                 let by = |category: &Category| {
                     if rule.selector == category.name {
                         format!("`{}`", category.name)
