@@ -13,18 +13,32 @@ use crate::corpora::CUSTOMER_NAMES;
 
 /// Rules that null what these paths select, and keep everything else.
 pub(super) fn nulling(paths: impl IntoIterator<Item = String>) -> Arc<Plan> {
-    let mut policy = HEAD.to_owned();
-    for path in paths {
-        writeln!(policy, "          '{path}': hidden").unwrap();
-    }
-    plan(&(policy + "rules: { p: { hidden: 'null' } }\n"))
+    plan(&nulling_text(paths))
 }
 
 /// So many rules for customer records, of which five match; those above are for members that no record
 /// has, at every level of one.
 pub(super) fn redacting(rules: usize) -> Arc<Plan> {
+    plan(&redacting_text(rules))
+}
+
+/// The same as the text of a policy.
+pub(super) fn redacting_text(rules: usize) -> String {
     let five = CUSTOMER_NAMES.map(|name| format!("$[*].{name}"));
-    nulling(five.into_iter().chain((CUSTOMER_NAMES.len()..rules).map(beside)))
+    nulling_text(five.into_iter().chain((CUSTOMER_NAMES.len()..rules).map(beside)))
+}
+
+/// A policy with so many names that may stand anywhere.
+pub(super) fn anywhere_text(rules: usize) -> String {
+    nulling_text((0..rules).map(|n| format!("$..field_{n}")))
+}
+
+fn nulling_text(paths: impl IntoIterator<Item = String>) -> String {
+    let mut policy = HEAD.to_owned();
+    for path in paths {
+        writeln!(policy, "          '{path}': hidden").unwrap();
+    }
+    policy + "rules: { p: { hidden: 'null' } }\n"
 }
 
 /// So many rules for customer records, of which twenty match: most values of each.
@@ -98,7 +112,8 @@ rules: { p: { seen: keep } }
     )
 }
 
-fn plan(policy: &str) -> Arc<Plan> {
+/// From the text of a policy to its plan.
+pub(super) fn plan(policy: &str) -> Arc<Plan> {
     let source = Source { name: "bench.yaml".to_owned(), text: policy.to_owned() };
     let set = load(&[source], &RootKey::from_hex(&"07".repeat(32)).unwrap()).set.unwrap();
     let target = Target::parse("GET", "/x").unwrap();
