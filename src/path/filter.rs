@@ -294,7 +294,8 @@ fn is_i_regexp(pattern: &str) -> bool {
         match c {
             '\\' => match characters.next() {
                 Some('p' | 'P') => {
-                    if characters.peek() != Some(&'{') {
+                    // Its braces count nothing: what follows them may.
+                    if characters.next() != Some('{') || !characters.any(|c| c == '}') {
                         return false;
                     }
                 }

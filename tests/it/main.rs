@@ -20,6 +20,7 @@ mod product;
 mod properties;
 mod readme;
 mod reference;
+mod selectors;
 mod serve;
 mod settings;
 mod words;
