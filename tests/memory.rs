@@ -6,9 +6,10 @@
     reason = "tests fail by panicking and say what they measured"
 )]
 
-use std::{ops::Range, sync::Arc};
+use std::{iter, ops::Range, sync::Arc};
 
 use tamis::{
+    access::Reason,
     enforce::Enforcement,
     frame::Framed,
     json::{Limits, Sink},
@@ -54,8 +55,8 @@ impl Sink for Counted {
     }
 }
 
-fn plan() -> Arc<Plan> {
-    let source = Source { name: "memory.yaml".to_owned(), text: POLICY.to_owned() };
+fn plan(policy: &str) -> Arc<Plan> {
+    let source = Source { name: "memory.yaml".to_owned(), text: policy.to_owned() };
     let set = load(&[source], &RootKey::from_hex(&"07".repeat(32)).unwrap()).set.unwrap();
     let target = Target::parse("GET", "/x").unwrap();
     set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
@@ -63,22 +64,33 @@ fn plan() -> Arc<Plan> {
 
 /// The peak of the heap while a document goes through: `before`, `middle` until `length`, `after`.
 fn peak(plan: &Arc<Plan>, before: &str, middle: &str, after: &str, length: u64) -> usize {
-    let chunk = middle.repeat((64 << 10) / middle.len());
+    let (peak, left) = try_peak(plan, [before, middle, after], length);
+    assert!(left.unwrap() > 0, "something left");
+    peak
+}
+
+/// The same, and how much left, or why it was refused.
+fn try_peak(
+    plan: &Arc<Plan>,
+    [before, middle, after]: [&str; 3],
+    length: u64,
+) -> (usize, Result<u64, Reason>) {
+    let chunk = middle.repeat(((64 << 10) / middle.len()).max(1));
     let rounds = length.div_ceil(chunk.len() as u64);
     let profiler = dhat::Profiler::builder().testing().build();
     let context = Context { today: jiff::civil::date(2026, 11, 21) };
     let mut enforcement = Enforcement::new(Arc::clone(plan), context, Limits::default());
     let mut sink = Counted::default();
-    enforcement.write(before.as_bytes(), &mut sink).unwrap();
-    for _ in 0..rounds {
-        enforcement.write(chunk.as_bytes(), &mut sink).unwrap();
+    let pieces = iter::once(before).chain((0..rounds).map(|_| &*chunk)).chain([after]);
+    let pieces = pieces.flat_map(|piece| piece.as_bytes().chunks(64 << 10));
+    let mut done = Ok(());
+    for piece in pieces {
+        done = done.and_then(|()| enforcement.write(piece, &mut sink));
     }
-    enforcement.write(after.as_bytes(), &mut sink).unwrap();
-    enforcement.finish(&mut sink).unwrap();
-    assert!(sink.0 > 0, "something left");
+    let done = done.and_then(|()| enforcement.finish(&mut sink));
     let peak = dhat::HeapStats::get().max_bytes;
     drop(profiler);
-    peak
+    (peak, done.map(|()| sink.0).map_err(|refusal| refusal.reason))
 }
 
 /// The same of a stream.
@@ -106,28 +118,47 @@ fn stream_peak(
     peak
 }
 
-const NAME: &str = "a_gibibyte_takes_no_more_memory_than_a_mebibyte";
+/// A test, and its name.
+type Test = (&'static str, fn());
 
-/// What a harness does: lists the test, or runs it unless a filter is for others.
+const TESTS: [Test; 2] = [
+    (
+        "a_gibibyte_takes_no_more_memory_than_a_mebibyte",
+        a_gibibyte_takes_no_more_memory_than_a_mebibyte,
+    ),
+    ("what_waits_takes_what_the_limits_say", what_waits_takes_what_the_limits_say),
+];
+
+/// What a harness does: lists the tests, or runs those that no filter leaves out.
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut filters = arguments.iter().filter(|argument| !argument.starts_with('-')).peekable();
-    if arguments.iter().any(|argument| argument == "--list") {
-        println!("{NAME}: test");
-    } else if filters.peek().is_none() || filters.any(|filter| NAME.contains(filter.as_str())) {
-        a_gibibyte_takes_no_more_memory_than_a_mebibyte();
-        println!("test {NAME} ... ok");
+    let filters: Vec<&String> =
+        arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let lists = arguments.iter().any(|argument| argument == "--list");
+    for (name, test) in TESTS {
+        if lists {
+            println!("{name}: test");
+        } else if filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+        {
+            test();
+            println!("test {name} ... ok");
+        }
     }
 }
 
-fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
-    let plan = plan();
+/// What a body takes that streams: the sum of the limits, and some for what is not counted in bytes.
+fn streaming() -> usize {
     let limits = Limits::default();
-    let allowed = (1 << 20)
+    (1 << 20)
         + limits.name_bytes_max
         + limits.gap_bytes_max
         + 2 * limits.value_bytes_max
-        + 64 * limits.depth_max;
+        + 64 * limits.depth_max
+}
+
+fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
+    let plan = plan(POLICY);
+    let allowed = streaming();
     let end = format!("{}]", ROW.trim_end().trim_end_matches(','));
     let small = peak(&plan, "[", ROW, &end, 1 << 20);
     let large = peak(&plan, "[", ROW, &end, 1 << 30);
@@ -174,5 +205,95 @@ fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
             assert_eq!(small, large, "{framing:?} {pieces:?}");
             assert!(large < allowed, "{framing:?}: {large}");
         }
+    }
+}
+
+/// A policy with one route, whose body is these paths and whose elements keep what is in them.
+fn asking(paths: &str, buffer: &str) -> Arc<Plan> {
+    let body = format!("{{ {paths} }}{buffer}");
+    plan(&format!(
+        "
+tamis: 1
+categories: {{ x: Anything }}
+purposes: {{ p: {{ title: Test, legal_basis: contract }} }}
+callers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}
+apis: {{ a: {{ unclassified: {{ keep: {{ because: a test }} }}, routes: {{ GET /x: {{ body: {body} }} }} }} }}
+rules: {{ p: {{ x: keep }} }}
+"
+    ))
+}
+
+/// How often a filter holds what it is asked of, at most, while it is asked.
+const ASKED: usize = 16;
+
+fn what_waits_takes_what_the_limits_say() {
+    let limits = Limits::default();
+    let waits = streaming() + limits.candidate_bytes_max + limits.candidate_bytes_max / 2;
+    let asked = waits + ASKED * limits.candidate_bytes_max;
+    let row = format!("{{\"p\":\"{}\",\"t\":\"x\"}},", "x".repeat(30_000));
+    let elements = format!("[{}1],", "1,".repeat((1 << 18) - 8));
+    let members: Vec<String> = (0..60_000).map(|n| format!("\"{n:x}\":1,")).collect();
+    let members = format!("{{{}\"x\":1}},", members.concat());
+    let long = format!("[{}1],", "1,".repeat(1 << 19));
+    for (paths, middle, allowed) in [
+        // Elements that wait for one answer, by what is at their end.
+        ("'$[?@.t == \"x\"]': x", &*row, waits),
+        (
+            "'$[?@.t == \"x\"]': x",
+            &row.replace("x\"", &format!("{}\"", "x".repeat(900_000))),
+            waits,
+        ),
+        ("'$[?@[0].t == \"x\"]': x", &format!("[{}{{\"t\":1}}],", row.repeat(30)), waits),
+        // As large as they may be, and asked in the ways that take the most.
+        ("'$[?count(@.*) > 1]': x", &elements, asked),
+        ("'$[?count(@..*) > 1]': x", &elements, asked),
+        ("'$[?count(@[:]) > 1]': x", &elements, asked),
+        ("'$[?count(@.*) > 1]': x", &members, asked),
+        ("'$[?length(@) > 1]': x", &members, asked),
+        ("'$[?@ == @]': x", &members, asked),
+        // Larger than they may be.
+        ("'$[?count(@.*) > 1]': x", &long, waits),
+        // Elements that wait for those behind them, for the end, or too many.
+        ("'$[-1]': x", "1,", waits),
+        ("'$[-30:]': x", &row, waits),
+        ("'$[::-2]': x", "1,", waits),
+        ("'$[::-2]': x", &row, waits),
+        ("'$[-4096:]': x", &row, waits),
+    ] {
+        let plan = asking(paths, "");
+        // What is asked at length, or of very many, is not asked as often.
+        let length = if allowed == asked || middle == "1," { 1 << 22 } else { 1 << 26 };
+        let large = peak(&plan, "[", middle, "0]", length);
+        let small = peak(&plan, "[", middle, "0]", 1 << 20);
+        println!(
+            "peak: {small} bytes for 1 MiB, {large} for {} MiB, {allowed} allowed: {paths}",
+            length >> 20
+        );
+        assert!(small <= allowed && large <= allowed, "{paths}");
+    }
+
+    let held = streaming() + limits.document_bytes_max;
+    let asked = held + ASKED * limits.document_bytes_max;
+    let (before, after) = (r#"{"m":[1,2],"n":["#, "0]}");
+    for (paths, [before, middle, after], allowed, length) in [
+        ("'$[?@.t == $[0].t]': x", ["[", &*row, "0]"], held, 8 << 20),
+        ("'$.m[?count($.n[*]) > 1]': x", [before, "1,", after], asked, 8 << 20),
+        ("'$.m[?count($..*) > 1]': x", [before, "1,", after], asked, 8 << 20),
+        ("'$.m[?@ == count($.n[:])]': x", [before, "1,", after], asked, 8 << 20),
+        ("'$.m[?@ != $.n]': x", [before, "1,", after], asked, 8 << 20),
+        ("'$.m[?$]': x, '$.n[::-2]': x", [before, "1,", after], asked, 1 << 20),
+    ] {
+        let plan = asking(paths, ", buffer: document");
+        let (small, left) = try_peak(&plan, [before, middle, after], 1 << 18);
+        assert!(left.is_ok(), "{paths}");
+        let (full, left) = try_peak(&plan, [before, middle, after], length - (1 << 17));
+        assert!(left.is_ok(), "{paths}");
+        let (large, left) = try_peak(&plan, [before, middle, after], 1 << 26);
+        assert_eq!(left, Err(Reason::BodyTooLarge), "{paths}");
+        println!(
+            "peak: {small} bytes for 256 KiB, {full} for {} MiB, {large} for 64 refused, {allowed} allowed: {paths}",
+            length >> 20
+        );
+        assert!(small <= allowed && full <= allowed && large <= held, "{paths}");
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 
 /// Most bytes of containers in the document that nodes are compared with, all together: each comparison goes through
 /// all of it again.
-const COMPARED_BYTES_MAX: u64 = 1 << 30;
+const COMPARED_BYTES_MAX: u64 = 64 << 20;
 
 /// How far a rewriter is with a document that has to be there as a whole.
 #[derive(Default)]
@@ -158,7 +158,8 @@ impl Document {
     pub(super) fn compare(&self, container: Node<'_>) -> Result<(), Unclear> {
         let bytes = container.text().len() as u64;
         let before = self.compared.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > COMPARED_BYTES_MAX { Err(Unclear) } else { Ok(()) }
+        let most = COMPARED_BYTES_MAX.max(2 * self.text.len() as u64);
+        if before.saturating_add(bytes) > most { Err(Unclear) } else { Ok(()) }
     }
 }
 

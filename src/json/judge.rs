@@ -25,6 +25,9 @@ const NODES_MAX: usize = 1 << 22;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node<'b>(&'b str);
 
+/// A member of an object, with its name as it is meant.
+type Member<'b> = (Cow<'b, str>, Node<'b>);
+
 /// What a value is.
 enum Kind {
     Null,
@@ -110,6 +113,18 @@ impl<'b> Node<'b> {
             }
         }
         Ok(self.inside().map(|child| child.map(|(_, value)| value)))
+    }
+
+    /// The members by their names, if no two of these are the same.
+    fn members(self) -> Result<Vec<Member<'b>>, Unclear> {
+        let mut members = Vec::new();
+        for member in self.inside() {
+            let (name, value) = member?;
+            members.push((text(name)?, value));
+        }
+        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
+        if members.windows(2).any(twice) { Err(Unclear) } else { Ok(members) }
     }
 
     /// How many children it has, if no two of them have the same name.
@@ -542,20 +557,14 @@ fn same(one: Node<'_>, other: Node<'_>) -> Result<bool, Unclear> {
             Ok(same)
         }
         (Kind::Object, Kind::Object) => {
-            if one.count()? != other.count()? {
+            let (one, other) = (one.members()?, other.members()?);
+            let pairs = || one.iter().zip(&other);
+            if one.len() != other.len() || pairs().any(|(one, other)| one.0 != other.0) {
                 return Ok(false);
             }
-            let mut pairs = Vec::new();
-            for member in one.inside() {
-                let (name, value) = member?;
-                match other.member(&text(name)?)? {
-                    Some(other) => pairs.push((value, other)),
-                    None => return Ok(false),
-                }
-            }
             let mut same = true;
-            for (one, other) in pairs {
-                same &= self::same(one, other)?;
+            for (one, other) in pairs() {
+                same &= self::same(one.1, other.1)?;
             }
             Ok(same)
         }

@@ -115,6 +115,21 @@ impl Hold {
         self.awaited.is_some()
     }
 
+    /// Holds more. What is done with makes room before more is asked for, and what is asked for stays below
+    /// one and a half times of what may be held.
+    fn extend(&mut self, chunk: &[u8], bytes_max: usize) {
+        if self.bytes.len() + chunk.len() > self.bytes.capacity() {
+            self.bytes.drain(..self.from);
+            self.from = 0;
+            let (length, wanted) = (self.bytes.len(), self.bytes.len() + chunk.len());
+            if wanted > self.bytes.capacity() {
+                let room = wanted.max((2 * length).min(bytes_max.saturating_add(bytes_max / 2)));
+                self.bytes.reserve_exact(room - length);
+            }
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
+
     /// The value to come has a name that is to be decided with it.
     pub(crate) fn has_name(&mut self) {
         self.name = true;
@@ -388,7 +403,7 @@ impl<E: Edits> Rewriter<E> {
                     ahead.look(&program, chunk, self.offset);
                     // What it holds is bounded by the array that is looked ahead in.
                     if ahead.fate(index) == Fate::Unknown {
-                        self.hold.bytes.extend_from_slice(chunk);
+                        self.hold.extend(chunk, self.limits.candidate_bytes_max);
                         self.hold.awaited = Some(Awaited::Elements);
                         return Ok(None);
                     }
@@ -409,7 +424,7 @@ impl<E: Edits> Rewriter<E> {
         let held = self.hold.bytes.len() - self.hold.from;
         let fits = held + chunk.len() <= self.limits.candidate_bytes_max;
         if fits {
-            self.hold.bytes.extend_from_slice(chunk);
+            self.hold.extend(chunk, self.limits.candidate_bytes_max);
         }
         fits
     }

@@ -30,8 +30,8 @@ use crate::{
 /// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
 /// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
 /// 32 KiB for the positions of tokens; with filters and what counts from the end of an array, also
-/// of `candidate_bytes_max`, and while a filter is asked, some ten times that for a moment. Where a filter
-/// asks about the document, that is held: up to twice `document_bytes_max`, and ten times that for a moment.
+/// of one and a half times `candidate_bytes_max`, and while a filter is asked, of sixteen times that for a
+/// moment. Where a filter asks about the document, `document_bytes_max` takes its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep containers may be nested; a document that goes deeper is refused.
