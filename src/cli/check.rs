@@ -9,9 +9,9 @@ use crate::{
     access::Decision,
     cli::{
         Exit, Failure, Streams,
-        folder::{self, Folder, counted, write_json_line},
+        folder::{self, Folder, PathView, counted, write_json_line},
     },
-    policy::{self, Names, Own, Plan, PolicySet, Rank, Suite},
+    policy::{self, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
     transform::NoKeys,
 };
 
@@ -52,6 +52,9 @@ make at most:
   tamis_field_accesses_total   for each caller, purpose it may ask for, and route: each category
                                with its action, and once more as `unfit` where its values can be
 
+And what is held of a body while it goes by: the paths for which a value, an element or the whole
+document has to be there before they are decided, and the limit of each.
+
 Example:
   tamis check policies --format json | jq -r 'select(.rank == \"error\") | .file'";
 
@@ -67,6 +70,9 @@ impl Check {
         match self.format {
             Format::Human => {
                 write!(streams.out, "{}{}", folder.render(None), summary(&found, holds.as_ref()))?;
+                if let Some(set) = &folder.loaded.set {
+                    write!(streams.out, "{}", memory(&set.needs()))?;
+                }
             }
             Format::Json => {
                 let (shown, more) = policy::shortened(&folder.loaded.findings);
@@ -74,7 +80,10 @@ impl Check {
                     write_json_line(streams.out, &policy::view(finding, &folder.sources))?;
                 }
                 let more = more.into_iter().collect();
-                write_json_line(streams.out, &Last { summary: Summary { found, more, holds } })?;
+                let needs = folder.loaded.set.as_ref().map(PolicySet::needs);
+                let memory = needs.as_ref().map(|needs| needs.iter().map(RouteView::of).collect());
+                let summary = Summary { found, more, holds, memory };
+                write_json_line(streams.out, &Last { summary })?;
             }
         }
         Ok(if found.errors + found.warnings > 0 { Exit::Found } else { Exit::Fine })
@@ -82,12 +91,12 @@ impl Check {
 }
 
 #[derive(Serialize)]
-struct Last {
-    summary: Summary,
+struct Last<'a> {
+    summary: Summary<'a>,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     #[serde(flatten)]
     found: Found,
     /// How many findings of a code are not shown.
@@ -95,6 +104,52 @@ struct Summary {
     more: BTreeMap<&'static str, usize>,
     #[serde(flatten)]
     holds: Option<Holds>,
+    /// What each path takes of memory while a body goes by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Vec<RouteView<'a>>>,
+}
+
+#[derive(Serialize)]
+struct RouteView<'a> {
+    api: &'a str,
+    route: &'a str,
+    paths: Vec<PathView<'a>>,
+}
+
+impl<'a> RouteView<'a> {
+    fn of(route: &'a RouteNeeds) -> Self {
+        let paths = route.paths.iter().map(PathView::of).collect();
+        Self { api: &route.api, route: &route.route, paths }
+    }
+}
+
+/// Most routes that are named for what they hold, and most paths of each.
+const MEMORY_ROWS_MAX: usize = 10;
+
+/// What the routes take of memory while a body goes by: how many stream, and what the others hold.
+fn memory(routes: &[RouteNeeds]) -> String {
+    let hold: Vec<&RouteNeeds> =
+        routes.iter().filter(|route| route.most() != [Needs::Nothing]).collect();
+    let purposes = if hold.is_empty() { "" } else { "; for the purpose that takes most:" };
+    let mut lines = vec![format!(
+        "memory: {} of {} hold nothing of a body{purposes}",
+        routes.len() - hold.len(),
+        counted(routes.len(), "route", "routes")
+    )];
+    let more = |all: usize| all.checked_sub(MEMORY_ROWS_MAX).filter(|more| *more > 0);
+    for route in hold.iter().take(MEMORY_ROWS_MAX) {
+        lines.push(format!("  {} of {}", route.route, route.api));
+        let paths = route.paths.iter().filter(|path| path.needs != [Needs::Nothing]);
+        let paths: Vec<&PathNeeds> = paths.collect();
+        let rows = paths.iter().take(MEMORY_ROWS_MAX);
+        lines.extend(rows.map(|path| format!("    {}  {}", path.path, path.in_words())));
+        lines.extend(more(paths.len()).map(|more| format!("    and {more} more paths")));
+    }
+    lines.extend(more(hold.len()).map(|more| format!("  and {more} more routes")));
+    let limits = folder::limits_in_words(routes.iter().flat_map(RouteNeeds::most));
+    lines.extend(limits.map(|limits| format!("  {limits}")));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 #[derive(Clone, Copy, Serialize)]

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use crate::{
+    access::Reason,
     cli::{
         Exit, Failure, Streams,
-        folder::{self, Folder},
+        folder::{self, Folder, PathView, write_json_line},
     },
     path::Path,
-    policy::Question,
+    policy::{Explanation, Question, Row},
     transform::NoKeys,
 };
 
@@ -39,6 +41,15 @@ pub(super) struct Explain {
     /// Only what happens at this place of the body, such as '$.iban'.
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
+    /// How it is printed; json is one object.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Human,
+    Json,
 }
 
 const AFTER_HELP: &str = "\
@@ -80,7 +91,55 @@ impl Explain {
             host: self.host.as_deref(),
             path: path.as_ref(),
         });
-        write!(streams.out, "{explanation}")?;
+        match self.format {
+            Format::Human => {
+                write!(streams.out, "{explanation}")?;
+                let needs = explanation.memory.iter().flat_map(|path| &path.needs).copied();
+                if let Some(limits) = folder::limits_in_words(needs) {
+                    writeln!(streams.out, "{limits}")?;
+                }
+            }
+            Format::Json => write_json_line(streams.out, &View::of(&explanation))?,
+        }
         Ok(if explanation.reason.is_none() { Exit::Fine } else { Exit::Found })
+    }
+}
+
+/// An explanation for machines.
+#[derive(Serialize)]
+struct View<'a> {
+    /// Why it is denied, if it is.
+    denied: Option<&'static str>,
+    opening: &'a [String],
+    leaves: Vec<RowView<'a>>,
+    withheld: Vec<RowView<'a>>,
+    parameters: Vec<RowView<'a>>,
+    memory: Vec<PathView<'a>>,
+    rest: &'a [String],
+}
+
+#[derive(Serialize)]
+struct RowView<'a> {
+    what: &'a str,
+    fate: &'a str,
+    lines: &'a [String],
+}
+
+impl<'a> View<'a> {
+    fn of(explanation: &'a Explanation) -> Self {
+        let rows = |rows: &'a [Row]| {
+            let view =
+                |row: &'a Row| RowView { what: &row.what, fate: &row.fate, lines: &row.lines };
+            rows.iter().map(view).collect()
+        };
+        Self {
+            denied: explanation.reason.map(Reason::code),
+            opening: &explanation.opening,
+            leaves: rows(&explanation.leaves),
+            withheld: rows(&explanation.withheld),
+            parameters: rows(&explanation.parameters),
+            memory: explanation.memory.iter().map(PathView::of).collect(),
+            rest: &explanation.rest,
+        }
     }
 }

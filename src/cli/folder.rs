@@ -1,6 +1,7 @@
 //! What several commands need: a folder of policies, its findings, a key, a day, a request line.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     io::{Read, Write},
@@ -9,11 +10,13 @@ use std::{
 
 use clap::Args;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
     cli::{Failure, Streams},
-    policy::{self, Caller, Loaded, PolicySet, Purpose, Rank, Source, Suite},
+    json,
+    policy::{self, Caller, Loaded, Needs, PathNeeds, PolicySet, Purpose, Rank, Source, Suite},
     reload,
     transform::{Keys, NoKeys, RootKey},
 };
@@ -171,10 +174,70 @@ pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// Writes one JSON object and a line end.
-pub(super) fn write_json_line(
-    out: &mut dyn Write,
-    value: &impl serde::Serialize,
-) -> std::io::Result<()> {
+pub(super) fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
+}
+
+/// How many bytes the limit is that a need has, without settings.
+pub(super) fn limit_of(needs: Needs) -> Option<usize> {
+    let limits = json::Limits::default();
+    match needs {
+        Needs::Nothing => None,
+        Needs::Value => Some(limits.value_bytes_max),
+        Needs::Window(_) | Needs::Array | Needs::Element => Some(limits.candidate_bytes_max),
+        Needs::Document => Some(limits.document_bytes_max),
+    }
+}
+
+/// What the limits are that these needs have, without settings; none if they have none.
+pub(super) fn limits_in_words(needs: impl IntoIterator<Item = Needs>) -> Option<String> {
+    let known = |needs: Needs| Some((needs.limit()?, limit_of(needs)?));
+    let limits: BTreeMap<&str, usize> = needs.into_iter().filter_map(known).collect();
+    let limits: Vec<String> = limits
+        .into_iter()
+        .map(|(name, bytes)| match bytes >> 10 {
+            kib if kib % 1024 == 0 => format!("`{name}` is {} MiB", kib >> 10),
+            kib => format!("`{name}` is {kib} KiB"),
+        })
+        .collect();
+    (!limits.is_empty())
+        .then(|| format!("Unless the settings say otherwise, {}.", limits.join(", ")))
+}
+
+/// What one path takes of memory, for machines.
+#[derive(Serialize)]
+pub(super) struct PathView<'a> {
+    path: &'a str,
+    holds: Vec<HoldView>,
+}
+
+/// One thing that is held.
+#[derive(Serialize)]
+struct HoldView {
+    class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elements: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
+    /// The limit, without settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+}
+
+impl<'a> PathView<'a> {
+    pub(super) fn of(path: &'a PathNeeds) -> Self {
+        let hold = |needs: &Needs| HoldView {
+            class: needs.code(),
+            elements: match needs {
+                Needs::Window(elements) => Some(*elements),
+                Needs::Nothing | Needs::Value | Needs::Array | Needs::Element | Needs::Document => {
+                    None
+                }
+            },
+            limit: needs.limit(),
+            bytes: limit_of(*needs),
+        };
+        Self { path: &path.path, holds: path.needs.iter().map(hold).collect() }
+    }
 }

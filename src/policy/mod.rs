@@ -39,6 +39,7 @@ mod finding;
 mod framing;
 mod lint;
 mod model;
+mod needs;
 mod plan;
 mod read;
 mod reader;
@@ -63,6 +64,7 @@ pub use model::{
     Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route, Stream,
     Unclassified,
 };
+pub use needs::{Needs, PathNeeds, RouteNeeds};
 pub use plan::{Cell, CellId, Names, Own, Plan, Strings, Verdict};
 pub use suite::{Case, Claim, Says, Suite};
 

@@ -806,3 +806,93 @@ fn a_filter_may_ask_about_the_document_only_what_the_purpose_keeps() {
         "a container at that place is of the body"
     );
 }
+
+#[test]
+fn every_path_says_what_it_takes_of_memory() {
+    let text = "tamis: 1\ncategories: { a: A, b: B, c: C }\npurposes: { p: { title: P, legal_basis: contract }, q: { title: Q, legal_basis: contract }, r: { title: R, legal_basis: contract } }\ncallers: { c: { identify: { api_key: k }, purposes: [p, q, r] } }\nrules: { p: { a: keep, b: mask, c: keep }, q: { a: { generalise: { date: year } }, b: drop, c: keep }, r: { a: deny, b: mask } }\nrecords: { r: { fields: { $.x: c } } }\napis:\n  api:\n    routes:\n      GET /one: { body: { $.a: a, $.b: b, $.c: c, \"$.l[1:5:2]\": c, \"$.l[-1]\": c, \"$.l[-3:]\": b, \"$.l[::-2]\": c, \"$.m[?@.k].k\": c, \"$.m[*].k\": c, \"$.n[?@[0]][-2]\": c, \"$.n[*][0]\": c }, embedded: { $.s: r } }\n      GET /two: { body: { \"$.m[?@.k == $.k].k\": c, \"$.m[*].k\": c, $.k: c, $.b: b, \"$.l[-1]\": c }, buffer: document }\n      GET /three: { body: { $.c: c } }\n";
+    let set = load(&[source(text)], &NoKeys);
+    let findings: Vec<String> = set.findings.iter().map(|one| one.message.clone()).collect();
+    let set = set.set.unwrap_or_else(|| panic!("{findings:?}"));
+    let all: Vec<_> = set
+        .needs()
+        .iter()
+        .map(|route| {
+            let paths = route.paths.iter().map(|path| (path.path.clone(), path.in_words()));
+            let most: Vec<String> = route.most().iter().map(ToString::to_string).collect();
+            (route.route.clone(), paths.collect(), most.join("; "))
+        })
+        .collect();
+    let value = "holds one value up to `limits.value_bytes`";
+    let together = "together up to `limits.candidate_bytes`";
+    let path = |path: &str, words: &str| (path.to_owned(), words.to_owned());
+    let one = vec![
+        path("$.a", value),
+        path("$.b", value),
+        path("$.c", "streams"),
+        path("$.l[1:5:2]", "streams"),
+        path("$.l[-1]", &format!("waits for one more element, {together}")),
+        path("$.l[-3:]", &format!("{value}; waits for 3 more elements, {together}")),
+        path("$.l[::-2]", &format!("waits for the end of the array, all elements {together}")),
+        path("$.m[?@.k].k", "holds one element up to `limits.candidate_bytes`"),
+        path("$.m[*].k", "streams"),
+        path("$.n[?@[0]][-2]", "holds one element up to `limits.candidate_bytes`"),
+        path("$.n[*][0]", "streams"),
+        path("$.s", value),
+        path("$.s.x", "streams"),
+    ];
+    let two = vec![
+        path("$.m[?@.k == $.k].k", "holds the whole document up to `limits.document_bytes`"),
+        path("$.m[*].k", "streams"),
+        path("$.k", "streams"),
+        path("$.b", value),
+        path("$.l[-1]", "streams"),
+    ];
+    assert_eq!(
+        all,
+        [
+            (
+                "GET /one".to_owned(),
+                one,
+                format!("{value}; holds one element up to `limits.candidate_bytes`")
+            ),
+            (
+                "GET /two".to_owned(),
+                two,
+                format!("{value}; holds the whole document up to `limits.document_bytes`")
+            ),
+            ("GET /three".to_owned(), vec![path("$.c", "streams")], "streams".to_owned()),
+        ]
+    );
+    let explained = |purpose: &str, request: &str| {
+        let question =
+            Question { caller: "c", purpose: Some(purpose), request, host: None, path: None };
+        let text = set.explain(&question).to_string();
+        let memory = text.split("\nMemory:\n").nth(1).unwrap_or_default();
+        let rows = memory.split("\n\n").next().unwrap_or_default().lines();
+        rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(explained("p", "GET /three"), ["every path streams"]);
+    assert_eq!(
+        explained("p", "GET /two"),
+        [
+            "$.m[?@.k == $.k].k holds the whole document up to `limits.document_bytes`",
+            &format!("$.b {value}"),
+            "any other path streams"
+        ]
+    );
+    let of = |purpose: &str| {
+        let rows = explained(purpose, "GET /one");
+        rows.iter().filter(|row| row.contains("one value")).cloned().collect::<Vec<_>>()
+    };
+    let window = format!("waits for 3 more elements, {together}");
+    assert_eq!(
+        of("p"),
+        [format!("$.b {value}"), format!("$.l[-3:] {value}; {window}"), format!("$.s {value}")]
+    );
+    assert_eq!(
+        of("q"),
+        [format!("$.a {value}"), format!("$.s {value}")],
+        "what is dropped is not held"
+    );
+    assert_eq!(explained("r", "GET /one"), Vec::<String>::new(), "what is denied takes nothing");
+}

@@ -518,6 +518,67 @@ fn check_counts_the_series_of_the_metrics() {
     ));
 }
 
+const TASKS: &str = r#"
+tamis: 1
+categories: { contact.email: E-mail address }
+purposes: { support: { title: Answer a customer, legal_basis: contract } }
+callers: { desk: { identify: { api_key: desk-2026 }, purposes: [support] } }
+apis:
+  crm:
+    routes:
+      GET /tasks:
+        body:
+          "$.tasks[?@.owner == $.viewer.id].mail": contact.email
+          "$.tasks[*].owner": public
+          $.viewer.id: public
+        buffer: document
+      GET /log: { body: { "$.log[-1]": public } }
+      GET /ping: { body: { $.ok: public } }
+rules: { support: { contact: mask } }
+"#;
+
+#[test]
+fn check_and_explain_say_what_is_held() {
+    let folder = Folder::new(&[("tasks.yaml", TASKS)]);
+    tamis(&["check", folder.path()], "").prints(
+        "memory: 1 of 3 routes hold nothing of a body; for the purpose that takes most:\n  \
+         GET /tasks of crm\n    \
+         $.tasks[?@.owner == $.viewer.id].mail  holds one value up to `limits.value_bytes`; \
+         holds the whole document up to `limits.document_bytes`\n  \
+         GET /log of crm\n    \
+         $.log[-1]  waits for one more element, together up to `limits.candidate_bytes`\n  \
+         Unless the settings say otherwise, `limits.candidate_bytes` is 1 MiB, \
+         `limits.document_bytes` is 8 MiB, `limits.value_bytes` is 64 KiB.\n",
+    );
+    let held = r#"{"path":"$.tasks[?@.owner == $.viewer.id].mail","holds":[{"class":"value","limit":"limits.value_bytes","bytes":65536},{"class":"document","limit":"limits.document_bytes","bytes":8388608}]}"#;
+    let streams = r#"{"path":"$.viewer.id","holds":[{"class":"streams"}]}"#;
+    let window = r#"{"api":"crm","route":"GET /log","paths":[{"path":"$.log[-1]","holds":[{"class":"window","elements":1,"limit":"limits.candidate_bytes","bytes":1048576}]}]}"#;
+    tamis(&["check", folder.path(), "--format", "json"], "")
+        .prints(held)
+        .prints(streams)
+        .prints(window);
+    let explain = ["explain", folder.path(), "--caller", "desk", "GET /tasks"];
+    tamis(&explain, "")
+        .exits(0)
+        .prints("Memory:\n")
+        .prints("any other path ")
+        .prints("`limits.document_bytes` is 8 MiB");
+    let run = tamis(&[&explain[..], &["--format", "json"]].concat(), "").exits(0);
+    let run =
+        run.prints(held).prints(streams).prints(r#"{"denied":null,"opening":["desk asks for"#);
+    assert_eq!(run.printed().lines().count(), 1, "{run:?}");
+    let denied = ["explain", folder.path(), "--caller", "desk", "GET /x", "--format", "json"];
+    tamis(&denied, "").exits(1).prints(r#"{"denied":"route-unknown","#);
+    // The route holds what it has to, and no more than it may.
+    let apply =
+        ["apply", "--policies", folder.path(), "--caller", "desk", "--request", "GET /tasks"];
+    let body = r#"{"tasks":[{"owner":1,"mail":"anna@example.org"},{"owner":2}],"viewer":{"id":1}}"#;
+    let left = r#"{"tasks":[{"owner":1,"mail":"********"},{"owner":2}],"viewer":{"id":1}}"#;
+    assert_eq!(tamis(&apply, body).exits(0).printed(), left);
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(8 << 20));
+    tamis(&apply, &large).exits(3).prints_nothing().says("refused: body-too-large\n");
+}
+
 #[test]
 fn check_says_what_is_wrong_and_where() {
     let wrong = PEOPLE.replace("name: keep", "nome: keep");

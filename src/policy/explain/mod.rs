@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 
 use crate::{
     access::{Labels, Reason},
-    path::{self, Path, Segment},
+    path::Path,
     policy::{
         decide::{self, Target},
         finding::{Place, did_you_mean},
@@ -20,6 +20,7 @@ use crate::{
             Answer, Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule,
             PolicySet, Purpose, Route, Stream, Unclassified,
         },
+        needs::{self, Needs, PathNeeds},
     },
     transform::Action,
 };
@@ -55,6 +56,8 @@ pub struct Explanation {
     pub withheld: Vec<Row>,
     /// What can be asked with.
     pub parameters: Vec<Row>,
+    /// What has to be held on the way, path by path.
+    pub memory: Vec<PathNeeds>,
     /// What happens to all that no line is about.
     pub rest: Vec<String>,
 }
@@ -71,6 +74,20 @@ pub struct Row {
 }
 
 impl Explanation {
+    /// The paths for which something is held, and that the others stream.
+    fn memory_rows(&self) -> Vec<Row> {
+        let row = |what: &str, fate: String| Row { what: what.to_owned(), fate, lines: Vec::new() };
+        let (stream, hold): (Vec<&PathNeeds>, Vec<&PathNeeds>) =
+            self.memory.iter().partition(|path| path.needs == [Needs::Nothing]);
+        let mut rows: Vec<Row> =
+            hold.iter().map(|path| row(&path.path, needs::in_words(&path.needs))).collect();
+        if !stream.is_empty() {
+            let which = if hold.is_empty() { "every path" } else { "any other path" };
+            rows.push(row(which, Needs::Nothing.to_string()));
+        }
+        rows
+    }
+
     fn put(&mut self, leaves: bool, row: Row) {
         if leaves { self.leaves.push(row) } else { self.withheld.push(row) }
     }
@@ -108,6 +125,15 @@ impl fmt::Display for Explanation {
         for line in &self.rest {
             writeln!(f, "{}", Tame(line))?;
         }
+        let memory = self.memory_rows();
+        let width = memory.iter().map(|row| row.what.chars().count()).max();
+        if let Some(width) = width.map(|width| width.min(WIDTH_MAX)) {
+            writeln!(f, "\nMemory:")?;
+            for Row { what, fate, .. } in &memory {
+                let what = Tame(what).to_string();
+                writeln!(f, "  {what:width$}  {fate}")?;
+            }
+        }
         Ok(())
     }
 }
@@ -136,6 +162,7 @@ impl PolicySet {
             leaves: Vec::new(),
             withheld: Vec::new(),
             parameters: Vec::new(),
+            memory: Vec::new(),
             rest: Vec::new(),
         };
         let told = self.tell(question, &mut explanation);
@@ -183,6 +210,7 @@ impl PolicySet {
             return Ok(());
         }
         lines::tell(walk, told);
+        told.memory = needs::of_route(route, &[purpose]);
         for parameter in &route.parameters {
             told.parameters.push(self.parameter(purpose, parameter));
         }
@@ -362,36 +390,6 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
     Ok(taken.collect())
 }
 
-/// What has to wait before it is decided, and what that holds.
-fn waits(route: &Route) -> Vec<String> {
-    let mut told: Vec<String> = Vec::new();
-    let class = route.fields.iter().map(|field| field.path.class()).max();
-    if class == Some(path::Class::Document) {
-        told.push("A filter asks about the document: it is held to its end, in at most `limits.document_bytes`.".to_owned());
-        return told;
-    }
-    for field in &route.fields {
-        let segments = field.path.segments();
-        let streams = |segment: &Segment| {
-            segment.selectors.iter().all(|selector| selector.class() == path::Class::Streams)
-        };
-        let Some(last) = segments.iter().rposition(|segment| !streams(segment)) else { continue };
-        let node = Path::of(segments.iter().take(last + 1).cloned().collect());
-        let what = match node.class() {
-            path::Class::Streams | path::Class::Document => continue,
-            path::Class::Window(1) => "one more element".to_owned(),
-            path::Class::Window(elements) => format!("{elements} more elements"),
-            path::Class::Array => "the end of its array".to_owned(),
-            path::Class::Candidate => "the answers to what its filter asks".to_owned(),
-        };
-        let row = format!("{node} waits for {what}, in at most `limits.candidate_bytes`.");
-        if !told.contains(&row) {
-            told.push(row);
-        }
-    }
-    told
-}
-
 /// What happens to all that no line is about.
 fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if route.open.is_none() {
@@ -420,7 +418,6 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if let Some(stream) = &route.stream {
         told.rest.push(streamed(stream));
     }
-    told.rest.extend(waits(route));
     if let Some(because) = &route.request_body {
         told.rest.push(format!("The request body goes on as it is, because: {because}"));
     }

@@ -48,6 +48,10 @@ Parameters:
 A query parameter that is not listed, or repeated, is refused.
 Whatever no line describes is removed; so is a member whose name no line spells, unless a `names:` is about it.
 In $.items[*].order it leaves undecided, because: orders tell nothing about a person
+
+Memory:
+  $.items[*].phones  holds one value up to `limits.value_bytes`
+  any other path     streams
 "
     );
 }
