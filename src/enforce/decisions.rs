@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     enforce::{Tally, embedded::Nesting},
-    json::{Edits, Limits, OnContainer, OnName, OnScalar},
+    json::{Always, Edits, Limits, OnContainer, OnName, OnScalar},
     path::{Kind, State},
     policy::{CellId, Names, Own, Plan, Stream, Strings, Verdict},
     transform::{Applied, Context, Scalar},
@@ -94,11 +94,17 @@ impl Decisions {
         }
     }
 
-    fn decide_container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
+    /// What becomes of a container; none if it goes because nobody classified it.
+    fn decide_container(
+        &self,
+        under: Scope,
+        state: State,
+        kind: Kind,
+    ) -> Option<OnContainer<Scope>> {
         let verdict = self.plan.verdict(state);
         let keeps = verdict.mount.unwrap_or(under.keeps);
         let mut scope = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
-        match verdict.own {
+        Some(match verdict.own {
             // Rule 2: the action goes to the scalars of an array; rule 5: below another action than
             // `keep` nothing unclassified is kept.
             Own::Keep(_) | Own::Change(_) => {
@@ -125,19 +131,26 @@ impl Decisions {
             Own::None => {
                 scope.inherited = under.inherited;
                 if verdict.below(kind) {
-                    return OnContainer::Enter(scope);
+                    return Some(OnContainer::Enter(scope));
                 }
                 match under.inherited {
                     Inherited::Null => OnContainer::Null,
                     Inherited::Drop => OnContainer::Drop,
                     Inherited::Nothing if keeps => Self::enter(scope, verdict.leaf),
-                    Inherited::Nothing => {
-                        self.tally.withhold_unclassified();
-                        OnContainer::Drop
-                    }
+                    Inherited::Nothing => return None,
                 }
             }
-        }
+        })
+    }
+
+    /// The action on a scalar: its own, or that of the array that it is an element of.
+    fn acting(under: Scope, verdict: Verdict) -> Own {
+        if verdict.own == Own::None { under.elements } else { verdict.own }
+    }
+
+    /// Whether an unclassified name of such a member stays.
+    fn keeps_name(under: Scope, member: Verdict) -> bool {
+        under.keeps && under.inherited == Inherited::Nothing && member.mount.unwrap_or(true)
     }
 
     /// Goes into a container; if all below it is unclassified and kept, there is nothing to decide.
@@ -161,11 +174,9 @@ impl Decisions {
 
     pub(super) fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
         let verdict = self.plan.verdict(state);
-        if verdict.own != Own::None {
-            return self.treat(verdict.own);
-        }
-        if under.elements != Own::None {
-            return self.treat(under.elements);
+        let acting = Self::acting(under, verdict);
+        if acting != Own::None {
+            return self.treat(acting);
         }
         match under.inherited {
             Inherited::Null => OnScalar::Null,
@@ -207,7 +218,10 @@ impl Edits for Decisions {
     }
 
     fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
-        let decided = self.decide_container(under, state, kind);
+        let decided = self.decide_container(under, state, kind).unwrap_or_else(|| {
+            self.tally.withhold_unclassified();
+            OnContainer::Drop
+        });
         self.nesting.root_is(!matches!(decided, OnContainer::Null | OnContainer::Drop));
         self.count_name(!matches!(decided, OnContainer::Drop));
         decided
@@ -238,11 +252,7 @@ impl Edits for Decisions {
             Names::Drop => OnName::Drop,
             // The name is of the object and of the member: the stricter of the two. Nor does it stay below a
             // node that is dropped or nulled, all the way down.
-            Names::Unclassified
-                if under.keeps
-                    && under.inherited == Inherited::Nothing
-                    && self.plan.verdict(member).mount.unwrap_or(true) =>
-            {
+            Names::Unclassified if Self::keeps_name(under, self.plan.verdict(member)) => {
                 OnName::Keep
             }
             Names::Unclassified => {
@@ -295,5 +305,39 @@ impl Edits for Decisions {
 
     fn passed(&mut self, scalars: u64) {
         self.tally.keep_unclassified(scalars);
+    }
+
+    /// Where nothing is counted but what is kept although it is unclassified.
+    fn always(
+        &self,
+        under: Scope,
+        state: State,
+        kind: Option<Kind>,
+        unspelled: Option<State>,
+    ) -> Option<Always> {
+        let verdict = self.plan.verdict(state);
+        let name_stays = unspelled.is_none_or(|object| {
+            self.plan.verdict(object).names == Names::Unclassified
+                && Self::keeps_name(under, verdict)
+        });
+        match kind {
+            _ if !name_stays => None,
+            Some(kind) => match self.decide_container(under, state, kind)? {
+                OnContainer::Pass => Some(Always::Pass),
+                OnContainer::Null => Some(Always::Null),
+                OnContainer::Drop => Some(Always::Drop),
+                OnContainer::Enter(_) => None,
+            },
+            None if verdict.strings == Strings::Documents => None,
+            None => match Self::acting(under, verdict) {
+                Own::None if under.inherited == Inherited::Null => Some(Always::Null),
+                Own::None if under.inherited == Inherited::Drop => Some(Always::Drop),
+                Own::None if verdict.mount.unwrap_or(under.keeps) => Some(Always::Pass),
+                Own::Null => Some(Always::Null),
+                Own::Drop => Some(Always::Drop),
+                // That it goes has to be noted once, or by each.
+                Own::None | Own::Keep(_) | Own::Change(_) => None,
+            },
+        }
     }
 }

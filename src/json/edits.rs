@@ -7,10 +7,11 @@ use crate::path::{Kind, State};
 /// Decides what happens to the nodes of a document, in the order in which they stand there.
 ///
 /// The rewriter asks once for every node that it reaches, and for no node inside of one that was
-/// passed whole, dropped or nulled.
+/// passed whole, dropped or nulled. Of members that are like those of the object before it may know the
+/// answer: see [`Edits::always`].
 pub trait Edits {
     /// What a container hands down to its children.
-    type Scope: Copy;
+    type Scope: Copy + PartialEq;
     /// How a captured scalar or name is to be treated.
     type Capture: Copy;
 
@@ -53,8 +54,35 @@ pub trait Edits {
     fn write_name(&mut self, capture: Self::Capture, name: Option<&str>, out: &mut Vec<u8>)
     -> bool;
 
-    /// A container that was passed whole has ended, and held this many scalars.
+    /// So many scalars have passed without being asked for, each by itself: those of a container that was
+    /// passed whole and has ended, and those that [always](Edits::always) pass.
     fn passed(&mut self, scalars: u64);
+
+    /// What always happens to nodes in this state, scalars or containers of this kind, if that is known. It is
+    /// taken in place of an answer of [`scalar`](Edits::scalar) or [`container`](Edits::container), which
+    /// then is not asked for: nothing may depend on its being asked but what [`passed`](Edits::passed) says.
+    /// `unspelled` is the state of the object that it is a member of, if no path spells its name there: that has
+    /// to be a name of which the same is true, and [which stays](OnName::Keep).
+    fn always(
+        &self,
+        _under: Self::Scope,
+        _state: State,
+        _kind: Option<Kind>,
+        _unspelled: Option<State>,
+    ) -> Option<Always> {
+        None
+    }
+}
+
+/// What always happens to a node, all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Always {
+    /// It leaves as it is.
+    Pass,
+    /// `null` stands in its place.
+    Null,
+    /// It is removed.
+    Drop,
 }
 
 /// What happens to an object or array.

@@ -61,6 +61,12 @@ impl Gap {
         self.from
     }
 
+    /// As far as no earlier chunk has brought part of it: where it begins, and whether with a comma.
+    #[inline]
+    pub(crate) fn begun_here(&self) -> Option<(usize, bool)> {
+        (self.held == Part::Nothing).then_some((self.from, self.comma))
+    }
+
     /// The opening quote of the name stands at `at`.
     #[inline]
     pub(crate) fn begin_name(&mut self, at: usize) {

@@ -45,6 +45,7 @@
 //! ```
 
 mod ahead;
+mod alike;
 mod document;
 mod edits;
 mod gap;
@@ -54,11 +55,13 @@ mod pending;
 mod primitive;
 mod rewriter;
 mod scout;
+mod subtree;
 #[cfg(test)]
 mod tests;
 mod utf8;
+mod window;
 
-pub use edits::{Copied, Edits, OnContainer, OnName, OnScalar, Sink};
+pub use edits::{Always, Copied, Edits, OnContainer, OnName, OnScalar, Sink};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
 

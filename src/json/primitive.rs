@@ -39,6 +39,25 @@ impl Primitive {
     }
 }
 
+/// Whether a primitive begins at `at` that is right, and something follows it in `bytes`.
+#[inline]
+pub(crate) fn is_complete(bytes: &[u8], at: usize) -> bool {
+    end(bytes, at).is_some() || is_complete_by_byte(bytes, at)
+}
+
+#[cold]
+fn is_complete_by_byte(bytes: &[u8], at: usize) -> bool {
+    let mut primitive = Primitive::START;
+    for byte in bytes.iter().skip(at) {
+        match primitive.step(*byte) {
+            Step::More(more) => primitive = more,
+            Step::End => return true,
+            Step::Wrong => return false,
+        }
+    }
+    false
+}
+
 /// Where the primitive ends that begins at `at`, if it is of a usual kind, and all of it and eight bytes more
 /// stand in `bytes`. None says nothing: it has to be read byte by byte.
 #[inline]

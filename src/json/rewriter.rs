@@ -7,15 +7,17 @@
 //! is before and behind it.
 //!
 //! [`Rewriter::token`] knows what may follow on what, one token at a time. Most tokens need not come to
-//! it: where a whole member stands in the window, [`Rewriter::member`] takes all of it at once, and
-//! [`Rewriter::skim`] what is inside of containers that are decided as a whole. These two only take
-//! what is right, and leave anything else, and all that is cut, to `token`.
+//! it: where a whole member stands in the window, [`Rewriter::member`] takes all of it at once,
+//! [`Rewriter::alike`] many of them where they are like those of the object before, and
+//! [`Rewriter::skim`] what is inside of containers that are decided as a whole. These only take what
+//! is right, and leave anything else, and all that is cut, to `token`.
 
 use std::{fmt, sync::Arc};
 
 use crate::{
     json::{
         ahead::Ahead,
+        alike::{Shapes, Spot},
         document::Whole,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
@@ -23,15 +25,16 @@ use crate::{
         pending::{Hold, Met, Watch},
         primitive::{self, Primitive, Step},
         utf8::Utf8,
+        window::{Row, Window, first_kind},
     },
     path::{Kind, Member, Program, State},
 };
 
 /// How much a rewriter may hold at a time. What it allocates for one document stays below the sum
 /// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
-/// 32 KiB for the positions of tokens; with filters and what counts from the end of an array, also
-/// of one and a half times `candidate_bytes_max`, and while a filter is asked, of sixteen times that for a
-/// moment. Where a filter asks about the document, `document_bytes_max` takes its place.
+/// 32 KiB for the positions of tokens and for the members that are remembered; with filters and what
+/// counts from the end of an array, also of one and a half times `candidate_bytes_max`, and while a
+/// filter is asked, of sixteen times that for a moment. Where a filter asks about the document, `document_bytes_max` takes its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep containers may be nested; a document that goes deeper is refused.
@@ -112,7 +115,7 @@ pub struct Rewriter<E: Edits> {
     kernel: Kernel,
     pub(super) carry: Carry,
     utf8: Utf8,
-    expect: Expect,
+    pub(super) expect: Expect,
     /// The containers around the next token whose children are decided one by one.
     pub(super) levels: Vec<Level<E::Scope>>,
     /// The containers inside of one that was decided as a whole.
@@ -136,7 +139,10 @@ pub struct Rewriter<E: Edits> {
     primitive: Option<Primitive>,
     /// What an edit has written.
     written: Vec<u8>,
-    events: Events,
+    /// None while a window is being walked.
+    events: Option<Events>,
+    /// What members of earlier objects were.
+    pub(super) shapes: Shapes<E::Scope>,
     /// Bytes of the chunks before the current one.
     pub(super) offset: u64,
     /// A value or elements that wait for an answer.
@@ -151,7 +157,7 @@ pub struct Rewriter<E: Edits> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Value,
     ElementOrEnd,
     NameOrEnd,
@@ -172,85 +178,16 @@ enum Mode<Capture> {
     Capture(Capture),
 }
 
-/// What is being walked: part of a chunk, and the tokens in it.
-struct Window<'a> {
-    chunk: &'a [u8],
-    /// Where the window begins in the chunk.
-    base: usize,
-    events: &'a Events,
-}
-
-impl Window<'_> {
-    /// Where the tokens from `next` on stand in the chunk.
-    #[inline]
-    fn at<const N: usize>(&self, next: usize) -> [usize; N] {
-        self.events.at(next).map(|at| self.base + at)
-    }
-
-    /// The name between the quotes at `from` and `to`, if it is of at most so many bytes and has no escape.
-    #[inline]
-    fn plain_name(&self, from: usize, to: usize, bytes_max: usize) -> Option<&[u8]> {
-        let name = self.chunk.get(from + 1..to)?;
-        let has_escape =
-            || from < self.base || self.events.has_escape(from - self.base, to - self.base);
-        (name.len() <= bytes_max && !has_escape()).then_some(name)
-    }
-}
-
-/// The first bytes of tokens in a row, as [`Events::kinds`] has them.
-struct Row {
-    kinds: u64,
-    mask: u64,
-}
-
-impl Row {
-    /// A name and its colon.
-    const NAME: Self = Self::of(b"\"\":");
-    /// A member that is a string, with others behind it.
-    const TEXT_MEMBER: Self = Self::of(b"\"\":\"\",");
-    /// An element that is a string, with others behind it.
-    const TEXT_ELEMENT: Self = Self::of(b"\"\",");
-    /// A string.
-    const TEXT: Self = Self::of(b"\"\"");
-
-    const fn of(mut tokens: &[u8]) -> Self {
-        let (mut kinds, mut mask, mut shift) = (0, 0, 0);
-        while let [first, rest @ ..] = tokens {
-            kinds |= (*first as u64) << shift;
-            mask |= 0xff << shift;
-            shift += 8;
-            tokens = rest;
-        }
-        Self { kinds, mask }
-    }
-
-    /// How many tokens it has.
-    const fn length(&self) -> usize {
-        self.mask.count_ones() as usize / 8
-    }
-
-    #[inline]
-    const fn begins(&self, tokens: u64) -> bool {
-        tokens & self.mask == self.kinds
-    }
-}
-
-/// The first of some tokens.
-#[inline]
-fn first_kind(tokens: u64) -> u8 {
-    let [first, ..] = tokens.to_le_bytes();
-    first
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Level<Scope> {
-    kind: Kind,
+    pub(super) kind: Kind,
     pub(super) state: State,
     pub(super) scope: Scope,
     /// Whether a child has been kept, so that the next one needs its comma.
-    kept: bool,
-    /// The index of the current element.
+    pub(super) kept: bool,
+    /// The index of the current child.
     pub(super) index: u64,
+    pub(super) spot: Spot,
 }
 
 /// What comes first in a container.
@@ -298,7 +235,8 @@ impl<E: Edits> Rewriter<E> {
             captured_too_long: false,
             primitive: None,
             written: Vec::new(),
-            events: Events::default(),
+            events: None,
+            shapes: Shapes::default(),
             offset: 0,
             hold: Hold::default(),
             aheads: Vec::new(),
@@ -323,8 +261,8 @@ impl<E: Edits> Rewriter<E> {
     pub fn restart(&mut self) {
         let fresh = Self::new(Arc::clone(&self.program), self.limits).on(self.kernel);
         let before = std::mem::replace(self, fresh);
-        // The one buffer that every document needs.
-        self.events = before.events;
+        // The one buffer that every document needs, and what documents of a row have in common.
+        (self.events, self.shapes) = (before.events, before.shapes);
     }
 
     /// Reads the next bytes of the document, and lets go of what is decided.
@@ -386,6 +324,7 @@ impl<E: Edits> Rewriter<E> {
             self.watch(chunk)?;
         }
         self.mark = 0;
+        self.shapes.hope();
         let from = if self.hold.is_active() { self.resume(chunk, edits, sink)? } else { Some(0) };
         if let Some(from) = from
             && let Some(stopped) = self.read(chunk, from, edits, sink)?
@@ -441,11 +380,11 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<Option<usize>, Violation> {
-        let mut events = std::mem::take(&mut self.events);
+        let mut events = self.events.take().unwrap_or_default();
         let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
         scanned.map_err(|at| self.grammar(base + at))?;
         let walked = self.walk(&Window { chunk, base, events: &events }, edits, sink);
-        self.events = events;
+        self.events = Some(events);
         walked
     }
 
@@ -494,7 +433,10 @@ impl<E: Edits> Rewriter<E> {
         while next < window.events.count() {
             let taken = match self.expect {
                 _ if !self.whole.is_empty() => self.skim(window, next, edits, sink),
-                Expect::Name | Expect::NameOrEnd => self.member(window, next, edits, sink)?,
+                Expect::Name | Expect::NameOrEnd => {
+                    let alike = self.alike(window, next, edits, sink);
+                    if alike > next { alike } else { self.member(window, next, edits, sink)? }
+                }
                 Expect::Value | Expect::ElementOrEnd => self.element(window, next, edits, sink)?,
                 Expect::NameEnd
                 | Expect::Colon
@@ -532,12 +474,14 @@ impl<E: Edits> Rewriter<E> {
             return Ok(next);
         }
         let [from, to, _, value, after] = window.at(next);
-        let Some(name) = window.plain_name(from, to, self.limits.name_bytes_max) else {
-            return Ok(next);
-        };
+        let Some(member) = self.named(window, from, to, edits) else { return Ok(next) };
         self.gap.begin_name(from);
         self.gap.end_name(to + 1);
-        self.step(Some(name), window.chunk, to + 1, edits, sink);
+        self.state = member.state;
+        if !member.spelled {
+            let name = window.chunk.get(from + 1..to);
+            self.unspelled(name, window.chunk, to + 1, edits, sink);
+        }
         self.expect = Expect::Value;
         let next = next + Row::NAME.length();
         if self.state.is_pending() {
@@ -586,7 +530,11 @@ impl<E: Edits> Rewriter<E> {
                 self.container(window.chunk, value, Kind::Object, edits, sink)?;
                 return Ok(next + 1);
             }
-            0 | b'"' | b'[' | b'}' | b']' | b':' | b',' => return Ok(next),
+            b'[' => {
+                self.container(window.chunk, value, Kind::Array, edits, sink)?;
+                return Ok(next + 1);
+            }
+            0 | b'"' | b'}' | b']' | b':' | b',' => return Ok(next),
             _ => match primitive::end(window.chunk, value) {
                 Some(end) => (end, next + 1),
                 None => return Ok(next),
@@ -879,7 +827,15 @@ impl<E: Edits> Rewriter<E> {
             OnContainer::Enter(scope) => {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
-                self.levels.push(Level { kind, state: self.state, scope, kept: false, index: 0 });
+                let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
+                self.levels.push(Level {
+                    kind,
+                    state: self.state,
+                    scope,
+                    kept: false,
+                    index: 0,
+                    spot,
+                });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
                 if kind == Kind::Array {
@@ -904,8 +860,13 @@ impl<E: Edits> Rewriter<E> {
         Ok(())
     }
 
+    /// How deep the next token stands.
+    fn depth(&self) -> usize {
+        self.levels.len() + self.whole.len()
+    }
+
     fn check_depth(&self, at: usize) -> Result<(), Violation> {
-        if self.levels.len() + self.whole.len() < self.limits.depth_max {
+        if self.depth() < self.limits.depth_max {
             Ok(())
         } else {
             Err(Violation::Depth { at: self.offset + at as u64 })
@@ -1031,8 +992,8 @@ impl<E: Edits> Rewriter<E> {
         self.open_gap(at, true);
         let Some(level) = self.levels.last_mut() else { return };
         self.expect = after_comma(level.kind);
+        level.index += 1;
         if level.kind == Kind::Array {
-            level.index += 1;
             self.state = self.program.element(level.state, level.index);
         }
     }
@@ -1161,7 +1122,7 @@ impl<E: Edits> Rewriter<E> {
 
     /// The gap before the next child begins at `at`.
     #[inline]
-    fn open_gap(&mut self, at: usize, comma: bool) {
+    pub(super) fn open_gap(&mut self, at: usize, comma: bool) {
         // What was skipped or put has moved the mark already; what passes does so up to the gap.
         self.gap.open(at, comma);
         self.mode = Mode::Gap;
@@ -1246,7 +1207,7 @@ impl<E: Edits> Rewriter<E> {
 
     /// Passes what is open up to `to`.
     #[inline]
-    fn flush<S: Sink + ?Sized>(&mut self, to: usize, sink: &mut S) {
+    pub(super) fn flush<S: Sink + ?Sized>(&mut self, to: usize, sink: &mut S) {
         if self.mark < to {
             sink.pass(self.mark..to);
         }
@@ -1263,7 +1224,7 @@ impl<E: Edits> fmt::Debug for Rewriter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rewriter")
             .field("offset", &self.offset)
-            .field("depth", &(self.levels.len() + self.whole.len()))
+            .field("depth", &self.depth())
             .field("expect", &self.expect)
             .field("failed", &self.failed)
             .finish_non_exhaustive()

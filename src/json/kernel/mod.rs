@@ -128,7 +128,7 @@ impl Kernel {
         window: &[u8],
         events: &mut Events,
     ) -> Result<(), usize> {
-        events.clear(window.len());
+        events.clear();
         match self.0 {
             Choice::Portable => Portable.scan(carry, window, events)?,
             #[cfg(target_arch = "x86_64")]
@@ -171,21 +171,37 @@ pub(crate) enum Inside {
 
 /// Most bytes that are scanned at a time: the events of a window stay in the nearest cache, and a position
 /// in it fits 16 bits.
-pub(crate) const WINDOW_BYTES_MAX: usize = 1 << 13;
+pub(crate) const WINDOW_BYTES_MAX: usize = 1 << 12;
+
+/// Tokens that there is room for: those of the longest window, and twice as many, so that the place of any
+/// that may be asked for is found by a mask alone.
+const ROOM: usize = 2 * WINDOW_BYTES_MAX;
 
 /// The bytes that share a bit of [`Events::has_escape`], and that the wide kernels look at together.
 const BLOCK_BYTES: usize = 64;
 
 /// What a kernel finds in one window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Events {
     /// Where tokens stand, and room behind them for those of a whole block.
-    at: Vec<u16>,
+    at: Box<[u16; ROOM + BLOCK_BYTES]>,
     /// Their first bytes.
-    kinds: Vec<u8>,
+    kinds: Box<[u8; ROOM + BLOCK_BYTES]>,
     count: usize,
     /// A bit for each block that has a backslash in it.
     escapes: [u64; WINDOW_BYTES_MAX / BLOCK_BYTES / 64],
+}
+
+impl Default for Events {
+    #[expect(clippy::large_stack_arrays, reason = "moved to the heap at once")]
+    fn default() -> Self {
+        Self {
+            at: Box::new([0; ROOM + BLOCK_BYTES]),
+            kinds: Box::new([0; ROOM + BLOCK_BYTES]),
+            count: 0,
+            escapes: Default::default(),
+        }
+    }
 }
 
 impl Events {
@@ -198,6 +214,7 @@ impl Events {
     /// Where tokens from `next` on stand; of those that are not there it says anything.
     #[inline]
     pub(crate) fn at<const N: usize>(&self, next: usize) -> [usize; N] {
+        let next = next % ROOM;
         let at = self.at.get(next..).and_then(<[u16]>::first_chunk).copied().unwrap_or([0; N]);
         at.map(usize::from)
     }
@@ -206,6 +223,7 @@ impl Events {
     /// (and for one that is a zero itself, which is no JSON).
     #[inline]
     pub(crate) fn kinds(&self, next: usize) -> u64 {
+        let next = next % ROOM;
         let kinds = self.kinds.get(next..).and_then(<[u8]>::first_chunk).copied();
         u64::from_le_bytes(kinds.unwrap_or_default())
     }
@@ -225,14 +243,10 @@ impl Events {
         self.escapes.get(block / 64).is_none_or(|blocks| blocks >> (block % 64) & 1 != 0)
     }
 
-    /// Forgets what was found, and makes room for what there can be in a window of this length.
-    fn clear(&mut self, window: usize) {
+    /// Forgets what was found.
+    fn clear(&mut self) {
         self.count = 0;
         self.escapes = Default::default();
-        if self.at.len() < window + BLOCK_BYTES {
-            self.at.resize(window + BLOCK_BYTES, 0);
-            self.kinds.resize(window + BLOCK_BYTES, 0);
-        }
     }
 
     /// No token comes any more. What blocks and earlier windows have left behind the last one goes.

@@ -111,7 +111,7 @@ fn mask(block: &Block, is: impl Fn(u8) -> bool) -> u64 {
 }
 
 fn plain(carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize> {
-    events.clear(window.len());
+    events.clear();
     blocks::scan(Plain, carry, window, events)?;
     events.end();
     Ok(())
@@ -320,7 +320,7 @@ fn a_kernel_that_reads_wrong_does_not_pass_its_trial() {
     ];
     for (at, broken) in breaks.into_iter().enumerate() {
         let scan = |carry: &mut Carry, window: &[u8], events: &mut Events| {
-            events.clear(window.len());
+            events.clear();
             blocks::scan(Broken(broken), carry, window, events)?;
             events.end();
             Ok(())

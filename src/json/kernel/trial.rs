@@ -23,7 +23,8 @@ pub(super) fn passes(scan: impl Fn(&mut Carry, &[u8], &mut Events) -> Result<(),
     };
     let cuts = TRIALS.iter().flat_map(|text| (0..=text.len()).map(|cut| text.split_at(cut)));
     let mut halves = cuts.map(|(head, tail)| [head, tail]);
-    halves.all(|halves| found(&scan, halves) == found(&portable, halves))
+    let mut events = Events::default();
+    halves.all(|halves| found(&scan, halves, &mut events) == found(&portable, halves, &mut events))
 }
 
 /// The tokens of each half, and what the last byte left open, or where it is wrong.
@@ -32,12 +33,12 @@ type Found = (Vec<(usize, u64)>, Result<Carry, usize>);
 fn found(
     scan: &impl Fn(&mut Carry, &[u8], &mut Events) -> Result<(), usize>,
     halves: [&[u8]; 2],
+    events: &mut Events,
 ) -> Found {
     let mut carry = Carry::default();
-    let mut events = Events::default();
     let mut tokens = Vec::new();
     for half in halves {
-        if let Err(at) = scan(&mut carry, half, &mut events) {
+        if let Err(at) = scan(&mut carry, half, events) {
             return (tokens, Err(at));
         }
         tokens.extend((0..events.count()).map(|n| {

@@ -1,0 +1,105 @@
+//! A container that is decided as a whole and stands in one window: nothing is asked of it but whether it is
+//! right, where it ends, and how many scalars it holds.
+//!
+//! This only looks. What is cut, wrong or very deep is none of its business: the rewriter, which takes one
+//! token at a time, knows all of that, and says where.
+
+use crate::json::{
+    primitive,
+    window::{Row, Window, first_kind},
+};
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subtree {
+    /// The token behind it.
+    pub(super) behind: usize,
+    /// How many scalars it holds.
+    pub(super) scalars: u64,
+}
+
+/// Most levels: one bit of a word is for each, and one more says where they end.
+const DEPTH_MAX: usize = 62;
+
+/// Reads the container that the token `first` opens; it may be `depth_max` levels deep, itself included.
+pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Option<Subtree> {
+    const OUTSIDE: u64 = 1;
+    let deepest = u64::MAX >> (u64::BITS as usize - 1 - depth_max.min(DEPTH_MAX));
+    // A bit for each level, set for an object, the innermost lowest, below the one that ends them.
+    let mut levels = OUTSIDE;
+    let (mut next, mut scalars) = (first, 0);
+    let mut tokens = window.events.kinds(next);
+    loop {
+        // A value begins here.
+        match first_kind(tokens) {
+            b'"' if Row::TEXT.begins(tokens) => {
+                scalars += 1;
+                next += Row::TEXT.length();
+            }
+            bracket @ (b'{' | b'[') => {
+                levels = levels << 1 | u64::from(bracket == b'{');
+                if levels > deepest {
+                    return None;
+                }
+                next += 1;
+                tokens = window.events.kinds(next);
+                // The brackets of a kind lie two apart.
+                if first_kind(tokens) != bracket + 2 {
+                    (next, scalars) = texts(window, levels, next, scalars);
+                    (next, tokens) = value(window, levels, next)?;
+                    continue;
+                }
+            }
+            0 | b'"' | b'}' | b']' | b':' | b',' => return None,
+            _ => {
+                let [at] = window.at(next);
+                if !primitive::is_complete(window.chunk, at) {
+                    return None;
+                }
+                scalars += 1;
+                next += 1;
+            }
+        }
+        // It has ended, and so may those around it.
+        loop {
+            let closing = if levels & 1 != 0 { b'}' } else { b']' };
+            match first_kind(window.events.kinds(next)) {
+                b',' => break,
+                bracket if bracket == closing => {
+                    levels >>= 1;
+                    next += 1;
+                    if levels == OUTSIDE {
+                        return Some(Subtree { behind: next, scalars });
+                    }
+                }
+                _ => return None,
+            }
+        }
+        (next, scalars) = texts(window, levels, next + 1, scalars);
+        (next, tokens) = value(window, levels, next)?;
+    }
+}
+
+/// Goes on behind strings in a row, each with its name and comma.
+#[inline]
+fn texts(window: &Window<'_>, levels: u64, mut next: usize, mut scalars: u64) -> (usize, u64) {
+    let row = if levels & 1 != 0 { &Row::TEXT_MEMBER } else { &Row::TEXT_ELEMENT };
+    while row.begins(window.events.kinds(next)) {
+        next += row.length();
+        scalars += 1;
+    }
+    (next, scalars)
+}
+
+/// Goes on behind the name, if there has to be one, and gives the tokens from there.
+#[inline]
+fn value(window: &Window<'_>, levels: u64, next: usize) -> Option<(usize, u64)> {
+    let tokens = window.events.kinds(next);
+    if levels & 1 == 0 {
+        Some((next, tokens))
+    } else if Row::NAME.begins(tokens) {
+        Some((next + Row::NAME.length(), tokens >> (8 * Row::NAME.length())))
+    } else {
+        None
+    }
+}
