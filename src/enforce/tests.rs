@@ -674,3 +674,43 @@ fn a_document_that_is_too_large_to_be_held_is_refused() {
     assert_eq!((refusal.reason, out.as_slice()), (Reason::BodyTooLarge, &b""[..]));
     assert_eq!(counts.iter().map(|count| count.accesses).sum::<u64>(), 0, "{counts:?}");
 }
+
+/// Byte by byte, no member is ever taken for one like that of the record before: what comes out then,
+/// and what is counted, has to be the same in one piece.
+#[test]
+fn records_that_are_alike_are_decided_and_counted_one_by_one() {
+    let values = ["1", "\"x\"", "[1,\"y\",{}]", "{\"id\":2,\"q\":[null]}", "\"1980-05-17\"", "[]"];
+    let names = ["id", "mail", "m", "x", "other"];
+    let fields = [
+        "{ '$[*].id': \"null\", '$[*].mail': drop, '$[*].m': keep }",
+        "{ '$[*].id': mask, '$[*].m.id': drop, '$[*].x': \"null\", '$..q': drop }",
+        "{ '$[*].*': { category: keep, names: keep }, '$[*].mail': drop }",
+        "{ '$[*]': drop, '$[*].x.id': keep, '$[*].m': open }",
+        "{ '$[*].m': empty, '$[*].id': second.keep, '$..*': { category: \"null\", names: drop } }",
+    ];
+    for fields in fields {
+        for open in [false, true] {
+            let unclassified =
+                if open { "    unclassified: { keep: { because: a test } }\n" } else { "" };
+            let api = format!("{unclassified}    routes: {{ GET /x: {{ body: {fields} }} }}");
+            let plan = plan(&api, "");
+            for seed in 0..60 {
+                // Each record has the names of the one before, and values that move along.
+                let record = |n: usize| {
+                    let member = |at: usize| {
+                        let name = names[(seed + at + n / 6) % names.len()];
+                        format!(
+                            "\"{name}\":{}",
+                            values[(seed / 5 + at * (1 + n / 3)) % values.len()]
+                        )
+                    };
+                    format!("{{{}}}", (0..names.len()).map(member).collect::<Vec<_>>().join(","))
+                };
+                let body = format!("[{}]", (0..12).map(record).collect::<Vec<_>>().join(","));
+                let whole = run(&plan, &[body.as_bytes()]);
+                let bytes = run(&plan, &body.as_bytes().chunks(1).collect::<Vec<_>>());
+                assert_eq!(whole, bytes, "{fields}, seed {seed}: {body}");
+            }
+        }
+    }
+}

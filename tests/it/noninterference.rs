@@ -117,3 +117,79 @@ proptest! {
         prop_assert_eq!(a == b, one == two);
     }
 }
+
+/// With filters of all kinds: what they ask about is kept, and what they do not select is withheld.
+const FILTERED: &str = "
+tamis: 1
+categories: { mail: E-mail address, secret: Secret }
+purposes: { p: { title: Test, legal_basis: contract } }
+callers: { c: { identify: { api_key: k }, purposes: [p] } }
+apis:
+  a:
+    routes:
+      GET /x:
+        body:
+          '$.l[?@.k == $.k].m': mail
+          '$.l[?@.k > 2 && !(@.k == $.l[0].k)].n': mail
+          '$.l[?length(@.k) == 1].n': mail
+          '$.l[-1].t': mail
+          '$.l[*].k': public
+          '$.l[*].s': secret
+          $.k: public
+        buffer: document
+rules: { p: { mail: keep, secret: drop } }
+";
+
+/// Values of all kinds, and such as nobody can judge.
+fn any_value() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "1",
+        "2",
+        "\"2\"",
+        "null",
+        "true",
+        "\"CANARY\"",
+        "[]",
+        "{}",
+        "[1,{\"m\":2}]",
+        "{\"k\":1,\"k\":2}",
+        "1e999",
+        "\"\\ud800\"",
+        "{\"k\":{\"m\":[]}}",
+        "-0",
+        "\"a\\u0000b\"",
+    ])
+}
+
+proptest! {
+    #[test]
+    fn what_filters_do_not_select_does_not_show(
+        keys in prop::collection::vec(prop::sample::select(vec!["1", "2", "3", "\"2\"", "\"33\"", "null"]), 1..6),
+        own in prop::sample::select(vec!["1", "2", "3", "\"2\""]),
+        kept in prop::collection::vec(any_value(), 24),
+        one in prop::collection::vec(any_value(), 32),
+        other in prop::collection::vec(any_value(), 32),
+    ) {
+        let set = product::policies(&[("filtered.yaml", FILTERED)]);
+        let plan = product::plan(&set, "c", "p", None, "GET /x").unwrap();
+        let number = |key: &str| key.parse::<u8>().ok();
+        let body = |hidden: &[&str]| {
+            let mut hidden = hidden.iter();
+            let mut value = |at: usize, stays: bool| {
+                let hidden = hidden.next().unwrap();
+                if stays { kept[at] } else { *hidden }
+            };
+            let row = |(at, key): (usize, &&str)| {
+                let larger = number(key).is_some_and(|key| key > 2) && *key != keys[0];
+                let stays = [*key == own, larger || key.len() == 3, at + 1 == keys.len(), false];
+                let [m, n, t, s] = [0, 1, 2, 3].map(|field| value((at * 4 + field) % 24, stays[field]));
+                format!(r#"{{"m":{m},"s":{s},"n":{n},"k":{key},"t":{t},"x":{s}}}"#)
+            };
+            let rows: Vec<String> = keys.iter().enumerate().map(row).collect();
+            format!(r#"{{"l":[{}],"k":{own},"y":{}}}"#, rows.join(", "), value(0, false))
+        };
+        let sieve = |hidden: &[&str]| product::sieve(&plan, [body(hidden).as_bytes()]).unwrap();
+        prop_assert_eq!(sieve(&one), sieve(&other));
+        prop_assert!(!body(&one).contains("CANARY") || kept.contains(&"\"CANARY\"") || !String::from_utf8(sieve(&one).0).unwrap().contains("CANARY"));
+    }
+}

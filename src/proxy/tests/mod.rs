@@ -1124,3 +1124,47 @@ async fn a_client_of_http_2_gets_the_same() {
         assert_eq!(ended, status == 502, "{status} {record}");
     }
 }
+
+/// Where the document is held no byte of it leaves before its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_held_leaves_whole_or_not_at_all() {
+    let route = "      GET /held: { body: { \"$.l[?@.k == $.k].email\": contact.email, \"$.l[*].k\": public, $.k: public }, buffer: document }\n      GET /open:";
+    let policy = POLICY.replace("      GET /open:", route);
+    let body = |pad: usize, end: &str| {
+        let pad = "x".repeat(pad);
+        format!(
+            r#"{{"l":[{{"k":1,"email":"anna@example.org"}},{{"k":2,"email":"CANARY"}}],"p":"{pad}", "k":1{end}"#
+        )
+    };
+    let left = r#"{"l":[{"k":1,"email":"a********"},{"k":2}], "k":1}"#;
+    for (body, reason) in [
+        (body(0, "}"), ""),
+        (body(90_000, "}"), ""),
+        (body(90_000, "} x"), "body-unreadable"),
+        (body(90_000, ""), "body-cut"),
+        (body(100_000, "}"), "body-too-large"),
+        (body(300_000, "}"), "body-too-large"),
+    ] {
+        for upstream in [
+            Upstream::json(&body),
+            Upstream::bytes(chunked(&body, 1000)),
+            Upstream::bytes(until_closed(&body)),
+        ] {
+            let limit = |settings: &mut Settings| settings.limits.document_bytes = 100_000;
+            let world = World::with(upstream, &policy, limit, None).await;
+            let reply = world.get("/held", "support", "").await;
+            assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+            let record = world.record().await;
+            if reason.is_empty() {
+                assert_eq!(record, "allowed", "{body:.40}");
+                assert_eq!(reply.body.as_deref(), Some(left), "{reply:?}");
+            } else if reply.status == 200 {
+                // The head had left before the document was there.
+                assert_eq!((reply.body, record), (None, format!("aborted {reason}")));
+                assert!(!reply.raw.contains("a********"), "no byte of it leaves");
+            } else {
+                assert_eq!((&*reply.reason(), record), (reason, format!("refused {reason}")));
+            }
+        }
+    }
+}
