@@ -204,11 +204,12 @@ impl Looking {
             Ok(loaded) => {
                 match loaded {
                     Some(loaded) => {
+                        self.policies.replace(Arc::clone(&loaded.set));
+                        // Said once it is so: who reads it may ask at once.
                         log::info!(
                             "policies are in force: {}, before {digest}",
                             loaded.set.digest()
                         );
-                        self.policies.replace(Arc::clone(&loaded.set));
                         self.in_force = loaded;
                     }
                     None => log::info!("policies stay in force: {digest}"),
