@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use crate::{
     access::Decision,
     cli::{
         Exit, Failure, Streams,
-        folder::{self, Folder, PathView, counted, write_json_line},
+        folder::{self, Folder, Format, PathView, counted, write_json_line},
     },
     policy::{self, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
     transform::NoKeys,
@@ -29,12 +29,6 @@ pub(super) struct Check {
     /// How findings are printed; json is one object a line, the last one is {"summary": ..}.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 const AFTER_HELP: &str = "\

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use crate::{
     access::Reason,
     cli::{
         Exit, Failure, Streams,
-        folder::{self, Folder, PathView, write_json_line},
+        folder::{self, Folder, Format, PathView, write_json_line},
     },
     path::Path,
     policy::{Explanation, Question, Row},
@@ -44,12 +44,6 @@ pub(super) struct Explain {
     /// How it is printed; json is one object.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 const AFTER_HELP: &str = "\

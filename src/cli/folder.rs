@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -171,6 +171,13 @@ pub(super) fn purposes_of<'s>(
 /// A number and what it counts: `1 error`, `2 errors`.
 pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Who reads what a command prints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
 }
 
 /// Writes one JSON object and a line end.
