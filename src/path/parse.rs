@@ -259,23 +259,31 @@ fn read_selector(text: &str, selector: &model::Selector) -> Result<Selector, Pat
     }
 }
 
-/// Numbers that jsonpath-rust would round: with a point or an exponent it takes them for floats.
-fn check_digits(text: &str) -> Result<(), PathError> {
+/// The characters outside of quotes, and where each stands; an opening quote is one of them.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut quote = None;
     let mut escaped = false;
+    text.char_indices().filter(move |(_, c)| {
+        let Some(open) = quote else {
+            quote = Some(*c).filter(|c| matches!(c, '\'' | '"'));
+            return true;
+        };
+        match *c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == open => quote = None,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// Numbers that jsonpath-rust would round: with a point or an exponent it takes them for floats.
+fn check_digits(text: &str) -> Result<(), PathError> {
     let mut before = ' ';
     // Where a number began, and how many digits it has so far.
     let mut number: Option<(usize, usize)> = None;
-    for (at, c) in text.char_indices() {
-        if let Some(open) = quote {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                _ if c == open => quote = None,
-                _ => {}
-            }
-            continue;
-        }
+    for (at, c) in outside_quotes(text) {
         match (c, number) {
             ('0'..='9', Some((from, digits))) => number = Some((from, digits + 1)),
             ('0'..='9', None) if !is_name_character(before) => number = Some((at, 1)),
@@ -290,9 +298,6 @@ fn check_digits(text: &str) -> Result<(), PathError> {
             }
             (_, Some(_) | None) => {}
         }
-        if matches!(c, '\'' | '"') {
-            quote = Some(c);
-        }
         before = c;
     }
     Ok(())
@@ -300,20 +305,9 @@ fn check_digits(text: &str) -> Result<(), PathError> {
 
 /// White space that jsonpath-rust would skip although the standard does not allow it there.
 fn check_white_space(text: &str) -> Result<(), PathError> {
-    let mut quote = None;
-    let mut escaped = false;
     let mut before: Option<char> = None;
     let mut gap: Option<usize> = None;
-    for (at, c) in text.char_indices() {
-        if let Some(open) = quote {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                _ if c == open => quote = None,
-                _ => {}
-            }
-            continue;
-        }
+    for (at, c) in outside_quotes(text) {
         if c.is_whitespace() {
             if before.is_none() {
                 return Err(PathError::new(at, "a path begins with `$`, without white space"));
@@ -337,9 +331,6 @@ fn check_white_space(text: &str) -> Result<(), PathError> {
         {
             return Err(PathError::new(at, "white space inside a name")
                 .help("a name that contains white space is written `['first name']`"));
-        }
-        if matches!(c, '\'' | '"') {
-            quote = Some(c);
         }
         gap = None;
         before = Some(c);
