@@ -53,7 +53,8 @@ pub enum ServeError {
 
 impl Proxy {
     /// Carries requests until the process is told to end: SIGTERM takes requests for
-    /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not. SIGHUP calls `reload`.
+    /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not.
+    /// SIGHUP calls `reload`.
     ///
     /// Blocks the thread; SIGTERM and SIGINT come back as `Ok`.
     pub fn run(self, reload: impl Fn() + Send + Sync + 'static) -> Result<(), ServeError> {
