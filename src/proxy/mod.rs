@@ -475,7 +475,10 @@ impl Proxy {
         downstream.set_total_drain_timeout(Some(timeouts.client));
         downstream.set_ignore_info_resp(true);
         let is_draining = self.shared.draining.load(Ordering::Acquire);
-        let stays = !is_draining && downstream.req_header().version != Version::HTTP_10;
+        // Pingora has its reasons to end a connection, such as a length beside chunks.
+        let stays = !is_draining
+            && downstream.get_keepalive().is_some()
+            && downstream.req_header().version != Version::HTTP_10;
         let idle = Some(timeouts.idle.as_secs().max(1)).filter(|_| stays);
         downstream.set_keepalive(idle);
     }

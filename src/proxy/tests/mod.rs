@@ -1059,6 +1059,25 @@ async fn a_denied_request_is_read_to_its_end() {
 }
 
 /// The upstream sees the host that the settings give, whatever the client and whatever the protocols.
+/// Where a request says its length in two ways, what follows may be the rest of it in the eyes of
+/// somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_behind_a_request_with_a_length_beside_chunks() {
+    let world = World::new(Upstream::json(BODY)).await;
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let next = format!("GET /c/8 HTTP/1.1\r\nHost: crm.test\r\n{both}\r\n");
+    let reply = world
+        .send(format!(
+            "POST /c HTTP/1.1\r\nHost: crm.test\r\n{both}Content-Length: {}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{next}",
+            5 + next.len()
+        ))
+        .await;
+    assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
+    assert_eq!(world.record().await, "allowed");
+    assert_eq!(world.asked.lock().unwrap().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_can_stand_for_the_clients() {
     let change = |settings: &mut Settings| {
