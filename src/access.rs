@@ -248,6 +248,8 @@ reasons! {
     BodyTooDeep "body-too-deep" 502 "The response body is nested too deeply."
     BodyTooLarge "body-too-large" 502 "The response body is too large to be checked."
     BodyCut "body-cut" 502 "The response body ends too early."
+    ResponseTooOld "response-too-old" 504 "The response takes too long."
+    PoliciesReplaced "policies-replaced" 503 "Other policies are in force by now."
     Internal "internal" 502 "The response could not be checked."
 }
 
@@ -287,7 +289,10 @@ mod tests {
             (502, "upstream-unreachable"),
             (504, "upstream-timeout"),
             (502, "upstream-protocol media-not-allowed coding-not-supported partial-content"),
-            (502, "protocol-switch body-unreadable body-too-deep body-too-large body-cut internal"),
+            (502, "protocol-switch body-unreadable body-too-deep body-too-large body-cut"),
+            (504, "response-too-old"),
+            (503, "policies-replaced"),
+            (502, "internal"),
         ];
         let listed: Vec<(u16, &str)> = listed
             .iter()

@@ -306,6 +306,8 @@ impl Apply {
             | Reason::BodyTooDeep
             | Reason::BodyTooLarge
             | Reason::BodyCut
+            | Reason::ResponseTooOld
+            | Reason::PoliciesReplaced
             | Reason::Internal => None,
         }
     }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::{
     cli::{Exit, Failure, Streams, log as logs, serve::Ready},
     config::Settings,
+    proxy::Listeners,
 };
 
 /// Shows the main job: one customer for three purposes, a denial, a refused search, and a policy edit
@@ -79,9 +80,9 @@ impl Demo {
         let ready = Ready::load(settings, streams)?;
         if !self.once {
             tour.print(streams)?;
-            return ready.serve();
+            return ready.serve(Listeners::Opened);
         }
-        let served = thread::spawn(move || ready.serve());
+        let served = thread::spawn(move || ready.serve(Listeners::Opened));
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(tour.proxy).is_err() {
             if served.is_finished() {

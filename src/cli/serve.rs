@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     metrics::Metrics,
     policy::PolicySet,
-    proxy::{self, AccessLog, Observers, Proxy},
+    proxy::{self, AccessLog, Listeners, Observers, Proxy},
     reload::{self, Observer, Start, Watched},
 };
 
@@ -30,6 +30,9 @@ pub(super) struct Serve {
     /// Loads everything, says what is wrong, and listens to nobody.
     #[arg(long)]
     check: bool,
+    /// Takes the listeners over from the process that runs, which gets SIGQUIT while this one waits.
+    #[arg(long, conflicts_with = "check")]
+    upgrade: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -44,9 +47,12 @@ Signals:
   SIGTERM  stops being ready, takes requests for `timeouts.notice`, lets responses end within
            `timeouts.drain`, and exits
   SIGINT   exits at once
+  SIGQUIT  hands the listeners over to a process that was started with --upgrade, lets responses end
+           within `timeouts.drain`, and exits
 
 Exit codes:
   0  told to end; with --check: everything is fine
+  1  no process handed its listeners over
   2  the settings or the policies are wrong, or an address cannot be listened on
 
 Example:
@@ -68,7 +74,12 @@ impl Serve {
             writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
             return Ok(Exit::Fine);
         }
-        ready.serve()
+        if self.upgrade && ready.settings.upgrade_socket.is_none() {
+            return Err(Failure::cannot(
+                "--upgrade takes an `upgrade_socket` in the settings".to_owned(),
+            ));
+        }
+        ready.serve(if self.upgrade { Listeners::Inherited } else { Listeners::Opened })
     }
 }
 
@@ -96,7 +107,7 @@ impl Ready {
     }
 
     /// Carries requests until the process is told to end.
-    pub(super) fn serve(self) -> Result<Exit, Failure> {
+    pub(super) fn serve(self, listeners: Listeners) -> Result<Exit, Failure> {
         let Self { settings, start } = self;
         keep_memory_private()?;
         let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
@@ -114,7 +125,7 @@ impl Ready {
             .map_err(|error| Failure::cannot(format!("cannot watch the policies: {error}")))?;
         let proxy = Proxy::new(settings, policies, Observers { metrics, access_log });
         proxy
-            .run(move || reloader.reload_now())
+            .run(listeners, move || reloader.reload_now())
             .map_err(|error| Failure::cannot(error.to_string()))?;
         Ok(Exit::Fine)
     }

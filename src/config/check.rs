@@ -23,7 +23,7 @@ const HOST_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
 /// Longest of all times.
-const TIME_MAX: Duration = Duration::from_hours(1);
+const TIME_MAX: Duration = Duration::from_hours(24);
 
 /// What `sha256sum` says of nothing and of a line end: a key that was not there when it was hashed.
 const DIGESTS_OF_NOTHING: [&str; 2] = [
@@ -52,6 +52,7 @@ pub(super) fn check(root: Node, problems: &mut Vec<Problem>) -> Option<Settings>
         timeouts: timeouts(top.take("timeouts"), problems),
         access_log: access_log(top.take("access_log"), problems),
         threads: top.number("threads", 1..=1024, cores(), problems),
+        upgrade_socket: top.file("upgrade_socket", problems),
     };
     top.end(problems);
     problems.is_empty().then_some(settings)
@@ -280,7 +281,7 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
     let mut time = |name, shortest: u64, default| {
         let shortest = Duration::from_millis(shortest);
         let time = fields.take(name).and_then(|field| {
-            let wanted = "a time such as `500ms`, `30s` or `2m`, an hour at most";
+            let wanted = "a time such as `500ms`, `30s` or `2m`, a day at most";
             field.parse(wanted, problems, |text| {
                 duration(text).filter(|time| (shortest..=TIME_MAX).contains(time))
             })
@@ -295,6 +296,9 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
         // To end at once is a choice.
         notice: time("notice", 0, 1),
         drain: time("drain", 0, 10),
+        response_age: time("response_age", 1, 60 * 60),
+        old_policies: time("old_policies", 0, 5 * 60),
+        connection_age: time("connection_age", 1, 60 * 60),
     };
     fields.end(problems);
     timeouts

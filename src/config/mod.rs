@@ -70,6 +70,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// Threads that carry requests.
     pub threads: usize,
+    /// The UNIX socket over which a process hands its listeners to the next one.
+    pub upgrade_socket: Option<PathBuf>,
 }
 
 impl Settings {
@@ -335,6 +337,12 @@ pub struct Timeouts {
     pub notice: Duration,
     /// For responses that have begun, after that.
     pub drain: Duration,
+    /// From a request to the end of its response.
+    pub response_age: Duration,
+    /// For responses that have begun, once other policies are in force.
+    pub old_policies: Duration,
+    /// Until a client's connection takes no more requests.
+    pub connection_age: Duration,
 }
 
 /// Where access records go.

@@ -54,8 +54,21 @@ fn what_is_not_written_has_its_default() {
     };
     assert_eq!(settings.limits, limits);
     let [connect, upstream, client, idle, notice, drain] = [3, 30, 30, 60, 1, 10].map(seconds);
-    assert_eq!(settings.timeouts, Timeouts { connect, upstream, client, idle, notice, drain });
+    let [response_age, old_policies, connection_age] = [3600, 300, 3600].map(seconds);
+    let timeouts = Timeouts {
+        connect,
+        upstream,
+        client,
+        idle,
+        notice,
+        drain,
+        response_age,
+        old_policies,
+        connection_age,
+    };
+    assert_eq!(settings.timeouts, timeouts);
     assert_eq!(settings.access_log, AccessLog::Stdout);
+    assert_eq!(settings.upgrade_socket, None);
     assert_eq!(settings.threads, std::thread::available_parallelism().unwrap().get());
     // A section that says nothing is as good as none.
     let empty = fine("admin:\nkeys:\napi_keys:\nupstreams:\nlimits:\ntimeouts:\n", &[]);
@@ -112,7 +125,7 @@ fn everything_wrong_is_said_at_once_and_in_its_place() {
             "t.yaml:3:10: `limits.depth` has to be a whole number from 1 to 1024, not `0`",
             "t.yaml:4:3: `limits.dept` is not known",
             "  help: did you mean `depth`?",
-            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `2m`, an hour at most, not `60`",
+            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `2m`, a day at most, not `60`",
             "t.yaml:5:1: `listen2` is not known",
             "  help: did you mean `listen`?",
             "TAMIS__TIMEOUT__IDLE: `timeout` is not known",
@@ -286,7 +299,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("metric_series", 100, 1_000_000);
     for name in ["connect", "upstream", "client", "idle", "notice", "drain"] {
         for value in
-            ["5", "0.5s", "s", "5 s", "5d", "61m", "2h", "-1s", "99999999999999999999s", "[5s]"]
+            ["5", "0.5s", "s", "5 s", "5d", "1441m", "25h", "-1s", "99999999999999999999s", "[5s]"]
         {
             let error =
                 parse(&format!("{LISTEN}timeouts: {{ {name}: {value} }}"), &[]).unwrap_err();
@@ -321,7 +334,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
         "\"a\\u0007b\": 1",
         &[
             "t.yaml:2:1: `a\\u{7}b` is not known",
-            "  help: what can stand here: `listen`, `admin`, `policies`, `keys`, `api_keys`, `upstreams`, `limits`, `timeouts`, `access_log`, `threads`",
+            "  help: what can stand here: `listen`, `admin`, `policies`, `keys`, `api_keys`, `upstreams`, `limits`, `timeouts`, `access_log`, `threads`, `upgrade_socket`",
         ],
     );
 }

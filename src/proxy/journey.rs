@@ -49,6 +49,11 @@ impl Journey {
         }
     }
 
+    /// When the request had been read.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Counts the time that `work` takes as overhead.
     pub(super) fn working<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let began = Instant::now();

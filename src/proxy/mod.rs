@@ -13,14 +13,14 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{path::Path, sync::Arc};
-//! use tamis::{config::Settings, metrics::Metrics, proxy::{AccessLog, Observers, Proxy}, reload::Policies};
+//! use tamis::{config::Settings, metrics::Metrics, proxy::{AccessLog, Listeners, Observers, Proxy}, reload::Policies};
 //!
 //! let settings = Settings::load(Path::new("config/tamis.yaml"), std::env::vars())?;
 //! let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
 //! let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))?;
 //! let observers = Observers { metrics, access_log };
 //! // No policies: everything is denied.
-//! Proxy::new(settings, Policies::none(), observers).run(|| {})?;
+//! Proxy::new(settings, Policies::none(), observers).run(Listeners::Opened, || {})?;
 //! # Ok(())
 //! # }
 //! ```
@@ -64,20 +64,22 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
     coding::{Coding, accepted},
     config::Settings,
     metrics::Metrics,
     policy::{Ask, Denial, Identify, Permit, PolicySet, Target, check_host},
-    reload::Policies,
+    reload::{InForce, Policies},
 };
 
 pub use access_log::AccessLog;
 pub(crate) use passage::problem_plan;
 pub(crate) use respond::error_of_upstream;
 pub(crate) use response::Treatment;
-pub use server::ServeError;
+pub use server::{Listeners, ServeError};
 
 use cork::Cork;
 use journey::Journey;
@@ -137,7 +139,10 @@ struct Shared {
     settings: Settings,
     policies: Policies,
     observers: Arc<Observers>,
+    /// The process is told to end, and says that no requests should come.
     draining: AtomicBool,
+    /// Everybody has heard: connections that are kept should end.
+    leaving: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -167,7 +172,7 @@ impl std::fmt::Debug for Proxy {
 impl Proxy {
     /// A proxy that asks `policies` about every request.
     pub fn new(settings: Settings, policies: Policies, observers: Observers) -> Self {
-        let gate = Arc::new(Gate::new(&settings.limits));
+        let gate = Arc::new(Gate::new(&settings.limits, &settings.timeouts));
         let upstreams = settings
             .upstreams
             .iter()
@@ -177,17 +182,13 @@ impl Proxy {
             })
             .collect();
         let observers = Arc::new(observers);
-        let draining = AtomicBool::new(false);
-        let shared = Arc::new(Shared { settings, policies, observers, draining });
+        let (draining, leaving) = (AtomicBool::new(false), watch::Sender::new(false));
+        let shared = Arc::new(Shared { settings, policies, observers, draining, leaving });
         Self { shared, gate, upstreams }
     }
 
     /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
-    fn admit(
-        &self,
-        session: &mut Session,
-        set: Option<&Arc<PolicySet>>,
-    ) -> Result<Admitted, Denial> {
+    fn admit(&self, session: &mut Session, set: Option<&Arc<InForce>>) -> Result<Admitted, Denial> {
         let unknown = |reason| Denial { reason, labels: Labels::unknown() };
         let has_body = !session.as_downstream_mut().is_body_empty();
         let request = session.req_header();
@@ -229,7 +230,7 @@ impl Proxy {
 /// A request that may be passed on, and where to.
 struct Admitted {
     upstream: Arc<Upstream>,
-    set: Arc<PolicySet>,
+    set: Arc<InForce>,
     permit: Permit,
 }
 

@@ -1,7 +1,10 @@
 //! What a request that is permitted takes with it to its response: the plan, and all that decides how
 //! a head and a body pass.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::header;
@@ -11,10 +14,10 @@ use pingora::http::ResponseHeader;
 use crate::{
     access::Reason,
     coding::{self, Coding},
-    config,
+    config::{self, Timeouts},
     frame::Framed,
     json,
-    policy::{Api, Ask, Framing, Permit, Plan, PolicySet, Source, Target, load},
+    policy::{Api, Ask, Framing, Permit, Plan, Source, Target, load},
     proxy::{
         cork::Cork,
         headers,
@@ -24,6 +27,7 @@ use crate::{
         response::{self, Treatment},
         sieve::Body,
     },
+    reload::InForce,
     transform::{Context, NoKeys},
 };
 
@@ -40,11 +44,17 @@ pub(super) struct Gate {
     pub(super) problems: Option<Arc<Plan>>,
     /// Makes what a body goes through.
     pub(super) make_sieve: MakeSieve,
+    /// How long a response may take.
+    response_age: Duration,
+    /// How long it may go on under policies that are not in force any more.
+    old_policies: Duration,
 }
 
 impl Gate {
-    pub(super) fn new(limits: &config::Limits) -> Self {
+    pub(super) fn new(limits: &config::Limits, timeouts: &Timeouts) -> Self {
         Self {
+            response_age: timeouts.response_age,
+            old_policies: timeouts.old_policies,
             limits: json::Limits {
                 depth_max: limits.depth.into(),
                 name_bytes_max: limits.name_bytes,
@@ -78,7 +88,7 @@ pub(super) struct Passage {
     /// The record of it.
     pub(super) journey: Journey,
     pub(super) gate: Arc<Gate>,
-    pub(super) set: Arc<PolicySet>,
+    pub(super) set: Arc<InForce>,
     pub(super) permit: Permit,
     /// Whether the request is a HEAD.
     pub(super) is_head: bool,
@@ -94,6 +104,18 @@ impl Passage {
     /// The api that is asked.
     pub(super) fn api(&self) -> Option<&Api> {
         self.set.api(&self.permit.labels.api)
+    }
+
+    /// Why the response may not go on, if it may not: its age is asked for with each piece.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Reason> {
+        let is_over = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
+        if self.set.replaced().is_some_and(|since| is_over(since, self.gate.old_policies)) {
+            Some(Reason::PoliciesReplaced)
+        } else if is_over(self.journey.began(), self.gate.response_age) {
+            Some(Reason::ResponseTooOld)
+        } else {
+            None
+        }
     }
 
     /// Says how the body behind this head is treated, and leaves of the head what may leave.

@@ -1,8 +1,11 @@
 //! The process around the proxy: its listeners, its signals, and how it ends.
 
 use std::{
-    io,
+    fs, io,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -15,12 +18,13 @@ use pingora::{
     proxy::{HttpProxy, http_proxy},
     server::{
         RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
-        configuration::ServerConf,
+        configuration::{Opt, ServerConf},
     },
     services::listening::Service,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
     time::{Instant, sleep, timeout},
 };
 
@@ -49,30 +53,61 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The socket of an upgrade is not where only this user can get to it.
+    #[error("`upgrade_socket` has to be in a folder that no other user has a way into, and `{}` {why}", folder.display())]
+    Upgrade {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Where the listeners of a process come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listeners {
+    /// It opens them.
+    Opened,
+    /// A process that runs hands them over.
+    Inherited,
 }
 
 impl Proxy {
     /// Carries requests until the process is told to end: SIGTERM takes requests for
     /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not.
-    /// SIGHUP calls `reload`.
+    /// SIGQUIT hands the listeners to a process that waits for them; SIGHUP calls `reload`.
     ///
-    /// Blocks the thread; SIGTERM and SIGINT come back as `Ok`.
-    pub fn run(self, reload: impl Fn() + Send + Sync + 'static) -> Result<(), ServeError> {
+    /// Blocks the thread; SIGTERM, SIGINT and SIGQUIT come back as `Ok`. Listeners that are not handed
+    /// over in time end the process with exit code 1.
+    pub fn run(
+        self,
+        listeners: Listeners,
+        reload: impl Fn() + Send + Sync + 'static,
+    ) -> Result<(), ServeError> {
         let shared = Arc::clone(&self.shared);
         let settings = shared.settings.clone();
-        for address in settings.listen.iter().chain([&settings.admin]) {
-            // Pingora listens on a thread of its own, and says nothing if it cannot.
-            let listen = |source| ServeError::Listen { address: *address, source };
-            drop(TcpListener::bind(address).map_err(listen)?);
+        if listeners == Listeners::Opened {
+            for address in settings.listen.iter().chain([&settings.admin]) {
+                // Pingora listens on a thread of its own, and says nothing if it cannot.
+                let listen = |source| ServeError::Listen { address: *address, source };
+                drop(TcpListener::bind(address).map_err(listen)?);
+            }
         }
-        let conf = ServerConf {
+        let drain = settings.timeouts.drain;
+        let mut conf = ServerConf {
             threads: settings.threads,
-            grace_period_seconds: Some(0),
+            // Pingora waits as long where it hands its listeners over, and nowhere else.
+            grace_period_seconds: Some(drain.as_secs() + u64::from(drain.subsec_nanos() > 0)),
             graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
             max_retries: MAX_TRIES,
             ..ServerConf::default()
         };
-        let mut server = Server::new_with_opt_and_conf(None, conf);
+        if let Some(socket) = &settings.upgrade_socket {
+            check_upgrade_socket(socket)?;
+            conf.upgrade_sock = socket.display().to_string();
+        }
+        let inherit = Opt { upgrade: listeners == Listeners::Inherited, ..Opt::default() };
+        let mut server = Server::new_with_opt_and_conf(Some(inherit), conf);
         server.bootstrap();
         let gateway = Gateway::new(self, &server.configuration, &settings.timeouts);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
@@ -110,6 +145,10 @@ pub(super) struct Gateway {
     http_2: Arc<HttpProxy<Proxy>>,
     /// How long a client may take to begin.
     patience: Duration,
+    /// How long a connection takes requests.
+    age: Duration,
+    /// Turns to true when no connection should take more of them.
+    leaving: ShutdownWatch,
 }
 
 impl Gateway {
@@ -119,8 +158,29 @@ impl Gateway {
         options.h2c = true;
         options.h2_idle_timeout = Some(timeouts.idle);
         http_2.server_options = Some(options);
+        let leaving = proxy.shared.leaving.subscribe();
         let http_1 = Arc::new(http_proxy(conf, proxy));
-        Self { http_1, http_2: Arc::new(http_2), patience: timeouts.client }
+        Self {
+            http_1,
+            http_2: Arc::new(http_2),
+            patience: timeouts.client,
+            age: timeouts.connection_age,
+            leaving,
+        }
+    }
+
+    /// Returns when a connection that begins now should take no more requests.
+    async fn is_over(&self, shutdown: &ShutdownWatch) {
+        let told = |watch: &ShutdownWatch| {
+            let mut watch = watch.clone();
+            // Who could tell is gone only at the end of the process.
+            async move { watch.wait_for(|is_told| *is_told).await.map(drop) }
+        };
+        tokio::select! {
+            () = sleep(self.age) => {}
+            _ = told(&self.leaving) => {}
+            _ = told(shutdown) => {}
+        }
     }
 }
 
@@ -133,7 +193,17 @@ impl ServerApp for Gateway {
     ) -> Option<Stream> {
         let is_http_2 = timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?;
         let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
-        app.process_new(if is_http_2 { stream } else { Corked::around(stream) }, shutdown).await
+        let stream = if is_http_2 { stream } else { Corked::around(stream) };
+        let (tell, told) = watch::channel(false);
+        let mut served = pin!(app.process_new(stream, &told));
+        tokio::select! {
+            // A request that comes when it is over is the last.
+            biased;
+            () = self.is_over(shutdown) => {}
+            kept = &mut served => return kept,
+        }
+        tell.send_replace(true);
+        served.await
     }
 
     async fn cleanup(&self) {
@@ -156,6 +226,33 @@ async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
     Ok(&seen == b"PRI")
 }
 
+/// Whoever gets to this socket could give this process listeners of his own, or take those it has.
+fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
+    let parent = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let wrong = |why: String| ServeError::Upgrade { folder: folder.to_owned(), why };
+    let found = fs::metadata(folder).map_err(|error| wrong(format!("is not there: {error}")))?;
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(wrong("is another user's".to_owned()));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(wrong(format!("has the mode {:o}: chmod 700", found.mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+/// Whether a process accepts connections on this UNIX socket. To ask it would take the place of the
+/// one connection that it waits for.
+fn is_listened_on(socket: &Path) -> bool {
+    /// What the kernel calls `__SO_ACCEPTCON`.
+    const ACCEPTS: &str = "00010000";
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    sockets.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        fields.next() == Some(ACCEPTS) && fields.nth(3) == socket.to_str()
+    })
+}
+
 /// Waits for what the process is told.
 struct Signals {
     shared: Arc<Shared>,
@@ -171,6 +268,7 @@ impl Signals {
             () = sleep(self.shared.settings.timeouts.notice) => {}
             _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
         }
+        self.shared.leaving.send_replace(true);
         let deadline = Instant::now() + self.shared.settings.timeouts.drain;
         while self.shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
             tokio::select! {
@@ -178,15 +276,41 @@ impl Signals {
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
             }
         }
-        ShutdownSignal::GracefulTerminate
+        // Whatever is still there has had its time.
+        ShutdownSignal::FastShutdown
+    }
+
+    /// Whether a process waits for the listeners of this one. Pingora ends this one if none does.
+    fn is_replaced(&self) -> bool {
+        let Some(socket) = &self.shared.settings.upgrade_socket else {
+            log::error!(
+                "told to hand over the listeners, and the settings name no `upgrade_socket`"
+            );
+            return false;
+        };
+        if !is_listened_on(socket) {
+            log::error!(
+                "told to hand over the listeners, and no process waits for them: start it with --upgrade"
+            );
+            return false;
+        }
+        log::info!("handing over the listeners");
+        true
     }
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else {
+        let kinds = [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+            SignalKind::hangup(),
+        ];
+        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup)] =
+            kinds.map(signal)
+        else {
             log::error!("cannot wait for signals");
             return ShutdownSignal::FastShutdown;
         };
@@ -194,6 +318,9 @@ impl ShutdownSignalWatch for Signals {
             tokio::select! {
                 _ = terminate.recv() => return self.drain(&mut interrupt).await,
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
+                _ = quit.recv() => if self.is_replaced() {
+                    return ShutdownSignal::GracefulUpgrade;
+                },
                 _ = hangup.recv() => (self.reload)(),
             }
         }

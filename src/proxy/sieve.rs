@@ -125,6 +125,9 @@ impl SieveModule {
             }
             State::Poisoned(reason) => return self.poison(reason),
         };
+        if let Some(reason) = self.overdue() {
+            return self.poison(reason);
+        }
         let body = &mut self.body;
         // A panic in the sieve must end this response and no other.
         let work = || catch_unwind(AssertUnwindSafe(|| treat(body, chunk, begun, ends)));
@@ -146,6 +149,10 @@ impl SieveModule {
             Ok(Err(reason)) => self.poison(reason),
             Err(_panic) => self.poison(Reason::Internal),
         }
+    }
+
+    fn overdue(&self) -> Option<Reason> {
+        self.passage.as_ref()?.overdue(Instant::now())
     }
 
     fn poison<T>(&mut self, reason: Reason) -> pingora::Result<T> {
@@ -191,7 +198,7 @@ impl HttpModule for SieveModule {
             return self.poison(Reason::Internal);
         };
         let began = Instant::now();
-        let opened = passage.open(head, ends);
+        let opened = passage.overdue(began).map_or_else(|| passage.open(head, ends), Err);
         passage.journey.worked_since(began);
         match opened {
             Ok(body) => {

@@ -33,7 +33,14 @@ mod folder;
 mod tests;
 mod watch;
 
-use std::{collections::BTreeSet, fmt, io, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::{Instant, SystemTime},
+};
 
 use arc_swap::ArcSwapOption;
 
@@ -45,9 +52,35 @@ use crate::{
 pub use folder::{FILE_BYTES_MAX, FOLDER_BYTES_MAX, Folder, ReadError, read_folder};
 pub use watch::Reloader;
 
+/// A set that is in force, or was.
+#[derive(Debug)]
+pub struct InForce {
+    set: Arc<PolicySet>,
+    replaced: OnceLock<Instant>,
+}
+
+impl InForce {
+    fn new(set: Arc<PolicySet>) -> Arc<Self> {
+        Arc::new(Self { set, replaced: OnceLock::new() })
+    }
+
+    /// Since when others have been in force in its place.
+    pub fn replaced(&self) -> Option<Instant> {
+        self.replaced.get().copied()
+    }
+}
+
+impl Deref for InForce {
+    type Target = PolicySet;
+
+    fn deref(&self) -> &PolicySet {
+        &self.set
+    }
+}
+
 /// The policies that are in force; its clones are the same ones.
 #[derive(Clone, Default)]
-pub struct Policies(Arc<ArcSwapOption<PolicySet>>);
+pub struct Policies(Arc<ArcSwapOption<InForce>>);
 
 impl Policies {
     /// No policies, so that nothing is let through.
@@ -57,16 +90,21 @@ impl Policies {
 
     /// Policies that stay in force.
     pub fn of(set: PolicySet) -> Self {
-        Self(Arc::new(ArcSwapOption::from_pointee(set)))
+        Self(Arc::new(ArcSwapOption::new(Some(InForce::new(Arc::new(set))))))
     }
 
     /// Those in force now. Whoever began with them ends with them; this never waits.
-    pub fn current(&self) -> Option<Arc<PolicySet>> {
+    pub fn current(&self) -> Option<Arc<InForce>> {
         self.0.load_full()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "how old a set is, is counted from here")]
     fn replace(&self, set: Arc<PolicySet>) {
-        self.0.store(Some(set));
+        let before = self.0.swap(Some(InForce::new(set)));
+        // Written otherwise, the same policies are other ones: their digest says so.
+        if let Some(before) = before {
+            before.replaced.get_or_init(Instant::now);
+        }
     }
 }
 

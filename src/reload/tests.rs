@@ -267,7 +267,7 @@ fn of_a_pair_never_one_half_is_loaded() {
     let mut paused = Vec::new();
     for round in 1..=ROUNDS {
         #[expect(clippy::disallowed_methods, reason = "a pause of this thread excuses the round")]
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         write(&folder, round);
         if began.elapsed() > Duration::from_millis(50) {
             paused.push(format!("round {round}"));

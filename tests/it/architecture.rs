@@ -81,6 +81,7 @@ const ROOMS: &[Room] = &[
             "log",
             "mime",
             "pingora",
+            "rustix",
             "serde",
             "serde_json",
             "tokio",

@@ -267,6 +267,8 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::BodyTooDeep
         | Reason::BodyTooLarge
         | Reason::BodyCut
+        | Reason::ResponseTooOld
+        | Reason::PoliciesReplaced
         | Reason::Internal => None,
     }
 }

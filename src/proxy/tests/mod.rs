@@ -1119,6 +1119,51 @@ async fn get_h2(world: &World, purpose: &str) -> (u16, Vec<u8>, bool) {
     (status, got, true)
 }
 
+/// Each piece comes in time, and all of them together do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_takes_too_long_ends() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[";
+    let pieces = std::iter::once(head.into()).chain((0..40).map(|_| b"1,".to_vec())).collect();
+    let change =
+        |settings: &mut Settings| settings.timeouts.response_age = Duration::from_millis(10);
+    let world = World::with(Upstream::Paused(pieces), POLICY, change, None).await;
+    let reply = world.get("/c/7", "support", "").await;
+    let record = world.record().await;
+    if reply.status == 504 {
+        assert_eq!(
+            (reply.reason().as_str(), record.as_str()),
+            ("response-too-old", "refused response-too-old")
+        );
+    } else {
+        assert_eq!((reply.body.as_deref(), record.as_str()), (None, "aborted response-too-old"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_old_takes_no_more_requests() {
+    let old = Duration::from_millis(10);
+    let change = move |settings: &mut Settings| settings.timeouts.connection_age = old;
+    let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"G").await.unwrap();
+    tokio::time::sleep(10 * old).await;
+    let rest =
+        "ET /c/7 HTTP/1.1\r\nHost: crm.test\r\nApi-Key: desk-key\r\nData-Purpose: support\r\n\r\n";
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await;
+    read.expect("the connection ends long before it has been idle for a minute").unwrap();
+    let reply = Reply::parse(raw);
+    assert_eq!(reply.body.as_deref(), Some(SIEVED));
+    assert!(reply.head.contains("connection: close"), "{reply:?}");
+
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let ended = timeout(Duration::from_secs(20), connection).await;
+    assert!(ended.expect("the client is told to go").is_ok(), "in good order");
+    drop(client);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_http_2_gets_the_same() {
     for end in [H2End::Stream, H2End::Trailers] {

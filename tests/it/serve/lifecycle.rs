@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::serve::{Connection, Setup, free_port, json, streaming, until, upstream};
@@ -182,6 +183,92 @@ fn requests_are_taken_until_everybody_has_heard() {
     tamis.signal("INT");
     assert_eq!(tamis.ended(), 0);
     assert_eq!(tamis.access_log().len(), 3);
+}
+
+/// A new process takes the place of the old one: no connection is refused, and what has begun ends.
+#[test]
+fn a_process_hands_its_listeners_to_the_next_one() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let slow = streaming(move |path, stream| {
+        let response = json(BODY);
+        let (head, tail) = response.split_at(response.len() - 10);
+        stream.write_all(head)?;
+        if path == "/held" {
+            wait.lock().unwrap().recv().unwrap();
+        }
+        stream.write_all(tail)?;
+        Ok(false)
+    });
+    let policy = POLICY.replace(
+        "routes: {",
+        "routes: { GET /held: { body: { $.email: contact.email, $.id: public } },",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(folder.path(), only_ours).unwrap();
+    let socket = folder.path().join("upgrade.sock");
+    let settings = format!("timeouts: {{drain: 2s}}\nupgrade_socket: {}\n", socket.display());
+    let upstreams = [("crm", slow, "http1")];
+    let setup =
+        Setup { policies: &[("p.yaml", &policy)], upstreams: &upstreams, settings: &settings };
+    let mut tamis = setup.start();
+
+    // Nobody waits, so nothing is handed over.
+    tamis.signal("QUIT");
+    until("it says so", || tamis.stderr().contains("no process waits for them"));
+    assert_eq!(tamis.get("/me", "desk", "support").text(), BODY);
+
+    let (old, address) = (tamis.pid(), tamis.address);
+    let is_over = AtomicBool::new(false);
+    let ask =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n");
+    let mut held = Connection::to(address);
+    held.ask(ask("/held"));
+    held.begins();
+    let answered = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut answered = 0;
+            while !is_over.load(Ordering::Acquire) {
+                assert_eq!(Connection::to(address).send(ask("/me")).text(), BODY);
+                answered += 1;
+            }
+            answered
+        });
+        scope.spawn(|| {
+            until("the listeners have changed hands", || !socket.exists());
+            go.send(()).unwrap();
+            assert_eq!(held.reply().text(), BODY, "what has begun ends");
+        });
+        assert_eq!(tamis.replace(&socket), 0);
+        assert_ne!(tamis.pid(), old);
+        // By now nobody but the new process can answer.
+        assert_eq!(tamis.get("/me", "desk", "support").text(), BODY);
+        is_over.store(true, Ordering::Release);
+        asking.join().unwrap()
+    });
+    println!("{answered} requests were answered while the listeners changed hands");
+    assert_eq!(tamis.probe("/readyz").text(), "ok\n");
+}
+
+#[test]
+fn listeners_are_handed_over_only_where_nobody_else_can_take_them() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let run = |settings: &str, arguments: &[&str]| {
+        Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings }.run(arguments)
+    };
+    let (code, _, stderr) = run("", &["--upgrade"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("--upgrade takes an `upgrade_socket`"), "{stderr}");
+    let folder = tempfile::tempdir().unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open).unwrap();
+    let (code, _, stderr) = run(&format!("upgrade_socket: {}/s\n", folder.path().display()), &[]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("has the mode 755: chmod 700"), "{stderr}");
+    let (code, _, stderr) = run("upgrade_socket: /nowhere/upgrade.sock\n", &[]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("`/nowhere` is not there"), "{stderr}");
 }
 
 /// What a process holds when it crashes is bodies.

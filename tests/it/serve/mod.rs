@@ -239,6 +239,17 @@ impl Tamis {
         assert!(sent.unwrap().success());
     }
 
+    /// Starts the next process in the place of this one, with these settings and policies, and sees this one
+    /// end; gives its exit code.
+    pub(crate) fn replace(&mut self, socket: &Path) -> i32 {
+        let next = spawn(self.folder.path(), &["--upgrade"], &[]);
+        until("the next process waits", || socket.exists());
+        self.signal("QUIT");
+        let code = self.ended();
+        self.child = next;
+        code
+    }
+
     /// Waits until the process has ended, and gives its exit code (-1 for a signal).
     pub(crate) fn ended(&mut self) -> i32 {
         let mut status = None;

@@ -170,6 +170,46 @@ fn two_hundred_swaps_fail_no_request_and_mix_no_response() {
     );
 }
 
+/// A stream that never ends would never hear of new policies.
+#[test]
+fn a_response_does_not_outlive_its_policies_for_long() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let slow = streaming(move |_, stream| {
+        let response = json(r#"[{"n":1,"left":"l","right":"r"}]"#);
+        let (head, tail) = response.split_at(response.len() - 10);
+        stream.write_all(head)?;
+        wait.lock().unwrap().recv().unwrap();
+        stream.write_all(tail)?;
+        Ok(true)
+    });
+    let [before, after] = ["left", "right"].map(policy);
+    let setup = Setup {
+        policies: &[("p.yaml", &before)],
+        upstreams: &[("crm", slow, "http1")],
+        settings: "timeouts: {old_policies: 0s}\n",
+    };
+    let tamis = setup.start();
+    let reloads = || tamis.metric("tamis_policy_reloads_total{result=\"success\"}");
+    let at_start = reloads();
+    let mut held = Connection::to(tamis.address);
+    held.ask(GET.replace("PATH", "held"));
+    held.begins();
+    replace(&tamis, "p.yaml", &after);
+    until("the swap is counted", || reloads() == at_start + 1);
+    go.send(()).unwrap();
+    assert_eq!(held.reply().body, None, "it is cut");
+    until("it is on record", || tamis.access_log().len() == 1);
+    let record = tamis.access_log().remove(0);
+    assert_eq!(
+        (&record["decision"], &record["reason"]),
+        (&"aborted".into(), &"policies-replaced".into())
+    );
+    go.send(()).unwrap();
+    let next = Connection::to(tamis.address).send(GET.replace("PATH", "held"));
+    assert_eq!(next.text(), r#"[{"n":1,"right":"r"}]"#);
+}
+
 /// What a reading has to stand for until it counts, as `src/reload` says.
 const QUIET: Duration = Duration::from_millis(100);
 
