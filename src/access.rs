@@ -226,6 +226,8 @@ reasons! {
     CallerUnknown "caller-unknown" 401 "The caller is not known."
     CallerAmbiguous "caller-ambiguous" 401 "The request identifies more than one caller."
 
+    TooManyRequests "too-many-requests" 429 "The caller asks for too much at a time."
+
     PurposeMissing "purpose-missing" 403 "The request states no purpose."
     PurposeUnknown "purpose-unknown" 403 "The purpose is not declared."
     PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for this purpose."
@@ -283,6 +285,7 @@ mod tests {
             (505, "http-version-not-supported"),
             (400, "request-unreadable host-not-valid path-not-canonical header-repeated"),
             (401, "caller-unknown caller-ambiguous"),
+            (429, "too-many-requests"),
             (403, "purpose-missing purpose-unknown purpose-not-allowed"),
             (403, "route-unknown category-denied request-body-not-allowed"),
             (400, "parameter-not-allowed parameter-withheld"),

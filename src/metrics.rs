@@ -134,6 +134,7 @@ pub struct Metrics {
     reloaded: IntGauge,
     reloaded_at: Gauge,
     in_flight: IntGauge,
+    held_bytes: IntGauge,
     access_log_lost: IntCounter,
 }
 
@@ -172,6 +173,11 @@ impl Metrics {
                 &registry,
                 "tamis_responses_in_flight",
                 "Requests whose response has not ended.",
+            ),
+            held_bytes: gauge(
+                &registry,
+                "tamis_held_bytes",
+                "What bodies that are on their way hold together.",
             ),
             access_log_lost: registered(
                 &registry,
@@ -247,6 +253,16 @@ impl Metrics {
         usize::try_from(self.in_flight.get()).unwrap_or_default()
     }
 
+    /// Counts what a body holds, until what it returns is dropped.
+    pub fn holding(self: &Arc<Self>) -> Holding {
+        Holding { metrics: Arc::clone(self), bytes: 0 }
+    }
+
+    /// What all bodies that are on their way hold together.
+    pub fn held_bytes(&self) -> usize {
+        usize::try_from(self.held_bytes.get()).unwrap_or_default()
+    }
+
     /// Counts lines that the access log could not write.
     pub fn access_log_lost(&self, lines: u64) {
         self.access_log_lost.inc_by(lines);
@@ -272,6 +288,30 @@ pub struct Flight(Arc<Metrics>);
 impl Drop for Flight {
     fn drop(&mut self) {
         self.0.in_flight.dec();
+    }
+}
+
+/// What a body holds; nothing when this is dropped.
+#[derive(Debug)]
+pub struct Holding {
+    metrics: Arc<Metrics>,
+    bytes: usize,
+}
+
+impl Holding {
+    /// It holds so much now.
+    pub fn set(&mut self, bytes: usize) {
+        let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        if bytes != self.bytes {
+            self.metrics.held_bytes.add(signed(bytes) - signed(self.bytes));
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 

@@ -295,6 +295,7 @@ impl Apply {
             | Reason::RequestUnreadable
             | Reason::HeaderRepeated
             | Reason::CallerAmbiguous
+            | Reason::TooManyRequests
             | Reason::UpstreamUnreachable
             | Reason::UpstreamTimeout
             | Reason::UpstreamProtocol

@@ -30,6 +30,8 @@ impl Default for Limits {
 const PIECE_BYTES: usize = 16 << 10;
 /// The binary logarithm of the largest window of DEFLATE (RFC 1951, section 1.4).
 const DEFLATE_WINDOW_LOG: u8 = 15;
+/// That of the largest window of Brotli (RFC 7932, section 9.1).
+const BROTLI_WINDOW_LOG_MAX: u32 = 24;
 /// That of the largest window of Zstandard in HTTP: 8 MiB (RFC 9659).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -148,6 +150,20 @@ impl Decoder {
             (Unpacker::Identity, _) | (_, At::End) => Ok(()),
             (_, At::Start | At::Within) => Err(Fault::Cut),
         }
+    }
+
+    /// Bytes that it holds, or has room for: as far back as it may have to look. No more than it has given, for
+    /// memory that was never written to takes none.
+    pub fn held_bytes(&self) -> usize {
+        let window = match &self.unpacker {
+            Unpacker::Identity => return 0,
+            Unpacker::Gzip(_) | Unpacker::Deflate(_) | Unpacker::DeflateUnseen => {
+                1 << DEFLATE_WINDOW_LOG
+            }
+            Unpacker::Brotli(_) => 1 << BROTLI_WINDOW_LOG_MAX,
+            Unpacker::Zstd(_) => 1 << ZSTD_WINDOW_LOG_MAX,
+        };
+        window.min(usize::try_from(self.given).unwrap_or(window)) + self.piece.len()
     }
 
     fn given_max(&self) -> u64 {

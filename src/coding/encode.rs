@@ -58,6 +58,16 @@ impl Encoder {
         }))
     }
 
+    /// Bytes that it holds, or has room for, about.
+    pub fn held_bytes(&self) -> usize {
+        match &self.0 {
+            Packer::Identity | Packer::Brotli(None) => 0,
+            Packer::Gzip(_) => 300 << 10,
+            Packer::Brotli(Some(_)) => 2 << 20,
+            Packer::Zstd(_) => 1 << 20,
+        }
+    }
+
     /// Packs the next bytes so that whoever gets what comes back can unpack all of them.
     pub fn write(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
         if bytes.is_empty() {

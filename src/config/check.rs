@@ -270,6 +270,13 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         decoded_ratio: fields.number("decoded_ratio", 1..=1_000_000, 100, problems),
         decoded_bytes: fields.number("decoded_bytes", 64 << 10..=1 << 50, 16 << 30, problems),
         responses_in_flight: fields.number("responses_in_flight", 1..=1_000_000, 1024, problems),
+        caller_in_flight: fields.limit("caller_in_flight", 1..=1_000_000, problems),
+        caller_requests_per_second: fields.limit(
+            "caller_requests_per_second",
+            1..=1_000_000,
+            problems,
+        ),
+        held_bytes: fields.number("held_bytes", 1 << 20..=1 << 40, 1 << 30, problems),
         metric_series: fields.number("metric_series", 100..=1_000_000, 20_000, problems),
     };
     fields.end(problems);

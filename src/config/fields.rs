@@ -174,13 +174,23 @@ impl Mapping {
     where
         N: std::str::FromStr + PartialOrd + Display,
     {
+        self.limit(name, range, problems).unwrap_or(default)
+    }
+
+    /// A whole number, if one is there.
+    pub(super) fn limit<N>(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<N>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<N>
+    where
+        N: std::str::FromStr + PartialOrd + Display,
+    {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
-        let number = self.take(name).and_then(|field| {
-            field.parse(&wanted, problems, |text| {
-                text.parse().ok().filter(|number| range.contains(number))
-            })
-        });
-        number.unwrap_or(default)
+        self.take(name)?.parse(&wanted, problems, |text| {
+            text.parse().ok().filter(|number| range.contains(number))
+        })
     }
 
     /// All members that are left, by name.

@@ -318,6 +318,13 @@ pub struct Limits {
     pub decoded_bytes: u64,
     /// Responses that are worked on at the same time; more are turned away.
     pub responses_in_flight: usize,
+    /// Requests of one caller that are worked on at the same time, if that has a limit of its own.
+    pub caller_in_flight: Option<usize>,
+    /// Requests that one caller may begin in a second, and all at once after a pause; as often as it likes if there is
+    /// no limit.
+    pub caller_requests_per_second: Option<u32>,
+    /// What bodies that are on their way may hold together, in bytes; who would hold more is turned away.
+    pub held_bytes: usize,
     /// Series of labelled metrics; more are counted together.
     pub metric_series: usize,
 }

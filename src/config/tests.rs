@@ -50,6 +50,9 @@ fn what_is_not_written_has_its_default() {
         decoded_ratio: 100,
         decoded_bytes: 16 << 30,
         responses_in_flight: 1024,
+        caller_in_flight: None,
+        caller_requests_per_second: None,
+        held_bytes: 1 << 30,
         metric_series: 20_000,
     };
     assert_eq!(settings.limits, limits);
@@ -295,6 +298,9 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("decoded_piece_bytes", 64 << 10, 256 << 20);
     limit("decoded_ratio", 1, 1_000_000);
     limit("decoded_bytes", 64 << 10, 1 << 50);
+    limit("caller_in_flight", 1, 1_000_000);
+    limit("caller_requests_per_second", 1, 1_000_000);
+    limit("held_bytes", 1 << 20, 1 << 40);
     limit("responses_in_flight", 1, 1_000_000);
     limit("metric_series", 100, 1_000_000);
     for name in ["connect", "upstream", "client", "idle", "notice", "drain"] {

@@ -87,6 +87,11 @@ impl Enforcement {
         self.rewriter.restart();
     }
 
+    /// Bytes of the body that it holds, or has room for, between two calls.
+    pub fn held_bytes(&self) -> usize {
+        self.rewriter.held_bytes()
+    }
+
     /// Notes that something was withheld that the policies do not know.
     pub fn withhold_unclassified(&mut self) {
         self.decisions.withhold_unclassified();

@@ -23,6 +23,10 @@ impl Documents {
         self.enforcement.tally()
     }
 
+    pub(super) fn held_bytes(&self) -> usize {
+        self.enforcement.held_bytes()
+    }
+
     /// The chunk has been dealt with.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.before += bytes as u64;

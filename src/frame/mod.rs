@@ -119,6 +119,11 @@ impl Framed {
         self.documents.tally()
     }
 
+    /// Bytes of the body that it holds, or has room for, between two calls.
+    pub fn held_bytes(&self) -> usize {
+        self.documents.held_bytes()
+    }
+
     /// Runs a step unless one has failed before; one that panics has failed.
     fn guarded(
         &mut self,

@@ -42,6 +42,15 @@ pub(super) enum Whole {
 }
 
 impl Whole {
+    /// Bytes that it has room for.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Awaited => 0,
+            Self::Held(held) => held.bytes.capacity(),
+            Self::There(document) => document.text.capacity(),
+        }
+    }
+
     /// The document, if it is there.
     pub(super) fn there(&self) -> Option<&Document> {
         match self {

@@ -35,6 +35,11 @@ enum Part {
 }
 
 impl Gap {
+    /// Bytes that it has room for.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.before.capacity() + self.name.capacity() + self.after.capacity()
+    }
+
     /// A new gap begins at `at`; `comma` says whether with a comma.
     #[inline]
     pub(crate) fn open(&mut self, at: usize, comma: bool) {

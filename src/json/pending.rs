@@ -111,6 +111,11 @@ pub(crate) struct Watch {
 }
 
 impl Hold {
+    /// Bytes that it has room for.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(crate) fn is_active(&self) -> bool {
         self.awaited.is_some()
     }

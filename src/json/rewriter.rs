@@ -253,6 +253,15 @@ impl<E: Edits> Rewriter<E> {
         self
     }
 
+    /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is decided.
+    pub fn held_bytes(&self) -> usize {
+        self.gap.held_bytes()
+            + self.captured.capacity()
+            + self.written.capacity()
+            + self.hold.held_bytes()
+            + self.document.held_bytes()
+    }
+
     pub(super) fn kernel(&self) -> Kernel {
         self.kernel
     }

@@ -1,5 +1,7 @@
 //! Who asks: what the request shows, compared with what the settings and policies know.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 use crate::{
@@ -15,7 +17,7 @@ pub(super) const API_KEY: &str = "api-key";
 #[derive(Debug, PartialEq, Eq)]
 enum Identified<'s> {
     /// It is this caller.
-    Caller(&'s str),
+    Caller(&'s Arc<str>),
     /// The request shows no credential of this kind.
     Absent,
     /// It shows one that does not hold.
@@ -28,7 +30,7 @@ pub(super) fn identify<'s>(
     headers: &HeaderMap,
     keys: &ApiKeys,
     set: &'s PolicySet,
-) -> Result<&'s str, Reason> {
+) -> Result<&'s Arc<str>, Reason> {
     let mut found = None;
     for identified in [by_api_key(headers, keys, set), by_place(set)] {
         match identified {

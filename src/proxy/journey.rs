@@ -7,9 +7,9 @@ use std::{
 
 use crate::{
     access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
-    metrics::Flight,
+    metrics::{Flight, Holding},
     policy::Digest,
-    proxy::Observers,
+    proxy::{Observers, quota::Slot},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -23,6 +23,9 @@ pub(super) struct Journey {
     began: Instant,
     worked: Duration,
     _flight: Flight,
+    /// What it takes of what its caller may ask for.
+    slot: Option<Slot>,
+    held: Holding,
 }
 
 impl Journey {
@@ -46,6 +49,8 @@ impl Journey {
             began: Instant::now(),
             worked: Duration::ZERO,
             _flight: observers.metrics.flight(),
+            slot: None,
+            held: observers.metrics.holding(),
         }
     }
 
@@ -70,6 +75,17 @@ impl Journey {
     /// Under which policies it is decided.
     pub(super) fn under(&mut self, policies: &Digest) {
         self.record.policy = Some(policies.to_shared());
+    }
+
+    /// Its body holds so many bytes now; whether all bodies together hold no more than `most`.
+    pub(super) fn holds(&mut self, bytes: usize, most: usize) -> bool {
+        self.held.set(bytes);
+        self.observers.metrics.held_bytes() <= most
+    }
+
+    /// It is one of those that its caller has in progress.
+    pub(super) fn occupies(&mut self, slot: Slot) {
+        self.slot = Some(slot);
     }
 
     /// Who asks for what, as far as it is known.

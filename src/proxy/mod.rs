@@ -37,6 +37,7 @@ mod identify;
 mod journey;
 mod passage;
 mod pipe;
+mod quota;
 mod respond;
 mod response;
 mod server;
@@ -84,6 +85,7 @@ pub use server::{Listeners, ServeError};
 use cork::Cork;
 use journey::Journey;
 use passage::{Gate, Passage};
+use quota::Slot;
 use respond::{Answer, DATA_PURPOSE, failure, reason_of};
 use sieve::{SieveBuilder, SieveModule};
 use upstream::Upstream;
@@ -194,7 +196,9 @@ impl Proxy {
         let request = session.req_header();
         let set = set.ok_or_else(|| unknown(Reason::PoliciesNotLoaded))?;
         let in_flight = self.shared.observers.metrics.in_flight();
-        if in_flight > self.shared.settings.limits.responses_in_flight {
+        let limits = &self.shared.settings.limits;
+        let held_bytes = self.shared.observers.metrics.held_bytes();
+        if in_flight > limits.responses_in_flight || held_bytes > limits.held_bytes {
             return Err(unknown(Reason::Overloaded));
         }
         if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
@@ -210,6 +214,10 @@ impl Proxy {
         }
         let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
             .map_err(unknown)?;
+        let slot = self.gate.quotas.take(caller).ok_or_else(|| Denial {
+            reason: Reason::TooManyRequests,
+            labels: Labels { caller: Arc::clone(caller), ..Labels::unknown() },
+        })?;
         // What is no text names no purpose.
         let stated =
             |value: &http::HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
@@ -223,7 +231,7 @@ impl Proxy {
         let permit = set.decide(&ask)?;
         let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
         let upstream = self.upstreams.get(&*permit.labels.api).ok_or_else(unserved)?;
-        Ok(Admitted { upstream: Arc::clone(upstream), set: Arc::clone(set), permit })
+        Ok(Admitted { upstream: Arc::clone(upstream), set: Arc::clone(set), permit, slot })
     }
 }
 
@@ -232,6 +240,7 @@ struct Admitted {
     upstream: Arc<Upstream>,
     set: Arc<InForce>,
     permit: Permit,
+    slot: Slot,
 }
 
 fn target(request: &RequestHeader) -> Result<Target, Reason> {
@@ -298,8 +307,9 @@ impl ProxyHttp for Proxy {
         }
         let admitted = journey.working(|| self.admit(session, set.as_ref()));
         match admitted {
-            Ok(Admitted { upstream, set, permit }) => {
+            Ok(Admitted { upstream, set, permit, slot }) => {
                 journey.labelled(permit.labels.clone());
+                journey.occupies(slot);
                 let expects = session.get_header_bytes(header::EXPECT);
                 let is_continue_awaited = expects.eq_ignore_ascii_case(b"100-continue");
                 let cork = Cork::of(session);

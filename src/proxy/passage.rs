@@ -23,6 +23,7 @@ use crate::{
         headers,
         journey::Journey,
         pipe::{Codings, Passing, Pipe, Sieve},
+        quota::Quotas,
         respond::{self, PROBLEM},
         response::{self, Treatment},
         sieve::Body,
@@ -40,6 +41,10 @@ pub(super) struct Gate {
     pub(super) limits: json::Limits,
     /// What a packed body may unpack to.
     pub(super) decoded: coding::Limits,
+    /// What all bodies may hold together.
+    pub(super) held_bytes: usize,
+    /// How much one caller may ask for.
+    pub(super) quotas: Quotas,
     /// What leaves of an upstream's problem.
     pub(super) problems: Option<Arc<Plan>>,
     /// Makes what a body goes through.
@@ -68,6 +73,8 @@ impl Gate {
                 ratio_max: limits.decoded_ratio,
                 bytes_max: limits.decoded_bytes,
             },
+            held_bytes: limits.held_bytes,
+            quotas: Quotas::new(limits),
             problems: problem_plan(),
             make_sieve: |framed| Box::new(framed),
         }
@@ -116,6 +123,11 @@ impl Passage {
         } else {
             None
         }
+    }
+
+    /// Whether the body may hold so many bytes, beside what others hold.
+    pub(super) fn holds(&mut self, bytes: usize) -> bool {
+        self.journey.holds(bytes, self.gate.held_bytes)
     }
 
     /// Says how the body behind this head is treated, and leaves of the head what may leave.

@@ -25,6 +25,8 @@ pub(super) trait Sieve: Send + Sync {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason>;
     /// What has left so far, and whether something was withheld as unclassified.
     fn counts(&self) -> (Vec<Count>, bool);
+    /// Bytes of the body that it holds between two calls.
+    fn held_bytes(&self) -> usize;
 }
 
 impl Sieve for Framed {
@@ -38,6 +40,10 @@ impl Sieve for Framed {
 
     fn counts(&self) -> (Vec<Count>, bool) {
         (self.tally().counts(), self.tally().unclassified())
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes()
     }
 }
 
@@ -56,6 +62,10 @@ impl Sieve for Passing {
 
     fn counts(&self) -> (Vec<Count>, bool) {
         (Vec::new(), false)
+    }
+
+    fn held_bytes(&self) -> usize {
+        0
     }
 }
 
@@ -89,6 +99,11 @@ impl Pipe {
     /// What the body leaves in.
     pub(super) fn coding(&self) -> Coding {
         self.coding
+    }
+
+    /// Bytes of the body that it holds between two calls.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.decoder.held_bytes() + self.sieve.held_bytes() + self.encoder.held_bytes()
     }
 
     /// What leaves in the place of the next bytes.

@@ -143,7 +143,7 @@ impl Answer {
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
         match reason.status() {
             401 => head.insert_header(header::WWW_AUTHENTICATE, CHALLENGE)?,
-            503 => head.insert_header(header::RETRY_AFTER, RETRY_AFTER)?,
+            429 | 503 => head.insert_header(header::RETRY_AFTER, RETRY_AFTER)?,
             _ => {}
         }
         mark(&mut head, journey)?;

@@ -46,6 +46,16 @@ pub(super) enum Body {
     Pass,
 }
 
+impl Body {
+    /// Bytes of it that are held between two steps.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Sieve { pipe, .. } => pipe.held_bytes(),
+            Self::Empty(_) | Self::Replace(_) | Self::Pass => 0,
+        }
+    }
+}
+
 /// Where a response stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -135,6 +145,11 @@ impl SieveModule {
             Some(passage) => passage.journey.working(work),
             None => work(),
         };
+        if let (Ok(Ok(out)), Some(passage)) = (&done, &mut self.passage)
+            && !passage.holds(out.len() + self.body.held_bytes())
+        {
+            return self.poison(Reason::Overloaded);
+        }
         match done {
             Ok(Ok(out)) => {
                 self.state = if ends { State::Finished } else { State::Streaming { begun } };

@@ -76,6 +76,7 @@ const ROOMS: &[Room] = &[
             "arc_swap",
             "async_trait",
             "bytes",
+            "governor",
             "http",
             "jiff",
             "log",

@@ -256,6 +256,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::HostNotValid
         | Reason::HeaderRepeated
         | Reason::CallerAmbiguous
+        | Reason::TooManyRequests
         | Reason::UpstreamUnreachable
         | Reason::UpstreamTimeout
         | Reason::UpstreamProtocol

@@ -716,6 +716,10 @@ impl Sieve for Panics {
     fn counts(&self) -> (Vec<Count>, bool) {
         self.sieve.counts()
     }
+
+    fn held_bytes(&self) -> usize {
+        self.sieve.held_bytes()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -841,6 +845,105 @@ async fn more_responses_than_allowed_at_a_time_are_turned_away() {
     };
     assert_eq!(third.reason(), "overloaded");
     assert_eq!(third.status, 503);
+}
+
+/// Two of `desk` wait; a third is too much for it, and not for another caller.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_has_so_much_in_progress_and_no_more() {
+    let upstream = Upstream::Stalls(b"HTTP/1.1 200 OK\r\n".to_vec());
+    let change = |settings: &mut Settings| {
+        settings.limits.caller_in_flight = Some(2);
+        settings.timeouts.upstream = Duration::from_mins(1);
+    };
+    let world = World::with(upstream, POLICY, change, None).await;
+    let asking = || world.get("/c/7", "support", "");
+    let third = async {
+        while world.asked.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let third = asking().await;
+        let lone = world.send(request("GET", "/c/7", "Api-Key: lone-key\r\n"));
+        let others = async {
+            while world.asked.lock().unwrap().len() < 3 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = lone => panic!("it waits for the upstream"),
+            () = others => {}
+        }
+        third
+    };
+    let third = tokio::select! {
+        _ = asking() => panic!("it waits for the upstream"),
+        _ = asking() => panic!("it waits for the upstream"),
+        third = third => third,
+    };
+    assert_eq!((third.status, third.reason().as_str()), (429, "too-many-requests"));
+    assert!(third.head.contains("retry-after: 1"), "{third:?}");
+    let series = r#"tamis_requests_total{api="unknown",caller="desk",decision="denied",purpose="unknown",route="unknown"} 1"#;
+    assert!(world.metrics.render().contains(series));
+    // The two have gone, and have left their places.
+    let again = async {
+        while world.asked.lock().unwrap().len() < 4 {
+            let _stalls = timeout(Duration::from_millis(50), asking()).await;
+        }
+    };
+    timeout(Duration::from_secs(20), again).await.expect("there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_begins_so_many_requests_in_a_second() {
+    let change = |settings: &mut Settings| settings.limits.caller_requests_per_second = Some(1);
+    let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+    let mut statuses = std::collections::HashSet::new();
+    let mut asked = 0;
+    // However slow this machine is, it sends two in a second some time.
+    while statuses.len() < 2 && asked < 10_000 {
+        statuses.insert(world.get("/c/7", "support", "").await.status);
+        asked += 1;
+    }
+    assert_eq!(statuses, [200, 429].into());
+    let other = world.send(request("GET", "/c/7", "Api-Key: lone-key\r\n")).await;
+    assert_eq!(other.status, 200, "each caller for itself");
+}
+
+/// A document is held until filters can be asked; how much is held is one number for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_hold_so_much_together_and_no_more() {
+    let policy = POLICY.replace(
+        "GET /plain: { body: { $: customer }, compress: off }",
+        r#"GET /plain: { body: { "$[*].id": public, "$[?@.id == $[0].id].email": contact.email }, buffer: document }"#,
+    );
+    let body = format!("[{}", "1,".repeat(1 << 20));
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+    let change = |settings: &mut Settings| {
+        settings.limits.held_bytes = 1 << 20;
+        settings.timeouts.upstream = Duration::from_mins(1);
+    };
+    let world =
+        World::with(Upstream::Stalls(format!("{head}{body}").into()), &policy, change, None).await;
+    let reply = world.get("/plain", "support", "").await;
+    assert!(!reply.raw.contains("1,1,"), "nothing of it leaves");
+    let record = world.record().await;
+    assert!(matches!(record.as_str(), "aborted overloaded" | "refused overloaded"), "{record}");
+    assert_eq!(world.metrics.held_bytes(), 0, "nothing is held any more");
+    let half = format!("{head}[{}", "1,".repeat(300 << 10));
+    let world = World::with(Upstream::Stalls(half.into()), &policy, change, None).await;
+    let asking = || world.get("/plain", "support", "");
+    let third = async {
+        while world.metrics.held_bytes() <= 1 << 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        asking().await
+    };
+    // Two hold too much together: one of them ends, or who comes then is turned away.
+    let ended = tokio::select! {
+        one = asking() => one,
+        other = asking() => other,
+        third = third => third,
+    };
+    assert!(world.metrics.render().contains(r#"reason="overloaded""#), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
