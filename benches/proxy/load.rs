@@ -14,6 +14,8 @@ use crate::{
 const ROUNDS: usize = 7;
 /// Keep-alive connections of the load generator.
 const CONNECTIONS: u64 = 32;
+/// Requests at a time on one connection of HTTP/2.
+const STREAMS: u64 = 8;
 /// Requests that say how expensive one is.
 const PROBE: u64 = 512;
 /// What a subject should spend in a round: enough that the connections that are made do not matter.
@@ -29,8 +31,50 @@ pub(super) const BARE: &str = "bare Pingora, passing";
 pub(super) const TAMIS: &str = "tamis, redacting";
 /// The same with a line on record for each request.
 pub(super) const LOGGING: &str = "tamis, redacting, access log";
+/// The same over something else than HTTP/1.1 and plain JSON on both sides, by the way that requests go.
+pub(super) const WAYS: [(&str, Way); 5] = [
+    ("  gzip to the client", Way { accept: "gzip", ..Way::PLAIN }),
+    ("  br to the client", Way { accept: "br", ..Way::PLAIN }),
+    ("  zstd to the client", Way { accept: "zstd", ..Way::PLAIN }),
+    ("  gzip from the upstream", Way { path: "packed", ..Way::PLAIN }),
+    ("  over HTTP/2", Way { is_http_2: true, ..Way::PLAIN }),
+];
 /// The same where every field is classified, and so decided by itself.
 pub(super) const ALL_CLASSIFIED: &str = "tamis, redacting, all classified";
+
+/// How requests go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    /// What `Accept-Encoding` says.
+    pub(super) accept: &'static str,
+    /// Where documents are.
+    pub(super) path: &'static str,
+    pub(super) is_http_2: bool,
+}
+
+impl Way {
+    /// Over HTTP/1.1, and not packed.
+    pub(super) const PLAIN: Self = Self { accept: "identity", path: "documents", is_http_2: false };
+
+    /// The address of a document of so many bytes.
+    pub(super) fn url(self, port: u16, bytes: usize) -> String {
+        format!("http://127.0.0.1:{port}/{}/{bytes}", self.path)
+    }
+
+    /// What tells h2load so: as many requests at a time, whatever the protocol.
+    fn flags(self) -> [String; 3] {
+        let (protocol, clients) = if self.is_http_2 {
+            (format!("--max-concurrent-streams={STREAMS}"), CONNECTIONS / STREAMS)
+        } else {
+            ("--h1".to_owned(), CONNECTIONS)
+        };
+        [
+            protocol,
+            format!("--clients={clients}"),
+            format!("--header=Accept-Encoding: {}", self.accept),
+        ]
+    }
+}
 
 /// A subject, and what it took at each size.
 struct Row<'a> {
@@ -82,15 +126,17 @@ fn prepare(subject: &Subject) -> Row<'_> {
 /// CPU time of one of so many requests.
 fn load(subject: &Subject, bytes: usize, requests: u64) -> Duration {
     let before = subject.running.cpu();
+    let [protocol, clients, accept] = &subject.way.flags();
     let said = run(
         "h2load",
         &[
-            "--h1",
+            protocol,
+            clients,
+            accept,
             &format!("--requests={requests}"),
-            &format!("--clients={CONNECTIONS}"),
             &format!("--header=Api-Key: {KEY}"),
             &format!("--header=Data-Purpose: {}", subject.purpose),
-            &format!("http://127.0.0.1:{}/documents/{bytes}", subject.running.port),
+            &subject.way.url(subject.running.port, bytes),
         ],
     );
     let said = said.unwrap();

@@ -8,9 +8,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    client::Client,
+    client::{Client, KEY},
     documents::{SECRETS, document, redact},
-    load::{ALL_CLASSIFIED, BARE, LOGGING, TAMIS},
+    load::{ALL_CLASSIFIED, BARE, LOGGING, TAMIS, WAYS, Way},
     process::{OTHER_CORE, PROXY_CORE, Running, free_port, run},
 };
 
@@ -34,6 +34,7 @@ pub(super) struct Subject {
     /// What requests state; only tamis asks.
     pub(super) purpose: &'static str,
     pub(super) kind: Kind,
+    pub(super) way: Way,
     pub(super) running: Running,
 }
 
@@ -74,10 +75,24 @@ impl Ground<'_> {
             ("nginx + njs, rewriting", "redacted", rewriting, self.njs()),
             ("Node, rewriting", "redacted", rewriting, self.node()),
         ];
+        let plain = all
+            .into_iter()
+            .map(|(name, purpose, kind, running)| (name, purpose, kind, Way::PLAIN, running));
+        let ways = match run("curl", &["--version"]) {
+            Ok(_) => &WAYS[..],
+            Err(why) => {
+                println!("skipped: other ways than plain JSON over HTTP/1.1: {why}");
+                &[]
+            }
+        };
+        let others = ways
+            .iter()
+            .copied()
+            .map(|(name, way)| (name, "redacted", redacting, way, self.tamis(LISTED, "off")));
         let mut subjects = Vec::new();
-        for (name, purpose, kind, running) in all {
+        for (name, purpose, kind, way, running) in plain.chain(others) {
             match running {
-                Ok(running) => subjects.push(Subject { name, purpose, kind, running }),
+                Ok(running) => subjects.push(Subject { name, purpose, kind, way, running }),
                 Err(why) if [BARE, TAMIS].contains(&name) => panic!("{name}: {why}"),
                 Err(why) => println!("skipped: {name}: {why}"),
             }
@@ -186,12 +201,33 @@ threads: 1
 }
 
 impl Subject {
+    /// The document as somebody gets it who speaks more than the client of the bench does.
+    fn get_by_curl(&self, bytes: usize) -> Vec<u8> {
+        let accept = format!("Accept-Encoding: {}", self.way.accept);
+        let [key, purpose] = [format!("Api-Key: {KEY}"), format!("Data-Purpose: {}", self.purpose)];
+        let url = self.way.url(self.running.port, bytes);
+        let mut words = vec!["--silent", "--show-error", "--fail", "--compressed"];
+        for header in [&accept, &key, &purpose] {
+            words.extend(["--header", header]);
+        }
+        if self.way.is_http_2 {
+            words.push("--http2-prior-knowledge");
+        }
+        words.push(&url);
+        run("curl", &words).unwrap().into_bytes()
+    }
+
     /// Whether what leaves is what should: the document, or what is left of it without the five fields.
     pub(super) fn check(&self, bytes: usize) {
         let whole = document(bytes);
-        let mut client = Client::connect(self.running.port);
-        let (status, body) = client.get(&format!("/documents/{bytes}"), self.purpose);
-        assert_eq!(status, 200, "{}", self.name);
+        let body = if self.way == Way::PLAIN {
+            let mut client = Client::connect(self.running.port);
+            let (status, body) = client.get(&format!("/documents/{bytes}"), self.purpose);
+            assert_eq!(status, 200, "{}", self.name);
+            body
+        } else {
+            self.get_by_curl(bytes)
+        };
         match self.kind {
             Kind::Passing => assert!(body == whole, "{}: the body is another", self.name),
             Kind::Redacting | Kind::Rewriting | Kind::RewritingByHand => {

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
+use tamis::coding::{Coding, Encoder};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -22,12 +23,15 @@ struct Replies {
     endless: Endless,
 }
 
-/// Serves documents under `/documents/{bytes}` for these sizes, and arrays of so many blocks under
+/// Serves documents under `/documents/{bytes}` for these sizes, the same as gzip under `/packed/{bytes}`, and arrays of so many blocks under
 /// `/streams/{blocks}`, until the process is killed.
 pub(super) fn run(port: u16, sizes: &[usize]) {
-    let documents = sizes.iter().map(|bytes| {
-        let reply = [head(*bytes).into_bytes(), document(*bytes)].concat();
-        (format!("/documents/{bytes}"), reply)
+    let documents = sizes.iter().flat_map(|bytes| {
+        let plain = [head(*bytes, "").into_bytes(), document(*bytes)].concat();
+        let packed = gzip(&document(*bytes));
+        let packed =
+            [head(packed.len(), "Content-Encoding: gzip\r\n").into_bytes(), packed].concat();
+        [(format!("/documents/{bytes}"), plain), (format!("/packed/{bytes}"), packed)]
     });
     let replies = Arc::new(Replies { documents: documents.collect(), endless: Endless::new() });
     runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -44,8 +48,16 @@ pub(super) fn run(port: u16, sizes: &[usize]) {
     });
 }
 
-fn head(bytes: usize) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n")
+fn head(bytes: usize, more: &str) -> String {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    format!("{head}{more}Content-Length: {bytes}\r\n\r\n")
+}
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = Encoder::new(Coding::Gzip).unwrap();
+    let mut packed = encoder.write(plain.to_vec()).unwrap();
+    packed.append(&mut encoder.finish().unwrap());
+    packed
 }
 
 /// Answers one request after the other; none of them has a body.
@@ -66,7 +78,7 @@ async fn serve(mut stream: TcpStream, replies: &Replies) -> std::io::Result<()> 
         }
         let blocks = path.strip_prefix("/streams/").unwrap().parse().unwrap();
         let endless = &replies.endless;
-        stream.write_all(head(endless.bytes(blocks)).as_bytes()).await?;
+        stream.write_all(head(endless.bytes(blocks), "").as_bytes()).await?;
         stream.write_all(&endless.start).await?;
         sleep(PAUSE).await;
         for _ in 0..blocks {
