@@ -38,7 +38,7 @@ pub(super) struct Serve {
 const AFTER_HELP: &str = "\
 Environment:
   TAMIS__SECTION__KEY  overrides a setting, such as TAMIS__ADMIN__ADDRESS=127.0.0.1:9191 or
-                       TAMIS__UPSTREAMS__CRM__ADDRESS=10.0.0.7:80
+                       TAMIS__UPSTREAMS__CRM__ADDRESS=127.0.0.1:8002
   TAMIS_KERNEL         reads bodies with these instructions and not the best that the processor has:
                        portable, avx2 or avx512
 

@@ -12,8 +12,8 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, Limits, Problem, Protocol, Settings,
-    Timeouts, Upstream,
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, Limits, Places, Problem, Protocol,
+    Settings, Timeouts, Upstream,
     fields::{Field, Mapping},
     written::{Kind, Node},
 };
@@ -21,6 +21,9 @@ use crate::config::{
 /// Longest host name (RFC 1035, section 2.3.4) and longest part of one, in bytes.
 const HOST_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
+
+/// Longest name of a UNIX socket that the system takes, in bytes.
+const UNIX_BYTES_MAX: usize = 107;
 
 /// Longest of all times.
 const TIME_MAX: Duration = Duration::from_hours(24);
@@ -187,13 +190,14 @@ fn upstreams(field: Option<Field>, problems: &mut Vec<Problem>) -> BTreeMap<Stri
 }
 
 fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
+    let path = field.path.clone();
     let mut fields = Mapping::of(Some(field), problems);
-    let address = fields.need("address", problems);
+    let places = places(&mut fields, problems);
+    let plain = fields.take("plain");
     let protocol = fields.take("protocol");
     let host = fields.take("host");
     fields.end(problems);
-    let address = address
-        .and_then(|it| it.parse("HOST:PORT, such as `crm.internal:8000`", problems, authority));
+    let plain = plain.map(|field| because(field, problems));
     let protocol = protocol.and_then(|field| {
         field.parse("`http1` or `h2c`", problems, |word| match word {
             "http1" => Some(Protocol::Http1),
@@ -202,10 +206,76 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
         })
     });
     let host = host.and_then(|field| host_header(field, problems));
+    let (places, at) = places?;
+    if plain.is_none() && !places.are_local() {
+        let what = format!("`{path}` would be asked in the clear, over a network");
+        let help = "say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`";
+        problems.push(Problem { at, what, help: Some(help.to_owned()) });
+    }
     Some(Upstream {
-        address: address?,
+        places,
+        plain: plain.flatten(),
         protocol: protocol.unwrap_or_default(),
         host: host.unwrap_or_default(),
+    })
+}
+
+/// Where an upstream is, which is said in one way, and where that is written.
+fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, At)> {
+    let address = fields.take("address");
+    let addresses = fields.take("addresses");
+    let unix = fields.take("unix");
+    let said = [&address, &addresses, &unix].into_iter().flatten().collect::<Vec<_>>();
+    if let [one, other, ..] = said.as_slice() {
+        let what = format!("`{}` and `{}` both say where it is", one.path, other.path);
+        let help = Some("leave one of them out".to_owned());
+        problems.push(Problem { at: other.at.clone(), what, help });
+        return None;
+    }
+    if let Some(field) = unix {
+        let at = field.at.clone();
+        return Some((Places::Unix(unix_path(field, problems)?), at));
+    }
+    if let Some(field) = addresses {
+        let at = field.at.clone();
+        let nobody = format!("`{}` is empty: nobody could be asked", field.path);
+        let items = field.items(problems)?;
+        if items.is_empty() {
+            problems.push(Problem { at, what: nobody, help: None });
+            return None;
+        }
+        let count = items.len();
+        let read = items.into_iter().filter_map(|item| parse_authority(item, problems));
+        let read: Vec<Authority> = read.collect();
+        return (read.len() == count).then_some((Places::Network(read), at));
+    }
+    let Some(field) = address else {
+        fields.lacks("none of `address`, `addresses` and `unix`", problems);
+        return None;
+    };
+    let at = field.at.clone();
+    Some((Places::Network(vec![parse_authority(field, problems)?]), at))
+}
+
+fn parse_authority(field: Field, problems: &mut Vec<Problem>) -> Option<Authority> {
+    field.parse("HOST:PORT, such as `crm.internal:8000`", problems, authority)
+}
+
+/// The name of a UNIX socket.
+fn unix_path(field: Field, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let wanted = format!("the name of a UNIX socket, of {UNIX_BYTES_MAX} bytes at most");
+    field.parse(&wanted, problems, |text| {
+        (!text.contains('\0') && text.len() <= UNIX_BYTES_MAX).then(|| PathBuf::from(text))
+    })
+}
+
+/// The sentence of `{ because: ".." }`.
+fn because(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
+    let mut fields = Mapping::of(Some(field), problems);
+    let because = fields.need("because", problems);
+    fields.end(problems);
+    because?.parse("a sentence that says why", problems, |text| {
+        text.contains(char::is_whitespace).then(|| text.to_owned())
     })
 }
 

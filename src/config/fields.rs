@@ -147,11 +147,18 @@ impl Mapping {
         problems: &mut Vec<Problem>,
     ) -> Option<Field> {
         let field = self.take(name);
-        if field.is_none() && self.is_mapping() {
-            let what = format!("`{}` has no `{name}`", self.path);
-            problems.push(Problem { at: self.at.clone(), what, help: None });
+        if field.is_none() {
+            self.lacks(&format!("no `{name}`"), problems);
         }
         field
+    }
+
+    /// Says what it has not, and has to have.
+    pub(super) fn lacks(&self, has: &str, problems: &mut Vec<Problem>) {
+        if self.is_mapping() {
+            let what = format!("`{}` has {has}", self.path);
+            problems.push(Problem { at: self.at.clone(), what, help: None });
+        }
     }
 
     /// The name of a file or folder.

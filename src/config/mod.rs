@@ -11,7 +11,7 @@
 //!
 //! let text = "
 //! listen: [{ address: 127.0.0.1:8080 }]
-//! upstreams: { crm: { address: 'crm.internal:8000' } }
+//! upstreams: { crm: { address: '127.0.0.1:8000' } }
 //! ";
 //! let environment = [("TAMIS__UPSTREAMS__CRM__PROTOCOL".to_owned(), "h2c".to_owned())];
 //! let settings = Settings::parse("tamis.yaml", text, environment)?;
@@ -33,7 +33,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -199,11 +199,32 @@ pub enum At {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Where it listens.
-    pub address: Authority,
+    pub places: Places,
+    /// Why it is asked in the clear over a network, if it may be.
+    pub plain: Option<String>,
     /// What it speaks.
     pub protocol: Protocol,
     /// What it gets to see as `Host`.
     pub host: HostHeader,
+}
+
+/// Where an upstream listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// At these addresses, at least one. Which of them is asked makes no difference.
+    Network(Vec<Authority>),
+    /// At a UNIX socket.
+    Unix(PathBuf),
+}
+
+impl Places {
+    /// Whether what is said there does not leave this machine.
+    pub fn are_local(&self) -> bool {
+        match self {
+            Self::Network(addresses) => addresses.iter().all(Authority::is_loopback),
+            Self::Unix(_) => true,
+        }
+    }
 }
 
 /// A host and a port. Its `Display` is `host:port`, with brackets around an IPv6 address.
@@ -222,6 +243,15 @@ impl Authority {
     /// The port, never 0.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether it is an address of this machine that no other can reach, or the name of one (RFC 6761,
+    /// section 6.3): whoever looks the name up has to see to it that it is.
+    pub fn is_loopback(&self) -> bool {
+        let name = self.host.strip_suffix('.').unwrap_or(&self.host).to_ascii_lowercase();
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }
 

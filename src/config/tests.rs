@@ -27,6 +27,16 @@ fn fine(text: &str, environment: &[(&str, &str)]) -> Settings {
     parse(&format!("{LISTEN}{text}"), environment).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The addresses of an upstream on a network.
+fn addresses(upstream: &Upstream) -> String {
+    match &upstream.places {
+        Places::Network(addresses) => {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        }
+        Places::Unix(path) => panic!("{path:?}"),
+    }
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -85,9 +95,11 @@ fn what_is_written_holds() {
 policies: /etc/tamis
 keys: { root: { file: root.key } }
 upstreams:
-  a: { address: crm_1.internal:80 }
-  b: { address: 192.0.2.1:8000, protocol: h2c, host: { set: b.internal } }
-  c: { address: '[2001:db8::1]:65535', host: keep }
+  a: { address: crm_1.internal:80, plain: { because: the mesh encrypts } }
+  b: { address: 192.0.2.1:8000, plain: { because: a wire of our own }, protocol: h2c, host: { set: b.internal } }
+  c: { addresses: ['[2001:db8::1]:65535', '127.0.0.1:1'], plain: { because: we try it }, host: keep }
+  d: { unix: /run/d.sock }
+  e: { addresses: ['127.0.0.1:1', 'localhost:2', 'E.LocalHost.:3', '[::1]:4'] }
 limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, responses_in_flight: 1, metric_series: 100 }
 timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, notice: 0s, drain: 0s }
 access_log: { file: access.jsonl }
@@ -98,13 +110,19 @@ threads: 3
     assert_eq!(settings.admin, "[::1]:9000".parse().unwrap());
     assert_eq!(settings.policies, Path::new("/etc/tamis"));
     assert_eq!(settings.root_key.as_deref(), Some(Path::new("root.key")));
-    let shown = settings.upstreams.values().map(|upstream| {
-        (upstream.address.to_string(), upstream.address.host(), upstream.address.port())
+    let addresses = settings.upstreams.values().map(|upstream| match &upstream.places {
+        Places::Network(addresses) => addresses.as_slice(),
+        Places::Unix(_) => &[],
     });
+    let shown = addresses.flatten().map(|it| (it.to_string(), it.host(), it.port()));
     let shown: Vec<_> = shown.collect();
     assert_eq!(shown[0], ("crm_1.internal:80".to_owned(), "crm_1.internal", 80));
     assert_eq!(shown[1], ("192.0.2.1:8000".to_owned(), "192.0.2.1", 8000));
     assert_eq!(shown[2], ("[2001:db8::1]:65535".to_owned(), "2001:db8::1", 65535));
+    assert_eq!((shown.len(), shown[3].1, shown[7].1), (8, "127.0.0.1", "::1"));
+    assert_eq!(settings.upstreams["a"].plain.as_deref(), Some("the mesh encrypts"));
+    assert_eq!(settings.upstreams["d"].places, Places::Unix("/run/d.sock".into()));
+    assert_eq!(settings.upstreams["e"].plain, None);
     let b = &settings.upstreams["b"];
     assert_eq!((b.protocol, &b.host), (Protocol::H2c, &HostHeader::Set("b.internal".to_owned())));
     let c = &settings.upstreams["c"];
@@ -220,28 +238,36 @@ fn a_listener_has_an_address_of_its_own() {
 
 #[test]
 fn an_upstream_can_be_reached() {
-    below("upstreams: { crm: }", &["t.yaml:2:17: `upstreams.crm` has no `address`"]);
+    below(
+        "upstreams: { crm: }",
+        &["t.yaml:2:17: `upstreams.crm` has none of `address`, `addresses` and `unix`"],
+    );
     below("upstreams: { crm: a:1 }", &["t.yaml:2:19: `upstreams.crm` has to be a mapping"]);
     below(
-        "upstreams: { crm: { address: 'a:1', protocol: http2, tls: true } }",
+        "upstreams: { crm: { address: '127.0.0.1:1', protocol: http2, tsl: true } }",
         &[
-            "t.yaml:2:54: `upstreams.crm.tls` is not known",
-            "  help: what can stand here: `address`, `protocol`, `host`",
-            "t.yaml:2:47: `upstreams.crm.protocol` has to be `http1` or `h2c`, not `http2`",
+            "t.yaml:2:62: `upstreams.crm.tsl` is not known",
+            "  help: what can stand here: `address`, `addresses`, `unix`, `plain`, `protocol`, `host`",
+            "t.yaml:2:55: `upstreams.crm.protocol` has to be `http1` or `h2c`, not `http2`",
         ],
     );
     below(
-        "upstreams: { crm: { address: 'a:1', host: other } }",
-        &["t.yaml:2:43: `upstreams.crm.host` has to be `keep` or `{ set: NAME }`, not `other`"],
+        "upstreams: { crm: { address: '127.0.0.1:1', host: other } }",
+        &["t.yaml:2:51: `upstreams.crm.host` has to be `keep` or `{ set: NAME }`, not `other`"],
     );
     below(
-        "upstreams: { crm: { address: 'a:1', host: { set: 'a b' } } }",
+        "upstreams: { crm: { address: '127.0.0.1:1', host: { set: 'a b' } } }",
         &[
-            "t.yaml:2:50: `upstreams.crm.host.set` has to be the name of a host, with or without a port, not `a b`",
+            "t.yaml:2:58: `upstreams.crm.host.set` has to be the name of a host, with or without a port, not `a b`",
         ],
     );
     for set in ["crm", "crm.internal:8000", "[::1]", "192.0.2.1"] {
-        fine(&format!("upstreams: {{ crm: {{ address: 'a:1', host: {{ set: '{set}' }} }} }}"), &[]);
+        fine(
+            &format!(
+                "upstreams: {{ crm: {{ address: '127.0.0.1:1', host: {{ set: '{set}' }} }} }}"
+            ),
+            &[],
+        );
     }
     let long = format!("{}:1", "a".repeat(64));
     for address in [
@@ -265,10 +291,84 @@ fn an_upstream_can_be_reached() {
     ] {
         let error =
             parse(&format!("{LISTEN}upstreams: {{ crm: {{ address: '{address}' }} }}"), &[]);
-        let error =
-            error.map(|it| it.upstreams["crm"].address.to_string()).unwrap_err().to_string();
+        let error = error.map(|it| addresses(&it.upstreams["crm"])).unwrap_err().to_string();
         assert!(error.contains("has to be HOST:PORT"), "{error}");
     }
+}
+
+#[test]
+fn an_upstream_is_said_to_be_in_one_place() {
+    let both = |one: &str, other: &str, at: usize, names: [&str; 2]| {
+        below(
+            &format!("upstreams: {{ crm: {{ {one}, {other} }} }}"),
+            &[
+                &format!(
+                    "t.yaml:2:{at}: `upstreams.crm.{}` and `upstreams.crm.{}` both say where it is",
+                    names[0], names[1]
+                ),
+                "  help: leave one of them out",
+            ],
+        );
+    };
+    both("address: 'localhost:1'", "unix: /a", 51, ["address", "unix"]);
+    both("addresses: []", "unix: /a", 42, ["addresses", "unix"]);
+    both("address: 'localhost:1'", "addresses: ['localhost:2']", 56, ["address", "addresses"]);
+    below(
+        "upstreams: { crm: { addresses: [] } }",
+        &["t.yaml:2:32: `upstreams.crm.addresses` is empty: nobody could be asked"],
+    );
+    below(
+        "upstreams: { crm: { addresses: 'localhost:1' } }",
+        &["t.yaml:2:32: `upstreams.crm.addresses` has to be a list"],
+    );
+    below(
+        "upstreams: { crm: { addresses: ['localhost:1', 'localhost'] } }",
+        &[
+            "t.yaml:2:48: `upstreams.crm.addresses[1]` has to be HOST:PORT, such as `crm.internal:8000`, not `localhost`",
+        ],
+    );
+    let longest = "a".repeat(107);
+    fine(&format!("upstreams: {{ crm: {{ unix: {longest} }} }}"), &[]);
+    let error = parse(&format!("{LISTEN}upstreams: {{ crm: {{ unix: {longest}a }} }}"), &[]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("has to be the name of a UNIX socket, of 107 bytes at most"), "{error}");
+}
+
+#[test]
+fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
+    for address in ["crm:1", "10.0.0.7:1", "localhost.crm:1", "[::2]:1", "[::ffff:10.0.0.7]:1"] {
+        below(
+            &format!("upstreams: {{ crm: {{ addresses: ['127.0.0.1:1', '{address}'] }} }}"),
+            &[
+                "t.yaml:2:32: `upstreams.crm` would be asked in the clear, over a network",
+                "  help: say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`",
+            ],
+        );
+    }
+    check(
+        &format!("{LISTEN}upstreams: {{ crm: {{ address: '127.0.0.1:1' }} }}"),
+        &[("TAMIS__UPSTREAMS__CRM__ADDRESS", "crm:1")],
+        &[
+            "TAMIS__UPSTREAMS__CRM__ADDRESS: `upstreams.crm` would be asked in the clear, over a network",
+            "  help: say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`",
+        ],
+    );
+    let plain = |plain: &str, expected: &str| {
+        below(
+            &format!("upstreams: {{ crm: {{ address: 'crm:1', plain: {plain} }} }}"),
+            &[expected],
+        );
+    };
+    plain("true", "t.yaml:2:46: `upstreams.crm.plain` has to be a mapping");
+    plain("{}", "t.yaml:2:46: `upstreams.crm.plain` has no `because`");
+    plain(
+        "{ because: yes }",
+        "t.yaml:2:57: `upstreams.crm.plain.because` has to be a sentence that says why, not `yes`",
+    );
+    fine(
+        "upstreams: { crm: { address: '127.0.0.1:1', plain: { because: the mesh encrypts } } }",
+        &[("TAMIS__UPSTREAMS__CRM__ADDRESS", "crm:1")],
+    );
 }
 
 #[test]
@@ -411,12 +511,12 @@ fn what_stands_for_a_key_is_never_shown() {
 fn the_environment_wins() {
     let a = format!("sha256:{A}");
     let settings = fine(
-        "upstreams: { order-service: { address: 'a:1', host: keep }, B: { address: 'b:1' } }\nlimits:\naccess_log: stdout",
+        "upstreams: { order-service: { address: '127.0.0.1:1', host: keep }, B: { address: '127.0.0.1:3' } }\nlimits:\naccess_log: stdout",
         &[
             ("TAMIS__LISTEN__1__ADDRESS", "127.0.0.1:8081"),
             ("TAMIS__LISTEN__0__ADDRESS", "127.0.0.1:8082"),
             ("TAMIS__ADMIN__ADDRESS", "127.0.0.1:1"),
-            ("TAMIS__UPSTREAMS__ORDER_SERVICE__ADDRESS", "c:2"),
+            ("TAMIS__UPSTREAMS__ORDER_SERVICE__ADDRESS", "127.0.0.2:2"),
             ("TAMIS__UPSTREAMS__ORDER_SERVICE__HOST__SET", "c"),
             ("TAMIS__UPSTREAMS__B__PROTOCOL", "h2c"),
             ("TAMIS__UPSTREAMS__NEW_ONE__ADDRESS", "[::1]:3"),
@@ -435,8 +535,8 @@ fn the_environment_wins() {
     assert_eq!(names, ["B", "new_one", "order-service"]);
     let orders = &settings.upstreams["order-service"];
     assert_eq!(
-        (orders.address.to_string(), &orders.host),
-        ("c:2".to_owned(), &HostHeader::Set("c".to_owned()))
+        (addresses(orders), &orders.host),
+        ("127.0.0.2:2".to_owned(), &HostHeader::Set("c".to_owned()))
     );
     assert_eq!(settings.upstreams["B"].protocol, Protocol::H2c);
     assert_eq!(settings.api_keys.name_of(b"a"), Some("desk-2026"));
@@ -493,8 +593,8 @@ fn a_variable_that_fits_nothing_is_an_error() {
         &[&format!("TAMIS__LISTEN__ADDRESS: `ADDRESS` {gap}")],
     );
     one(
-        "upstreams: { a-b: { address: 'a:1' }, a_b: { address: 'a:2' } }",
-        ("TAMIS__UPSTREAMS__A_B__ADDRESS", "c:3"),
+        "upstreams: { a-b: { address: '127.0.0.1:1' }, a_b: { address: '127.0.0.1:2' } }",
+        ("TAMIS__UPSTREAMS__A_B__ADDRESS", "127.0.0.1:3"),
         &["TAMIS__UPSTREAMS__A_B__ADDRESS: `a-b` and `a_b` can both be meant"],
     );
 }

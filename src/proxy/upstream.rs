@@ -12,7 +12,9 @@ use pingora::{
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
 };
 
-use crate::config::{self, HostHeader, Protocol, Timeouts};
+use tokio::{net::lookup_host, time::timeout};
+
+use crate::config::{self, Authority, HostHeader, Places, Protocol, Timeouts};
 
 /// How long the addresses of a name are good for.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
@@ -28,6 +30,7 @@ pub(super) struct Upstream {
     resolved: ArcSwapOption<Resolved>,
 }
 
+/// What the names of an upstream stand for.
 struct Resolved {
     addresses: Vec<SocketAddr>,
     at: Instant,
@@ -48,17 +51,31 @@ impl Upstream {
 
     /// How many addresses there are to try.
     pub(super) fn addresses(&self) -> usize {
-        self.resolved.load().as_ref().map_or(0, |resolved| resolved.addresses.len())
+        match &self.settings.places {
+            Places::Network(_) => {
+                self.resolved.load().as_ref().map_or(0, |resolved| resolved.addresses.len())
+            }
+            Places::Unix(_) => 1,
+        }
     }
 
     /// The peer to ask; `tries` counts those that could not be reached for this request.
     pub(super) async fn peer(&self, tries: usize) -> pingora::Result<HttpPeer> {
-        let addresses = &self.resolve().await?.addresses;
-        let address = tries
-            .checked_rem(addresses.len())
-            .and_then(|index| addresses.get(index))
-            .ok_or_else(unreachable)?;
-        let mut peer = HttpPeer::new(address, false, String::new());
+        let mut peer = match &self.settings.places {
+            Places::Network(authorities) => {
+                let addresses = &self.resolve(authorities).await?.addresses;
+                let address = tries
+                    .checked_rem(addresses.len())
+                    .and_then(|index| addresses.get(index))
+                    .ok_or_else(unreachable)?;
+                HttpPeer::new(address, false, String::new())
+            }
+            Places::Unix(path) => {
+                // The settings take no other name.
+                let path = path.to_str().ok_or_else(unreachable)?;
+                HttpPeer::new_uds(path, false, String::new())?
+            }
+        };
         let options = &mut peer.options;
         // Nothing of this has a limit of its own.
         options.connection_timeout = Some(self.timeouts.connect);
@@ -78,16 +95,24 @@ impl Upstream {
     }
 
     /// Names are looked up now and then, so that an upstream can move.
-    async fn resolve(&self) -> pingora::Result<Arc<Resolved>> {
+    async fn resolve(&self, authorities: &[Authority]) -> pingora::Result<Arc<Resolved>> {
         let known = self.resolved.load_full();
         if let Some(known) = &known
             && known.at.elapsed() < RESOLVED_FOR
         {
             return Ok(Arc::clone(known));
         }
-        let authority = &self.settings.address;
-        let found = tokio::net::lookup_host((authority.host(), authority.port())).await;
-        let addresses: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+        let mut addresses = Vec::new();
+        for authority in authorities {
+            let name = (authority.host(), authority.port());
+            // A name server may take longer than anybody waits.
+            let found = timeout(self.timeouts.connect, lookup_host(name)).await;
+            addresses.extend(found.into_iter().flatten().flatten());
+        }
+        if self.settings.plain.is_none() {
+            // Somebody may give `localhost` another address; nothing leaves this machine in the clear.
+            addresses.retain(|address| address.ip().is_loopback());
+        }
         if addresses.is_empty() {
             // A name server that is away for a moment takes nothing down.
             return known.ok_or_else(unreachable);
