@@ -31,6 +31,7 @@ use crate::{
 ///
 /// With --content-type it also reads lines of JSON, JSON text sequences and server-sent events. The body
 /// streams through: it may be larger than memory. Bytes that the policies keep come out as they came in.
+/// A file has no head: what leaves of response headers is for `tamis test` and `tamis explain` to say.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Apply {

@@ -274,5 +274,13 @@ fn accesses(plan: &Plan) -> usize {
         }
         keeps_unclassified |= verdict.mount == Some(true);
     }
+    for (_, cell) in plan.headers() {
+        let Some(of) = cells.get(cell.index()).filter(|of| !of.withheld) else { continue };
+        if let (Some(done), Some(unfit)) = (done.get_mut(cell.index()), unfit.get_mut(cell.index()))
+        {
+            *done = true;
+            *unfit |= of.action != "keep";
+        }
+    }
     done.iter().chain(&unfit).filter(|counted| **counted).count() + usize::from(keeps_unclassified)
 }

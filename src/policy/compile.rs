@@ -7,7 +7,7 @@ use crate::{
     path::ProgramError,
     policy::{
         finding::Finding,
-        model::{Answer, Field, PolicySet, Purpose, Unclassified},
+        model::{Answer, Field, Header, PolicySet, Purpose, Unclassified},
         plan::{PlanParts, RouteFields},
     },
     transform::{Action, Keys},
@@ -53,7 +53,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 return;
             }
             for purpose in purposes.iter() {
-                if is_denied(&route.fields, purpose) {
+                if is_denied(&route.fields, &api.response_headers, purpose) {
                     route.answers.push(Answer::Denied);
                     continue;
                 }
@@ -71,6 +71,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     labels,
                     digest: digest.clone(),
                     stream: route.stream.clone().unwrap_or_default(),
+                    headers: &api.response_headers,
                 };
                 match fields.plan(&parts) {
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),
@@ -89,8 +90,9 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
     }
 }
 
-/// Whether the fields can give a category that the purpose is denied.
-fn is_denied(fields: &[Field], purpose: &Purpose) -> bool {
-    let mut categories = fields.iter().flat_map(Field::categories);
+/// Whether fields or headers can give a category that the purpose is denied.
+fn is_denied(fields: &[Field], headers: &[Header], purpose: &Purpose) -> bool {
+    let fields = fields.iter().flat_map(Field::categories);
+    let mut categories = fields.chain(headers.iter().map(|header| header.category));
     categories.any(|category| *purpose.action(category) == Action::Deny)
 }

@@ -6,7 +6,9 @@ use crate::{
     path::{Path, Segment, Selector},
     policy::{
         finding::Finding,
-        model::{CategoryId, Class, Delta, Field, PolicySet, PurposeId, Route, self_and_prefixes},
+        model::{
+            CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId, Route, self_and_prefixes,
+        },
         read::Classified,
         suite::Suite,
     },
@@ -167,6 +169,31 @@ fn personal(line: &Classified) -> Option<Finding> {
     ))
 }
 
+/// Headers whose value commonly tells who is meant: by an id in a URL, by a name in that of a file.
+const TELLING: [&str; 5] =
+    ["content-disposition", "content-location", "link", "location", "refresh"];
+
+/// A header that is called `public`, and has the name of something personal, or often tells something.
+pub(crate) fn header(header: &Header) -> Option<Finding> {
+    let Header { name, spelled, category, at } = header;
+    if *category != CategoryId::PUBLIC {
+        return None;
+    }
+    if matches!(name.as_str(), "set-cookie" | "set-cookie2") || looks_personal(spelled) {
+        let message = format!("the header `{spelled}` is `public`, and looks like personal data");
+        return Some(Finding::warning("public-looks-personal", at.clone(), message).help(
+            "`public` leaves for every purpose: give it a category, and keep that where it is needed",
+        ));
+    }
+    TELLING.contains(&name.as_str()).then(|| {
+        let message = format!(
+            "the header `{spelled}` is `public`: whatever URL or file name stands in it leaves"
+        );
+        Finding::note("public-header", at.clone(), message)
+            .help("if it can name a person, as `/customers/C-1042` does, give it a category")
+    })
+}
+
 fn looks_personal(name: &str) -> bool {
     let words = words(name);
     if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
@@ -230,7 +257,7 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             let message = format!("no route has anything of the category `{}`", category.name);
             findings.push(
                 Finding::warning("category-not-used", category.at.clone(), message)
-                    .help("classify a field or a parameter with it, or take it out"),
+                    .help("classify a field, a parameter or a header with it, or take it out"),
             );
         }
     }
@@ -306,6 +333,7 @@ fn used_categories(set: &PolicySet) -> HashSet<CategoryId> {
             let fields = route.fields.iter().flat_map(Field::categories);
             fields.chain(route.parameters.iter().filter_map(|parameter| parameter.category))
         })
+        .chain(set.apis.iter().flat_map(|api| api.response_headers.iter().map(|one| one.category)))
         .filter(|category| *category != CategoryId::PUBLIC)
         .collect()
 }

@@ -374,14 +374,24 @@ pub struct Api {
     pub routes: Vec<Route>,
     /// Request headers that go on besides the built-in list, lower-case.
     pub request_headers: Vec<String>,
-    /// Response headers that go out besides the built-in list, lower-case.
-    pub response_headers: Vec<String>,
+    /// Response headers that can go out besides the built-in list.
+    pub(crate) response_headers: Vec<Header>,
     /// Media types that pass as they are, lower-case, each with why.
     pub media: Vec<(String, String)>,
     /// What happens to what no path classifies, outside records.
     pub unclassified: Unclassified,
     pub(crate) at: Place,
     pub(crate) routers: HashMap<Method, matchit::Router<usize>>,
+}
+
+/// A response header that the policies know, and of which category its value is.
+pub(crate) struct Header {
+    /// Lower-case.
+    pub(crate) name: String,
+    /// As the policy writes it.
+    pub(crate) spelled: String,
+    pub(crate) category: CategoryId,
+    pub(crate) at: Place,
 }
 
 impl Api {

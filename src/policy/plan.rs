@@ -10,7 +10,7 @@ use crate::{
     path::{Kind, PathId, Program, ProgramError, Row, State},
     policy::{
         finding::Place,
-        model::{Category, CategoryId, Class, Digest, Field, Stream},
+        model::{Category, CategoryId, Class, Digest, Field, Header, Stream},
     },
     transform::{Action, Keys, Transform},
 };
@@ -32,6 +32,8 @@ pub struct Plan {
     path_cells: Box<[Option<CellId>]>,
     keeps_unclassified: bool,
     stream: Arc<Stream>,
+    /// Names, lower-case, each with the cell of its category.
+    headers: Box<[(Box<str>, CellId)]>,
 }
 
 /// What is known of every node in one state.
@@ -111,7 +113,8 @@ impl CellId {
     }
 }
 
-/// A category that the route can give, and what the purpose does to it: accesses are counted by these.
+/// A category that the route can give, in a body or in a header, and what the purpose does to it: accesses
+/// are counted by these.
 #[derive(Debug)]
 pub struct Cell {
     /// The name of the category.
@@ -166,6 +169,16 @@ impl Plan {
         &self.stream
     }
 
+    /// The response headers that the policies know by name, lower-case, and what happens to each.
+    pub fn headers(&self) -> &[(Box<str>, CellId)] {
+        &self.headers
+    }
+
+    /// The cell of a response header, by its name in lower case; none if the policies do not know it.
+    pub fn header(&self, name: &str) -> Option<CellId> {
+        self.headers.iter().find(|(listed, _)| **listed == *name).map(|(_, cell)| *cell)
+    }
+
     /// Whether every key that the plan needs was there when it was compiled. Without, the values that
     /// need one become `null`.
     pub fn is_ready(&self) -> bool {
@@ -193,6 +206,7 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) labels: Labels,
     pub(crate) digest: Digest,
     pub(crate) stream: Arc<Stream>,
+    pub(crate) headers: &'a [Header],
 }
 
 /// The fields of one route, compiled once for all purposes.
@@ -308,7 +322,12 @@ impl<'a> RouteFields<'a> {
             }
             Class::Mount { .. } => None,
         });
+        let headers = parts.headers.iter().map(|header| {
+            let cell = cells.id(header.category, (parts.action)(header.category));
+            (header.name.as_str().into(), cell)
+        });
         Ok(Plan {
+            headers: headers.collect(),
             path_cells: path_cells.collect(),
             labels: parts.labels.clone(),
             digest: parts.digest.clone(),
@@ -514,7 +533,7 @@ fn same_parameters(one: &Action, other: &Action, purpose: &str) -> bool {
     }
 }
 
-/// The cells of a plan: one for each category that the fields name, and another one where its pieces are
+/// The cells of a plan: one for each category that the fields and headers name, and another one where its pieces are
 /// dropped.
 struct Cells {
     list: Vec<Cell>,
@@ -531,6 +550,9 @@ impl Cells {
             if let Some(category) = field.names {
                 cells.add(category, (parts.action)(category), parts);
             }
+        }
+        for header in parts.headers {
+            cells.add(header.category, (parts.action)(header.category), parts);
         }
         cells
     }

@@ -1,9 +1,15 @@
 //! Which headers go on, in both directions: lists of what may, and nothing else.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pingora::http::{RequestHeader, ResponseHeader};
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::policy::{Api, Framing};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora::http::RequestHeader;
+
+use crate::{
+    access::Count,
+    policy::{Api, CellId, Framing, Plan},
+    transform::Context,
+};
 
 /// Request headers that cannot change what the upstream decides: they say in which form or language
 /// an answer is wanted, what the body is, and which trace the request belongs to.
@@ -21,6 +27,11 @@ static REQUEST: [HeaderName; 8] = [
 /// Response headers that say something about the message, and nothing about anybody.
 static RESPONSE: [HeaderName; 4] =
     [header::ALLOW, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER];
+
+/// The action that is counted for a value that its action could not treat.
+const UNFIT: &str = "unfit";
+/// The action that leaves a value as it is.
+const KEEP: &str = "keep";
 
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
@@ -76,17 +87,62 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static(ACCEPT))
 }
 
-/// The head of the response with what may leave of it: the status, and the headers on the lists. The
-/// reason phrase is the standard's, and how long the body is the upstream does not say.
-pub(super) fn response(upstream: &ResponseHeader, api: &Api) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(upstream.status, Some(12))?;
-    head.set_version(upstream.version);
-    for (name, value) in &upstream.headers {
-        let leaves = RESPONSE.contains(name)
-            || api.response_headers.iter().any(|listed| *listed == name.as_str());
-        if leaves {
-            head.append_header(name.clone(), value.clone())?;
+/// What of an upstream's headers may leave: those on the built-in list, and those that the policies know,
+/// each line of them as the plan says; and how often what was done to them, as it is counted.
+///
+/// A line that is withheld, or that its action cannot treat, is removed.
+pub(crate) fn sieved(
+    upstream: &HeaderMap,
+    plan: &Plan,
+    context: Context,
+) -> (HeaderMap, Vec<Count>) {
+    let mut left = HeaderMap::new();
+    // By cell: done, and unfit.
+    let mut counted: BTreeMap<usize, (u64, u64)> =
+        plan.headers().iter().map(|(_, cell)| (cell.index(), (0, 0))).collect();
+    for (name, value) in upstream {
+        let Some(cell) = plan.header(name.as_str()) else {
+            if RESPONSE.contains(name) {
+                left.append(name.clone(), value.clone());
+            }
+            continue;
+        };
+        let Some((done, unfit)) = counted.get_mut(&cell.index()) else { continue };
+        match treated(plan, cell, value, context) {
+            Some(value) => {
+                *done += 1;
+                left.append(name.clone(), value);
+            }
+            None => *unfit += 1,
         }
     }
-    Ok(head)
+    let mut counts = Vec::new();
+    for (index, (done, unfit)) in counted {
+        let Some(cell) = plan.cells().get(index) else { continue };
+        // What is withheld is counted once, whether it was there or not.
+        let numbers = if cell.withheld { (1, 0) } else { (done, unfit) };
+        for (action, accesses) in [(cell.action, numbers.0), (UNFIT, numbers.1)] {
+            if accesses > 0 {
+                counts.push(Count { category: Arc::clone(&cell.category), action, accesses });
+            }
+        }
+    }
+    (left, counts)
+}
+
+/// What leaves in the place of one value; none if nothing does.
+fn treated(
+    plan: &Plan,
+    cell: CellId,
+    value: &HeaderValue,
+    context: Context,
+) -> Option<HeaderValue> {
+    if plan.cells().get(cell.index())?.action == KEEP {
+        return Some(value.clone());
+    }
+    let text = str::from_utf8(value.as_bytes()).ok()?;
+    let text = plan.transform(cell).apply_text(text.trim_ascii(), &context)?;
+    // What an action makes of a value must not look like another line, nor like none.
+    let is_clean = !text.chars().any(char::is_control);
+    HeaderValue::try_from(text.into_bytes()).ok().filter(|_| is_clean)
 }

@@ -103,10 +103,23 @@ impl Journey {
         self.record.policy.as_deref()
     }
 
-    /// What has left. Going, the guard forgets it where nothing did.
-    pub(super) fn count(&mut self, (counts, unclassified): (Vec<Count>, bool)) {
+    /// What has left of the body. Going, the guard forgets it where nothing did.
+    pub(super) fn count(&mut self, counts: Vec<Count>, unclassified: bool) {
         self.record.counts = counts;
         self.record.unclassified = unclassified;
+    }
+
+    /// What has left besides. Withheld is counted once a response, wherever it could have stood.
+    pub(super) fn count_more(&mut self, counts: Vec<Count>) {
+        for count in counts {
+            let mut known = self.record.counts.iter_mut();
+            let known = known.find(|it| it.category == count.category && it.action == count.action);
+            match known {
+                Some(_) if matches!(count.action, "null" | "drop") => {}
+                Some(known) => known.accesses += count.accesses,
+                None => self.record.counts.push(count),
+            }
+        }
     }
 
     /// What became of it.

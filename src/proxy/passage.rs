@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 use jiff::{Timestamp, tz::TimeZone};
 use pingora::http::ResponseHeader;
 
 use crate::{
-    access::Reason,
+    access::{Count, Reason},
     coding::{self, Coding},
     config::{self, Timeouts},
     frame::Framed,
@@ -90,6 +90,14 @@ pub(crate) fn problem_plan() -> Option<Arc<Plan>> {
     Some(set.decide(&ask).ok()?.plan)
 }
 
+/// A response whose head may leave.
+pub(super) struct Opened {
+    /// What happens to its body.
+    pub(super) body: Body,
+    /// What leaves with its head, as it is counted.
+    pub(super) counts: Vec<Count>,
+}
+
 /// A permitted request on its way to its response.
 pub(super) struct Passage {
     /// The record of it.
@@ -133,21 +141,23 @@ impl Passage {
     /// Says how the body behind this head is treated, and leaves of the head what may leave.
     ///
     /// `ends` says that there is nothing behind it.
-    pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Body, Reason> {
+    pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Opened, Reason> {
         let api = self.api().ok_or(Reason::Internal)?;
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
         let passes = |media: &str| api.passes(media);
         let treatment = Treatment::of(head.status, &head.headers, self.is_head, ended, passes)?;
+        // Ages are counted in whole years: where the day begins matters to nobody.
+        let context = Context { today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
         let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
             Treatment::Empty if ended => Body::Empty(Reason::UpstreamProtocol),
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
             Treatment::Sieve { framing, may_be_empty } => {
-                self.sieve(&self.permit.plan, coding()?, framing, may_be_empty)?
+                self.sieve(&self.permit.plan, context, coding()?, framing, may_be_empty)?
             }
             Treatment::Problem => match &self.gate.problems {
-                Some(plan) => self.sieve(plan, coding()?, Framing::Document, false)?,
+                Some(plan) => self.sieve(plan, context, coding()?, Framing::Document, false)?,
                 None => Body::Replace(respond::error_of_upstream(head.status)),
             },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
@@ -155,20 +165,19 @@ impl Passage {
             Treatment::Pass if coding()? == Coding::Identity => Body::Pass,
             Treatment::Pass => self.pipe(coding()?, Coding::Identity, Box::new(Passing), true)?,
         };
-        *head = self.head(head, api, &body, ended).or(Err(Reason::Internal))?;
-        Ok(body)
+        let (headers, counts) = headers::sieved(&head.headers, &self.permit.plan, context);
+        *head = self.head(head, &headers, &body, ended).or(Err(Reason::Internal))?;
+        Ok(Opened { body, counts })
     }
 
     fn sieve(
         &self,
         plan: &Arc<Plan>,
+        context: Context,
         coding: Coding,
         framing: Framing,
         may_be_empty: bool,
     ) -> Result<Body, Reason> {
-        // Ages are counted in whole years: where the day begins matters to nobody.
-        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let context = Context { today };
         let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
         self.pipe(coding, self.coding, (self.gate.make_sieve)(framed), may_be_empty)
     }
@@ -184,15 +193,20 @@ impl Passage {
         Ok(Body::Sieve { pipe: Box::new(Pipe::new(codings, sieve)?), may_be_empty })
     }
 
-    /// The head that leaves. How long the body is, tamis says anew: the upstream counted other bytes.
+    /// The head that leaves, with what may leave of the upstream's headers. The reason phrase is the
+    /// standard's; how long the body is, tamis says anew: the upstream counted other bytes.
     fn head(
         &self,
         upstream: &ResponseHeader,
-        api: &Api,
+        headers: &HeaderMap,
         body: &Body,
         ended: bool,
     ) -> pingora::Result<ResponseHeader> {
-        let mut head = headers::response(upstream, api)?;
+        let mut head = ResponseHeader::build(upstream.status, Some(12))?;
+        head.set_version(upstream.version);
+        for (name, value) in headers {
+            head.append_header(name.clone(), value.clone())?;
+        }
         respond::mark(&mut head, &self.journey)?;
         if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&head.headers)
         {

@@ -19,11 +19,11 @@ use pingora::{
 };
 
 use crate::{
-    access::{Decision, Reason},
+    access::{Count, Decision, Reason},
     proxy::{
         cork::{Cork, Part},
         journey::Journey,
-        passage::Passage,
+        passage::{Opened, Passage},
         pipe::Pipe,
         respond::failure,
     },
@@ -79,6 +79,8 @@ pub(super) struct SieveModule {
     state: State,
     passage: Option<Passage>,
     body: Body,
+    /// What has left with the head.
+    head: Vec<Count>,
     /// Hears what is about to be written.
     cork: Cork,
 }
@@ -104,9 +106,12 @@ impl SieveModule {
     /// Gives the record back, with what was counted.
     pub(super) fn conclude(&mut self) -> Option<Journey> {
         let mut journey = self.passage.take()?.journey;
-        if let Body::Sieve { pipe, .. } = &self.body {
-            journey.count(pipe.counts());
-        }
+        let (body, unclassified) = match &self.body {
+            Body::Sieve { pipe, .. } => pipe.counts(),
+            Body::Empty(_) | Body::Replace(_) | Body::Pass => (Vec::new(), false),
+        };
+        journey.count(body, unclassified);
+        journey.count_more(std::mem::take(&mut self.head));
         Some(journey)
     }
 
@@ -216,11 +221,12 @@ impl HttpModule for SieveModule {
         let opened = passage.overdue(began).map_or_else(|| passage.open(head, ends), Err);
         passage.journey.worked_since(began);
         match opened {
-            Ok(body) => {
+            Ok(Opened { body, counts }) => {
                 // From here on bytes may leave: whatever ends this now, they are on record.
                 passage.journey.decided(Decision::Aborted, Some(Reason::Internal));
                 passage.journey.sent(Some(head.status.as_u16()));
                 self.body = body;
+                self.head = counts;
                 self.state = State::Streaming { begun: false };
                 if head.headers.contains_key(header::TRANSFER_ENCODING) {
                     // Where the length is known, Pingora flushes once by itself.
@@ -283,6 +289,6 @@ impl HttpModuleBuilder for SieveBuilder {
     fn init(&self) -> Module {
         let body = Body::Empty(Reason::Internal);
         let cork = Cork::default();
-        Box::new(SieveModule { state: State::Unarmed, passage: None, body, cork })
+        Box::new(SieveModule { state: State::Unarmed, passage: None, body, head: Vec::new(), cork })
     }
 }

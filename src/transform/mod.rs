@@ -120,6 +120,27 @@ impl Transform {
         Applied::Unfit
     }
 
+    /// What a text becomes that stands alone, outside of JSON; none if nothing of it leaves, because
+    /// it is withheld or unfit.
+    ///
+    /// ```
+    /// use tamis::transform::{Action, Context, Generalisation, NoKeys, Transform};
+    ///
+    /// let context = Context { today: jiff::civil::date(2026, 3, 14) };
+    /// let network = Transform::new(&Action::Generalise(Generalisation::Ip), "support", &NoKeys);
+    /// assert_eq!(network.apply_text("192.0.2.77", &context).as_deref(), Some("192.0.2.0"));
+    /// assert_eq!(network.apply_text("anna@example.org", &context), None);
+    /// ```
+    pub fn apply_text(&self, text: &str, context: &Context) -> Option<String> {
+        if matches!(self.0, Work::Keep) {
+            return Some(text.to_owned());
+        }
+        let mut out = Vec::new();
+        self.write(&Scalar::String(text.into()), context.today, &mut out)?;
+        // Only what is withheld is no string now.
+        serde_json::from_slice(&out).ok()
+    }
+
     /// Appends what `value` becomes, or gives `None` if it is unfit, whatever was written by then.
     fn write(&self, value: &Scalar<'_>, today: Date, out: &mut Vec<u8>) -> Option<()> {
         match &self.0 {

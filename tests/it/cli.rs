@@ -701,6 +701,44 @@ fn a_claim_that_does_not_hold_says_where_what_and_instead_of_what() {
     claims("{", "    expect: { $.id: 1 }").exits(1).prints("refused: body-cut");
 }
 
+const WITH_HEADERS: &str = "\
+tests:
+  - name: One
+    when: { caller: desk, request: GET /people/1 }
+    upstream: {}
+    upstream_headers: { X-Mail: [canary-7f3a@example.org, tom@example.org], X-Health: good, X-Name: Anna }
+";
+
+#[test]
+fn claims_about_headers_hold_or_say_what_came() {
+    let headers =
+        "  people:\n    headers: { response: { X-Mail: email, X-Health: health, X-Name: name } }\n";
+    let people = PEOPLE.replace("  people:\n", headers).replace("health: deny", "health: drop");
+    let claims = |claim: &str| {
+        let test = format!("{WITH_HEADERS}    {claim}\n");
+        let folder = Folder::new(&[("people.yaml", &people), ("people.test.yaml", &test)]);
+        tamis(&["test", folder.path()], "").says_nothing()
+    };
+    for claim in [
+        "headers: { x-mail: ['********.org', '********.org'], X-Name: Anna, X-Health: null }",
+        "headers: { X-Mail: { matches: '^[*]{8}' }, X-Other: null }",
+        "never: [canary, good]",
+    ] {
+        claims(claim).exits(0).prints("1 passed, 0 failed\n");
+    }
+    for (claim, what) in [
+        ("headers: { X-Name: Tom }", "header X-Name: expected \"Tom\", and it is \"Anna\""),
+        ("headers: { X-Name: null }", "expected nothing, and it is \"Anna\""),
+        ("headers: { X-Health: good }", "expected \"good\", and it is nothing"),
+        ("headers: { X-Mail: '********.org' }", "and it is \"********.org\", \"********.org\""),
+        ("headers: { X-Name: { matches: '^T' } }", "a match of \"^T\", and it is \"Anna\""),
+        ("headers: { X-Health: { matches: g } }", "and it does not leave"),
+        ("never: [Anna]", "never \"Anna\": it stands in the header x-name"),
+    ] {
+        claims(claim).exits(1).prints(what).prints("0 passed, 1 failed\n");
+    }
+}
+
 const TWO_TESTS: &str = "\
 tests:
   - name: The desk sees a name

@@ -189,6 +189,7 @@ impl Reference {
                 let [media, body, expected] = [0, 1, 2].map(|cell| only_span(&row[cell]));
                 self.check_stream(line, &media, &body, &expected);
             }
+            "header" => self.check_header(line, &only_span(&row[0]), &row[1]),
             "in" => self.check_body(line, &only_span(&row[0]), &only_span(&row[1])),
             "action" => self.check_action(line, row),
             "caller" if header.len() == 4 => self.check_request(line, row),
@@ -318,6 +319,18 @@ impl Reference {
         self.examples += 1;
     }
 
+    /// What becomes of a line of a head.
+    fn check_header(&mut self, line: usize, sent: &str, expected: &str) {
+        self.examples += 1;
+        let (name, value) = sent.split_once(": ").unwrap();
+        let plan = decide(self.set.as_ref().expect("a policy above")).unwrap().plan;
+        let context = Context { today: date(2026, 11, 21) };
+        let cell = plan.header(&name.to_ascii_lowercase());
+        let left = cell.and_then(|cell| plan.transform(cell).apply_text(value, &context));
+        let left = left.map_or("removed".to_owned(), |value| format!("`{name}: {value}`"));
+        assert!(expected.starts_with(&left), "line {line}: {left}");
+    }
+
     /// What becomes of a stream: whole, and byte by byte.
     fn check_stream(&mut self, line: usize, media: &str, body: &str, expected: &str) {
         self.examples += 1;
@@ -382,7 +395,7 @@ fn framed(example: &str) -> String {
             let name = line.split(':').next().unwrap_or_default();
             let (section, line, indent) = match name {
                 "body" | "embedded" | "stream" | "buffer" => (&mut route, line, 8),
-                "unclassified" => (&mut api, line, 4),
+                "unclassified" | "headers" => (&mut api, line, 4),
                 "rules" => (&mut rules, line.trim_start_matches("rules:").trim_start(), 2),
                 "records" | "apis" => (&mut top, line, 0),
                 name => panic!("`{name}` in an example"),
@@ -427,9 +440,6 @@ fn with_later_word(place: &str, word: &str) -> (&'static str, String) {
             "rules: { support: { contact: [{ when: a, do: keep }] } }".to_owned()
         }
         "action" => format!("rules: {{ support: {{ contact: {word} }} }}"),
-        "header" => format!(
-            "apis: {{ a: {{ routes: {{ {route} }}, headers: {{ response: {{ Name: {word} }} }} }} }}"
-        ),
         "path" => {
             let class = format!("{{ category: contact.email, {word} }}");
             format!("apis: {{ a: {{ routes: {{ GET /a: {{ body: {{ $: {class} }} }} }} }} }}")

@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::civil::Date;
 use regex::Regex;
 use serde_json::Value;
@@ -25,7 +25,7 @@ use crate::{
         self, Ask, Case, Claim, Finding, Framing, Permit, Place, Plan, PolicySet, Rank, Says,
         Source, Target,
     },
-    proxy::Treatment,
+    proxy::{Treatment, sieved_headers},
     transform::{Context, KeyError, RootKey},
 };
 
@@ -148,7 +148,7 @@ struct Wrong {
 /// What a case came to.
 enum Outcome {
     /// With the framing of what has left; none if it passes whatever it is.
-    Left(Vec<u8>, Option<Framing>),
+    Left(HeaderMap, Vec<u8>, Option<Framing>),
     Denied(Reason),
     /// By the head of the response alone.
     RefusedHead(Reason),
@@ -162,9 +162,15 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
         Err(reason) => Outcome::Denied(reason),
         Ok(permit) => match treatment(case, set, &permit) {
             Err(reason) => Outcome::RefusedHead(reason),
-            Ok(None) => Outcome::Left(case.upstream_body.clone(), None),
-            Ok(Some(framing)) => {
+            Ok((head, treatment)) => {
                 let context = Context { today: case.today.unwrap_or(today) };
+                let (head, _) = sieved_headers(&head, &permit.plan, context);
+                let Some(framing) = treatment else {
+                    return hold_or_not(
+                        case,
+                        &Outcome::Left(head, case.upstream_body.clone(), None),
+                    );
+                };
                 let body = case.upstream_body.as_slice();
                 let plan = permit.plan;
                 let whole = enforce(framing, Arc::clone(&plan), context, std::iter::once(body));
@@ -175,15 +181,21 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
                     return vec![wrong(&case.at, what.to_owned())];
                 }
                 match whole {
-                    Ok(Left { body, .. }) => Outcome::Left(body, Some(framing)),
+                    Ok(Left { body, .. }) => Outcome::Left(head, body, Some(framing)),
                     Err(refusal) => Outcome::Refused(refusal),
                 }
             }
         },
     };
+    hold_or_not(case, &outcome)
+}
+
+/// What is wrong with what a case came to.
+fn hold_or_not(case: &Case, outcome: &Outcome) -> Vec<Wrong> {
+    let wrong = |at: &Place, what: String| Wrong { at: at.clone(), what };
     let refused = case.refused();
-    let (came_to, reason) = match (&outcome, refused) {
-        (Outcome::Left(body, framing), None) => return hold(case, body, *framing),
+    let (came_to, reason) = match (outcome, refused) {
+        (Outcome::Left(head, body, framing), None) => return hold(case, head, body, *framing),
         (Outcome::Left(..), Some((at, expected))) => {
             return vec![wrong(at, format!("expected refused: {expected}, and it is allowed"))];
         }
@@ -214,16 +226,26 @@ fn ask(case: &Case, set: &PolicySet) -> Result<Permit, Reason> {
     set.decide(&ask).map_err(|denial| denial.reason)
 }
 
-/// How documents stand in the upstream's answer; none if it passes whatever it is.
-fn treatment(case: &Case, set: &PolicySet, permit: &Permit) -> Result<Option<Framing>, Reason> {
+/// The upstream's head, and how documents stand in its answer; none if it passes whatever it is.
+fn treatment(
+    case: &Case,
+    set: &PolicySet,
+    permit: &Permit,
+) -> Result<(HeaderMap, Option<Framing>), Reason> {
     let media = HeaderValue::from_str(&case.upstream_media);
     let media = media.map_err(|_unreadable| Reason::MediaNotAllowed)?;
-    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
+    let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
+    for (name, value) in &case.upstream_headers {
+        let name = HeaderName::try_from(name).map_err(|_unreadable| Reason::UpstreamProtocol)?;
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_unreadable| Reason::UpstreamProtocol)?;
+        headers.append(name, value);
+    }
     let api = set.api(&permit.labels.api);
     let passes = |media: &str| api.is_some_and(|api| api.passes(media));
     match Treatment::of(StatusCode::OK, &headers, false, false, passes)? {
-        Treatment::Sieve { framing, .. } => Ok(Some(framing)),
-        Treatment::Pass => Ok(None),
+        Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
+        Treatment::Pass => Ok((headers, None)),
         // An answer of 200 with a body is none of these.
         Treatment::Empty | Treatment::Problem | Treatment::Replace | Treatment::Discard => {
             Err(Reason::Internal)
@@ -265,8 +287,8 @@ fn is_same(whole: &Result<Left, Refusal>, split: &Result<Left, Refusal>) -> bool
     }
 }
 
-/// Which claims about a body do not hold.
-fn hold(case: &Case, body: &[u8], framing: Option<Framing>) -> Vec<Wrong> {
+/// Which claims about a head and a body do not hold.
+fn hold(case: &Case, head: &HeaderMap, body: &[u8], framing: Option<Framing>) -> Vec<Wrong> {
     let document = match Document::read(body, framing) {
         Ok(document) => document,
         Err(error) => {
@@ -283,9 +305,11 @@ fn hold(case: &Case, body: &[u8], framing: Option<Framing>) -> Vec<Wrong> {
                 .select(path)
                 .first()
                 .map(|node| format!("absent {path}: it is there: {}", Short(node))),
-            Says::Never(text) => never(&document, body, text),
+            Says::Never(text) => never(&document, head, body, text),
             Says::Same(paths) => same(&document, paths),
             Says::Differs(paths) => differs(&document, paths),
+            Says::Header(name, expected) => header_is(head, name, expected),
+            Says::HeaderMatches(name, regex) => header_matches(head, name, regex),
             // What is claimed to be refused does not come here.
             Says::Refused(_) => None,
         };
@@ -334,7 +358,12 @@ fn matches(document: &Document, path: &Path, regex: &Regex) -> Option<String> {
     Some(format!("expect {path}: expected a match of {}, and {came}", Quoted(regex.as_str())))
 }
 
-fn never(document: &Document, body: &[u8], text: &str) -> Option<String> {
+fn never(document: &Document, head: &HeaderMap, body: &[u8], text: &str) -> Option<String> {
+    let says = |value: &[u8]| memchr::memmem::find(value, text.as_bytes()).is_some();
+    let header = head.iter().find(|(_, value)| says(value.as_bytes()));
+    if let Some((name, _)) = header {
+        return Some(format!("never {}: it stands in the header {name}", Quoted(text)));
+    }
     let where_to = if memchr::memmem::find(body, text.as_bytes()).is_some() {
         "it stands in the output"
     } else if document.says(text) {
@@ -343,6 +372,36 @@ fn never(document: &Document, body: &[u8], text: &str) -> Option<String> {
         return None;
     };
     Some(format!("never {}: {where_to}", Quoted(text)))
+}
+
+/// The lines of a header that leaves, as text.
+fn lines(head: &HeaderMap, name: &str) -> Vec<String> {
+    let lines = head.get_all(name).iter().map(HeaderValue::as_bytes);
+    lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+}
+
+fn header_is(head: &HeaderMap, name: &str, expected: &[String]) -> Option<String> {
+    let lines = lines(head, name);
+    if lines == expected {
+        return None;
+    }
+    let in_words = |lines: &[String]| match lines {
+        [] => "nothing".to_owned(),
+        lines => lines.iter().map(|line| Quoted(line).to_string()).collect::<Vec<_>>().join(", "),
+    };
+    let (expected, lines) = (in_words(expected), in_words(&lines));
+    Some(format!("header {name}: expected {}, and it is {}", Short(expected), Short(lines)))
+}
+
+fn header_matches(head: &HeaderMap, name: &str, regex: &Regex) -> Option<String> {
+    let lines = lines(head, name);
+    let unlike = lines.iter().find(|line| !regex.is_match(line));
+    let came = match (unlike, lines.is_empty()) {
+        (Some(line), _) => format!("it is {}", Short(Quoted(line))),
+        (None, true) => "it does not leave".to_owned(),
+        (None, false) => return None,
+    };
+    Some(format!("header {name}: expected a match of {}, and {came}", Quoted(regex.as_str())))
 }
 
 fn same(document: &Document, paths: &[Path]) -> Option<String> {

@@ -7,8 +7,9 @@ use crate::{
     policy::{
         check::{Checker, records::Expansion},
         finding::{Finding, Place},
-        model::{Api, Field, Method, Parameter, ParameterRule, Route},
-        read::{WrittenApi, WrittenParameter, WrittenRoute},
+        lint,
+        model::{Api, Field, Header, Method, Parameter, ParameterRule, Route},
+        read::{WrittenApi, WrittenHeader, WrittenParameter, WrittenRoute},
         reader::At,
     },
 };
@@ -38,7 +39,7 @@ impl Checker<'_> {
                 hosts: api.hosts.into_iter().map(|host| host.value).collect(),
                 routes: Vec::new(),
                 request_headers: api.request_headers,
-                response_headers: api.response_headers,
+                response_headers: self.response_headers(api.response_headers),
                 media: api.media,
                 unclassified: api.unclassified,
                 at: api.name.at,
@@ -82,6 +83,27 @@ impl Checker<'_> {
             places.insert(host.value.clone(), host.at.clone());
             self.apis_by_host.insert(host.value.clone(), index);
         }
+    }
+
+    /// Looks up the categories of response headers; of a name that stands twice the first is taken.
+    fn response_headers(&mut self, written: Vec<WrittenHeader>) -> Vec<Header> {
+        let mut headers: Vec<Header> = Vec::new();
+        for WrittenHeader { name: At { value: spelled, at }, category } in written {
+            let Some(category) = self.category(&category, "the category") else { continue };
+            let name = spelled.to_ascii_lowercase();
+            if let Some(first) = headers.iter().find(|header| header.name == name) {
+                let message = format!("the header `{spelled}` is listed twice");
+                let finding = Finding::error("defined-twice", at, message)
+                    .also(&first.at, "first listed here")
+                    .help("names of headers do not depend on case: keep one of them");
+                self.report(finding);
+                continue;
+            }
+            let header = Header { name, spelled, category, at };
+            self.findings.extend(lint::header(&header));
+            headers.push(header);
+        }
+        headers
     }
 
     fn route(

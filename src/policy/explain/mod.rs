@@ -17,8 +17,8 @@ use crate::{
         decide::{self, Target},
         finding::{Place, did_you_mean},
         model::{
-            Answer, Api, Caller, CategoryId, Class, Field, Keeping, Parameter, ParameterRule,
-            PolicySet, Purpose, Route, Stream, Unclassified,
+            Answer, Api, Caller, CategoryId, Class, Field, Header, Keeping, Parameter,
+            ParameterRule, PolicySet, Purpose, Route, Stream, Unclassified,
         },
         needs::{self, Needs, PathNeeds},
     },
@@ -195,6 +195,18 @@ impl PolicySet {
                 return Err((Reason::CategoryDenied, why));
             }
         }
+        for Header { spelled, category, at, .. } in &api.response_headers {
+            if *purpose.action(*category) == Action::Deny {
+                let rule =
+                    purpose.rule(*category).map_or(String::new(), |rule| self.line(&rule.at));
+                let why = format!(
+                    "the header {spelled} can give {} ({}), which is denied to this purpose ({rule})",
+                    self.category_name(*category),
+                    self.line(at)
+                );
+                return Err((Reason::CategoryDenied, why));
+            }
+        }
         if route.method.has_body() && route.request_body.is_none() {
             let why = format!("the route takes no request body ({})", self.line(&route.at));
             return Err((Reason::RequestBodyNotAllowed, why));
@@ -210,6 +222,10 @@ impl PolicySet {
             return Ok(());
         }
         lines::tell(walk, told);
+        for header in &api.response_headers {
+            let (leaves, row) = self.header(purpose, header);
+            told.put(leaves, row);
+        }
         told.memory = needs::of_route(route, &[purpose]);
         for parameter in &route.parameters {
             told.parameters.push(self.parameter(purpose, parameter));
@@ -324,6 +340,18 @@ impl PolicySet {
     fn lines(&self, field: &Field, purpose: &Purpose, category: CategoryId) -> Vec<String> {
         let rule = purpose.rule(category).map(|rule| format!("rule {}", self.line(&rule.at)));
         std::iter::once(self.line(&field.at)).chain(rule).collect()
+    }
+
+    /// What becomes of a response header, and whether anything of it leaves.
+    fn header(&self, purpose: &Purpose, header: &Header) -> (bool, Row) {
+        let action = purpose.action(header.category);
+        let leaves = words::leaves(action);
+        let fate = if leaves { words::in_words(action) } else { "removed".to_owned() };
+        let fate = format!("{fate}: {}", self.reason_for(purpose, header.category));
+        let rule = purpose.rule(header.category);
+        let rule = rule.map(|rule| format!("rule {}", self.line(&rule.at)));
+        let lines = std::iter::once(self.line(&header.at)).chain(rule).collect();
+        (leaves, Row { what: format!("header {}", header.spelled), fate, lines })
     }
 
     fn parameter(&self, purpose: &Purpose, parameter: &Parameter) -> Row {

@@ -57,6 +57,33 @@ Memory:
 }
 
 #[test]
+fn explains_headers() {
+    let text = CRM.replace(
+        "  crm:\n    routes:",
+        "  crm:\n    headers: { response: { X-Mail: contact.email, X-Phone: contact.phone, X-Notes: text.notes, X-Id: public } }\n    routes:",
+    );
+    let source = Source { name: "crm.yaml".to_owned(), text };
+    let set = load(std::slice::from_ref(&source), &NoKeys).set.unwrap();
+    let question =
+        |caller, request| Question { caller, purpose: None, request, host: None, path: None };
+    let text = set.explain(&question("desk", "GET /customers")).to_string();
+    for expected in [
+        "  header X-Mail               as it is: contact.email (E-mail address), by the rule for contact (crm.yaml:33, rule crm.yaml:56)\n",
+        "  header X-Phone              masked but for the last 4 characters: contact.phone (Phone number) (crm.yaml:33, rule crm.yaml:56)\n",
+        "  header X-Id                 as it is: public (crm.yaml:33)\n",
+        "  header X-Notes              removed: no rule for text.notes (Notes) (crm.yaml:33)\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let denied = source.text.replace("audit: { health: deny,", "audit: { contact: deny,");
+    let source = Source { text: denied, ..source };
+    let set = load(std::slice::from_ref(&source), &NoKeys).set.unwrap();
+    let text = set.explain(&question("auditor", "GET /files/{*path}")).to_string();
+    let expected = "Denied (category-denied): the header X-Mail can give contact.email (crm.yaml:33), which is denied to this purpose (crm.yaml:58)\n";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
 fn explains_a_refusal_of_a_parameter() {
     let text = explained("auditor", None, "GET /customers/{id}", None);
     assert!(text.contains("refused, for who may not see a value may not ask by it"), "{text}");

@@ -3,14 +3,14 @@
 use crate::policy::{
     finding::Finding,
     framing::Framing,
-    read::{WrittenApi, because::pass},
+    read::{WrittenApi, WrittenHeader, because::pass},
     reader::{At, Reader},
     yaml::Node,
 };
 
-/// Headers that tamis itself has to decide about, whatever a policy says: those that belong to one
-/// connection or one framing, credentials that end here, and those that change method or URL.
-const HEADERS_NEVER: [&str; 34] = [
+/// Request headers that tamis itself has to decide about, whatever a policy says: those that belong to
+/// one connection or one framing, credentials that end here, and those that change method or URL.
+const REQUEST_NEVER: [&str; 34] = [
     "accept",
     "accept-encoding",
     "api-key",
@@ -47,45 +47,122 @@ const HEADERS_NEVER: [&str; 34] = [
     "x-rewrite-url",
 ];
 
+/// Response headers that no policy can let through, by the reason.
+const RESPONSE_NEVER: [(&str, &[&str]); 4] = [
+    (
+        "it belongs to one connection, or says where the message ends",
+        &[
+            "connection",
+            "content-length",
+            "keep-alive",
+            "proxy-authenticate",
+            "proxy-authentication-info",
+            "proxy-connection",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+        ],
+    ),
+    (
+        "tamis writes it itself",
+        &[
+            "age",
+            "api-key",
+            "cache-control",
+            "cdn-cache-control",
+            "content-encoding",
+            "content-type",
+            "data-purpose",
+            "date",
+            "expires",
+            "pragma",
+            "surrogate-control",
+            "tamis-policy",
+            "vary",
+        ],
+    ),
+    (
+        "it speaks of the bytes that the upstream sent, and others leave",
+        &[
+            "accept-ranges",
+            "content-digest",
+            "content-md5",
+            "content-range",
+            "digest",
+            "etag",
+            "last-modified",
+            "repr-digest",
+            "signature",
+            "signature-input",
+            "want-content-digest",
+            "want-digest",
+            "want-repr-digest",
+        ],
+    ),
+    (
+        "it would lead clients, or a proxy on the way, past tamis",
+        &[
+            "alt-svc",
+            "alt-used",
+            "x-accel-buffering",
+            "x-accel-charset",
+            "x-accel-expires",
+            "x-accel-limit-rate",
+            "x-accel-redirect",
+            "x-lighttpd-send-file",
+            "x-sendfile",
+            "x-sendfile2",
+        ],
+    ),
+];
+
 pub(super) fn headers(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) {
     let Some(fields) = reader.fields(node, "`headers`", &["request", "response"]) else { return };
     if let Some(node) = fields.get("request") {
         for item in reader.items(node, "`headers.request`").unwrap_or_default() {
-            if let Some(name) = reader.text(item, "the name of a header") {
-                api.request_headers.extend(header_name(reader, &name));
+            let name = reader.text(item, "the name of a header");
+            let Some(name) = name.filter(|name| is_name(reader, name)) else { continue };
+            let lower = name.value.to_ascii_lowercase();
+            if REQUEST_NEVER.contains(&lower.as_str()) {
+                never(reader, &name, "tamis decides about it itself");
+            } else {
+                api.request_headers.push(lower);
             }
         }
     }
     if let Some(node) = fields.get("response") {
         for (key, node) in reader.members(node, "`headers.response`").unwrap_or_default() {
             let name = reader.key(key);
-            let name = header_name(reader, &name);
-            let Some(category) = reader.text(node, "the category of a header") else { continue };
-            if category.value == "public" {
-                api.response_headers.extend(name);
-            } else {
-                let message = "a header of a category other than `public` is not supported yet";
-                reader.report(
-                    Finding::error("not-supported-yet", category.at, message)
-                        .help("a header that is not listed is removed: take the line out"),
-                );
+            let category = reader.text(node, "the category of a header");
+            if !is_name(reader, &name) {
+                continue;
+            }
+            let lower = name.value.to_ascii_lowercase();
+            let listed = RESPONSE_NEVER.iter().find(|(_, names)| names.contains(&lower.as_str()));
+            if let Some((why, _)) = listed {
+                never(reader, &name, why);
+            } else if let Some(category) = category {
+                api.response_headers.push(WrittenHeader { name, category });
             }
         }
     }
 }
 
-fn header_name(reader: &mut Reader<'_>, name: &At<String>) -> Option<String> {
-    let lower = name.value.to_ascii_lowercase();
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let problem = if !lower.chars().all(token) || lower.contains('*') {
-        format!("`{}` is not the name of a header", name.value)
-    } else if HEADERS_NEVER.contains(&lower.as_str()) {
-        format!("`{}` cannot be let through: tamis decides about it itself", name.value)
-    } else {
-        return Some(lower);
-    };
-    reader.report(Finding::error("bad-header", name.at.clone(), problem));
-    None
+fn never(reader: &mut Reader<'_>, name: &At<String>, why: &str) {
+    let message = format!("`{}` cannot be let through: {why}", name.value);
+    reader.report(Finding::error("bad-header", name.at.clone(), message));
+}
+
+/// Whether a text can be the name of a header; if not, it is reported.
+pub(crate) fn is_name(reader: &mut Reader<'_>, name: &At<String>) -> bool {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'+-.^_`|~".contains(c);
+    let is_name = !name.value.is_empty() && name.value.chars().all(token);
+    if !is_name {
+        let message = format!("`{}` is not the name of a header", name.value);
+        reader.report(Finding::error("bad-header", name.at.clone(), message));
+    }
+    is_name
 }
 
 pub(super) fn media(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) {

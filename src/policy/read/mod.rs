@@ -19,9 +19,10 @@ use crate::policy::{
     yaml::{Key, Kind, Node},
 };
 
+pub(crate) use headers::is_name as is_header_name;
 pub(crate) use written::{
-    ClassName, Classified, Written, WrittenApi, WrittenCaller, WrittenCategory, WrittenParameter,
-    WrittenPurpose, WrittenRecord, WrittenRoute, WrittenRules,
+    ClassName, Classified, Written, WrittenApi, WrittenCaller, WrittenCategory, WrittenHeader,
+    WrittenParameter, WrittenPurpose, WrittenRecord, WrittenRoute, WrittenRules,
 };
 
 /// The version of the language that this program reads.

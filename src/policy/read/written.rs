@@ -89,9 +89,16 @@ pub(crate) struct WrittenApi {
     pub(crate) names_host: bool,
     pub(crate) routes: Vec<WrittenRoute>,
     pub(crate) request_headers: Vec<String>,
-    pub(crate) response_headers: Vec<String>,
+    pub(crate) response_headers: Vec<WrittenHeader>,
     pub(crate) media: Vec<(String, String)>,
     pub(crate) unclassified: Unclassified,
+}
+
+/// A response header, and of which category its value is.
+pub(crate) struct WrittenHeader {
+    /// As it is written.
+    pub(crate) name: At<String>,
+    pub(crate) category: At<String>,
 }
 
 pub(crate) struct WrittenRoute {

@@ -13,6 +13,7 @@ use crate::{
     policy::{
         finding::{Finding, Place},
         model::PolicySet,
+        read::is_header_name,
         reader::{At, Fields, Reader},
         yaml::{Kind, Node},
     },
@@ -52,6 +53,8 @@ pub struct Case {
     pub upstream_body: Vec<u8>,
     /// Its media type, as a `Content-Type` says it.
     pub upstream_media: String,
+    /// Its other headers, name and value.
+    pub upstream_headers: Vec<(String, String)>,
     /// What is claimed.
     pub claims: Vec<Claim>,
 }
@@ -67,7 +70,9 @@ impl Case {
             | Says::Absent(_)
             | Says::Never(_)
             | Says::Same(_)
-            | Says::Differs(_) => None,
+            | Says::Differs(_)
+            | Says::Header(..)
+            | Says::HeaderMatches(..) => None,
         })
     }
 }
@@ -93,12 +98,16 @@ pub enum Says {
     Output(String),
     /// The path selects nothing.
     Absent(Path),
-    /// The text stands nowhere in the body, and in no decoded string or name of it.
+    /// The text stands nowhere in the body, in no decoded string or name of it, and in no header.
     Never(String),
     /// The paths together select at least two nodes, and all are equal.
     Same(Vec<Path>),
     /// The paths together select at least two nodes, and no two are equal.
     Differs(Vec<Path>),
+    /// The header has these values, line by line; none if it does not leave.
+    Header(String, Vec<String>),
+    /// The header leaves, and each line of it matches.
+    HeaderMatches(String, Regex),
     /// The request is denied, or the response refused, for this reason.
     Refused(Reason),
 }
@@ -148,8 +157,18 @@ pub(crate) fn read(reader: &mut Reader<'_>, source: usize, root: Option<&Node>) 
 }
 
 fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Option<Case> {
-    const KEYS: [&str; 10] = [
-        "name", "when", "upstream", "expect", "output", "absent", "never", "same", "differs",
+    const KEYS: [&str; 12] = [
+        "name",
+        "when",
+        "upstream",
+        "upstream_headers",
+        "expect",
+        "output",
+        "absent",
+        "never",
+        "same",
+        "differs",
+        "headers",
         "refused",
     ];
     let at = reader.place(&node.span);
@@ -180,6 +199,8 @@ fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Opti
             None
         }
     };
+    let upstream_headers = fields.get("upstream_headers");
+    let upstream_headers = upstream_headers.map(|node| upstream_headers_of(reader, node));
     let When { caller, purpose, method, target, host, today } = when?;
     let (upstream_body, upstream_media) = body?;
     Some(Case {
@@ -193,8 +214,89 @@ fn case(reader: &mut Reader<'_>, node: &Node, documents: &mut Documents) -> Opti
         today,
         upstream_body,
         upstream_media,
+        upstream_headers: upstream_headers.unwrap_or_default(),
         claims,
     })
+}
+
+/// Headers of the upstream's answer that the body itself decides.
+const OF_THE_BODY: [&str; 4] =
+    ["content-type", "content-length", "content-encoding", "transfer-encoding"];
+
+fn upstream_headers_of(reader: &mut Reader<'_>, node: &Node) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for (key, node) in reader.members(node, "`upstream_headers`").unwrap_or_default() {
+        let name = reader.key(key);
+        let lines = lines_of(reader, node);
+        if !is_header_name(reader, &name) {
+            continue;
+        }
+        if OF_THE_BODY.contains(&name.value.to_ascii_lowercase().as_str()) {
+            let message = format!("`{}` follows from the body under `upstream`", name.value);
+            reader.report(
+                Finding::error("bad-header", name.at, message).help(
+                    "a media type is said there: `upstream: { text: .., content_type: TYPE }`",
+                ),
+            );
+            continue;
+        }
+        headers.extend(lines.into_iter().map(|line| (name.value.clone(), line)));
+    }
+    headers
+}
+
+/// The values of a header: one text, or a list of them, each a line of its own.
+fn lines_of(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+    let items = match &node.kind {
+        Kind::Sequence(items) => items.as_slice(),
+        Kind::Scalar(_) | Kind::Mapping(_) => std::slice::from_ref(node),
+    };
+    let mut lines = Vec::new();
+    for item in items {
+        let Some(text) = reader.text(item, "the value of a header") else { continue };
+        if text.value.chars().any(|c| c.is_control() && c != '\t') {
+            let message = "the value of a header is one line, without control characters";
+            reader.report(Finding::error("bad-header", text.at, message));
+            continue;
+        }
+        lines.push(text.value);
+    }
+    lines
+}
+
+/// What is claimed about a header that leaves, or does not (`null`).
+fn header_claim(reader: &mut Reader<'_>, name: String, node: &Node) -> Option<Says> {
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.plain && scalar.text == "null" => {
+            Some(Says::Header(name, Vec::new()))
+        }
+        Kind::Mapping(_) => {
+            let fields = reader.fields(node, "what is claimed about a header", &["matches"])?;
+            let Some(node) = fields.get("matches") else {
+                if !fields.has_unknown() {
+                    reader.wrong_kind(
+                        node,
+                        "a header",
+                        "a text, a list, `null` or `{ matches: REGEX }`",
+                    );
+                }
+                return None;
+            };
+            Some(Says::HeaderMatches(name, regex(reader, node)?))
+        }
+        Kind::Sequence(items) if items.is_empty() => {
+            let at = reader.place(&node.span);
+            reader.report(
+                Finding::error("empty-list", at, "no value of the header is listed")
+                    .help("write `null` for a header that does not leave"),
+            );
+            None
+        }
+        Kind::Scalar(_) | Kind::Sequence(_) => {
+            let lines = lines_of(reader, node);
+            (!lines.is_empty()).then_some(Says::Header(name, lines))
+        }
+    }
 }
 
 struct When {
@@ -286,6 +388,15 @@ fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>, owner: &Place) -> Vec<Cl
             claims.push(Claim { at, says: says(paths) });
         }
     }
+    if let Some(node) = fields.get("headers") {
+        for (key, node) in reader.members(node, "`headers`").unwrap_or_default() {
+            let name = reader.key(key);
+            if is_header_name(reader, &name) {
+                let says = header_claim(reader, name.value, node);
+                claims.extend(says.map(|says| Claim { at: name.at, says }));
+            }
+        }
+    }
     let about_output = claims.first().map(|claim| claim.at.clone());
     if let Some(node) = fields.get("refused")
         && let Some(text) = reader.text(node, "`refused`")
@@ -309,10 +420,13 @@ fn claims(reader: &mut Reader<'_>, fields: &Fields<'_>, owner: &Place) -> Vec<Cl
                 Finding::error("unknown-reason", text.at, message).did_you_mean(&text.value, known),
             );
         }
-    } else if claims.is_empty() && !fields.get("expect").is_some_and(has_members) {
+    } else if claims.is_empty()
+        && !["expect", "headers"].iter().any(|word| fields.get(word).is_some_and(has_members))
+    {
         reader.report(
-            Finding::error("claims-nothing", owner.clone(), "this test claims nothing")
-                .help("add `expect`, `output`, `absent`, `never`, `same`, `differs` or `refused`"),
+            Finding::error("claims-nothing", owner.clone(), "this test claims nothing").help(
+                "add `expect`, `output`, `absent`, `never`, `same`, `differs`, `headers` or `refused`",
+            ),
         );
     }
     claims
@@ -336,24 +450,28 @@ fn paths(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<At<Path>> {
     paths
 }
 
+fn regex(reader: &mut Reader<'_>, node: &Node) -> Option<Regex> {
+    let text = reader.text(node, "`matches`")?;
+    match Regex::new(&text.value) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            // The last line says what; the ones before draw a caret that ours stands for.
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default();
+            let why = why.strip_prefix("error: ").unwrap_or(why);
+            let message = format!("this is not a regular expression: {why}");
+            reader.report(Finding::error("bad-regex", text.at, message));
+            None
+        }
+    }
+}
+
 fn expected(reader: &mut Reader<'_>, path: Path, node: &Node) -> Option<Says> {
     if let Kind::Mapping(members) = &node.kind
         && let [(key, node)] = members.as_slice()
         && key.text == "matches"
     {
-        let text = reader.text(node, "`matches`")?;
-        return match Regex::new(&text.value) {
-            Ok(regex) => Some(Says::Matches(path, regex)),
-            Err(error) => {
-                // The last line says what; the ones before draw a caret that ours stands for.
-                let error = error.to_string();
-                let why = error.lines().last().unwrap_or_default();
-                let why = why.strip_prefix("error: ").unwrap_or(why);
-                let message = format!("this is not a regular expression: {why}");
-                reader.report(Finding::error("bad-regex", text.at, message));
-                None
-            }
-        };
+        return regex(reader, node).map(|regex| Says::Matches(path, regex));
     }
     let value = Documents::default().document(reader, node, false)?;
     match serde_json::from_str(&value) {

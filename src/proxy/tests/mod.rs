@@ -1,6 +1,7 @@
 //! The proxy in process: real sockets on free ports, upstreams that send exactly the bytes of the test.
 
 mod coding;
+mod heads;
 mod upstreams;
 
 use std::{

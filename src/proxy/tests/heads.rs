@@ -1,0 +1,230 @@
+//! Response headers that the policies know by name, over the wire.
+
+use super::*;
+
+const HEADS: &str = r"
+tamis: 1
+categories: { contact.email: E-mail address, identity.id: Customer number, money: Money, place: Address, secret: Secret, text: Text }
+purposes:
+  support: { title: Help, legal_basis: contract }
+  billing: { title: Bill, legal_basis: contract }
+  denied: { title: Nothing, legal_basis: contract }
+callers:
+  desk: { identify: { api_key: desk }, purposes: [support, billing, denied] }
+apis:
+  crm:
+    headers:
+      response:
+        X-Customer: contact.email
+        Location: identity.id
+        Set-Cookie: secret
+        X-Client: place
+        X-Balance: money
+        X-Note: text
+        X-Request-Id: public
+        Retry-After: text
+    routes:
+      GET /c/{id}: { params: { id: public }, body: { $.id: public, $.email: contact.email, $.iban: money } }
+rules:
+  support: { contact: { mask: { keep_first: 1 } }, place: { generalise: ip }, money: null, text: { generalise: { prefix: 2 } } }
+  billing: { contact: keep, identity: keep, money: keep, place: keep, secret: keep, text: keep }
+  denied: { secret: deny }
+";
+
+const LINES: &str = "X-Customer: anna@example.org\r\nX-Customer:  tom@example.org \r\nLocation: /c/C-CANARY\r\n\
+    Set-Cookie: sid=CANARY\r\nSet-Cookie: who=CANARY\r\nX-Client: 192.0.2.77\r\nX-Client: CANARY\r\n\
+    X-Balance: CANARY\r\nX-Note: CANARY\r\nX-Request-Id: r-1\r\nX-Other: CANARY\r\nRetry-After: 120\r\n";
+
+/// What leaves of them for `support`, sorted.
+const SUPPORT: [&str; 6] = [
+    "retry-after: 12",
+    "x-client: 192.0.2.0",
+    "x-customer: a********",
+    "x-customer: t********",
+    "x-note: ca",
+    "x-request-id: r-1",
+];
+
+fn answer_with(status: &str, lines: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into()
+}
+
+async fn world(upstream: impl Into<Vec<u8>>) -> World {
+    World::with(Upstream::bytes(upstream), HEADS, |_| {}, None).await
+}
+
+/// The header lines of the upstream that have left, sorted.
+fn listed(reply: &Reply) -> Vec<&str> {
+    let own = |line: &&str| line.starts_with("x-") || line.starts_with("retry-after");
+    let more = |line: &&str| line.starts_with("location") || line.starts_with("set-cookie");
+    let mut lines: Vec<&str> =
+        reply.head.split("\r\n").filter(|line| own(line) || more(line)).collect();
+    lines.sort_unstable();
+    lines
+}
+
+impl World {
+    /// What is counted once there is a record: `category action accesses`, sorted.
+    pub(super) async fn accesses(&self) -> Vec<String> {
+        self.record().await;
+        let text = self.metrics.render();
+        let label = |line: &str, name: &str| -> String {
+            let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+            rest.split('"').next().unwrap().to_owned()
+        };
+        let lines = text.lines().filter(|line| line.starts_with("tamis_field_accesses_total{"));
+        let lines = lines.filter(|line| !line.ends_with(" 0"));
+        let mut counted: Vec<String> = lines
+            .map(|line| {
+                let number = line.rsplit(' ').next().unwrap();
+                format!("{} {} {number}", label(line, "category"), label(line, "action"))
+            })
+            .collect();
+        counted.sort();
+        counted
+    }
+}
+
+const HEAD_COUNTS: [&str; 8] = [
+    "contact.email mask 2",
+    "identity.id drop 1",
+    "money null 1",
+    "place generalise 1",
+    "place unfit 1",
+    "public keep 1",
+    "secret drop 1",
+    "text generalise 2",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_header_leaves_as_its_category_does() {
+    let json = format!("Content-Type: application/json\r\n{LINES}");
+    let body = r#"{"id":7,"email":"anna@example.org","iban":"CANARY"}"#;
+    let world_ = world(answer_with("200 OK", &json, body)).await;
+    let reply = world_.get("/c/7", "support", "").await;
+    assert_eq!(reply.body.as_deref(), Some(r#"{"id":7,"email":"a********","iban":null}"#));
+    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+    assert_eq!(listed(&reply), SUPPORT);
+    // With those of the body; what is withheld in both is counted once.
+    let mut counts = HEAD_COUNTS.to_vec();
+    counts[0] = "contact.email mask 3";
+    counts[5] = "public keep 2";
+    assert_eq!(world_.accesses().await, counts);
+
+    let world = world(answer_with("200 OK", &json, body)).await;
+    let reply = world.get("/c/7", "billing", "").await;
+    let lines: Vec<String> = LINES.to_ascii_lowercase().lines().map(str::to_owned).collect();
+    let mut kept: Vec<&str> =
+        lines.iter().map(|line| line.trim()).filter(|line| !line.starts_with("x-other")).collect();
+    kept[1] = "x-customer: tom@example.org";
+    kept.sort_unstable();
+    assert_eq!(listed(&reply), kept);
+}
+
+/// Whatever becomes of the body.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_errors_redirects_and_empty_answers_are_treated_as_all_others() {
+    let problem = format!("Content-Type: application/problem+json\r\n{LINES}");
+    let html = format!("Content-Type: text/html\r\n{LINES}");
+    for (status, lines, body) in [
+        ("404 Not Found", &html, "<p>CANARY</p>"),
+        ("410 Gone", &problem, r#"{"title":"Gone","detail":"CANARY"}"#),
+        ("500 Oh", &LINES.to_owned(), ""),
+        ("302 Found", &html, "<p>CANARY</p>"),
+        ("307 Temporary Redirect", &LINES.to_owned(), ""),
+        ("201 Created", &LINES.to_owned(), ""),
+    ] {
+        let world = world(answer_with(status, lines, body)).await;
+        let reply = world.get("/c/7", "support", "").await;
+        assert!(status.starts_with(&reply.status.to_string()), "{status}: {reply:?}");
+        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+        assert_eq!(listed(&reply), SUPPORT, "{status}");
+        let counts = world.accesses().await;
+        for expected in HEAD_COUNTS.iter().filter(|count| !count.starts_with("public")) {
+            assert!(counts.iter().any(|count| count == expected), "{status}: {counts:?}");
+        }
+    }
+    // Where there is no body at all, these are all that is counted.
+    let no_content = format!("HTTP/1.1 204 No Content\r\n{LINES}\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{LINES}\r\n");
+    for (upstream, method) in [(no_content, "GET"), (head, "HEAD")] {
+        let world = world(upstream).await;
+        let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+        let reply = world.send(request(method, "/c/7", lines)).await;
+        assert_eq!(listed(&reply), SUPPORT, "{method}");
+        assert_eq!(world.accesses().await, HEAD_COUNTS, "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_can_give_a_denied_header_asks_no_upstream() {
+    let world = world(answer_with("200 OK", "Content-Type: application/json\r\n", "{}")).await;
+    let reply = world.get("/c/7", "denied", "").await;
+    assert_eq!(reply.reason(), "category-denied");
+    assert_eq!(world.record().await, "denied category-denied");
+    assert!(world.asked.lock().unwrap().is_empty());
+}
+
+/// Neither the value nor whether the line is there changes a byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withheld_header_changes_nothing_else() {
+    let long = "x".repeat(9000);
+    let of = |location: &str| {
+        format!("Content-Type: application/json\r\nX-Customer: anna@example.org\r\n{location}")
+    };
+    let mut seen = Vec::new();
+    for location in [
+        "",
+        "Location: /c/1\r\n",
+        "Location: https://elsewhere.test/?q=1\r\nSet-Cookie: a=b; Secure\r\n",
+        &format!("Location: {long}\r\nX-Balance: 12\r\nX-Balance: 13\r\n"),
+        "Location: \r\nX-Balance:\r\n",
+    ] {
+        for (status, body) in [("200 OK", r#"{"id":7}"#), ("302 Found", r#"{"id":7}"#)] {
+            let world = world(answer_with(status, &of(location), body)).await;
+            let reply = world.get("/c/7", "support", "").await;
+            let lines: Vec<&str> =
+                reply.raw.lines().filter(|line| !line.starts_with("Date: ")).collect();
+            seen.push((status, lines.join("\n"), world.accesses().await));
+        }
+    }
+    for (status, reply, counts) in &seen {
+        let (_, first, first_counts) = seen.iter().find(|(other, ..)| other == status).unwrap();
+        assert_eq!((reply, counts), (first, first_counts));
+    }
+}
+
+/// A value that is no text, or would be none of a header any more, is removed and counted as unfit;
+/// where it is kept it is the same bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_its_action_cannot_treat_is_removed() {
+    let mut lines = b"Content-Type: application/json\r\n".to_vec();
+    for line in [
+        &b"X-Customer: CANARY-\xff"[..],
+        b"X-Note: C\tANARY",
+        b"X-Note: CA",
+        b"X-Client: 2001:db8:1:2::7",
+        "X-Note: éàCANARY".as_bytes(),
+    ] {
+        lines.extend_from_slice(line);
+        lines.extend_from_slice(b"\r\n");
+    }
+    let mut upstream = b"HTTP/1.1 200 OK\r\n".to_vec();
+    upstream.extend_from_slice(&lines);
+    upstream.extend_from_slice(b"Content-Length: 2\r\n\r\n{}");
+    let world_ = world(upstream.clone()).await;
+    let reply = world_.get("/c/7", "support", "").await;
+    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+    assert_eq!(listed(&reply), ["x-client: 2001:db8:1::", "x-note: éà"]);
+    let counts = world_.accesses().await;
+    for expected in
+        ["contact.email unfit 1", "text unfit 2", "text generalise 1", "place generalise 1"]
+    {
+        assert!(counts.iter().any(|count| count == expected), "{counts:?}");
+    }
+    let world = world(upstream).await;
+    let reply = world.get("/c/7", "billing", "").await;
+    let as_sent = b"CANARY-\xff\r\n";
+    assert!(reply.wire.windows(as_sent.len()).any(|bytes| bytes == as_sent), "{reply:?}");
+}
