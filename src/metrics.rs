@@ -111,6 +111,12 @@ const RELOADS: Kind<IntCounter, 1> = counter(
     ["result"],
 );
 
+const CERTIFICATE_RELOADS: Kind<IntCounter, 1> = counter(
+    "tamis_certificate_reloads_total",
+    "Attempts to use new files of certificates and keys, by result.",
+    ["result"],
+);
+
 const POLICY: Kind<IntGauge, 1> = Kind {
     name: "tamis_policy_info",
     help: "1 for the digest of the policies that are in force.",
@@ -130,6 +136,7 @@ pub struct Metrics {
     duration: Family<Histogram, 2>,
     overhead: Family<Histogram, 1>,
     reloads: Family<IntCounter, 1>,
+    certificate_reloads: Family<IntCounter, 1>,
     policy: Family<IntGauge, 1>,
     reloaded: IntGauge,
     reloaded_at: Gauge,
@@ -158,6 +165,7 @@ impl Metrics {
             duration: Family::new(&registry, DURATION, budget),
             overhead: Family::new(&registry, OVERHEAD, budget),
             reloads: Family::new(&registry, RELOADS, None),
+            certificate_reloads: Family::new(&registry, CERTIFICATE_RELOADS, None),
             policy: Family::new(&registry, POLICY, None),
             reloaded: gauge(
                 &registry,
@@ -188,8 +196,10 @@ impl Metrics {
             ),
             registry,
         };
-        metrics.reloads.at([SUCCESS], |_| ());
-        metrics.reloads.at([FAILURE], |_| ());
+        for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
+            reloads.at([SUCCESS], |_| ());
+            reloads.at([FAILURE], |_| ());
+        }
         metrics.declare(&Labels::unknown(), &mut iter::empty());
         metrics
     }
@@ -240,6 +250,12 @@ impl Metrics {
         let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.reloaded_at.set(since_1970.as_secs_f64());
         self.policy.only([digest], |series| series.set(1));
+    }
+
+    /// Says how an attempt to use new files of certificates and keys ended.
+    pub fn certificates_reloaded(&self, result: Result<(), ()>) {
+        let result = if result.is_ok() { SUCCESS } else { FAILURE };
+        self.certificate_reloads.at([result], IntCounter::inc);
     }
 
     /// Counts a request as in flight until what it returns is dropped.

@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     metrics::Metrics,
     policy::PolicySet,
-    proxy::{self, AccessLog, Listeners, Observers, Proxy},
+    proxy::{self, AccessLog, Certificates, Listeners, Observers, Proxy},
     reload::{self, Observer, Start, Watched},
 };
 
@@ -86,12 +86,20 @@ impl Serve {
 /// Settings and policies that fit each other.
 pub(super) struct Ready {
     settings: Settings,
+    certificates: Certificates,
     start: Start,
 }
 
 impl Ready {
-    /// Loads the policies that the settings name.
+    /// Loads the certificates and the policies that the settings name.
     pub(super) fn load(settings: Settings, streams: &mut Streams<'_>) -> Result<Self, Failure> {
+        let certificates = Certificates::load(&settings).map_err(|error| {
+            streams.say(error);
+            Failure::Settings
+        })?;
+        for warning in certificates.warnings() {
+            streams.say(format_args!("warning: {warning}"));
+        }
         let key = folder::read_key(settings.root_key.as_deref(), streams)?;
         let needs = settings.clone();
         let watched = Watched {
@@ -103,12 +111,12 @@ impl Ready {
             streams.say(error);
             Failure::Policies
         })?;
-        Ok(Self { settings, start })
+        Ok(Self { settings, certificates, start })
     }
 
     /// Carries requests until the process is told to end.
     pub(super) fn serve(self, listeners: Listeners) -> Result<Exit, Failure> {
-        let Self { settings, start } = self;
+        let Self { settings, certificates, start } = self;
         keep_memory_private()?;
         let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
         let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
@@ -123,7 +131,8 @@ impl Ready {
         let (policies, reloader) = start
             .watch(Arc::new(Reloads(Arc::clone(&metrics))))
             .map_err(|error| Failure::cannot(format!("cannot watch the policies: {error}")))?;
-        let proxy = Proxy::new(settings, policies, Observers { metrics, access_log });
+        let observers = Observers { metrics, access_log };
+        let proxy = Proxy::new(settings, certificates, policies, observers);
         proxy
             .run(listeners, move || reloader.reload_now())
             .map_err(|error| Failure::cannot(error.to_string()))?;

@@ -12,8 +12,8 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, Limits, Places, Problem, Protocol,
-    Settings, Timeouts, Upstream,
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Places, Problem,
+    Protocol, Settings, Timeouts, Upstream, UpstreamTls,
     fields::{Field, Mapping},
     written::{Kind, Node},
 };
@@ -193,31 +193,128 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     let path = field.path.clone();
     let mut fields = Mapping::of(Some(field), problems);
     let places = places(&mut fields, problems);
+    let tls = fields.take("tls");
     let plain = fields.take("plain");
     let protocol = fields.take("protocol");
     let host = fields.take("host");
     fields.end(problems);
-    let plain = plain.map(|field| because(field, problems));
-    let protocol = protocol.and_then(|field| {
-        field.parse("`http1` or `h2c`", problems, |word| match word {
-            "http1" => Some(Protocol::Http1),
-            "h2c" => Some(Protocol::H2c),
-            _ => None,
-        })
-    });
+    let is_tls = tls.is_some();
+    let tls = tls.map(|field| upstream_tls(field, places.as_ref(), problems));
+    let protocol = protocol.and_then(|field| protocol_of(field, is_tls, problems));
     let host = host.and_then(|field| host_header(field, problems));
+    let is_plain = plain.is_some();
+    if let Some(field) = plain.as_ref().filter(|_| is_tls) {
+        let what = format!("`{}` is for what is asked without TLS", field.path);
+        let help = Some(format!("leave it out, or `{path}.tls`"));
+        problems.push(Problem { at: field.at.clone(), what, help });
+    }
+    let plain = plain.and_then(|field| because(field, problems));
     let (places, at) = places?;
-    if plain.is_none() && !places.are_local() {
+    if !is_tls && !is_plain && !places.are_local() {
         let what = format!("`{path}` would be asked in the clear, over a network");
-        let help = "say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`";
+        let help =
+            "ask it by TLS, `tls: {}`, or say why there is no need, `plain: { because: \"..\" }`";
         problems.push(Problem { at, what, help: Some(help.to_owned()) });
     }
     Some(Upstream {
         places,
-        plain: plain.flatten(),
+        tls: tls.flatten(),
+        plain,
         protocol: protocol.unwrap_or_default(),
         host: host.unwrap_or_default(),
     })
+}
+
+fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Option<Protocol> {
+    let (path, at) = (field.path.clone(), field.at.clone());
+    let protocol = field.parse("`http1`, `h2c` or `h2`", problems, |word| match word {
+        "http1" => Some(Protocol::Http1),
+        "h2c" => Some(Protocol::H2c),
+        "h2" => Some(Protocol::H2),
+        _ => None,
+    })?;
+    let (what, help) = match (protocol, is_tls) {
+        (Protocol::H2c, true) => ("`h2c` is HTTP/2 without TLS", "`h2` is HTTP/2 with TLS"),
+        (Protocol::H2, false) => {
+            ("`h2` is HTTP/2 with TLS", "add `tls: {}`, or write `h2c` for HTTP/2 without TLS")
+        }
+        (Protocol::Http1, _) | (Protocol::H2c, false) | (Protocol::H2, true) => {
+            return Some(protocol);
+        }
+    };
+    let what = format!("`{path}` cannot be: {what}");
+    problems.push(Problem { at, what, help: Some(help.to_owned()) });
+    None
+}
+
+/// How an upstream in these places is asked by TLS.
+fn upstream_tls(
+    field: Field,
+    places: Option<&(Places, At)>,
+    problems: &mut Vec<Problem>,
+) -> Option<UpstreamTls> {
+    let (path, at) = (field.path.clone(), field.at.clone());
+    if !field.is_written() {
+        // Whoever wrote it means TLS, and all lines below may be comments.
+        let what = format!("`{path}` has no value");
+        problems.push(Problem {
+            at,
+            what,
+            help: Some("`tls: {}` is TLS as it should be".to_owned()),
+        });
+        return None;
+    }
+    let mut fields = Mapping::of(Some(field), problems);
+    let is_mapping = fields.is_mapping();
+    let name = fields.take("name");
+    let ca = fields.file("ca", problems);
+    let client = key_pair(&mut fields, problems);
+    fields.end(problems);
+    let is_named = name.is_some();
+    let wanted = "the name or the address that the certificate is for";
+    let name = name.and_then(|field| {
+        field.parse(wanted, problems, |text| certified_host(text).map(str::to_owned))
+    });
+    let unnamed = match places {
+        Some((Places::Unix(_), _)) => Some("a UNIX socket has no name".to_owned()),
+        Some((Places::Network(addresses), _)) => addresses
+            .iter()
+            .find(|address| certified_host(address.host()).is_none())
+            .map(|address| format!("no certificate is for `{}`", address.host())),
+        None => None,
+    };
+    if let Some(why) = unnamed
+        && is_mapping
+        && !is_named
+    {
+        let what = format!("`{path}` has no `name`, and {why}");
+        let help = Some("tls: { name: HOST }".to_owned());
+        problems.push(Problem { at, what, help });
+    }
+    Some(UpstreamTls { name, ca, client })
+}
+
+/// A host that a certificate can be for: a name without the liberties of others, or an address.
+fn certified_host(text: &str) -> Option<&str> {
+    let name = host(text).or_else(|| text.parse::<Ipv6Addr>().is_ok().then_some(text))?;
+    (!name.contains('_') && !name.ends_with('.')).then_some(name)
+}
+
+/// The files of a certificate and of its key, if there are any.
+fn key_pair(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<KeyPair> {
+    let certificate = fields.take("certificate");
+    let key = fields.take("key");
+    if certificate.is_some() != key.is_some() {
+        let lacks = if key.is_none() {
+            "a `certificate`, and no `key`"
+        } else {
+            "a `key`, and no `certificate`"
+        };
+        fields.lacks(lacks, problems);
+    }
+    let certificate = certificate.and_then(|field| field.file(problems));
+    let key = key.and_then(|field| field.file(problems));
+    Some(KeyPair { certificate: certificate?, key: key? })
 }
 
 /// Where an upstream is, which is said in one way, and where that is written.

@@ -200,6 +200,8 @@ pub enum At {
 pub struct Upstream {
     /// Where it listens.
     pub places: Places,
+    /// How it is asked by TLS, if it is.
+    pub tls: Option<UpstreamTls>,
     /// Why it is asked in the clear over a network, if it may be.
     pub plain: Option<String>,
     /// What it speaks.
@@ -265,6 +267,26 @@ impl fmt::Display for Authority {
     }
 }
 
+/// How an upstream is asked by TLS. There is no way to do without verifying its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// The name or address that its certificate has to be for, if it is not the host of its address.
+    pub name: Option<String>,
+    /// The file of the authorities that are trusted, if they are not those of this machine.
+    pub ca: Option<PathBuf>,
+    /// What tamis shows it.
+    pub client: Option<KeyPair>,
+}
+
+/// The files of a certificate and of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The certificate, and those that lead from it to an authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
 /// What an upstream speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -273,6 +295,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 without TLS.
     H2c,
+    /// HTTP/2 over TLS.
+    H2,
 }
 
 /// What an upstream gets to see as `Host`.

@@ -247,8 +247,8 @@ fn an_upstream_can_be_reached() {
         "upstreams: { crm: { address: '127.0.0.1:1', protocol: http2, tsl: true } }",
         &[
             "t.yaml:2:62: `upstreams.crm.tsl` is not known",
-            "  help: what can stand here: `address`, `addresses`, `unix`, `plain`, `protocol`, `host`",
-            "t.yaml:2:55: `upstreams.crm.protocol` has to be `http1` or `h2c`, not `http2`",
+            "  help: did you mean `tls`?",
+            "t.yaml:2:55: `upstreams.crm.protocol` has to be `http1`, `h2c` or `h2`, not `http2`",
         ],
     );
     below(
@@ -341,7 +341,7 @@ fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
             &format!("upstreams: {{ crm: {{ addresses: ['127.0.0.1:1', '{address}'] }} }}"),
             &[
                 "t.yaml:2:32: `upstreams.crm` would be asked in the clear, over a network",
-                "  help: say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`",
+                "  help: ask it by TLS, `tls: {}`, or say why there is no need, `plain: { because: \"..\" }`",
             ],
         );
     }
@@ -350,7 +350,7 @@ fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
         &[("TAMIS__UPSTREAMS__CRM__ADDRESS", "crm:1")],
         &[
             "TAMIS__UPSTREAMS__CRM__ADDRESS: `upstreams.crm` would be asked in the clear, over a network",
-            "  help: say why that is safe, `plain: { because: \"..\" }`, or use a loopback address or `unix`",
+            "  help: ask it by TLS, `tls: {}`, or say why there is no need, `plain: { because: \"..\" }`",
         ],
     );
     let plain = |plain: &str, expected: &str| {
@@ -368,6 +368,96 @@ fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
     fine(
         "upstreams: { crm: { address: '127.0.0.1:1', plain: { because: the mesh encrypts } } }",
         &[("TAMIS__UPSTREAMS__CRM__ADDRESS", "crm:1")],
+    );
+}
+
+#[test]
+fn tls_to_an_upstream_has_a_name_and_a_protocol() {
+    let settings = fine(
+        "upstreams:
+  a: { address: 'crm.internal:443', tls: {} }
+  b: { addresses: ['10.0.0.7:443', '[::2]:443'], tls: { name: crm.internal, ca: ca.pem }, protocol: h2 }
+  c: { unix: /c.sock, tls: { name: '::1', certificate: c.pem, key: c.key } }",
+        &[("TAMIS__UPSTREAMS__B__TLS__CA", "/ca.pem")],
+    );
+    let tls = |name: &str| settings.upstreams[name].tls.clone().unwrap();
+    assert_eq!(tls("a"), UpstreamTls { name: None, ca: None, client: None });
+    let b = UpstreamTls {
+        name: Some("crm.internal".to_owned()),
+        ca: Some("/ca.pem".into()),
+        client: None,
+    };
+    assert_eq!((tls("b"), settings.upstreams["b"].protocol), (b, Protocol::H2));
+    let pair = KeyPair { certificate: "c.pem".into(), key: "c.key".into() };
+    assert_eq!((tls("c").name.as_deref(), tls("c").client), (Some("::1"), Some(pair)));
+    let one = |text: &str, expected: &[&str]| {
+        below(&format!("upstreams: {{ a: {{ {text} }} }}"), expected)
+    };
+    one(
+        "unix: /a, tls: {}",
+        &[
+            "t.yaml:2:34: `upstreams.a.tls` has no `name`, and a UNIX socket has no name",
+            "  help: tls: { name: HOST }",
+        ],
+    );
+    one(
+        "address: 'a_b:1', tls: {}",
+        &[
+            "t.yaml:2:42: `upstreams.a.tls` has no `name`, and no certificate is for `a_b`",
+            "  help: tls: { name: HOST }",
+        ],
+    );
+    for name in ["a_b", "a.", "a b", "https://a", "*.a", "[::1]x", "300.0.0.1"] {
+        let text = format!("{LISTEN}upstreams: {{ a: {{ unix: /a, tls: {{ name: '{name}' }} }} }}");
+        let error = parse(&text, &[]).unwrap_err().to_string();
+        let expected = format!(
+            "`upstreams.a.tls.name` has to be the name or the address that the certificate is for, not `{name}`"
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
+    one("unix: /a, tls: { name: '' }", &["t.yaml:2:42: `upstreams.a.tls.name` has no value"]);
+    one(
+        "address: 'a:1', tls:",
+        &[
+            "t.yaml:2:38: `upstreams.a.tls` has no value",
+            "  help: `tls: {}` is TLS as it should be",
+        ],
+    );
+    one("address: 'a:1', tls: true", &["t.yaml:2:40: `upstreams.a.tls` has to be a mapping"]);
+    for key in ["insecure", "verify", "skip_verify"] {
+        let text =
+            format!("{LISTEN}upstreams: {{ a: {{ address: 'a:1', tls: {{ {key}: true }} }} }}");
+        let error = parse(&text, &[]).unwrap_err().to_string();
+        assert!(error.contains(&format!("`upstreams.a.tls.{key}` is not known")), "{error}");
+    }
+    one(
+        "address: 'a:1', tls: { key: a }",
+        &["t.yaml:2:40: `upstreams.a.tls` has a `key`, and no `certificate`"],
+    );
+    one(
+        "address: 'a:1', tls: { certificate: a }",
+        &["t.yaml:2:40: `upstreams.a.tls` has a `certificate`, and no `key`"],
+    );
+    one(
+        "address: 'a:1', tls: {}, plain: { because: of both }",
+        &[
+            "t.yaml:2:51: `upstreams.a.plain` is for what is asked without TLS",
+            "  help: leave it out, or `upstreams.a.tls`",
+        ],
+    );
+    one(
+        "address: 'a:1', tls: {}, protocol: h2c",
+        &[
+            "t.yaml:2:54: `upstreams.a.protocol` cannot be: `h2c` is HTTP/2 without TLS",
+            "  help: `h2` is HTTP/2 with TLS",
+        ],
+    );
+    one(
+        "address: '127.0.0.1:1', protocol: h2",
+        &[
+            "t.yaml:2:53: `upstreams.a.protocol` cannot be: `h2` is HTTP/2 with TLS",
+            "  help: add `tls: {}`, or write `h2c` for HTTP/2 without TLS",
+        ],
     );
 }
 

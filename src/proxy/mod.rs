@@ -13,14 +13,21 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::{path::Path, sync::Arc};
-//! use tamis::{config::Settings, metrics::Metrics, proxy::{AccessLog, Listeners, Observers, Proxy}, reload::Policies};
+//! use tamis::{
+//!     config::Settings,
+//!     metrics::Metrics,
+//!     proxy::{AccessLog, Certificates, Listeners, Observers, Proxy},
+//!     reload::Policies,
+//! };
 //!
 //! let settings = Settings::load(Path::new("config/tamis.yaml"), std::env::vars())?;
 //! let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
 //! let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))?;
 //! let observers = Observers { metrics, access_log };
+//! let certificates = Certificates::load(&settings)?;
 //! // No policies: everything is denied.
-//! Proxy::new(settings, Policies::none(), observers).run(Listeners::Opened, || {})?;
+//! Proxy::new(settings, certificates, Policies::none(), observers)
+//!     .run(Listeners::Opened, || {})?;
 //! # Ok(())
 //! # }
 //! ```
@@ -44,6 +51,7 @@ mod server;
 mod sieve;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 
 use std::{
@@ -82,6 +90,7 @@ pub(crate) use passage::problem_plan;
 pub(crate) use respond::error_of_upstream;
 pub(crate) use response::Treatment;
 pub use server::{Listeners, ServeError};
+pub use tls::{Certificates, CertificatesError};
 
 use cork::Cork;
 use journey::Journey;
@@ -140,6 +149,7 @@ pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
 /// What the proxy and its admin listener share.
 struct Shared {
     settings: Settings,
+    certificates: Certificates,
     policies: Policies,
     observers: Arc<Observers>,
     /// The process is told to end, and says that no requests should come.
@@ -173,20 +183,27 @@ impl std::fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// A proxy that asks `policies` about every request.
-    pub fn new(settings: Settings, policies: Policies, observers: Observers) -> Self {
+    /// A proxy that asks `policies` about every request; the certificates are those of the settings.
+    pub fn new(
+        settings: Settings,
+        certificates: Certificates,
+        policies: Policies,
+        observers: Observers,
+    ) -> Self {
         let gate = Arc::new(Gate::new(&settings.limits, &settings.timeouts));
         let upstreams = settings
             .upstreams
             .iter()
             .map(|(name, upstream)| {
-                let upstream = Upstream::new(upstream.clone(), settings.timeouts);
+                let trust = certificates.of_upstream(name);
+                let upstream = Upstream::new(upstream.clone(), settings.timeouts, trust);
                 (name.clone(), Arc::new(upstream))
             })
             .collect();
         let observers = Arc::new(observers);
         let (draining, leaving) = (AtomicBool::new(false), watch::Sender::new(false));
-        let shared = Arc::new(Shared { settings, policies, observers, draining, leaving });
+        let shared =
+            Arc::new(Shared { settings, certificates, policies, observers, draining, leaving });
         Self { shared, gate, upstreams }
     }
 

@@ -53,6 +53,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// There can be no thread that looks at certificates.
+    #[error("cannot watch the certificates: {0}")]
+    Watch(io::Error),
     /// The socket of an upgrade is not where only this user can get to it.
     #[error("`upgrade_socket` has to be in a folder that no other user has a way into, and `{}` {why}", folder.display())]
     Upgrade {
@@ -100,6 +103,7 @@ impl Proxy {
             grace_period_seconds: Some(drain.as_secs() + u64::from(drain.subsec_nanos() > 0)),
             graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
             max_retries: MAX_TRIES,
+            ca_file: shared.certificates.ca_file(),
             ..ServerConf::default()
         };
         if let Some(socket) = &settings.upgrade_socket {
@@ -121,6 +125,13 @@ impl Proxy {
         server.add_service(proxy);
         server.add_service(admin);
         let observers = Arc::clone(&shared.observers);
+        let metrics = Arc::clone(&observers.metrics);
+        let watch = shared.certificates.watch(move |result| metrics.certificates_reloaded(result));
+        let watch = watch.map_err(ServeError::Watch)?;
+        let reload = move || {
+            reload();
+            watch.look_now();
+        };
         let signals = Signals { shared, reload: Box::new(reload) };
         server.run(RunArgs { shutdown_signal: Box::new(signals) });
         // What was cut off is on record as soon as its task is gone.

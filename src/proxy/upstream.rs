@@ -14,7 +14,10 @@ use pingora::{
 
 use tokio::{net::lookup_host, time::timeout};
 
-use crate::config::{self, Authority, HostHeader, Places, Protocol, Timeouts};
+use crate::{
+    config::{self, Authority, HostHeader, Places, Protocol, Timeouts},
+    proxy::tls::Trust,
+};
 
 /// How long the addresses of a name are good for.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
@@ -27,18 +30,32 @@ const H2_STREAMS: usize = 100;
 pub(super) struct Upstream {
     settings: config::Upstream,
     timeouts: Timeouts,
-    resolved: ArcSwapOption<Resolved>,
+    /// How it is believed, if it is asked by TLS.
+    trust: Option<Arc<Trust>>,
+    resolved: ArcSwapOption<Answer>,
 }
 
 /// What the names of an upstream stand for.
-struct Resolved {
-    addresses: Vec<SocketAddr>,
+struct Answer {
+    addresses: Vec<Resolved>,
     at: Instant,
 }
 
+/// One of the addresses that a host has.
+struct Resolved {
+    address: SocketAddr,
+    /// Which of those of the settings it is one of.
+    authority: usize,
+}
+
 impl Upstream {
-    pub(super) fn new(settings: config::Upstream, timeouts: Timeouts) -> Self {
-        Self { settings, timeouts, resolved: ArcSwapOption::empty() }
+    /// Without `trust` it is asked in the clear; the settings say whether it has to be there.
+    pub(super) fn new(
+        settings: config::Upstream,
+        timeouts: Timeouts,
+        trust: Option<Arc<Trust>>,
+    ) -> Self {
+        Self { settings, timeouts, trust, resolved: ArcSwapOption::empty() }
     }
 
     /// The `Host` that stands for the client's, if there is one.
@@ -53,7 +70,7 @@ impl Upstream {
     pub(super) fn addresses(&self) -> usize {
         match &self.settings.places {
             Places::Network(_) => {
-                self.resolved.load().as_ref().map_or(0, |resolved| resolved.addresses.len())
+                self.resolved.load().as_ref().map_or(0, |answer| answer.addresses.len())
             }
             Places::Unix(_) => 1,
         }
@@ -63,19 +80,24 @@ impl Upstream {
     pub(super) async fn peer(&self, tries: usize) -> pingora::Result<HttpPeer> {
         let mut peer = match &self.settings.places {
             Places::Network(authorities) => {
-                let addresses = &self.resolve(authorities).await?.addresses;
-                let address = tries
-                    .checked_rem(addresses.len())
-                    .and_then(|index| addresses.get(index))
+                let answer = self.resolve(authorities).await?;
+                let found = tries
+                    .checked_rem(answer.addresses.len())
+                    .and_then(|index| answer.addresses.get(index))
                     .ok_or_else(unreachable)?;
-                HttpPeer::new(address, false, String::new())
+                let host = authorities.get(found.authority).map(Authority::host);
+                let name = self.name(host.ok_or_else(unreachable)?)?;
+                HttpPeer::new(found.address, self.settings.tls.is_some(), name)
             }
             Places::Unix(path) => {
                 // The settings take no other name.
                 let path = path.to_str().ok_or_else(unreachable)?;
-                HttpPeer::new_uds(path, false, String::new())?
+                HttpPeer::new_uds(path, self.settings.tls.is_some(), self.name("")?)?
             }
         };
+        if let Some(trust) = &self.trust {
+            trust.bind(&mut peer);
+        }
         let options = &mut peer.options;
         // Nothing of this has a limit of its own.
         options.connection_timeout = Some(self.timeouts.connect);
@@ -89,13 +111,27 @@ impl Upstream {
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         match self.settings.protocol {
             Protocol::Http1 => options.set_http_version(1, 1),
-            Protocol::H2c => options.set_http_version(2, 2),
+            Protocol::H2c | Protocol::H2 => options.set_http_version(2, 2),
         }
         Ok(peer)
     }
 
+    /// The name that the upstream's certificate has to be for; nothing in the clear.
+    fn name(&self, host: &str) -> pingora::Result<String> {
+        match (&self.settings.tls, &self.trust) {
+            (None, None) => Ok(String::new()),
+            (Some(_), Some(trust)) => {
+                // Nothing would be verified without a name.
+                let name = trust.name(host);
+                if name.is_empty() { Err(unreachable()) } else { Ok(name.to_owned()) }
+            }
+            // What is to be asked by TLS is not asked in any other way.
+            (Some(_), None) | (None, Some(_)) => Err(unreachable()),
+        }
+    }
+
     /// Names are looked up now and then, so that an upstream can move.
-    async fn resolve(&self, authorities: &[Authority]) -> pingora::Result<Arc<Resolved>> {
+    async fn resolve(&self, authorities: &[Authority]) -> pingora::Result<Arc<Answer>> {
         let known = self.resolved.load_full();
         if let Some(known) = &known
             && known.at.elapsed() < RESOLVED_FOR
@@ -103,23 +139,24 @@ impl Upstream {
             return Ok(Arc::clone(known));
         }
         let mut addresses = Vec::new();
-        for authority in authorities {
+        for (index, authority) in authorities.iter().enumerate() {
             let name = (authority.host(), authority.port());
             // A name server may take longer than anybody waits.
             let found = timeout(self.timeouts.connect, lookup_host(name)).await;
-            addresses.extend(found.into_iter().flatten().flatten());
+            let found = found.into_iter().flatten().flatten();
+            addresses.extend(found.map(|address| Resolved { address, authority: index }));
         }
-        if self.settings.plain.is_none() {
+        if self.settings.tls.is_none() && self.settings.plain.is_none() {
             // Somebody may give `localhost` another address; nothing leaves this machine in the clear.
-            addresses.retain(|address| address.ip().is_loopback());
+            addresses.retain(|found| found.address.ip().is_loopback());
         }
         if addresses.is_empty() {
             // A name server that is away for a moment takes nothing down.
             return known.ok_or_else(unreachable);
         }
-        let resolved = Arc::new(Resolved { addresses, at: Instant::now() });
-        self.resolved.store(Some(Arc::clone(&resolved)));
-        Ok(resolved)
+        let answer = Arc::new(Answer { addresses, at: Instant::now() });
+        self.resolved.store(Some(Arc::clone(&answer)));
+        Ok(answer)
     }
 }
 

@@ -83,9 +83,11 @@ const ROOMS: &[Room] = &[
             "mime",
             "pingora",
             "rustix",
+            "rustls_pki_types",
             "serde",
             "serde_json",
             "tokio",
+            "x509_parser",
         ],
     },
     Room {

@@ -86,6 +86,9 @@ fn the_example_fits_the_policies() {
 /// The dotted keys of a tree; of names that are the user's, `NAME`.
 fn keys_of(node: &Value, path: &str, keys: &mut BTreeSet<String>) {
     if let Some(members) = node.as_object() {
+        if members.is_empty() {
+            keys.insert(path.to_owned());
+        }
         for (name, node) in members {
             let name = match path {
                 "api_keys" | "upstreams" => "NAME",
@@ -132,6 +135,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("keys.", "TAMIS__KEYS__"),
         ("keys.root.", "TAMIS__KEYS__ROOT__"),
         ("upstreams.NAME.", "TAMIS__UPSTREAMS__CRM__"),
+        ("upstreams.NAME.tls.", "TAMIS__UPSTREAMS__CRM__TLS__"),
         ("upstreams.NAME.plain.", "TAMIS__UPSTREAMS__CRM__PLAIN__"),
         ("upstreams.NAME.host.", "TAMIS__UPSTREAMS__FHIR__HOST__"),
         ("limits.", "TAMIS__LIMITS__"),

@@ -2,6 +2,8 @@
 
 mod coding;
 mod heads;
+mod pki;
+mod tls;
 mod upstreams;
 
 use std::{
@@ -24,7 +26,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{AccessLog, Observers, Proxy, passage::MakeSieve, pipe::Sieve, server::Gateway};
+use super::{
+    AccessLog, Certificates, Observers, Proxy, passage::MakeSieve, pipe::Sieve, server::Gateway,
+};
 use crate::{
     access::{Count, Reason},
     config::{self, Settings},
@@ -145,7 +149,8 @@ impl World {
         let metrics = Arc::new(Metrics::new(1000));
         let access_log = AccessLog::start(&config::AccessLog::Off, Arc::clone(&metrics)).unwrap();
         let observers = Observers { metrics: Arc::clone(&metrics), access_log };
-        let mut proxy = Proxy::new(settings, policies, observers);
+        let certificates = Certificates::load(&settings).unwrap();
+        let mut proxy = Proxy::new(settings, certificates, policies, observers);
         if let Some(make_sieve) = make_sieve {
             Arc::get_mut(&mut proxy.gate).unwrap().make_sieve = make_sieve;
         }
@@ -312,7 +317,9 @@ async fn answer_h2(stream: TcpStream, body: &'static str, end: H2End, asked: &Mu
 
 async fn serve_proxy(proxy: Proxy) -> SocketAddr {
     let timeouts = proxy.shared.settings.timeouts;
-    let app = Arc::new(Gateway::new(proxy, &Arc::new(ServerConf::default()), &timeouts));
+    let ca_file = proxy.shared.certificates.ca_file();
+    let conf = Arc::new(ServerConf { ca_file, ..ServerConf::default() });
+    let app = Arc::new(Gateway::new(proxy, &conf, &timeouts));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (keep, shutdown) = tokio::sync::watch::channel(false);

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::Places;
 
 /// What the settings would make of this for `crm`.
-fn places(text: &str) -> Places {
+pub(super) fn places(text: &str) -> Places {
     let text = format!(
         "listen: [{{address: 127.0.0.1:0}}]\nupstreams: {{crm: {{{text}, plain: {{because: of a test}}}}}}"
     );

@@ -1,0 +1,375 @@
+//! TLS: who is believed, and who is not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pingora::tls::{ServerConfig, TlsAcceptor};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    pki::{Authority, Files, Leaf},
+    upstreams::places,
+    *,
+};
+use crate::config::{KeyPair, Protocol, UpstreamTls};
+
+/// An upstream that speaks TLS, and remembers what it was asked.
+struct TlsUpstream {
+    address: SocketAddr,
+    /// The heads of requests, or the host of those of HTTP/2.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// How many connections have come to an end without a request.
+    in_vain: Arc<AtomicUsize>,
+}
+
+impl TlsUpstream {
+    async fn new(config: ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, in_vain): (Arc<Mutex<Vec<String>>>, Arc<AtomicUsize>) = Default::default();
+        let (heads, vain) = (Arc::clone(&asked), Arc::clone(&in_vain));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (heads, vain) = (Arc::clone(&heads), Arc::clone(&vain));
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let before = heads.lock().unwrap().len();
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        answer_tls(stream, is_h2, &heads).await;
+                    }
+                    if heads.lock().unwrap().len() == before {
+                        vain.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        Self { address, asked, in_vain }
+    }
+
+    /// Waits until a connection has come to an end, and says that nothing was asked on it.
+    async fn was_asked_nothing(&self) {
+        for _ in 0..2000 {
+            if self.in_vain.load(Ordering::SeqCst) > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(self.in_vain.load(Ordering::SeqCst) > 0, "somebody connected");
+        assert!(self.asked.lock().unwrap().is_empty(), "not one byte of a request");
+    }
+}
+
+async fn answer_tls<S>(mut stream: S, is_h2: bool, asked: &Mutex<Vec<String>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if is_h2 {
+        let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            asked.lock().unwrap().push(request.uri().to_string());
+            let head = http::Response::builder().header("content-type", "application/json");
+            let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+            stream.send_data(Bytes::from_static(BODY.as_bytes()), true).unwrap();
+        }
+        return;
+    }
+    let mut head = Vec::new();
+    while matches!(stream.read_buf(&mut head).await, Ok(1..)) {
+        // Whatever comes counts, whole or not.
+        let text = String::from_utf8_lossy(&head).into_owned();
+        if head.ends_with(b"\r\n\r\n") {
+            asked.lock().unwrap().push(text);
+            head.clear();
+            let response = head_and(BODY, "application/json");
+            if stream.write_all(response.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+    if !head.is_empty() {
+        asked.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+    }
+}
+
+/// TLS with these authorities, for this name.
+fn tls(name: Option<&str>, ca: Option<&Files>) -> UpstreamTls {
+    let ca = ca.map(|files| files.path("ca.pem"));
+    UpstreamTls { name: name.map(str::to_owned), ca, client: None }
+}
+
+async fn world(to: &TlsUpstream, tls: UpstreamTls, protocol: Protocol) -> World {
+    let address = format!("address: \"{}\"", to.address);
+    let change = move |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = places(&address);
+        upstream.tls = Some(tls);
+        upstream.protocol = protocol;
+    };
+    World::with(Upstream::Absent, POLICY, change, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_is_asked_by_tls_in_either_version_of_http() {
+    let authority = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    for (certified, name) in
+        [("crm.test", Some("crm.test")), ("127.0.0.1", None), ("*.crm.test", Some("a.crm.test"))]
+    {
+        for (protocol, alpn) in [(Protocol::Http1, "http/1.1"), (Protocol::H2, "h2")] {
+            let config = authority.sign(certified).server(None, &[alpn]);
+            let to = TlsUpstream::new(config).await;
+            let world = world(&to, tls(name, Some(&files)), protocol).await;
+            for round in 0..2 {
+                let reply = world.get("/c/7", "support", "").await;
+                assert_eq!(reply.body.as_deref(), Some(SIEVED), "{certified} {alpn} {round}");
+            }
+            let asked = to.asked.lock().unwrap().clone();
+            let begins = if protocol == Protocol::H2 {
+                "https://crm.test/c/7"
+            } else {
+                "GET /c/7 HTTP/1.1\r\n"
+            };
+            assert!(asked.len() == 2 && asked.iter().all(|it| it.starts_with(begins)), "{asked:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_cannot_be_believed_hears_nothing() {
+    let authority = Authority::new();
+    let other = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    let name = Some("crm.test");
+    for (what, leaf, name) in [
+        ("another authority", other.sign("crm.test"), name),
+        ("expired", authority.sign_between("crm.test", 2019, 2020), name),
+        ("not yet valid", authority.sign_between("crm.test", 2119, 2120), name),
+        ("signed by itself", Leaf::alone("crm.test"), name),
+        ("another name", authority.sign("crm.test.example"), name),
+        ("a name below", authority.sign("a.crm.test"), name),
+        ("a wildcard of another level", authority.sign("*.crm.test"), Some("a.b.crm.test")),
+        ("another address", authority.sign("127.0.0.2"), None),
+        ("a name where an address is meant", authority.sign("localhost"), None),
+    ] {
+        for (protocol, alpn) in [(Protocol::Http1, "http/1.1"), (Protocol::H2, "h2")] {
+            let to = TlsUpstream::new(leaf.server(None, &[alpn])).await;
+            let world = world(&to, tls(name, Some(&files)), protocol).await;
+            let reply = world.get("/c/7", "support", "").await;
+            assert_eq!(
+                (reply.status, reply.reason().as_str()),
+                (502, "upstream-unreachable"),
+                "{what}"
+            );
+            assert_eq!(world.record().await, "refused upstream-unreachable", "{what}");
+            to.was_asked_nothing().await;
+        }
+    }
+}
+
+/// An authority that a test has made is none of those that this machine trusts.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_authorities_of_its_own_an_upstream_needs_those_of_the_machine() {
+    let authority = Authority::new();
+    let to = TlsUpstream::new(authority.sign("crm.test").server(None, &["http/1.1"])).await;
+    let mut settings = settings(to.address, false);
+    settings.upstreams.get_mut("crm").unwrap().tls = Some(tls(Some("crm.test"), None));
+    if let Err(error) = Certificates::load(&settings) {
+        // A machine that trusts nobody says so, and nothing starts.
+        assert!(error.to_string().contains("ca-certificates"), "{error}");
+        return;
+    }
+    let world = world(&to, tls(Some("crm.test"), None), Protocol::Http1).await;
+    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-unreachable");
+    to.was_asked_nothing().await;
+}
+
+/// What is to be asked by TLS is not asked in any other way, whatever has gone wrong before.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_never_left_out() {
+    let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = listener.local_addr().unwrap();
+    let all = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                all.lock().unwrap().extend_from_slice(&bytes[..read]);
+                let _gone = stream.write_all(head_and(BODY, "application/json").as_bytes()).await;
+            }
+        }
+    });
+    let authority = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    for name in [Some("crm.test"), Some(""), None] {
+        let change = |settings: &mut Settings| {
+            let upstream = settings.upstreams.get_mut("crm").unwrap();
+            upstream.places = places(&format!("address: \"{plain}\""));
+            upstream.tls = Some(tls(name, Some(&files)));
+        };
+        let world = World::with(Upstream::Absent, POLICY, change, None).await;
+        let reply = world.get("/c/7", "support", "").await;
+        assert!(reply.status == 502 || reply.status == 504, "{reply:?}");
+    }
+    let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
+    assert!(heard.contains("crm.test"), "the name is all that is said in the clear");
+    assert!(!heard.contains("GET") && !heard.contains("/c/7"), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_gets_to_see_the_certificate_of_tamis() {
+    let authority = Authority::new();
+    let clients = Authority::new();
+    let own = clients.sign("tamis.test");
+    let files = Files::new(&[
+        ("ca.pem", &authority.pem()),
+        ("own.pem", &own.certificate),
+        ("own.key", &own.key),
+        ("other.pem", &authority.sign("tamis.test").certificate),
+    ]);
+    for (shows, status) in [(true, 200), (false, 502)] {
+        let config = authority.sign("crm.test").server(Some(&clients), &["http/1.1"]);
+        let to = TlsUpstream::new(config).await;
+        let mut tls = tls(Some("crm.test"), Some(&files));
+        let pair = KeyPair { certificate: files.path("own.pem"), key: files.path("own.key") };
+        tls.client = Some(pair).filter(|_| shows);
+        let world = world(&to, tls, Protocol::Http1).await;
+        assert_eq!(world.get("/c/7", "support", "").await.status, status);
+        assert_eq!(to.asked.lock().unwrap().len(), usize::from(shows));
+    }
+}
+
+/// A connection that was made under one authority is not for an api that believes another.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_shared_only_with_those_who_believe_the_same() {
+    let authority = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    let others = Files::new(&[("ca.pem", &Authority::new().pem())]);
+    let to = TlsUpstream::new(authority.sign("crm.test").server(None, &["http/1.1"])).await;
+    let address = format!("address: \"{}\"", to.address);
+    let change = |settings: &mut Settings| {
+        let crm = settings.upstreams.get_mut("crm").unwrap();
+        crm.places = places(&address);
+        crm.tls = Some(tls(Some("crm.test"), Some(&files)));
+        let mut shop = crm.clone();
+        shop.tls = Some(tls(Some("crm.test"), Some(&others)));
+        settings.upstreams.insert("shop".to_owned(), shop);
+    };
+    let shop =
+        "\n  shop: { host: shop.test, routes: { GET /s: { body: { $: customer } } } }\nrules:";
+    let policy = POLICY.replace("\nrules:", shop);
+    let world = World::with(Upstream::Absent, &policy, change, None).await;
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    let get = request("GET", "/s", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+    let reply = world.send(get.replace("crm.test", "shop.test")).await;
+    assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-unreachable"));
+    assert_eq!(to.asked.lock().unwrap().len(), 1);
+}
+
+/// Loads `upstreams.crm.tls` with these files; `expected` is what is said of it, with `DIR` for the folder.
+fn check(files: &Files, ca: &str, client: Option<[&str; 2]>, expected: Result<&[&str], &[&str]>) {
+    let mut settings = settings(([127, 0, 0, 1], 1).into(), false);
+    let client = client.map(|[certificate, key]| KeyPair {
+        certificate: files.path(certificate),
+        key: files.path(key),
+    });
+    let tls = UpstreamTls { name: None, ca: Some(files.path(ca)), client };
+    settings.upstreams.get_mut("crm").unwrap().tls = Some(tls);
+    let loaded = Certificates::load(&settings);
+    let found = match &loaded {
+        Ok(certificates) => Ok(certificates.warnings().join("\n")),
+        Err(error) => Err(error.to_string()),
+    };
+    let folder = files.folder().display().to_string();
+    let shown = |text: String| text.replace(&folder, "DIR").lines().map(str::to_owned).collect();
+    let found: Result<Vec<String>, Vec<String>> = found.map(shown).map_err(shown);
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    assert_eq!(found, expected.map(owned).map_err(owned));
+}
+
+#[test]
+fn what_is_wrong_with_certificates_is_said_at_the_start() {
+    let authority = Authority::new();
+    let (own, old) = (authority.sign("a.test"), authority.sign_between("a.test", 2019, 2020));
+    let half = &own.key[..own.key.len() / 2];
+    let files = Files::new(&[
+        ("ca", &authority.pem()),
+        ("own", &own.certificate),
+        ("key", &own.key),
+        ("both", &(own.certificate.clone() + &own.key)),
+        ("old", &old.certificate),
+        ("old-key", &old.key),
+        ("empty", ""),
+        ("half", half),
+        ("broken", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ]);
+    check(&files, "ca", None, Ok(&[]));
+    check(&files, "ca", Some(["own", "key"]), Ok(&[]));
+    check(&files, "ca", Some(["both", "both"]), Ok(&[]));
+    let ca = |file: &str, expected: &str| {
+        check(&files, file, None, Err(&[&format!("error: `upstreams.crm.tls.ca`: {expected}")]));
+    };
+    ca("none", "`DIR/none` cannot be read: No such file or directory (os error 2)");
+    ca(".", "`DIR/.` is not a file");
+    ca("empty", "`DIR/empty` has no certificate: it has to have `-----BEGIN CERTIFICATE-----`");
+    ca("key", "`DIR/key` has no certificate: it has to have `-----BEGIN CERTIFICATE-----`");
+    ca("broken", "`DIR/broken` has a certificate, number 1, that cannot be read");
+    let client = |pair: [&str; 2], expected: &str| {
+        let expected = format!("error: `upstreams.crm.tls.certificate`: {expected}");
+        check(&files, "ca", Some(pair), Err(&[&expected]));
+    };
+    client(
+        ["own", "own"],
+        "`DIR/own` has no private key: it has to have `-----BEGIN PRIVATE KEY-----`, and no password",
+    );
+    client(["own", "half"], "`DIR/half` is not valid PEM");
+    client(
+        ["own", "old-key"],
+        "the key in `DIR/old-key` is not that of the first certificate in `DIR/own`",
+    );
+    check(
+        &files,
+        "none",
+        Some(["own", "empty"]),
+        Err(&[
+            "error: `upstreams.crm.tls.ca`: `DIR/none` cannot be read: No such file or directory (os error 2)",
+            "error: `upstreams.crm.tls.certificate`: `DIR/empty` has no private key: it has to have `-----BEGIN PRIVATE KEY-----`, and no password",
+        ]),
+    );
+    // It works, and somebody should know.
+    files.mode("old-key", 0o644);
+    check(
+        &files,
+        "old",
+        Some(["old", "old-key"]),
+        Ok(&[
+            "`upstreams.crm.tls.ca`: certificate 1 in `DIR/old` has expired: it was good until 2020-01-01T00:00:00Z",
+            "`upstreams.crm.tls.certificate`: certificate 1 in `DIR/old` has expired: it was good until 2020-01-01T00:00:00Z",
+            "`upstreams.crm.tls.certificate`: every user of this machine can read the key file `DIR/old-key`: chmod 600 DIR/old-key",
+        ]),
+    );
+}
+
+/// Whatever stands in a file, no text shows it.
+#[test]
+fn no_key_is_shown() {
+    let own = Authority::new().sign("a.test");
+    let line = own.key.lines().nth(1).unwrap();
+    let cut = own.key.replace(line, &line[1..]);
+    let files = Files::new(&[("ca", &own.certificate), ("key", &own.key), ("cut", &cut)]);
+    for [ca, certificate, key] in
+        [["ca", "ca", "key"], ["key", "key", "ca"], ["ca", "ca", "cut"], ["cut", "cut", "cut"]]
+    {
+        let mut settings = settings(([127, 0, 0, 1], 1).into(), false);
+        let client = KeyPair { certificate: files.path(certificate), key: files.path(key) };
+        let tls = UpstreamTls { name: None, ca: Some(files.path(ca)), client: Some(client) };
+        settings.upstreams.get_mut("crm").unwrap().tls = Some(tls);
+        let shown = match Certificates::load(&settings) {
+            Ok(certificates) => format!("{certificates:?} {settings:?}"),
+            Err(error) => format!("{error} {error:?} {settings:?}"),
+        };
+        assert!(!own.key.lines().any(|line| shown.contains(line)), "{shown}");
+        assert!(!shown.contains(&line[1..]), "{shown}");
+    }
+}

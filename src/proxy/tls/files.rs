@@ -1,0 +1,166 @@
+//! What stands in the files of certificates and keys, and what is wrong with it.
+//!
+//! No text shows what a file holds: it may be a key that was put in the wrong place.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use pingora::{
+    protocols::tls::CaType,
+    tls::{CertificateDer, CryptoProvider, PrivateKeyDer, RootCertStore, sign::CertifiedKey},
+    utils::tls::{WrappedX509, parse_x509},
+};
+use rustls_pki_types::pem::{Error, PemObject as _};
+use x509_parser::{prelude::FromDer as _, time::ASN1Time};
+
+/// Largest file of certificates or of a key, in bytes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// The bit that lets everybody on this machine read a file.
+const READABLE_BY_OTHERS: u32 = 0o004;
+
+/// What a file holds.
+#[derive(PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) path: PathBuf,
+    bytes: Vec<u8>,
+    is_open_to_others: bool,
+}
+
+impl Content {
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let cannot = |error| format!("`{}` cannot be read: {error}", path.display());
+        let file = File::open(path).map_err(cannot)?;
+        let metadata = file.metadata().map_err(cannot)?;
+        if !metadata.is_file() {
+            // Reading a pipe may never end.
+            return Err(format!("`{}` is not a file", path.display()));
+        }
+        let is_open_to_others = metadata.mode() & READABLE_BY_OTHERS != 0;
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file of the largest size from a larger one.
+        file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(format!("`{}` is larger than {BYTES_MAX} bytes", path.display()));
+        }
+        Ok(Self { path: path.to_owned(), bytes, is_open_to_others })
+    }
+
+    /// The certificates, at least one, each of which all who will see it can read.
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let name = self.path.display();
+        let mut found = Vec::new();
+        for one in CertificateDer::pem_slice_iter(&self.bytes) {
+            // What the error says may be a line of the file.
+            let Ok(certificate) = one else { return Err(format!("`{name}` is not valid PEM")) };
+            let is_read = x509_parser::certificate::X509Certificate::from_der(&certificate)
+                .is_ok_and(|(rest, _)| rest.is_empty());
+            if !is_read {
+                return Err(format!(
+                    "`{name}` has a certificate, number {}, that cannot be read",
+                    found.len() + 1
+                ));
+            }
+            found.push(certificate);
+        }
+        if found.is_empty() {
+            return Err(format!(
+                "`{name}` has no certificate: it has to have `-----BEGIN CERTIFICATE-----`"
+            ));
+        }
+        Ok(found)
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        let name = self.path.display();
+        PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| match error {
+            Error::NoItemsFound => format!(
+                "`{name}` has no private key: it has to have `-----BEGIN PRIVATE KEY-----`, and no password"
+            ),
+            _ => format!("`{name}` is not valid PEM"),
+        })
+    }
+}
+
+/// A certificate, those that lead from it to somebody who is trusted, and its key.
+pub(super) struct Pair {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+/// What was made of files, and what people should know about them all the same.
+pub(super) struct Made<T> {
+    pub(super) what: T,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A certificate and the key that belongs to it.
+pub(super) fn pair(certificate: &Content, key: &Content) -> Result<Made<Pair>, String> {
+    let chain = certificate.certificates()?;
+    let der = key.key()?;
+    pingora::tls::install_default_crypto_provider();
+    let of_unknown_kind =
+        || format!("`{}` has a private key of an unknown kind", key.path.display());
+    // Pingora finds out again what kind it is, when it is too late to say so.
+    PrivateKeyDer::try_from(der.secret_der()).or(Err(of_unknown_kind()))?;
+    let provider = CryptoProvider::get_default().ok_or("there is no cryptography")?;
+    let (name, of) = (key.path.display(), certificate.path.display());
+    let signing = provider.key_provider.load_private_key(der.clone_key());
+    let signing = signing.or(Err(of_unknown_kind()))?;
+    let certified = CertifiedKey::new(chain.clone(), signing);
+    if certified.keys_match().is_err() {
+        return Err(format!("the key in `{name}` is not that of the first certificate in `{of}`"));
+    }
+    let mut warnings: Vec<String> = out_of_date(certificate, &chain).collect();
+    if key.is_open_to_others {
+        warnings.push(format!(
+            "every user of this machine can read the key file `{name}`: chmod 600 {name}"
+        ));
+    }
+    Ok(Made { what: Pair { chain, key: der }, warnings })
+}
+
+/// Those who sign certificates that are trusted.
+pub(super) fn authorities(file: &Content) -> Result<Made<Arc<CaType>>, String> {
+    let certificates = file.certificates()?;
+    let mut store = RootCertStore::empty();
+    for (number, certificate) in (1..).zip(&certificates) {
+        store.add(certificate.clone()).or(Err(format!(
+            "`{}` has a certificate, number {number}, that nothing can be checked with",
+            file.path.display()
+        )))?;
+    }
+    let warnings = out_of_date(file, &certificates).collect();
+    let parsed = certificates.into_iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
+    Ok(Made { what: parsed.collect::<Vec<_>>().into(), warnings })
+}
+
+/// Whoever checks such a certificate says no: that is for the others to say, and for people to know.
+fn out_of_date(file: &Content, chain: &[CertificateDer<'_>]) -> impl Iterator<Item = String> {
+    let now = ASN1Time::now();
+    let shown = |time: ASN1Time| Timestamp::from_second(time.timestamp()).unwrap_or_default();
+    (1..).zip(chain).filter_map(move |(number, der)| {
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+        let validity = certificate.validity();
+        let name = file.path.display();
+        if now > validity.not_after {
+            let since = shown(validity.not_after);
+            return Some(format!(
+                "certificate {number} in `{name}` has expired: it was good until {since}"
+            ));
+        }
+        if now < validity.not_before {
+            let from = shown(validity.not_before);
+            return Some(format!(
+                "certificate {number} in `{name}` is not good yet: it will be from {from} on"
+            ));
+        }
+        None
+    })
+}

@@ -1,0 +1,196 @@
+//! TLS: the certificates that tamis shows, and whom it believes.
+//!
+//! An upstream is always verified: its certificate leads to an authority that is trusted, is in date, and
+//! is for the name that was meant. Pingora verifies nothing where a peer has no name, so no peer is made
+//! without one.
+
+mod files;
+mod kept;
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use pingora::{
+    protocols::tls::CaType,
+    tls::{RootCertStore, load_platform_certs_incl_env_into_store},
+    upstreams::peer::HttpPeer,
+    utils::tls::CertKey,
+};
+
+use crate::config::{KeyPair, Settings, UpstreamTls};
+
+use files::{Content, Made};
+use kept::{Kept, Look, Watch};
+
+/// All that the settings say about TLS, read and found right.
+#[derive(Default)]
+pub struct Certificates {
+    upstreams: HashMap<String, Arc<Trust>>,
+    kept: Vec<Arc<dyn Look>>,
+    /// Whether some upstream is believed because of whom this machine trusts.
+    needs_roots: bool,
+    warnings: Vec<String>,
+}
+
+/// What is wrong with certificates, keys and those who sign them, in words for people; at least one.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|what| format!("error: {what}")).collect::<Vec<_>>().join("\n"))]
+pub struct CertificatesError(Vec<String>);
+
+impl Certificates {
+    /// Reads every file that the settings name. All that is wrong is said at once.
+    pub fn load(settings: &Settings) -> Result<Self, CertificatesError> {
+        let mut found = Self::default();
+        let mut wrong = Vec::new();
+        for (name, upstream) in &settings.upstreams {
+            let Some(tls) = &upstream.tls else { continue };
+            match found.trust(&format!("upstreams.{name}.tls"), tls) {
+                Ok(trust) => {
+                    found.upstreams.insert(name.clone(), Arc::new(trust));
+                }
+                Err(whats) => wrong.extend(whats),
+            }
+        }
+        if found.needs_roots
+            && let Err(what) = roots()
+        {
+            wrong.push(what);
+        }
+        if wrong.is_empty() { Ok(found) } else { Err(CertificatesError(wrong)) }
+    }
+
+    /// What people should know although it works.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The file of those whom Pingora trusts if it is told nobody: nobody, where all upstreams have their
+    /// own. It could fail on what this machine trusts, and does so by a panic.
+    pub(super) fn ca_file(&self) -> Option<String> {
+        (!self.needs_roots).then(|| "/dev/null".to_owned())
+    }
+
+    /// How an upstream is asked by TLS, if it is.
+    pub(super) fn of_upstream(&self, name: &str) -> Option<Arc<Trust>> {
+        self.upstreams.get(name).map(Arc::clone)
+    }
+
+    /// Looks at the files from now on, and tells how each attempt to use new ones ended.
+    pub(super) fn watch(
+        &self,
+        told: impl Fn(Result<(), ()>) + Send + 'static,
+    ) -> io::Result<Watch> {
+        Watch::start(self.kept.clone(), told)
+    }
+
+    fn trust(&mut self, place: &str, tls: &UpstreamTls) -> Result<Trust, Vec<String>> {
+        let mut wrong = Vec::new();
+        let ca = tls.ca.clone().and_then(|file| {
+            let place = format!("{place}.ca");
+            let make = |contents: &[Content]| match contents {
+                [file] => numbered(files::authorities(file)?),
+                _ => Err("it takes one file".to_owned()),
+            };
+            self.keep(Kept::load(place, vec![file], make), &mut wrong)
+        });
+        let client = tls.client.clone().and_then(|KeyPair { certificate, key }| {
+            let make = |contents: &[Content]| match contents {
+                [certificate, key] => {
+                    let Made { what, warnings } = files::pair(certificate, key)?;
+                    let chain = what.chain.iter().map(|der| der.to_vec()).collect();
+                    let key = CertKey::new(chain, what.key.secret_der().to_vec());
+                    numbered(Made { what: Arc::new(key), warnings })
+                }
+                _ => Err("it takes two files".to_owned()),
+            };
+            let place = format!("{place}.certificate");
+            self.keep(Kept::load(place, vec![certificate, key], make), &mut wrong)
+        });
+        self.needs_roots |= tls.ca.is_none();
+        if wrong.is_empty() { Ok(Trust { name: tls.name.clone(), ca, client }) } else { Err(wrong) }
+    }
+
+    fn keep<T: Send + Sync + 'static>(
+        &mut self,
+        loaded: Result<(Arc<Kept<T>>, Vec<String>), String>,
+        wrong: &mut Vec<String>,
+    ) -> Option<Arc<Kept<T>>> {
+        match loaded {
+            Ok((kept, warnings)) => {
+                self.warnings.extend(warnings);
+                self.kept.push(Arc::clone(&kept) as Arc<dyn Look>);
+                Some(kept)
+            }
+            Err(what) => {
+                wrong.push(what);
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+/// Whether there is anybody whom this machine trusts.
+fn roots() -> Result<(), String> {
+    let mut store = RootCertStore::empty();
+    let help =
+        "install them (`ca-certificates`), or name those of each upstream (`tls: { ca: FILE }`)";
+    match load_platform_certs_incl_env_into_store(&mut store) {
+        Ok(()) if !store.is_empty() => Ok(()),
+        Ok(()) => Err(format!("this machine has no certificates of authorities: {help}")),
+        Err(_) => {
+            Err(format!("the certificates of authorities of this machine cannot be read: {help}"))
+        }
+    }
+}
+
+/// Something that was read once, and the number of that time.
+struct Numbered<T> {
+    what: T,
+    number: u64,
+}
+
+fn numbered<T>(Made { what, warnings }: Made<T>) -> Result<Made<Numbered<T>>, String> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    Ok(Made { what: Numbered { what, number }, warnings })
+}
+
+/// How an upstream is believed, and made to believe.
+pub(super) struct Trust {
+    name: Option<String>,
+    ca: Option<Arc<Kept<Numbered<Arc<CaType>>>>>,
+    client: Option<Arc<Kept<Numbered<Arc<CertKey>>>>>,
+}
+
+impl Trust {
+    /// The name that its certificate has to be for: what the settings say, or the host that is asked.
+    pub(super) fn name<'a>(&'a self, host: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(host)
+    }
+
+    /// Has a peer verified by this, and by nothing else.
+    pub(super) fn bind(&self, peer: &mut HttpPeer) {
+        let ca = self.ca.as_ref().map(|kept| kept.now());
+        let client = self.client.as_ref().map(|kept| kept.now());
+        let number = |it: Option<u64>| it.unwrap_or(0);
+        // Connections are kept by peer, but Pingora leaves the authorities out of what a peer is. One that
+        // was made under others is not for this.
+        let (ca_number, client_number) =
+            (number(ca.as_ref().map(|it| it.number)), number(client.as_ref().map(|it| it.number)));
+        peer.group_key = (ca_number << 32) | client_number;
+        peer.options.ca = ca.map(|it| Arc::clone(&it.what));
+        peer.client_cert_key = client.map(|it| Arc::clone(&it.what));
+    }
+}
