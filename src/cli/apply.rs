@@ -14,16 +14,17 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
-    access::Reason,
+    access::{Count, Reason},
     cli::{
         Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
     },
-    enforce::{Refusal, Tally},
+    config::PASS_BYTES,
+    enforce::Refusal,
     frame::Framed,
     json::Limits,
     policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
-    proxy::{self, Treatment},
+    proxy::{self, Passing, Treatment},
     transform::Context,
 };
 
@@ -88,6 +89,10 @@ Examples:
   curl -s http://127.0.0.1:3000/customers/C-1042 |
     tamis apply --caller back-office --purpose billing --request 'GET /customers/C-1042'";
 
+/// What is said of a body that did not come to its end.
+const INCOMPLETE: &str =
+    "What is on stdout was decided, and is incomplete: do not take it for a document.";
+
 /// Largest chunk that can be asked for.
 const CHUNK_BYTES_MAX: i64 = 16 << 20;
 
@@ -123,13 +128,7 @@ impl Apply {
                 streams.out.write_all(&proxy::error_of_upstream(self.status))?;
                 Ok(Exit::Fine)
             }
-            Ok(Treatment::Pass) => {
-                let passed = self.for_each_chunk(streams, |chunk, out| {
-                    out.extend_from_slice(chunk);
-                    Ok(())
-                })?;
-                Ok(if passed.is_ok() { Exit::Fine } else { Exit::Refused })
-            }
+            Ok(Treatment::Pass) => self.pass(streams),
             Ok(Treatment::Problem) => {
                 let plan = proxy::problem_plan();
                 let plan = plan.ok_or_else(|| Failure::cannot("there is no plan for problems"))?;
@@ -165,6 +164,22 @@ impl Apply {
         set.decide(&ask).map_err(|denial| denial.reason)
     }
 
+    /// Lets the body pass as it is, as far as the proxy would without other settings.
+    fn pass(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+        let mut passing = Passing::new(PASS_BYTES);
+        let done = self.for_each_chunk(streams, |chunk, out| {
+            passing.take(chunk.len())?;
+            out.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        if self.counts {
+            say_counts(passing.access().as_slice(), false, streams);
+        }
+        let Err(reason) = done else { return Ok(Exit::Fine) };
+        streams.say(format_args!("refused: {reason}\n  {}\n  {INCOMPLETE}", Reason::title(reason)));
+        Ok(Exit::Refused)
+    }
+
     /// Sends the body through a plan.
     fn carry_out(
         &self,
@@ -184,13 +199,12 @@ impl Apply {
             framed.write(chunk, out)
         })?;
         if self.counts {
-            say_counts(framed.tally(), streams);
+            say_counts(&framed.tally().counts(), framed.tally().unclassified(), streams);
         }
         let Err(Refusal { reason, violation }) = done else { return Ok(Exit::Fine) };
         let name = self.body_name();
         streams.say(format_args!(
-            "refused: {reason}\n  {}\n  {name}: {violation}\n  \
-             What is on stdout was decided, and is incomplete: do not take it for a document.",
+            "refused: {reason}\n  {}\n  {name}: {violation}\n  {INCOMPLETE}",
             reason.title()
         ));
         Ok(Exit::Refused)
@@ -206,11 +220,11 @@ impl Apply {
 
     /// Reads the body chunk by chunk, the last one empty, and writes what `each` makes of it, until it
     /// refuses one.
-    fn for_each_chunk(
+    fn for_each_chunk<E>(
         &self,
         streams: &mut Streams<'_>,
-        mut each: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), Refusal>,
-    ) -> Result<Result<(), Refusal>, Failure> {
+        mut each: impl FnMut(&[u8], &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Failure> {
         let name = self.body_name();
         let cannot_read =
             |error: io::Error| Failure::cannot(format!("cannot read {name}: {error}"));
@@ -339,8 +353,7 @@ struct Counted<'a> {
     accesses: u64,
 }
 
-fn say_counts(tally: &Tally, streams: &mut Streams<'_>) {
-    let counts = tally.counts();
+fn say_counts(counts: &[Count], withholds_unclassified: bool, streams: &mut Streams<'_>) {
     let counted = counts.iter().map(|count| Counted {
         category: &count.category,
         action: count.action,
@@ -348,7 +361,7 @@ fn say_counts(tally: &Tally, streams: &mut Streams<'_>) {
     });
     // Once per response that had any, as the proxy counts it.
     let withheld = Counted { category: "unclassified", action: "drop", accesses: 1 };
-    for line in counted.chain(tally.unclassified().then_some(withheld)) {
+    for line in counted.chain(withholds_unclassified.then_some(withheld)) {
         if folder::write_json_line(streams.err, &line).is_err() {
             // As with everything on stderr: the exit code still tells.
             return;

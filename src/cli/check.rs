@@ -282,5 +282,6 @@ fn accesses(plan: &Plan) -> usize {
             *unfit |= of.action != "keep";
         }
     }
-    done.iter().chain(&unfit).filter(|counted| **counted).count() + usize::from(keeps_unclassified)
+    let more = usize::from(keeps_unclassified) + usize::from(plan.passes());
+    done.iter().chain(&unfit).filter(|counted| **counted).count() + more
 }

@@ -156,8 +156,7 @@ impl Observer for Reloads {
     fn reloaded(&self, result: Result<&Arc<PolicySet>, ()>, at: SystemTime) {
         let digest = result.map(|set| {
             for (labels, plan) in set.plans() {
-                let cells = plan.cells().iter().map(|cell| (&*cell.category, cell.action));
-                self.0.declare(&labels, &mut cells.into_iter());
+                self.0.declare(&labels, &mut plan.countable());
             }
             set.digest().to_string()
         });

@@ -12,8 +12,8 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Places, Problem,
-    Protocol, Settings, Timeouts, Upstream, UpstreamTls,
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, PASS_BYTES, Places,
+    Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
     fields::{Field, Mapping},
     written::{Kind, Node},
 };
@@ -436,6 +436,7 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         ),
         decoded_ratio: fields.number("decoded_ratio", 1..=1_000_000, 100, problems),
         decoded_bytes: fields.number("decoded_bytes", 64 << 10..=1 << 50, 16 << 30, problems),
+        pass_bytes: fields.number("pass_bytes", 1..=1 << 50, PASS_BYTES, problems),
         responses_in_flight: fields.number("responses_in_flight", 1..=1_000_000, 1024, problems),
         caller_in_flight: fields.limit("caller_in_flight", 1..=1_000_000, problems),
         caller_requests_per_second: fields.limit(

@@ -349,6 +349,9 @@ impl fmt::Debug for ApiKeys {
     }
 }
 
+/// The longest body that passes as it is, where the settings say nothing.
+pub(crate) const PASS_BYTES: u64 = 64 << 20;
+
 /// How much memory a body and the process may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -370,6 +373,8 @@ pub struct Limits {
     pub decoded_ratio: u32,
     /// What a packed body may unpack to, in bytes.
     pub decoded_bytes: u64,
+    /// Longest body that passes as it is, unpacked, in bytes.
+    pub pass_bytes: u64,
     /// Responses that are worked on at the same time; more are turned away.
     pub responses_in_flight: usize,
     /// Requests of one caller that are worked on at the same time, if that has a limit of its own.

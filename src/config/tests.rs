@@ -59,6 +59,7 @@ fn what_is_not_written_has_its_default() {
         decoded_piece_bytes: 8 << 20,
         decoded_ratio: 100,
         decoded_bytes: 16 << 30,
+        pass_bytes: 64 << 20,
         responses_in_flight: 1024,
         caller_in_flight: None,
         caller_requests_per_second: None,
@@ -100,7 +101,7 @@ upstreams:
   c: { addresses: ['[2001:db8::1]:65535', '127.0.0.1:1'], plain: { because: we try it }, host: keep }
   d: { unix: /run/d.sock }
   e: { addresses: ['127.0.0.1:1', 'localhost:2', 'E.LocalHost.:3', '[::1]:4'] }
-limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, responses_in_flight: 1, metric_series: 100 }
+limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, pass_bytes: 1, responses_in_flight: 1, metric_series: 100 }
 timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, notice: 0s, drain: 0s }
 access_log: { file: access.jsonl }
 threads: 3
@@ -491,6 +492,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("caller_in_flight", 1, 1_000_000);
     limit("caller_requests_per_second", 1, 1_000_000);
     limit("held_bytes", 1 << 20, 1 << 40);
+    limit("pass_bytes", 1, 1 << 50);
     limit("responses_in_flight", 1, 1_000_000);
     limit("metric_series", 100, 1_000_000);
     for name in ["connect", "upstream", "client", "idle", "notice", "drain"] {

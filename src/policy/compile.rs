@@ -72,6 +72,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     digest: digest.clone(),
                     stream: route.stream.clone().unwrap_or_default(),
                     headers: &api.response_headers,
+                    passes: !api.media.is_empty(),
                 };
                 match fields.plan(&parts) {
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),

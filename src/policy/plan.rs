@@ -15,6 +15,9 @@ use crate::{
     transform::{Action, Keys, Transform},
 };
 
+/// The category that is counted for a body that passes as it is.
+pub const OPAQUE: &str = "opaque";
+
 /// What happens to one response: the decision for one route and one purpose. Comes only from
 /// [`PolicySet::decide`](crate::policy::PolicySet::decide).
 ///
@@ -34,6 +37,7 @@ pub struct Plan {
     stream: Arc<Stream>,
     /// Names, lower-case, each with the cell of its category.
     headers: Box<[(Box<str>, CellId)]>,
+    passes: bool,
 }
 
 /// What is known of every node in one state.
@@ -179,6 +183,17 @@ impl Plan {
         self.headers.iter().find(|(listed, _)| **listed == *name).map(|(_, cell)| *cell)
     }
 
+    /// Whether there are bodies that pass as they are.
+    pub fn passes(&self) -> bool {
+        self.passes
+    }
+
+    /// What accesses can be counted under, as category and action, but for what is unclassified or unfit.
+    pub fn countable(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let cells = self.cells.iter().map(|cell| (&*cell.category, cell.action));
+        cells.chain(self.passes.then_some((OPAQUE, "keep")))
+    }
+
     /// Whether every key that the plan needs was there when it was compiled. Without, the values that
     /// need one become `null`.
     pub fn is_ready(&self) -> bool {
@@ -207,6 +222,8 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) digest: Digest,
     pub(crate) stream: Arc<Stream>,
     pub(crate) headers: &'a [Header],
+    /// Whether there are bodies that pass as they are.
+    pub(crate) passes: bool,
 }
 
 /// The fields of one route, compiled once for all purposes.
@@ -328,6 +345,7 @@ impl<'a> RouteFields<'a> {
         });
         Ok(Plan {
             headers: headers.collect(),
+            passes: parts.passes,
             path_cells: path_cells.collect(),
             labels: parts.labels.clone(),
             digest: parts.digest.clone(),

@@ -87,6 +87,7 @@ use crate::{
 pub use access_log::AccessLog;
 pub(crate) use headers::sieved as sieved_headers;
 pub(crate) use passage::problem_plan;
+pub(crate) use pipe::Passing;
 pub(crate) use respond::error_of_upstream;
 pub(crate) use response::Treatment;
 pub use server::{Listeners, ServeError};

@@ -45,6 +45,8 @@ pub(super) struct Gate {
     pub(super) held_bytes: usize,
     /// How much one caller may ask for.
     pub(super) quotas: Quotas,
+    /// How long a body that passes as it is may be.
+    pub(super) pass_bytes: u64,
     /// What leaves of an upstream's problem.
     pub(super) problems: Option<Arc<Plan>>,
     /// Makes what a body goes through.
@@ -75,6 +77,7 @@ impl Gate {
             },
             held_bytes: limits.held_bytes,
             quotas: Quotas::new(limits),
+            pass_bytes: limits.pass_bytes,
             problems: problem_plan(),
             make_sieve: |framed| Box::new(framed),
         }
@@ -162,8 +165,7 @@ impl Passage {
             },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
             Treatment::Discard => Body::Replace(Bytes::new()),
-            Treatment::Pass if coding()? == Coding::Identity => Body::Pass,
-            Treatment::Pass => self.pipe(coding()?, Coding::Identity, Box::new(Passing), true)?,
+            Treatment::Pass => self.pass(&head.headers, coding()?)?,
         };
         let (headers, counts) = headers::sieved(&head.headers, &self.permit.plan, context);
         *head = self.head(head, &headers, &body, ended).or(Err(Reason::Internal))?;
@@ -180,6 +182,20 @@ impl Passage {
     ) -> Result<Body, Reason> {
         let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
         self.pipe(coding, self.coding, (self.gate.make_sieve)(framed), may_be_empty)
+    }
+
+    /// Lets a body pass as it is. One that says that it is too long is refused while it can be said why.
+    fn pass(&self, headers: &HeaderMap, coding: Coding) -> Result<Body, Reason> {
+        let passing = Passing::new(self.gate.pass_bytes);
+        if coding != Coding::Identity {
+            return self.pipe(coding, Coding::Identity, Box::new(passing), true);
+        }
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let length = length.and_then(|length| length.parse::<u64>().ok());
+        if length.is_some_and(|length| length > self.gate.pass_bytes) {
+            return Err(Reason::BodyTooLarge);
+        }
+        Ok(Body::Pass(passing))
     }
 
     fn pipe(
@@ -233,10 +249,10 @@ impl Passage {
                 head.insert_header(header::CONTENT_LENGTH, instead.len())?;
             }
             Body::Empty(_) if ended => head.insert_header(header::CONTENT_LENGTH, 0)?,
-            Body::Empty(_) | Body::Sieve { .. } | Body::Pass if self.is_chunked => {
+            Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) if self.is_chunked => {
                 head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
             }
-            Body::Empty(_) | Body::Sieve { .. } | Body::Pass => {}
+            Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) => {}
         }
         Ok(head)
     }

@@ -4,6 +4,7 @@ use crate::{
     access::{Count, Reason},
     coding::{Coding, Decoder, Encoder, Fault, Limits},
     frame::Framed,
+    policy::OPAQUE,
 };
 
 impl From<Fault> for Reason {
@@ -47,11 +48,35 @@ impl Sieve for Framed {
     }
 }
 
-/// What lets a body through whose media type passes by a rule.
-pub(super) struct Passing;
+/// What lets a body through that passes by a rule, unread, up to a length.
+pub(crate) struct Passing {
+    bytes_left: u64,
+    begun: bool,
+}
+
+impl Passing {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self { bytes_left: bytes_max, begun: false }
+    }
+
+    /// Lets so many more bytes go by.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Reason> {
+        let bytes = u64::try_from(bytes).or(Err(Reason::BodyTooLarge))?;
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(Reason::BodyTooLarge)?;
+        self.begun |= bytes > 0;
+        Ok(())
+    }
+
+    /// What has left: one access, whatever was in it.
+    pub(crate) fn access(&self) -> Option<Count> {
+        let count = || Count { category: OPAQUE.into(), action: "keep", accesses: 1 };
+        self.begun.then(count)
+    }
+}
 
 impl Sieve for Passing {
     fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.take(chunk.len())?;
         out.extend_from_slice(chunk);
         Ok(())
     }
@@ -61,7 +86,7 @@ impl Sieve for Passing {
     }
 
     fn counts(&self) -> (Vec<Count>, bool) {
-        (Vec::new(), false)
+        (self.access().into_iter().collect(), false)
     }
 
     fn held_bytes(&self) -> usize {

@@ -106,7 +106,11 @@ impl Media {
     fn of(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let Some(value) = values.next() else { return Self::Absent };
-        let parsed = value.to_str().ok().and_then(|value| value.parse::<Mime>().ok());
+        let parsed = value.to_str().ok().and_then(|value| {
+            // White space may stand before the first `;`, which the parser does not know.
+            let (essence, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
+            format!("{}{rest}", essence.trim_end()).parse::<Mime>().ok()
+        });
         let (None, Some(media)) = (values.next(), parsed) else { return Self::Unclear };
         // `essence_str` is lower-case, and without parameters.
         let essence = media.essence_str();

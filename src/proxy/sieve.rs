@@ -24,7 +24,7 @@ use crate::{
         cork::{Cork, Part},
         journey::Journey,
         passage::{Opened, Passage},
-        pipe::Pipe,
+        pipe::{Passing, Pipe},
         respond::failure,
     },
 };
@@ -42,8 +42,8 @@ pub(super) enum Body {
     },
     /// They are left out, and these stand for them.
     Replace(Bytes),
-    /// They pass.
-    Pass,
+    /// They pass, up to a length.
+    Pass(Passing),
 }
 
 impl Body {
@@ -108,7 +108,8 @@ impl SieveModule {
         let mut journey = self.passage.take()?.journey;
         let (body, unclassified) = match &self.body {
             Body::Sieve { pipe, .. } => pipe.counts(),
-            Body::Empty(_) | Body::Replace(_) | Body::Pass => (Vec::new(), false),
+            Body::Pass(passing) => (passing.access().into_iter().collect(), false),
+            Body::Empty(_) | Body::Replace(_) => (Vec::new(), false),
         };
         journey.count(body, unclassified);
         journey.count_more(std::mem::take(&mut self.head));
@@ -123,7 +124,7 @@ impl SieveModule {
             State::Streaming { begun } => match &self.body {
                 Body::Empty(_) => !begun,
                 Body::Replace(instead) => instead.is_empty(),
-                Body::Sieve { .. } | Body::Pass => false,
+                Body::Sieve { .. } | Body::Pass(_) => false,
             },
             State::Unarmed | State::Armed | State::Poisoned(_) => false,
         }
@@ -198,7 +199,10 @@ fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes
         }
         Body::Replace(_) if !ends => Ok(Bytes::new()),
         Body::Replace(instead) => Ok(instead.clone()),
-        Body::Pass => Ok(chunk),
+        Body::Pass(passing) => {
+            passing.take(chunk.len())?;
+            Ok(chunk)
+        }
     }
 }
 

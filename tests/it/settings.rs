@@ -166,6 +166,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("limits.decoded_piece_bytes", settings.limits.decoded_piece_bytes.to_string()),
         ("limits.decoded_ratio", settings.limits.decoded_ratio.to_string()),
         ("limits.decoded_bytes", settings.limits.decoded_bytes.to_string()),
+        ("limits.pass_bytes", settings.limits.pass_bytes.to_string()),
         ("limits.responses_in_flight", settings.limits.responses_in_flight.to_string()),
         ("limits.metric_series", settings.limits.metric_series.to_string()),
         ("timeouts.connect", format!("{}s", settings.timeouts.connect.as_secs())),

@@ -7,6 +7,7 @@ use crate::{
         check::Checker,
         finding::{Finding, Place},
         model::{Category, Rule, self_and_prefixes},
+        plan::OPAQUE,
         read::WrittenRules,
         reader::At,
     },
@@ -92,6 +93,15 @@ impl Checker<'_> {
                 "`public` is always kept: there can be no rule for it",
             );
             self.report(finding.help("give what should not always be kept a category of its own"));
+            return false;
+        }
+        if name == OPAQUE {
+            let finding = Finding::error(
+                "rule-for-opaque",
+                selector.at.clone(),
+                "`opaque` is what passes unread: there can be no rule for it",
+            );
+            self.report(finding.help("take out what lets it pass: `media` of the api"));
             return false;
         }
         if name == "*" || declared.contains(name) {

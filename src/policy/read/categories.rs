@@ -2,6 +2,7 @@
 
 use crate::policy::{
     finding::Finding,
+    plan::OPAQUE,
     read::{Written, WrittenCategory, title},
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
@@ -39,6 +40,14 @@ fn check_category_name(reader: &mut Reader<'_>, name: &At<String>) {
         reader.report(
             Finding::error("reserved-name", name.at.clone(), "`public` is built in")
                 .help("take it out: `public` can be used without being declared"),
+        );
+        return;
+    }
+    if name.value == OPAQUE {
+        reader.report(
+            Finding::error("reserved-name", name.at.clone(), "`opaque` is built in").help(
+                "choose another name: bodies that pass as they are, unread, are counted under it",
+            ),
         );
         return;
     }

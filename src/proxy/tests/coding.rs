@@ -5,7 +5,7 @@ use crate::coding::{Coding, Decoder, Encoder, Fault, Limits};
 
 const CODINGS: [Coding; 3] = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
 
-fn pack(coding: Coding, plain: &str) -> Vec<u8> {
+pub(super) fn pack(coding: Coding, plain: &str) -> Vec<u8> {
     let mut encoder = Encoder::new(coding).unwrap();
     let mut packed = encoder.write(plain.into()).unwrap();
     packed.append(&mut encoder.finish().unwrap());

@@ -2,6 +2,7 @@
 
 mod coding;
 mod heads;
+mod media;
 mod pki;
 mod tls;
 mod upstreams;
