@@ -24,7 +24,7 @@ use crate::{
     frame::Framed,
     json::Limits,
     policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
-    proxy::{self, Passing, Treatment},
+    proxy::{self, Asked, Passing, Treatment},
     transform::Context,
 };
 
@@ -150,7 +150,8 @@ impl Apply {
         let api = set.api(&permit.labels.api);
         let passes = |media: &str| api.is_some_and(|api| api.passes(media));
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
-        Treatment::of(self.status, &headers, method == "HEAD", false, passes)
+        let asked = Asked { is_head: method == "HEAD", passes: permit.passes };
+        Treatment::of(self.status, &headers, asked, false, passes)
     }
 
     fn decide(&self, set: &PolicySet, method: &str, target: &str) -> Result<Permit, Reason> {

@@ -241,6 +241,10 @@ impl Series {
             series.requests += Decision::ALL.len() - 1;
             series.field_accesses += accesses(plan);
         }
+        for (_, plan) in set.plans_of_anybody() {
+            series.requests += Decision::ALL.len();
+            series.field_accesses += accesses(plan);
+        }
         series
     }
 }

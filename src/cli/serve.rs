@@ -155,7 +155,7 @@ struct Reloads(Arc<Metrics>);
 impl Observer for Reloads {
     fn reloaded(&self, result: Result<&Arc<PolicySet>, ()>, at: SystemTime) {
         let digest = result.map(|set| {
-            for (labels, plan) in set.plans() {
+            for (labels, plan) in set.plans().chain(set.plans_of_anybody()) {
                 self.0.declare(&labels, &mut plan.countable());
             }
             set.digest().to_string()

@@ -7,7 +7,7 @@ use crate::{
     path::ProgramError,
     policy::{
         finding::Finding,
-        model::{Answer, Field, Header, PolicySet, Purpose, Unclassified},
+        model::{Answer, CategoryId, Field, Header, PolicySet, Purpose, Unclassified},
         plan::{PlanParts, RouteFields},
     },
     transform::{Action, Keys},
@@ -52,27 +52,36 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 );
                 return;
             }
+            let labels =
+                Labels { api: api.name.clone(), route: route.label.clone(), ..Labels::unknown() };
+            // Without a purpose nothing is needed but what is public.
+            let parts = PlanParts {
+                purpose: Labels::UNKNOWN,
+                action: &|category| {
+                    if category == CategoryId::PUBLIC { &Action::Keep } else { &Action::Drop }
+                },
+                categories,
+                keys,
+                labels: labels.clone(),
+                digest: digest.clone(),
+                stream: route.stream.clone().unwrap_or_default(),
+                headers: &api.response_headers,
+                passes: !api.media.is_empty() || route.pass.is_some(),
+            };
+            if route.pass.as_ref().is_some_and(|pass| pass.anybody) {
+                // What passes unread has no fields, so none of them tie.
+                route.anybody = fields.plan(&parts).ok().map(Arc::new);
+            }
             for purpose in purposes.iter() {
                 if is_denied(&route.fields, &api.response_headers, purpose) {
                     route.answers.push(Answer::Denied);
                     continue;
                 }
-                let labels = Labels {
-                    api: api.name.clone(),
-                    route: route.label.clone(),
-                    purpose: purpose.name.clone(),
-                    ..Labels::unknown()
-                };
                 let parts = PlanParts {
                     purpose: &purpose.name,
                     action: &|category| purpose.action(category),
-                    categories,
-                    keys,
-                    labels,
-                    digest: digest.clone(),
-                    stream: route.stream.clone().unwrap_or_default(),
-                    headers: &api.response_headers,
-                    passes: !api.media.is_empty(),
+                    labels: Labels { purpose: purpose.name.clone(), ..labels.clone() },
+                    ..parts.clone()
                 };
                 match fields.plan(&parts) {
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),

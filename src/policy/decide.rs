@@ -153,6 +153,8 @@ pub struct Permit {
     pub parameters: Vec<(String, String)>,
     /// Whether the answer may be packed, as the client likes it.
     pub compresses: bool,
+    /// Whether the answer passes unread, whatever it is.
+    pub passes: bool,
 }
 
 impl fmt::Debug for Permit {
@@ -181,6 +183,7 @@ impl PolicySet {
                 labels,
                 parameters: found.parameters,
                 compresses: found.route.compresses,
+                passes: found.route.pass.is_some(),
             }),
             Err(reason) => Err(Denial { reason, labels }),
         }
@@ -188,14 +191,35 @@ impl PolicySet {
 
     fn permit(&self, ask: &Ask<'_>, labels: &mut Labels) -> Result<(Arc<Plan>, Found<'_>), Reason> {
         ask.host.map_or(Ok(()), check_host)?;
-        let caller =
-            ask.caller.and_then(|name| self.caller_named(name)).ok_or(Reason::CallerUnknown)?;
-        labels.caller = caller.name.clone();
-        let purpose = self.purpose_for(caller, ask.purpose, labels)?;
-        let found = self.route_for(ask.host, ask.target, labels)?;
-        let plan = match found.route.answers.get(purpose.0) {
-            Some(Answer::Plan(plan)) => plan,
-            Some(Answer::Denied) | None => return Err(Reason::CategoryDenied),
+        let caller = match ask.caller {
+            Some(name) => Some(self.caller_named(name).ok_or(Reason::CallerUnknown)?),
+            None => None,
+        };
+        // Of somebody who is not known not even the route is told, but where anybody may ask.
+        let mut asked = labels.clone();
+        let found = self.route_for(ask.host, ask.target, &mut asked);
+        let anybody = found.as_ref().ok().and_then(|found| found.route.anybody.as_ref());
+        let purpose = match (caller, anybody) {
+            (None, None) => return Err(Reason::CallerUnknown),
+            (None, Some(_)) => None,
+            (Some(caller), _) => {
+                labels.caller = caller.name.clone();
+                let needs_none = anybody.is_some() && caller.purposes.len() != 1;
+                if needs_none && ask.purpose.is_none() {
+                    None
+                } else {
+                    Some(self.purpose_for(caller, ask.purpose, labels)?)
+                }
+            }
+        };
+        *labels = Labels { api: asked.api, route: asked.route, ..labels.clone() };
+        let found = found?;
+        let plan = match purpose {
+            None => anybody.cloned().ok_or(Reason::Internal)?,
+            Some(purpose) => match found.route.answers.get(purpose.0) {
+                Some(Answer::Plan(plan)) => Arc::clone(plan),
+                Some(Answer::Denied) | None => return Err(Reason::CategoryDenied),
+            },
         };
         if (ask.target.has_body || found.route.method.has_body())
             && found.route.request_body.is_none()
@@ -203,7 +227,7 @@ impl PolicySet {
             return Err(Reason::RequestBodyNotAllowed);
         }
         self.check_parameters(&found, purpose, ask.target.parameters())?;
-        Ok((plan.clone(), found))
+        Ok((plan, found))
     }
 
     /// A caller with one purpose need not say it.
@@ -248,7 +272,7 @@ impl PolicySet {
     fn check_parameters(
         &self,
         found: &Found<'_>,
-        purpose: PurposeId,
+        purpose: Option<PurposeId>,
         query: &[(String, String)],
     ) -> Result<(), Reason> {
         let route = found.route;
@@ -275,20 +299,21 @@ impl PolicySet {
         if withheld { Err(Reason::ParameterWithheld) } else { Ok(()) }
     }
 
-    /// Whether a parameter takes a raw value for a purpose.
+    /// Whether a parameter takes a raw value for a purpose, or without one.
     fn takes(
         &self,
         rule: &ParameterRule,
         category: Option<CategoryId>,
         value: &str,
-        purpose: PurposeId,
+        purpose: Option<PurposeId>,
     ) -> Result<bool, Reason> {
         match rule {
             ParameterRule::Category => {
-                let purpose = self.purpose(purpose);
-                Ok(category
-                    .zip(purpose)
-                    .is_some_and(|(category, purpose)| *purpose.action(category) == Action::Keep))
+                let purpose = purpose.and_then(|purpose| self.purpose(purpose));
+                Ok(category.is_some_and(|category| match purpose {
+                    Some(purpose) => *purpose.action(category) == Action::Keep,
+                    None => category == CategoryId::PUBLIC,
+                }))
             }
             ParameterRule::Values { values, .. } => {
                 if values.iter().any(|allowed| allowed == value) {

@@ -1,5 +1,12 @@
 //! Which media types hold JSON, and how: what the language says of them, and nothing of a body.
 
+/// Whether bodies of this media type (`type/subtype`, lower-case) are those of gRPC: messages in a framing of
+/// its own, and what became of the call stands in trailers, which never leave.
+pub(crate) fn is_grpc(essence: &str) -> bool {
+    let rest = essence.strip_prefix("application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+}
+
 /// How documents stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -16,6 +23,9 @@ pub enum Framing {
 impl Framing {
     /// The framing of bodies of this media type (`type/subtype`, lower-case), if they hold JSON.
     pub fn of(essence: &str) -> Option<Self> {
+        if is_grpc(essence) {
+            return None;
+        }
         match essence {
             "application/json" | "text/json" => Some(Self::Document),
             "application/x-ndjson"

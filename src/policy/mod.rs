@@ -60,6 +60,7 @@ pub use finding::{
     render_all, render_styled, shortened, view,
 };
 pub use framing::Framing;
+pub(crate) use framing::is_grpc;
 pub use model::{
     Api, Art9, Caller, Digest, Identify, LegalBasis, Method, PolicySet, Purpose, Route, Stream,
     Unclassified,

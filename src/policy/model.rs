@@ -66,6 +66,19 @@ impl PolicySet {
         })
     }
 
+    /// The plans of the routes where it need not be known who asks, for whoever asks without a purpose:
+    /// nobody who is known, and the callers that have several.
+    pub fn plans_of_anybody(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
+        let routes = self.apis.iter().flat_map(|api| &api.routes);
+        let plans = routes.filter_map(|route| route.anybody.as_ref());
+        plans.flat_map(|plan| {
+            let callers = self.callers.iter().filter(|caller| caller.purposes.len() != 1);
+            let known =
+                callers.map(|caller| Labels { caller: caller.name.clone(), ..plan.labels.clone() });
+            known.chain([plan.labels.clone()]).map(move |labels| (labels, plan))
+        })
+    }
+
     pub(crate) fn purpose_named(&self, name: &str) -> Option<PurposeId> {
         self.purposes_by_name.get(name).copied().map(PurposeId)
     }
@@ -417,6 +430,10 @@ pub struct Route {
     pub compresses: bool,
     /// Why a request body goes on as it is; none refuses methods that have one.
     pub request_body: Option<String>,
+    /// Why answers pass unread; none has them sieved.
+    pub(crate) pass: Option<Pass>,
+    /// What a request without caller or purpose gets, if they need not be known.
+    pub(crate) anybody: Option<Arc<Plan>>,
     /// Method and pattern: the label of metrics.
     pub(crate) label: Arc<str>,
     pub(crate) parameters: Vec<Parameter>,
@@ -429,6 +446,14 @@ pub struct Route {
     pub(crate) at: Place,
     /// For each purpose, what a request for it gets.
     pub(crate) answers: Vec<Answer>,
+}
+
+/// A rule that lets whatever a route answers pass unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pass {
+    pub(crate) because: String,
+    /// Whether it need not be known who asks, and what for.
+    pub(crate) anybody: bool,
 }
 
 /// What a stream of events may say besides documents: texts of the policy's own.

@@ -213,6 +213,7 @@ pub(crate) struct Tie {
 }
 
 /// What a plan needs to know of its purpose.
+#[derive(Clone)]
 pub(crate) struct PlanParts<'a> {
     pub(crate) purpose: &'a str,
     pub(crate) action: &'a dyn Fn(CategoryId) -> &'a Action,

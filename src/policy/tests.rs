@@ -295,7 +295,7 @@ fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &s
         target: &target,
     };
     match set.decide(&ask) {
-        Ok(Permit { labels, parameters, plan, compresses: _ }) => {
+        Ok(Permit { labels, parameters, plan, compresses: _, passes: _ }) => {
             assert_eq!(plan.labels.route, labels.route);
             assert_eq!(plan.labels.purpose, labels.purpose);
             format!("{}/{} {parameters:?}", labels.api, labels.route)

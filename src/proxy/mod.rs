@@ -89,7 +89,7 @@ pub(crate) use headers::sieved as sieved_headers;
 pub(crate) use passage::problem_plan;
 pub(crate) use pipe::Passing;
 pub(crate) use respond::error_of_upstream;
-pub(crate) use response::Treatment;
+pub(crate) use response::{Asked, Treatment};
 pub use server::{Listeners, ServeError};
 pub use tls::{Certificates, CertificatesError};
 
@@ -233,16 +233,19 @@ impl Proxy {
         }
         let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
             .map_err(unknown)?;
-        let slot = self.gate.quotas.take(caller).ok_or_else(|| Denial {
-            reason: Reason::TooManyRequests,
-            labels: Labels { caller: Arc::clone(caller), ..Labels::unknown() },
-        })?;
+        let slot = match caller {
+            None => None,
+            Some(caller) => Some(self.gate.quotas.take(caller).ok_or_else(|| Denial {
+                reason: Reason::TooManyRequests,
+                labels: Labels { caller: Arc::clone(caller), ..Labels::unknown() },
+            })?),
+        };
         // What is no text names no purpose.
         let stated =
             |value: &http::HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
         let purpose = request.headers.get(DATA_PURPOSE).map(stated);
         let ask = Ask {
-            caller: Some(caller),
+            caller: caller.map(|caller| &**caller),
             purpose: purpose.as_deref(),
             host: Some(host),
             target: &target,
@@ -259,7 +262,7 @@ struct Admitted {
     upstream: Arc<Upstream>,
     set: Arc<InForce>,
     permit: Permit,
-    slot: Slot,
+    slot: Option<Slot>,
 }
 
 fn target(request: &RequestHeader) -> Result<Target, Reason> {

@@ -25,7 +25,7 @@ use crate::{
         pipe::{Codings, Passing, Pipe, Sieve},
         quota::Quotas,
         respond::{self, PROBLEM},
-        response::{self, Treatment},
+        response::{self, Asked, Treatment},
         sieve::Body,
     },
     reload::InForce,
@@ -148,7 +148,8 @@ impl Passage {
         let api = self.api().ok_or(Reason::Internal)?;
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
         let passes = |media: &str| api.passes(media);
-        let treatment = Treatment::of(head.status, &head.headers, self.is_head, ended, passes)?;
+        let asked = Asked { is_head: self.is_head, passes: self.permit.passes };
+        let treatment = Treatment::of(head.status, &head.headers, asked, ended, passes)?;
         // Ages are counted in whole years: where the day begins matters to nobody.
         let context = Context { today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
         let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);

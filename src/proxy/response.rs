@@ -4,7 +4,11 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mime::Mime;
 
-use crate::{access::Reason, coding::Coding, policy::Framing};
+use crate::{
+    access::Reason,
+    coding::Coding,
+    policy::{Framing, is_grpc},
+};
 
 /// How the body of a response is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +28,29 @@ pub(crate) enum Treatment {
     Replace,
     /// Nobody reads it, and it cannot be looked into: it is read, and left out.
     Discard,
-    /// A policy says that this media type passes as it is.
+    /// A policy says that it passes as it is.
     Pass,
+}
+
+/// What of a request decides how its response is treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    /// It is a HEAD.
+    pub(crate) is_head: bool,
+    /// By a rule, whatever its route answers passes unread.
+    pub(crate) passes: bool,
 }
 
 impl Treatment {
     /// The treatment of the response with this head, or why it is refused.
     ///
-    /// `is_head` says that the request was a HEAD, `ended` that no body follows the head, `passes`
-    /// whether the policies let a media type pass. Interim responses (1xx) do not come here, but for
+    /// `ended` says that no body follows the head, `passes` whether the policies let a media type pass.
+    /// Interim responses (1xx) do not come here, but for
     /// 101, which is the last that HTTP would say.
     pub(crate) fn of(
         status: StatusCode,
         headers: &HeaderMap,
-        is_head: bool,
+        asked: Asked,
         ended: bool,
         passes: impl Fn(&str) -> bool,
     ) -> Result<Self, Reason> {
@@ -49,7 +62,7 @@ impl Treatment {
         }
         let is_error = status.as_u16() >= 400;
         let may_be_empty = matches!(status.as_u16(), 201 | 202 | 205 | 300..=399);
-        let has_none = is_head || matches!(status.as_u16(), 204 | 304);
+        let has_none = asked.is_head || matches!(status.as_u16(), 204 | 304);
         let media = Media::of(headers);
         if has_none || (ended && (is_error || may_be_empty || media == Media::Absent)) {
             return Ok(Self::Empty);
@@ -65,6 +78,14 @@ impl Treatment {
         }
         if !is_readable {
             return Err(Reason::CodingNotSupported);
+        }
+        if asked.passes {
+            return match media {
+                Media::Unclear => Err(Reason::MediaNotAllowed),
+                Media::Other(media) if is_grpc(&media) => Err(Reason::MediaNotAllowed),
+                Media::Absent | Media::Json { .. } | Media::Other(_) if ended => Ok(Self::Empty),
+                Media::Absent | Media::Json { .. } | Media::Other(_) => Ok(Self::Pass),
+            };
         }
         match media {
             // No bytes are no JSON text; but they are as many as none.
@@ -174,7 +195,8 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        Treatment::of(status, &headers, is_head, ended, |media| media == "text/csv")
+        let asked = Asked { is_head, ..Asked::default() };
+        Treatment::of(status, &headers, asked, ended, |media| media == "text/csv")
     }
 
     #[test]

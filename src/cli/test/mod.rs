@@ -25,7 +25,7 @@ use crate::{
         self, Ask, Case, Claim, Finding, Framing, Permit, Place, Plan, PolicySet, Rank, Says,
         Source, Target,
     },
-    proxy::{Treatment, sieved_headers},
+    proxy::{Asked, Treatment, sieved_headers},
     transform::{Context, KeyError, RootKey},
 };
 
@@ -243,7 +243,8 @@ fn treatment(
     }
     let api = set.api(&permit.labels.api);
     let passes = |media: &str| api.is_some_and(|api| api.passes(media));
-    match Treatment::of(StatusCode::OK, &headers, false, false, passes)? {
+    let asked = Asked { is_head: false, passes: permit.passes };
+    match Treatment::of(StatusCode::OK, &headers, asked, false, passes)? {
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
         Treatment::Pass => Ok((headers, None)),
         // An answer of 200 with a body is none of these.

@@ -123,6 +123,7 @@ impl Checker<'_> {
             stream,
             compresses,
             request_body,
+            pass,
             buffer,
         } = route;
         let shape = (method, shape(&pattern.value));
@@ -174,6 +175,8 @@ impl Checker<'_> {
             pattern: pattern.value,
             compresses,
             request_body,
+            pass,
+            anybody: None,
             parameters,
             open,
             stream: stream.map(Arc::new),

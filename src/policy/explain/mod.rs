@@ -18,7 +18,7 @@ use crate::{
         finding::{Place, did_you_mean},
         model::{
             Answer, Api, Caller, CategoryId, Class, Field, Header, Keeping, Parameter,
-            ParameterRule, PolicySet, Purpose, Route, Stream, Unclassified,
+            ParameterRule, Pass, PolicySet, Purpose, Route, Stream, Unclassified,
         },
         needs::{self, Needs, PathNeeds},
     },
@@ -217,6 +217,12 @@ impl PolicySet {
         let answer = route.answers.get(purpose_id.0).and_then(Answer::plan);
         let plan = answer.ok_or((Reason::Internal, String::new()))?;
         let walk = Walk { set: self, route, purpose, plan };
+        if let (Some(path), Some(Pass { because, .. })) = (question.path, &route.pass) {
+            let fate = format!("passes unread with all else, because: {because}");
+            let row = Row { what: path.to_string(), fate, lines: vec![self.line(&route.at)] };
+            told.put(true, row);
+            return Ok(());
+        }
         if let Some(path) = question.path {
             place::tell(walk, api, path, told);
             return Ok(());
@@ -423,6 +429,16 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if route.open.is_none() {
         told.rest.push("A query parameter that is not listed, or repeated, is refused.".to_owned());
     }
+    if let Some(because) = &route.request_body {
+        told.rest.push(format!("The request body goes on as it is, because: {because}"));
+    }
+    if let Some(Pass { because, anybody }) = &route.pass {
+        told.rest.push(format!("Whatever is answered passes unread, because: {because}"));
+        if *anybody {
+            told.rest.push("It need not be known who asks, nor what for.".to_owned());
+        }
+        return;
+    }
     match &api.unclassified {
         Unclassified::Drop => told.rest.push("Whatever no line describes is removed; so is a member whose name no line spells, unless a `names:` is about it.".to_owned()),
         Unclassified::Keep { because } => {
@@ -445,9 +461,6 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     }
     if let Some(stream) = &route.stream {
         told.rest.push(streamed(stream));
-    }
-    if let Some(because) = &route.request_body {
-        told.rest.push(format!("The request body goes on as it is, because: {because}"));
     }
     for (media, because) in &api.media {
         told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));

@@ -2,7 +2,7 @@
 
 use crate::policy::{
     finding::Finding,
-    framing::Framing,
+    framing::{Framing, is_grpc},
     read::{WrittenApi, WrittenHeader, because::pass},
     reader::{At, Reader},
     yaml::Node,
@@ -191,6 +191,13 @@ pub(super) fn media(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) 
                 Finding::error("bad-media", at, message).help(
                     "classify its fields; for what you do not know, see `unclassified: keep`",
                 ),
+            );
+        } else if is_grpc(&media) {
+            let message =
+                format!("`{}` cannot pass: what became of a call stands in its trailers", key.text);
+            reader.report(
+                Finding::error("bad-media", at, message)
+                    .help("trailers never leave; `application/grpc-web` has no need of them"),
             );
         } else if let Some(because) = because {
             api.media.push((media, because));

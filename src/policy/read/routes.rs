@@ -2,19 +2,19 @@
 
 use crate::policy::{
     finding::{Finding, Place},
-    model::{Method, ParameterRule, Stream},
+    model::{Method, ParameterRule, Pass, Stream},
     read::{
         WrittenParameter, WrittenRoute,
         because::{because_in, pass},
         records::{classified, embedded},
     },
-    reader::{At, Reader},
+    reader::{At, Fields, Reader},
     yaml::{Key, Kind, Node},
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 7] =
-        ["params", "body", "embedded", "stream", "request_body", "buffer", "compress"];
+    const KEYS: [&str; 8] =
+        ["params", "body", "embedded", "stream", "request_body", "buffer", "compress", "pass"];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -39,6 +39,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     let buffer = fields.get("buffer").and_then(|node| buffer(reader, node));
     let compresses = fields.get("compress").is_none_or(|node| compresses(reader, node));
     let (method, pattern) = line?;
+    let pass = fields.get("pass").and_then(|node| passing(reader, node, method, &fields, &what));
     Some(WrittenRoute {
         at,
         method,
@@ -49,8 +50,43 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         stream,
         compresses,
         request_body,
+        pass,
         buffer,
     })
+}
+
+/// `pass: { because: ".." }`: whatever the route answers passes unread.
+fn passing(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    method: Method,
+    route: &Fields<'_>,
+    what: &str,
+) -> Option<Pass> {
+    let fields = reader.fields(node, &format!("`pass` of {what}"), &["because", "anybody"])?;
+    for key in ["body", "embedded", "stream", "buffer", "compress"] {
+        if let Some(other) = route.get(key) {
+            let at = reader.place(&other.span);
+            let message =
+                format!("`{key}` says nothing where whatever {what} answers passes unread");
+            reader.report(
+                Finding::error("pass-and-more", at, message)
+                    .also(&reader.place(&node.span), "`pass` is said here")
+                    .help("take one of them out"),
+            );
+        }
+    }
+    let anybody = fields.get("anybody").and_then(|node| reader.flag(node, "`anybody`"));
+    if anybody == Some(true) && method != Method::Get {
+        let at = reader.place(&node.span);
+        let message = format!("`anybody` is for routes of GET, and {what} is none");
+        reader.report(
+            Finding::error("bad-pass", at, message)
+                .help("whoever changes something has to say who that is"),
+        );
+    }
+    let because = because_in(reader, &fields, node, "`pass`")?;
+    Some(Pass { because, anybody: anybody.unwrap_or_default() })
 }
 
 /// Longest name of an event, and longest text of data, in bytes: what could still become one is held.

@@ -4,7 +4,9 @@ use crate::{
     path::Path,
     policy::{
         finding::Place,
-        model::{Art9, Delta, Identify, LegalBasis, Method, ParameterRule, Stream, Unclassified},
+        model::{
+            Art9, Delta, Identify, LegalBasis, Method, ParameterRule, Pass, Stream, Unclassified,
+        },
         reader::At,
     },
     transform::Action,
@@ -112,6 +114,7 @@ pub(crate) struct WrittenRoute {
     pub(crate) stream: Option<Stream>,
     pub(crate) compresses: bool,
     pub(crate) request_body: Option<String>,
+    pub(crate) pass: Option<Pass>,
     /// Where it says `buffer: document`.
     pub(crate) buffer: Option<Place>,
 }

@@ -3,6 +3,7 @@
 mod coding;
 mod heads;
 mod media;
+mod open;
 mod pki;
 mod tls;
 mod upstreams;
