@@ -222,6 +222,7 @@ reasons! {
     HostNotValid "host-not-valid" 400 "The host is missing, or is not valid."
     PathNotCanonical "path-not-canonical" 400 "The path is not in canonical form."
     HeaderRepeated "header-repeated" 400 "A header that may stand once is repeated."
+    UpgradeNotAllowed "upgrade-not-allowed" 400 "The request asks for another protocol."
 
     CallerUnknown "caller-unknown" 401 "The caller is not known."
     CallerAmbiguous "caller-ambiguous" 401 "The request identifies more than one caller."
@@ -232,6 +233,7 @@ reasons! {
     PurposeUnknown "purpose-unknown" 403 "The purpose is not declared."
     PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for this purpose."
 
+    OriginNotAllowed "origin-not-allowed" 403 "Pages of this origin may not ask."
     RouteUnknown "route-unknown" 403 "No route is declared for this method and path."
     CategoryDenied "category-denied" 403 "The route can give data that is denied to this purpose."
     RequestBodyNotAllowed "request-body-not-allowed" 403 "The route takes no request body."
@@ -284,10 +286,11 @@ mod tests {
             (503, "policies-not-loaded overloaded"),
             (505, "http-version-not-supported"),
             (400, "request-unreadable host-not-valid path-not-canonical header-repeated"),
+            (400, "upgrade-not-allowed"),
             (401, "caller-unknown caller-ambiguous"),
             (429, "too-many-requests"),
             (403, "purpose-missing purpose-unknown purpose-not-allowed"),
-            (403, "route-unknown category-denied request-body-not-allowed"),
+            (403, "origin-not-allowed route-unknown category-denied request-body-not-allowed"),
             (400, "parameter-not-allowed parameter-withheld"),
             (502, "upstream-unreachable"),
             (504, "upstream-timeout"),

@@ -306,6 +306,8 @@ impl Apply {
             ),
             // The proxy's; no file can have these.
             Reason::PoliciesNotLoaded
+            | Reason::OriginNotAllowed
+            | Reason::UpgradeNotAllowed
             | Reason::Overloaded
             | Reason::HttpVersionNotSupported
             | Reason::RequestUnreadable

@@ -229,6 +229,8 @@ impl Series {
         let mut series = Self { requests: 1, field_accesses: 0 };
         let hosts_are_named = apis.iter().all(|api| !api.hosts.is_empty());
         let routes: usize = apis.iter().map(|api| api.routes.len()).sum();
+        // .. a browser that asks whether it may, and is told so, or is of an origin that may not, ..
+        series.requests += 2 * apis.iter().filter(|api| api.answers_preflights()).count();
         for caller in set.callers() {
             // .. a caller without a purpose that is declared, a caller with a purpose of others, ..
             series.requests += 1 + (set.purposes().len() - caller.purposes.len());

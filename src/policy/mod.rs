@@ -53,7 +53,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::transform::Keys;
 
-pub use decide::{Ask, Denial, Permit, Target, check_host};
+pub use decide::{Ask, Crossing, Denial, Permit, Preflight, Target, check_host};
 pub use explain::{Explanation, Question, Row};
 pub use finding::{
     AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, render,

@@ -389,12 +389,22 @@ pub struct Api {
     pub request_headers: Vec<String>,
     /// Response headers that can go out besides the built-in list.
     pub(crate) response_headers: Vec<Header>,
+    /// Which pages of other origins may ask from a browser; none may, if nothing is said.
+    pub(crate) cors: Option<Cors>,
     /// Media types that pass as they are, lower-case, each with why.
     pub media: Vec<(String, String)>,
     /// What happens to what no path classifies, outside records.
     pub unclassified: Unclassified,
     pub(crate) at: Place,
     pub(crate) routers: HashMap<Method, matchit::Router<usize>>,
+}
+
+/// Which pages of other origins may ask from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cors {
+    /// As browsers say them: scheme and host, lower-case, and the port unless it is the scheme's.
+    pub(crate) origins: Vec<String>,
+    pub(crate) because: String,
 }
 
 /// A response header that the policies know, and of which category its value is.
@@ -408,6 +418,11 @@ pub(crate) struct Header {
 }
 
 impl Api {
+    /// Whether browsers are told that pages of other origins may ask.
+    pub fn answers_preflights(&self) -> bool {
+        self.cors.is_some()
+    }
+
     /// Whether bodies of this media type (`type/subtype`, lower-case) pass as they are.
     pub fn passes(&self, media: &str) -> bool {
         self.media.iter().any(|(listed, _)| listed == media)

@@ -9,7 +9,7 @@ use crate::{
     access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
     metrics::{Flight, Holding},
     policy::Digest,
-    proxy::{Observers, quota::Slot},
+    proxy::{Observers, quota::Slot, respond::Crossing},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -22,6 +22,7 @@ pub(super) struct Journey {
     record: AccessRecord,
     began: Instant,
     worked: Duration,
+    crossing: Option<Crossing>,
     _flight: Flight,
     /// What it takes of what its caller may ask for.
     slot: Option<Slot>,
@@ -48,6 +49,7 @@ impl Journey {
             },
             began: Instant::now(),
             worked: Duration::ZERO,
+            crossing: None,
             _flight: observers.metrics.flight(),
             slot: None,
             held: observers.metrics.holding(),
@@ -101,6 +103,16 @@ impl Journey {
     /// The digest of the policies under which it is decided, all 64 digits.
     pub(super) fn policy(&self) -> Option<&str> {
         self.record.policy.as_deref()
+    }
+
+    /// The api says something of pages of other origins.
+    pub(super) fn crosses(&mut self, crossing: Crossing) {
+        self.crossing = Some(crossing);
+    }
+
+    /// What is said of pages of other origins, if the api says something of them.
+    pub(super) fn crossing(&self) -> Option<&Crossing> {
+        self.crossing.as_ref()
     }
 
     /// What has left of the body. Going, the guard forgets it where nothing did.

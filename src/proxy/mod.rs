@@ -64,7 +64,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use pingora::{
     Error,
     http::{RequestHeader, ResponseHeader},
@@ -80,7 +80,7 @@ use crate::{
     coding::{Coding, accepted},
     config::Settings,
     metrics::Metrics,
-    policy::{Ask, Denial, Identify, Permit, PolicySet, Target, check_host},
+    policy::{Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host},
     reload::{InForce, Policies},
 };
 
@@ -97,7 +97,7 @@ use cork::Cork;
 use journey::Journey;
 use passage::{Gate, Passage};
 use quota::Slot;
-use respond::{Answer, DATA_PURPOSE, failure, reason_of};
+use respond::{Answer, Crossing, DATA_PURPOSE, failure, reason_of};
 use sieve::{SieveBuilder, SieveModule};
 use upstream::Upstream;
 
@@ -209,7 +209,11 @@ impl Proxy {
     }
 
     /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
-    fn admit(&self, session: &mut Session, set: Option<&Arc<InForce>>) -> Result<Admitted, Denial> {
+    fn admit(
+        &self,
+        session: &mut Session,
+        set: Option<&Arc<InForce>>,
+    ) -> Result<Admission, Denial> {
         let unknown = |reason| Denial { reason, labels: Labels::unknown() };
         let has_body = !session.as_downstream_mut().is_body_empty();
         let request = session.req_header();
@@ -231,6 +235,12 @@ impl Proxy {
                 return Err(unknown(Reason::HeaderRepeated));
             }
         }
+        if wants_upgrade(request) {
+            return Err(unknown(Reason::UpgradeNotAllowed));
+        }
+        if let Some(preflight) = preflight(request, set, host, &target) {
+            return preflight.map(Admission::Preflight);
+        }
         let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
             .map_err(unknown)?;
         let slot = match caller {
@@ -241,8 +251,7 @@ impl Proxy {
             })?),
         };
         // What is no text names no purpose.
-        let stated =
-            |value: &http::HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
+        let stated = |value: &HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
         let purpose = request.headers.get(DATA_PURPOSE).map(stated);
         let ask = Ask {
             caller: caller.map(|caller| &**caller),
@@ -253,8 +262,56 @@ impl Proxy {
         let permit = set.decide(&ask)?;
         let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
         let upstream = self.upstreams.get(&*permit.labels.api).ok_or_else(unserved)?;
-        Ok(Admitted { upstream: Arc::clone(upstream), set: Arc::clone(set), permit, slot })
+        let (upstream, set) = (Arc::clone(upstream), Arc::clone(set));
+        Ok(Admission::Permitted(Admitted { upstream, set, permit, slot }))
     }
+}
+
+/// Whether a client wants to speak another protocol, such as WebSocket, which nobody could look into. To offer
+/// HTTP/2 is no wish to, and some clients do so with every request.
+fn wants_upgrade(request: &RequestHeader) -> bool {
+    let values = request.headers.get_all(header::UPGRADE).iter();
+    let mut protocols = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    protocols.any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+}
+
+/// The origin of the page that asks, if the browser says one.
+fn origin(request: &RequestHeader) -> Option<&str> {
+    let mut origins = request.headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next()?.to_str().ok()?;
+    origins.next().is_none().then_some(origin)
+}
+
+/// What is said of pages of other origins, whatever is answered.
+fn crossing(request: &RequestHeader, set: &PolicySet) -> Option<Crossing> {
+    let origin = origin(request);
+    let crossing = set.crossing(Some(host(request).ok()?), origin)?;
+    let allowed = origin.filter(|_| crossing.is_allowed()).and_then(|origin| {
+        let exposed = HeaderValue::try_from(crossing.exposed().join(", ")).ok()?;
+        Some((HeaderValue::try_from(origin).ok()?, exposed))
+    });
+    Some(Crossing(allowed))
+}
+
+/// Whether a browser asks for a page of another origin whether it may ask (Fetch standard, section
+/// 4.8), and what it is told.
+fn preflight(
+    request: &RequestHeader,
+    set: &PolicySet,
+    host: &str,
+    target: &Target,
+) -> Option<Result<Preflight, Denial>> {
+    let asks = request.method == Method::OPTIONS
+        && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    set.preflight(Some(host), target, origin(request).filter(|_| asks)?)
+}
+
+/// What becomes of a request that is not denied.
+enum Admission {
+    /// It is passed on.
+    Permitted(Admitted),
+    /// It only asks whether it may ask.
+    Preflight(Preflight),
 }
 
 /// A request that may be passed on, and where to.
@@ -327,9 +384,21 @@ impl ProxyHttp for Proxy {
         if let Some(set) = &set {
             journey.under(set.digest());
         }
+        if let Some(crossing) = set.as_ref().and_then(|set| crossing(session.req_header(), set)) {
+            journey.crosses(crossing);
+        }
         let admitted = journey.working(|| self.admit(session, set.as_ref()));
         match admitted {
-            Ok(Admitted { upstream, set, permit, slot }) => {
+            Ok(Admission::Preflight(preflight)) => {
+                journey.labelled(preflight.labels.clone());
+                let answer = Answer::preflight(&preflight, &journey);
+                // Until it has left, it is on record as something that went wrong.
+                let told = phases.journey.insert(journey);
+                answer?.write(session).await?;
+                told.decided(Decision::Allowed, None);
+                Ok(true)
+            }
+            Ok(Admission::Permitted(Admitted { upstream, set, permit, slot })) => {
                 journey.labelled(permit.labels.clone());
                 journey.occupies(slot);
                 let expects = session.get_header_bytes(header::EXPECT);

@@ -236,7 +236,7 @@ impl Passage {
         }
         if let Body::Sieve { pipe, .. } = body {
             if self.permit.compresses {
-                head.insert_header(header::VARY, "Accept-Encoding")?;
+                respond::vary(&mut head, "Accept-Encoding")?;
             }
             if pipe.coding() != Coding::Identity {
                 head.insert_header(header::CONTENT_ENCODING, pipe.coding().name())?;

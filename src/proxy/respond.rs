@@ -2,12 +2,13 @@
 //! the upstream's answer.
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{BError, Error, ErrorSource, ErrorType, http::ResponseHeader, proxy::Session};
 use serde_json::json;
 
 use crate::{
     access::{Labels, Reason},
+    policy::Preflight,
     proxy::journey::Journey,
 };
 
@@ -125,7 +126,24 @@ pub(super) fn mark(head: &mut ResponseHeader, journey: &Journey) -> pingora::Res
     if let Some(digest) = journey.policy().and_then(|policy| policy.get(..12)) {
         head.insert_header(TAMIS_POLICY, digest)?;
     }
+    if let Some(Crossing(allowed)) = journey.crossing() {
+        vary(head, "Origin")?;
+        if let Some((origin, exposed)) = allowed {
+            head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
+            head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
+        }
+    }
     head.insert_header(header::CACHE_CONTROL, "no-store")
+}
+
+/// What is said of pages of other origins: the one that may read the response, and which headers of it.
+pub(super) struct Crossing(pub(super) Option<(HeaderValue, HeaderValue)>);
+
+/// Adds to what a response depends on.
+pub(super) fn vary(head: &mut ResponseHeader, on: &str) -> pingora::Result<()> {
+    let known = head.headers.get(header::VARY).and_then(|known| known.to_str().ok());
+    let all = known.map_or_else(|| on.to_owned(), |known| format!("{known}, {on}"));
+    head.insert_header(header::VARY, all)
 }
 
 /// A response of ours, ready to be written.
@@ -150,12 +168,23 @@ impl Answer {
         Ok(Self { head: Box::new(head), body })
     }
 
+    /// What a browser is told that asks whether a page of another origin may ask.
+    pub(super) fn preflight(preflight: &Preflight, journey: &Journey) -> pingora::Result<Self> {
+        let mut head = ResponseHeader::build(StatusCode::NO_CONTENT, Some(8))?;
+        head.insert_header(header::ACCESS_CONTROL_ALLOW_METHODS, preflight.methods.join(", "))?;
+        head.insert_header(header::ACCESS_CONTROL_ALLOW_HEADERS, preflight.headers.join(", "))?;
+        mark(&mut head, journey)?;
+        head.remove_header(&header::ACCESS_CONTROL_EXPOSE_HEADERS);
+        Ok(Self { head: Box::new(head), body: Bytes::new() })
+    }
+
     /// Writes it, past the modules: they are for what upstreams say.
     ///
     /// A body that the client sends all the same is read and forgotten, so that the client gets to the
     /// answer; one that waits to be asked for is not, and the connection ends.
     pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
-        let is_head = session.req_header().method == http::Method::HEAD;
+        let is_head = session.req_header().method == http::Method::HEAD
+            || self.head.status == StatusCode::NO_CONTENT;
         let is_body_held_back = session.get_header(header::EXPECT).is_some();
         let downstream = session.as_downstream_mut();
         downstream.set_close_on_response_before_downstream_finish(is_body_held_back);

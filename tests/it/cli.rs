@@ -255,6 +255,8 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::RequestUnreadable
         | Reason::HostNotValid
         | Reason::HeaderRepeated
+        | Reason::UpgradeNotAllowed
+        | Reason::OriginNotAllowed
         | Reason::CallerAmbiguous
         | Reason::TooManyRequests
         | Reason::UpstreamUnreachable

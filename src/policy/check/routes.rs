@@ -40,6 +40,7 @@ impl Checker<'_> {
                 routes: Vec::new(),
                 request_headers: api.request_headers,
                 response_headers: self.response_headers(api.response_headers),
+                cors: api.cors,
                 media: api.media,
                 unclassified: api.unclassified,
                 at: api.name.at,

@@ -17,7 +17,7 @@ use crate::{
         decide::{self, Target},
         finding::{Place, did_you_mean},
         model::{
-            Answer, Api, Caller, CategoryId, Class, Field, Header, Keeping, Parameter,
+            Answer, Api, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Parameter,
             ParameterRule, Pass, PolicySet, Purpose, Route, Stream, Unclassified,
         },
         needs::{self, Needs, PathNeeds},
@@ -437,6 +437,7 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
         if *anybody {
             told.rest.push("It need not be known who asks, nor what for.".to_owned());
         }
+        cors(api, told);
         return;
     }
     match &api.unclassified {
@@ -462,8 +463,17 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if let Some(stream) = &route.stream {
         told.rest.push(streamed(stream));
     }
+    cors(api, told);
     for (media, because) in &api.media {
         told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));
+    }
+}
+
+/// Which pages may ask from a browser.
+fn cors(api: &Api, told: &mut Explanation) {
+    if let Some(Cors { origins, because }) = &api.cors {
+        let origins = origins.join(", ");
+        told.rest.push(format!("Pages of {origins} may ask from a browser, because: {because}"));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::policy::{
     read::{
         Written, WrittenApi,
         because::unclassified,
+        cors::cors,
         headers::{headers, media},
         routes::route,
         written::set_beside_kept,
@@ -16,7 +17,7 @@ use crate::policy::{
 };
 
 pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
-    const KEYS: [&str; 5] = ["host", "routes", "headers", "media", "unclassified"];
+    const KEYS: [&str; 6] = ["host", "routes", "headers", "media", "cors", "unclassified"];
     let name = reader.key(key);
     reader.check_name(&name, "an API");
     let what = format!("the API `{}`", key.text);
@@ -27,6 +28,7 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
         routes: Vec::new(),
         request_headers: Vec::new(),
         response_headers: Vec::new(),
+        cors: None,
         media: Vec::new(),
         unclassified: Unclassified::Drop,
     };
@@ -56,6 +58,7 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
         if let Some(node) = fields.get("media") {
             media(reader, node, &mut api);
         }
+        api.cors = fields.get("cors").and_then(|node| cors(reader, node));
         api.unclassified = unclassified(reader, &fields);
         for route in &mut api.routes {
             set_beside_kept(&mut route.body, &api.unclassified);

@@ -48,7 +48,7 @@ const REQUEST_NEVER: [&str; 34] = [
 ];
 
 /// Response headers that no policy can let through, by the reason.
-const RESPONSE_NEVER: [(&str, &[&str]); 4] = [
+const RESPONSE_NEVER: [(&str, &[&str]); 5] = [
     (
         "it belongs to one connection, or says where the message ends",
         &[
@@ -98,6 +98,18 @@ const RESPONSE_NEVER: [(&str, &[&str]); 4] = [
             "want-content-digest",
             "want-digest",
             "want-repr-digest",
+        ],
+    ),
+    (
+        "`cors` of the api says which pages may read what a browser is given",
+        &[
+            "access-control-allow-credentials",
+            "access-control-allow-headers",
+            "access-control-allow-methods",
+            "access-control-allow-origin",
+            "access-control-allow-private-network",
+            "access-control-expose-headers",
+            "access-control-max-age",
         ],
     ),
     (

@@ -6,6 +6,7 @@ mod apis;
 mod because;
 mod callers;
 mod categories;
+mod cors;
 mod headers;
 mod purposes;
 mod records;

@@ -5,7 +5,8 @@ use crate::{
     policy::{
         finding::Place,
         model::{
-            Art9, Delta, Identify, LegalBasis, Method, ParameterRule, Pass, Stream, Unclassified,
+            Art9, Cors, Delta, Identify, LegalBasis, Method, ParameterRule, Pass, Stream,
+            Unclassified,
         },
         reader::At,
     },
@@ -92,6 +93,7 @@ pub(crate) struct WrittenApi {
     pub(crate) routes: Vec<WrittenRoute>,
     pub(crate) request_headers: Vec<String>,
     pub(crate) response_headers: Vec<WrittenHeader>,
+    pub(crate) cors: Option<Cors>,
     pub(crate) media: Vec<(String, String)>,
     pub(crate) unclassified: Unclassified,
 }

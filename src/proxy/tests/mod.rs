@@ -1,6 +1,7 @@
 //! The proxy in process: real sockets on free ports, upstreams that send exactly the bytes of the test.
 
 mod coding;
+mod cors;
 mod heads;
 mod media;
 mod open;
@@ -964,7 +965,7 @@ async fn only_headers_on_the_lists_go_to_the_upstream() {
                  Accept-Encoding: deflate\r\nRange: bytes=0-1\r\nIf-None-Match: \"x\"\r\nIf-Range: x\r\n\
                  If-Modified-Since: x\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=x\r\nCookie: a=b\r\n\
                  Authorization: Basic x\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n\
-                 X-Tenant: t1\r\nX-Other: y\r\nTE: trailers\r\nUpgrade: websocket\r\n\
+                 X-Tenant: t1\r\nX-Other: y\r\nTE: trailers\r\nUpgrade: h2c\r\n\
                  Accept-Language: fr\r\nUser-Agent: test\r\n\
                  traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
     let reply = world.get("/c/7%40x%24?page=1", "support", lines).await;
