@@ -82,7 +82,8 @@
 //!    them, with too many requests in progress or in another version of HTTP, it is denied.
 //! 2. The request line becomes a [`policy::Target`], which has one meaning or is denied. `Api-Key` and
 //!    `Data-Purpose` may stand once.
-//! 3. `identify` asks each kind of credential for a caller: they name one, or it is denied.
+//! 3. `identify` asks each kind of credential for a caller: they name one, or it is denied, but where a rule
+//!    says that anybody may ask. A browser that only asks whether it may is answered before.
 //! 4. [`PolicySet::decide`](policy::PolicySet::decide) gives a [`Permit`](policy::Permit) with the plan, or a
 //!    [`Denial`](policy::Denial). A denial is answered with a problem, and no upstream hears of it.
 //! 5. The permit arms the sieve module of the request, which from here on owns the record.
@@ -94,8 +95,9 @@
 //! 1. The head comes to the sieve module. If that is not armed, nothing passes. By status, media type and
 //!    coding, `Treatment` says how every byte of the body will be treated, or refuses the response: it is
 //!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
-//! 2. The head is made anew of the status and of headers that are on a list, with the purpose and the
-//!    policies that were applied.
+//! 2. The head is made anew of the status and of headers that are on a list, each as the plan treats its
+//!    category, with the purpose and the policies that were applied; where a rule gives validators out,
+//!    the upstream's is sealed for this purpose and caller.
 //! 3. Each chunk goes through the pipe: unpacked if the upstream packed it, sieved, and packed as the
 //!    client likes it ([`coding`]). What is refused, or panics, poisons the module: no byte passes after it.
 //! 4. At the end, of whichever kind, the body has to be complete. Trailers stay here.

@@ -112,7 +112,8 @@ impl Apply {
                 return Ok(Exit::Found);
             }
         };
-        if !permit.plan.is_ready() {
+        // Validators belong to a head, which a file does not have.
+        if !permit.plan.cells().iter().all(|cell| cell.transform.is_ready()) {
             let what = "the rules of this purpose make pseudonyms, and there is no key for them";
             return Err(Failure::cannot(what).help(
                 "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
@@ -150,7 +151,8 @@ impl Apply {
         let api = set.api(&permit.labels.api);
         let passes = |media: &str| api.is_some_and(|api| api.passes(media));
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
-        let asked = Asked { is_head: method == "HEAD", passes: permit.passes };
+        let is_head = method == "HEAD";
+        let asked = Asked { is_head, passes: permit.passes, is_conditional: false };
         Treatment::of(self.status, &headers, asked, false, passes)
     }
 

@@ -67,6 +67,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 stream: route.stream.clone().unwrap_or_default(),
                 headers: &api.response_headers,
                 passes: !api.media.is_empty() || route.pass.is_some(),
+                validates: route.validators.is_some(),
             };
             if route.pass.as_ref().is_some_and(|pass| pass.anybody) {
                 // What passes unread has no fields, so none of them tie.

@@ -342,8 +342,8 @@ pub struct Preflight {
 const PREFLIGHT: &str = "preflight";
 
 /// Request headers that go to every route, or that tamis reads, and that a page has to be allowed to set.
-const PAGE_HEADERS: [&str; 5] =
-    ["Api-Key", "Data-Purpose", "Content-Type", "traceparent", "tracestate"];
+const PAGE_HEADERS: [&str; 6] =
+    ["Api-Key", "Data-Purpose", "Content-Type", "If-None-Match", "traceparent", "tracestate"];
 
 /// What pages of another origin may read of a response.
 #[derive(Clone, Copy, Debug)]
@@ -360,7 +360,8 @@ impl Crossing<'_> {
 
     /// The headers that they may read, besides those that they always may.
     pub fn exposed(&self) -> Vec<String> {
-        let own = ["Data-Purpose", "Tamis-Policy", "Retry-After", "Allow"].map(str::to_owned);
+        let own =
+            ["Data-Purpose", "Tamis-Policy", "ETag", "Retry-After", "Allow"].map(str::to_owned);
         let listed = self.api.response_headers.iter().map(|header| header.spelled.clone());
         own.into_iter().chain(listed).collect()
     }
@@ -370,6 +371,10 @@ impl PolicySet {
     /// What pages of an origin may read of a response of a host; none if the api says nothing of other
     /// origins.
     pub fn crossing(&self, host: Option<&str>, origin: Option<&str>) -> Option<Crossing<'_>> {
+        // Few sets have one, and every request comes here.
+        if !self.apis.iter().any(Api::answers_preflights) {
+            return None;
+        }
         let api = self.api_for(host)?;
         let cors = api.cors.as_ref()?;
         let is_listed = origin.is_some_and(|origin| cors.origins.iter().any(|one| one == origin));

@@ -447,6 +447,8 @@ pub struct Route {
     pub request_body: Option<String>,
     /// Why answers pass unread; none has them sieved.
     pub(crate) pass: Option<Pass>,
+    /// Why validators are given out; none keeps them here.
+    pub(crate) validators: Option<String>,
     /// What a request without caller or purpose gets, if they need not be known.
     pub(crate) anybody: Option<Arc<Plan>>,
     /// Method and pattern: the label of metrics.

@@ -12,7 +12,7 @@ use crate::{
         finding::Place,
         model::{Category, CategoryId, Class, Digest, Field, Header, Stream},
     },
-    transform::{Action, Keys, Transform},
+    transform::{Action, Keys, Sealer, Transform},
 };
 
 /// The category that is counted for a body that passes as it is.
@@ -38,6 +38,7 @@ pub struct Plan {
     /// Names, lower-case, each with the cell of its category.
     headers: Box<[(Box<str>, CellId)]>,
     passes: bool,
+    sealer: Option<Sealer>,
 }
 
 /// What is known of every node in one state.
@@ -194,10 +195,21 @@ impl Plan {
         cells.chain(self.passes.then_some((OPAQUE, "keep")))
     }
 
+    /// What seals the upstream's validators, if clients are given any.
+    pub fn sealer(&self) -> Option<&Sealer> {
+        self.sealer.as_ref()
+    }
+
+    /// Whether what leaves depends on the day.
+    pub fn asks_the_day(&self) -> bool {
+        self.cells.iter().any(|cell| cell.transform.asks_the_day())
+    }
+
     /// Whether every key that the plan needs was there when it was compiled. Without, the values that
-    /// need one become `null`.
+    /// need one become `null`, and no validator leaves.
     pub fn is_ready(&self) -> bool {
-        self.cells.iter().all(|cell| cell.transform.is_ready())
+        let has_key = self.sealer.as_ref().is_none_or(Sealer::is_ready);
+        has_key && self.cells.iter().all(|cell| cell.transform.is_ready())
     }
 }
 
@@ -225,6 +237,8 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) headers: &'a [Header],
     /// Whether there are bodies that pass as they are.
     pub(crate) passes: bool,
+    /// Whether validators are given out.
+    pub(crate) validates: bool,
 }
 
 /// The fields of one route, compiled once for all purposes.
@@ -347,6 +361,7 @@ impl<'a> RouteFields<'a> {
         Ok(Plan {
             headers: headers.collect(),
             passes: parts.passes,
+            sealer: parts.validates.then(|| Sealer::new(parts.keys)),
             path_cells: path_cells.collect(),
             labels: parts.labels.clone(),
             digest: parts.digest.clone(),

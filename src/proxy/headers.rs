@@ -37,11 +37,12 @@ const KEEP: &str = "keep";
 const ACCEPT: &str = "application/json";
 
 /// Makes of the request to the upstream what may be asked. `host` stands for the client's, if there
-/// is one.
+/// is one; `condition` is that of the client, if it is one.
 pub(super) fn request(
     request: &mut RequestHeader,
     api: &Api,
     host: Option<&str>,
+    condition: Option<HeaderValue>,
 ) -> pingora::Result<()> {
     let accept = accept(&request.headers, api);
     let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
@@ -63,6 +64,9 @@ pub(super) fn request(
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;
     if let Some(host) = host {
         request.insert_header(header::HOST, host)?;
+    }
+    if let Some(condition) = condition {
+        request.insert_header(header::IF_NONE_MATCH, condition)?;
     }
     Ok(())
 }

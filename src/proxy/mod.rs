@@ -53,6 +53,7 @@ mod sieve;
 mod tests;
 mod tls;
 mod upstream;
+mod validate;
 
 use std::{
     collections::HashMap,
@@ -100,6 +101,7 @@ use quota::Slot;
 use respond::{Answer, Crossing, DATA_PURPOSE, failure, reason_of};
 use sieve::{SieveBuilder, SieveModule};
 use upstream::Upstream;
+use validate::Validation;
 
 /// Who is told of each access.
 #[derive(Debug)]
@@ -208,6 +210,28 @@ impl Proxy {
         Self { shared, gate, upstreams }
     }
 
+    /// All that decides what leaves of one and the same answer of the upstream.
+    fn bonds(&self, request: &RequestHeader, permit: &Permit, coding: Coding) -> Vec<Vec<u8>> {
+        let labels = &permit.labels;
+        let day = permit.plan.asks_the_day().then(|| passage::today().to_string());
+        let host = host(request).unwrap_or_default().to_ascii_lowercase();
+        let limits = format!("{:?}", self.gate.limits);
+        let parts: [&[u8]; 11] = [
+            permit.plan.digest.as_str().as_bytes(),
+            labels.purpose.as_bytes(),
+            labels.caller.as_bytes(),
+            labels.api.as_bytes(),
+            labels.route.as_bytes(),
+            host.as_bytes(),
+            request.raw_path(),
+            coding.name().as_bytes(),
+            day.as_deref().unwrap_or_default().as_bytes(),
+            limits.as_bytes(),
+            env!("CARGO_PKG_VERSION").as_bytes(),
+        ];
+        parts.map(<[u8]>::to_vec).to_vec()
+    }
+
     /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
     fn admit(
         &self,
@@ -301,9 +325,12 @@ fn preflight(
     host: &str,
     target: &Target,
 ) -> Option<Result<Preflight, Denial>> {
-    let asks = request.method == Method::OPTIONS
-        && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    set.preflight(Some(host), target, origin(request).filter(|_| asks)?)
+    if request.method != Method::OPTIONS
+        || !request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        return None;
+    }
+    set.preflight(Some(host), target, origin(request)?)
 }
 
 /// What becomes of a request that is not denied.
@@ -412,8 +439,13 @@ impl ProxyHttp for Proxy {
                 } else {
                     Coding::Identity
                 };
+                let validation = permit.plan.sealer().map(|sealer| {
+                    let bonds = self.bonds(request, &permit, coding);
+                    Validation::of(sealer, bonds, &request.headers)
+                });
                 let passage = Passage {
                     journey,
+                    validation,
                     gate: Arc::clone(&self.gate),
                     set,
                     permit,
@@ -477,7 +509,8 @@ impl ProxyHttp for Proxy {
             return Err(failure(Reason::Internal));
         };
         let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
-        headers::request(request, api, upstream.host())
+        let condition = passage.validation.as_ref().and_then(Validation::condition);
+        headers::request(request, api, upstream.host(), condition)
     }
 
     async fn request_body_filter(

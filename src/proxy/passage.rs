@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
-use jiff::{Timestamp, tz::TimeZone};
+use http::{HeaderMap, HeaderValue, header};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use pingora::http::ResponseHeader;
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         respond::{self, PROBLEM},
         response::{self, Asked, Treatment},
         sieve::Body,
+        validate::Validation,
     },
     reload::InForce,
     transform::{Context, NoKeys},
@@ -101,10 +102,17 @@ pub(super) struct Opened {
     pub(super) counts: Vec<Count>,
 }
 
+/// The day. Ages are counted in whole years: where it begins matters to nobody.
+pub(super) fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
 /// A permitted request on its way to its response.
 pub(super) struct Passage {
     /// The record of it.
     pub(super) journey: Journey,
+    /// What it has to do with validators, where they are given out.
+    pub(super) validation: Option<Validation>,
     pub(super) gate: Arc<Gate>,
     pub(super) set: Arc<InForce>,
     pub(super) permit: Permit,
@@ -148,10 +156,10 @@ impl Passage {
         let api = self.api().ok_or(Reason::Internal)?;
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
         let passes = |media: &str| api.passes(media);
-        let asked = Asked { is_head: self.is_head, passes: self.permit.passes };
+        let is_conditional = self.validation.as_ref().is_some_and(|it| it.condition().is_some());
+        let asked = Asked { is_head: self.is_head, passes: self.permit.passes, is_conditional };
         let treatment = Treatment::of(head.status, &head.headers, asked, ended, passes)?;
-        // Ages are counted in whole years: where the day begins matters to nobody.
-        let context = Context { today: Timestamp::now().to_zoned(TimeZone::UTC).date() };
+        let context = Context { today: today() };
         let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
@@ -210,6 +218,13 @@ impl Passage {
         Ok(Body::Sieve { pipe: Box::new(Pipe::new(codings, sieve)?), may_be_empty })
     }
 
+    /// The validator that leaves, where they are given out.
+    fn tag(&self, upstream: &ResponseHeader) -> Option<HeaderValue> {
+        let is_whole = matches!(upstream.status.as_u16(), 200 | 304);
+        let validation = self.validation.as_ref().filter(|_| is_whole)?;
+        validation.sealed(self.permit.plan.sealer()?, &upstream.headers)
+    }
+
     /// The head that leaves, with what may leave of the upstream's headers. The reason phrase is the
     /// standard's; how long the body is, tamis says anew: the upstream counted other bytes.
     fn head(
@@ -225,6 +240,16 @@ impl Passage {
             head.append_header(name.clone(), value.clone())?;
         }
         respond::mark(&mut head, &self.journey)?;
+        let is_sieved = matches!(body, Body::Sieve { .. });
+        let tag = self.tag(upstream);
+        if self.permit.compresses && (is_sieved || tag.is_some()) {
+            respond::vary(&mut head, "Accept-Encoding")?;
+        }
+        if let Some(tag) = tag {
+            head.insert_header(header::ETAG, tag)?;
+            head.insert_header(header::CACHE_CONTROL, "private, no-cache")?;
+            respond::vary(&mut head, "Data-Purpose, Api-Key")?;
+        }
         if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&head.headers)
         {
             // What the upstream said about words that do not leave.
@@ -234,13 +259,10 @@ impl Passage {
         if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
             return Ok(head);
         }
-        if let Body::Sieve { pipe, .. } = body {
-            if self.permit.compresses {
-                respond::vary(&mut head, "Accept-Encoding")?;
-            }
-            if pipe.coding() != Coding::Identity {
-                head.insert_header(header::CONTENT_ENCODING, pipe.coding().name())?;
-            }
+        if let Body::Sieve { pipe, .. } = body
+            && pipe.coding() != Coding::Identity
+        {
+            head.insert_header(header::CONTENT_ENCODING, pipe.coding().name())?;
         }
         match body {
             Body::Replace(instead) => {

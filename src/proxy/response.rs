@@ -39,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) is_head: bool,
     /// By a rule, whatever its route answers passes unread.
     pub(crate) passes: bool,
+    /// The upstream was told what the client has, and asked whether that has changed.
+    pub(crate) is_conditional: bool,
 }
 
 impl Treatment {
@@ -57,6 +59,8 @@ impl Treatment {
         match status.as_u16() {
             101 => return Err(Reason::ProtocolSwitch),
             206 => return Err(Reason::PartialContent),
+            // Nobody has asked whether anything has changed.
+            304 if !asked.is_conditional => return Err(Reason::UpstreamProtocol),
             200..=599 => {}
             _ => return Err(Reason::UpstreamProtocol),
         }
@@ -273,6 +277,8 @@ mod tests {
         check("101", ENDED, Err(Reason::ProtocolSwitch));
         check("206|content-type: application/json", BODY, Err(Reason::PartialContent));
         check("600|content-type: application/json", BODY, Err(Reason::UpstreamProtocol));
+        // Nobody asked whether it has changed.
+        check("304", ENDED, Err(Reason::UpstreamProtocol));
         assert_eq!(treatment("206", true, ENDED), Err(Reason::PartialContent));
     }
 
@@ -292,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_response_without_a_body_needs_no_type() {
-        for status in [201, 202, 204, 205, 301, 302, 303, 304, 307] {
+        for status in [201, 202, 204, 205, 301, 302, 303, 307] {
             check(&format!("{status}"), ENDED, Ok(Treatment::Empty));
         }
         check("200", ENDED, Ok(Treatment::Empty));

@@ -18,12 +18,15 @@ const LABEL: &str = "tamis/1";
 pub enum Use {
     /// The hash behind pseudonyms.
     Pseudonym,
+    /// The seal on validators.
+    Validator,
 }
 
 impl Use {
     fn word(self) -> &'static str {
         match self {
             Self::Pseudonym => "pseudonym",
+            Self::Validator => "validator",
         }
     }
 }

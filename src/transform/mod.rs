@@ -26,6 +26,7 @@ mod pseudonym;
 mod scalar;
 #[cfg(test)]
 mod tests;
+mod validator;
 
 use std::fmt;
 
@@ -34,6 +35,7 @@ use jiff::civil::Date;
 pub use action::{Action, Generalisation, Mask, Precision};
 pub use keys::{Epoch, Key, KeyError, Keys, NoKeys, RootKey, Use};
 pub use scalar::Scalar;
+pub use validator::Sealer;
 
 use pseudonym::Pseudonymiser;
 
@@ -85,6 +87,11 @@ impl Transform {
     /// Whether the key that the action needs was there. Without it every value is unfit.
     pub fn is_ready(&self) -> bool {
         !matches!(self.0, Work::Pseudonymise(None))
+    }
+
+    /// Whether what a value becomes depends on the day.
+    pub fn asks_the_day(&self) -> bool {
+        matches!(self.0, Work::Generalise(Generalisation::AgeBand(_)))
     }
 
     /// Appends what `value` becomes to `out`: always one complete JSON value, `null` when unfit.

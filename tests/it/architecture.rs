@@ -19,7 +19,16 @@ const ROOMS: &[Room] = &[
     Room {
         name: "transform",
         rooms: &[],
-        crates: &["data_encoding", "hkdf", "hmac", "jiff", "serde_json", "sha2", "zeroize"],
+        crates: &[
+            "aes_siv",
+            "data_encoding",
+            "hkdf",
+            "hmac",
+            "jiff",
+            "serde_json",
+            "sha2",
+            "zeroize",
+        ],
     },
     Room { name: "access", rooms: &[], crates: &[] },
     Room { name: "coding", rooms: &[], crates: &["brotli", "flate2", "zstd"] },

@@ -243,7 +243,7 @@ fn treatment(
     }
     let api = set.api(&permit.labels.api);
     let passes = |media: &str| api.is_some_and(|api| api.passes(media));
-    let asked = Asked { is_head: false, passes: permit.passes };
+    let asked = Asked { passes: permit.passes, ..Asked::default() };
     match Treatment::of(StatusCode::OK, &headers, asked, false, passes)? {
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
         Treatment::Pass => Ok((headers, None)),

@@ -125,6 +125,7 @@ impl Checker<'_> {
             compresses,
             request_body,
             pass,
+            validators,
             buffer,
         } = route;
         let shape = (method, shape(&pattern.value));
@@ -177,6 +178,7 @@ impl Checker<'_> {
             compresses,
             request_body,
             pass,
+            validators,
             anybody: None,
             parameters,
             open,

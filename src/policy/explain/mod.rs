@@ -463,6 +463,11 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
     if let Some(stream) = &route.stream {
         told.rest.push(streamed(stream));
     }
+    if let Some(because) = &route.validators {
+        told.rest.push(format!(
+            "Who asks again is told whether something has changed, be it withheld, because: {because}"
+        ));
+    }
     cors(api, told);
     for (media, because) in &api.media {
         told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));

@@ -62,7 +62,7 @@ pub(super) fn pass(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<S
 }
 
 /// `{ because: ".." }`: required wherever the language lets something pass undecided.
-fn because(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
+pub(super) fn because(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
     let fields = reader.fields(node, what, &["because"])?;
     because_in(reader, &fields, node, what)
 }

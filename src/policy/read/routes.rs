@@ -5,7 +5,7 @@ use crate::policy::{
     model::{Method, ParameterRule, Pass, Stream},
     read::{
         WrittenParameter, WrittenRoute,
-        because::{because_in, pass},
+        because::{because, because_in, pass},
         records::{classified, embedded},
     },
     reader::{At, Fields, Reader},
@@ -13,8 +13,17 @@ use crate::policy::{
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 8] =
-        ["params", "body", "embedded", "stream", "request_body", "buffer", "compress", "pass"];
+    const KEYS: [&str; 9] = [
+        "params",
+        "body",
+        "embedded",
+        "stream",
+        "request_body",
+        "buffer",
+        "compress",
+        "pass",
+        "validators",
+    ];
     let at = reader.place(&key.span);
     let line = method_and_pattern(reader, key);
     let what = format!("the route `{}`", key.text);
@@ -40,6 +49,8 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     let compresses = fields.get("compress").is_none_or(|node| compresses(reader, node));
     let (method, pattern) = line?;
     let pass = fields.get("pass").and_then(|node| passing(reader, node, method, &fields, &what));
+    let validators = fields.get("validators");
+    let validators = validators.and_then(|node| validators_of(reader, node, method, &what));
     Some(WrittenRoute {
         at,
         method,
@@ -51,8 +62,25 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         compresses,
         request_body,
         pass,
+        validators,
         buffer,
     })
+}
+
+/// `validators: { because: ".." }`: clients are told whether an answer has changed.
+fn validators_of(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    method: Method,
+    what: &str,
+) -> Option<String> {
+    let because = because(reader, node, "`validators`");
+    if method != Method::Get {
+        let at = reader.place(&node.span);
+        let message = format!("`validators` is for routes of GET, and {what} is none");
+        reader.report(Finding::error("bad-validators", at, message).help("take it out"));
+    }
+    because
 }
 
 /// `pass: { because: ".." }`: whatever the route answers passes unread.
@@ -64,7 +92,7 @@ fn passing(
     what: &str,
 ) -> Option<Pass> {
     let fields = reader.fields(node, &format!("`pass` of {what}"), &["because", "anybody"])?;
-    for key in ["body", "embedded", "stream", "buffer", "compress"] {
+    for key in ["body", "embedded", "stream", "buffer", "compress", "validators"] {
         if let Some(other) = route.get(key) {
             let at = reader.place(&other.span);
             let message =

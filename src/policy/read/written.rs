@@ -117,6 +117,7 @@ pub(crate) struct WrittenRoute {
     pub(crate) compresses: bool,
     pub(crate) request_body: Option<String>,
     pub(crate) pass: Option<Pass>,
+    pub(crate) validators: Option<String>,
     /// Where it says `buffer: document`.
     pub(crate) buffer: Option<Place>,
 }

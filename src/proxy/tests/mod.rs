@@ -8,6 +8,7 @@ mod open;
 mod pki;
 mod tls;
 mod upstreams;
+mod validators;
 
 use std::{
     fmt::Write as _,
@@ -38,7 +39,7 @@ use crate::{
     metrics::Metrics,
     policy::{Source, load},
     reload::Policies,
-    transform::NoKeys,
+    transform::{Keys, NoKeys},
 };
 
 const POLICY: &str = r#"
@@ -136,6 +137,25 @@ impl World {
         change: impl FnOnce(&mut Settings),
         make_sieve: Option<MakeSieve>,
     ) -> Self {
+        Self::made(upstream, policy, &NoKeys, change, make_sieve).await
+    }
+
+    async fn keyed(
+        upstream: Upstream,
+        policy: &str,
+        keys: &dyn Keys,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        Self::made(upstream, policy, keys, change, None).await
+    }
+
+    async fn made(
+        upstream: Upstream,
+        policy: &str,
+        keys: &dyn Keys,
+        change: impl FnOnce(&mut Settings),
+        make_sieve: Option<MakeSieve>,
+    ) -> Self {
         let asked = Arc::default();
         let is_h2 = matches!(upstream, Upstream::H2 { .. });
         let to = serve_upstream(upstream, Arc::clone(&asked)).await;
@@ -145,7 +165,7 @@ impl World {
             "" => Policies::none(),
             text => {
                 let source = Source { name: "p.yaml".to_owned(), text: text.to_owned() };
-                let loaded = load(&[source], &NoKeys);
+                let loaded = load(&[source], keys);
                 Policies::of(loaded.set.unwrap_or_else(|| panic!("{:?}", loaded.findings)))
             }
         };
@@ -1023,7 +1043,6 @@ async fn only_headers_on_the_lists_go_to_the_client() {
 async fn a_response_without_a_body_passes_without_one() {
     for (upstream, status) in [
         ("HTTP/1.1 204 No Content\r\nETag: \"CANARY\"\r\n\r\n", 204),
-        ("HTTP/1.1 304 Not Modified\r\nETag: \"CANARY\"\r\n\r\n", 304),
         ("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nLocation: /CANARY\r\n\r\n", 201),
         ("HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 202),
         (

@@ -1,0 +1,87 @@
+//! Validators: an upstream's `ETag` leaves sealed, and what a client sends back is opened again, so that
+//! an answer is told unchanged only to whom it was given, for the purpose and under the policies that
+//! it was given for. Nothing has to be kept for it.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::transform::Sealer;
+
+/// Most validators of one request that are tried, and most that go on.
+const TAGS_MAX: usize = 32;
+
+/// What one request has to do with validators.
+pub(super) struct Validation {
+    /// What validators are bound to: all that decides what leaves of one and the same answer.
+    bonds: Vec<Vec<u8>>,
+    /// Those of the upstream's that the client has answers for.
+    known: Vec<Vec<u8>>,
+}
+
+impl Validation {
+    /// Opens what a client sends back. What does not open under these
+    /// bonds is as if it were not there; so is `*`, which asks for nothing that was given.
+    pub(super) fn of(sealer: &Sealer, bonds: Vec<Vec<u8>>, headers: &HeaderMap) -> Self {
+        let mut known: Vec<Vec<u8>> = Vec::new();
+        let values = headers.get_all(header::IF_NONE_MATCH).iter();
+        let tags = values.filter_map(|value| value.to_str().ok()).flat_map(opaque_tags);
+        for tag in tags.take(TAGS_MAX) {
+            known.extend(sealer.open(tag, &bonds).filter(|tag| !known.contains(tag)));
+        }
+        Self { bonds, known }
+    }
+
+    /// The condition for the upstream, if the client has anything to compare with.
+    pub(super) fn condition(&self) -> Option<HeaderValue> {
+        let all = self.known.join(&b", "[..]);
+        HeaderValue::from_bytes(&all).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The validator that leaves in the place of the upstream's, if it has one.
+    pub(super) fn sealed(&self, sealer: &Sealer, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut tags = headers.get_all(header::ETAG).iter();
+        let (Some(tag), None) = (tags.next(), tags.next()) else { return None };
+        let tag = tag.as_bytes();
+        let text = sealer.seal(tag, &self.bonds).filter(|_| is_entity_tag(tag))?;
+        // What leaves is not what was compared, byte for byte: it is weak (RFC 9110, section 8.8.1).
+        HeaderValue::try_from(format!("W/\"{text}\"")).ok()
+    }
+}
+
+/// Whether these are the bytes of one entity tag (RFC 9110, section 8.8.3).
+fn is_entity_tag(tag: &[u8]) -> bool {
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    let inner = tag.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    inner.is_some_and(|inner| inner.iter().all(|c| *c > b' ' && *c != b'"' && *c != 0x7f))
+}
+
+/// What stands between the quotes of a list of entity tags. The weak and the strong compare alike.
+fn opaque_tags(list: &str) -> impl Iterator<Item = &str> {
+    // Nothing that was sealed has a quote in it: what stands between two is a tag, or what parts two.
+    list.split('"').skip(1).step_by(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_tags_is_taken_apart() {
+        let tags = |list| opaque_tags(list).collect::<Vec<_>>();
+        assert_eq!(tags(r#"W/"a", "b",W/"c""#), ["a", "b", "c"]);
+        assert_eq!(tags(r#""a,b""#), ["a,b"]);
+        assert_eq!(tags("*"), [""; 0]);
+        assert_eq!(tags(""), [""; 0]);
+    }
+
+    #[test]
+    fn an_entity_tag_is_one() {
+        for right in [&br#""x""#[..], br#"W/"x""#, br#""""#, b"\"\xe9\""] {
+            assert!(is_entity_tag(right), "{right:?}");
+        }
+        for wrong in
+            [&b"x"[..], b"", b"\"", b"\"a\", \"b\"", b"w/\"x\"", b"\"a b\"", b"\"a\tb\"", b"*"]
+        {
+            assert!(!is_entity_tag(wrong), "{wrong:?}");
+        }
+    }
+}
