@@ -228,3 +228,84 @@ async fn a_value_that_its_action_cannot_treat_is_removed() {
     let as_sent = b"CANARY-\xff\r\n";
     assert!(reply.wire.windows(as_sent.len()).any(|bytes| bytes == as_sent), "{reply:?}");
 }
+
+/// What speaks of the upstream's bytes is wrong about those that leave, and tells of those that do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_digest_signature_or_range_of_the_upstream_leaves() {
+    let names = [
+        "Content-Digest",
+        "Repr-Digest",
+        "Digest",
+        "Want-Content-Digest",
+        "Want-Repr-Digest",
+        "Want-Digest",
+        "Content-MD5",
+        "Signature",
+        "Signature-Input",
+        "ETag",
+        "Last-Modified",
+        "Accept-Ranges",
+        "Content-Range",
+        "Trailer",
+        "Age",
+        "Expires",
+        "Pragma",
+        "Warning",
+        "Content-Location",
+        "Alt-Svc",
+        "X-Accel-Redirect",
+    ];
+    let lines = names.map(|name| format!("{name}: CANARY\r\n")).concat();
+    for (status, media, body) in [
+        ("200 OK", "application/json", r#"{"id":7}"#),
+        ("200 OK", "text/csv", "a;b\n"),
+        ("404 Not Found", "application/problem+json", r#"{"title":"Gone"}"#),
+        ("500 Oh", "text/html", "CANARY"),
+        ("302 Found", "text/html", "CANARY"),
+        ("201 Created", "application/json", ""),
+    ] {
+        let lines = format!("Content-Type: {media}\r\n{lines}");
+        let world = World::new(Upstream::bytes(answer_with(status, &lines, body))).await;
+        let reply = world.get("/c/7", "support", "").await;
+        assert_eq!(world.record().await, "allowed", "{status}");
+        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+        for name in names {
+            let begins = format!("{}:", name.to_ascii_lowercase());
+            assert!(!reply.head.lines().any(|line| line.starts_with(&begins)), "{name}: {reply:?}");
+        }
+    }
+}
+
+/// None but the 100 that tamis itself gives; what they say is for nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_interim_response_of_the_upstream_leaves() {
+    let interim = "HTTP/1.1 100 Continue\r\nX-Total: CANARY\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n\
+        HTTP/1.1 103 Early Hints\r\nLink: CANARY\r\nX-Total: CANARY\r\n\r\nHTTP/1.1 199 CANARY\r\n\r\n";
+    for (body, pieces) in [(BODY, 1), (BODY, 2), (BODY, 40)] {
+        let whole = format!("{interim}{}", head_and(body, "application/json"));
+        let size = whole.len().div_ceil(pieces);
+        let pieces = whole.as_bytes().chunks(size).map(<[u8]>::to_vec).collect();
+        let (reply, record) = check(Upstream::Pieces(pieces)).await;
+        assert!(reply.raw.starts_with("HTTP/1.1 200 OK\r\n"), "{reply:?}");
+        assert_eq!((reply.body.as_deref(), record.as_str()), (Some(SIEVED), "allowed"));
+        assert_eq!(reply.raw.matches("HTTP/1.1 ").count(), 1, "{reply:?}");
+    }
+}
+
+/// Of either protocol, to clients of either.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_trailer_of_the_upstream_leaves() {
+    let trailers = "0\r\nX-Total: CANARY\r\nContent-Digest: CANARY\r\n\r\n";
+    let head = "Transfer-Encoding: chunked\r\nTrailer: X-Total, Content-Digest";
+    let chunked =
+        chunked(BODY, 9).replace("Transfer-Encoding: chunked", head).replace("0\r\n\r\n", trailers);
+    assert!(chunked.ends_with(trailers) && chunked.contains("Trailer: "));
+    for upstream in [Upstream::bytes(chunked), Upstream::H2 { body: BODY, end: H2End::Trailers }] {
+        let (reply, record) = check(upstream.clone()).await;
+        assert_eq!((reply.body.as_deref(), record.as_str()), (Some(SIEVED), "allowed"));
+        assert!(!reply.head.contains("trailer"), "{reply:?}");
+        let world = World::new(upstream).await;
+        let (status, body, ended) = get_h2(&world, "support").await;
+        assert_eq!((status, str::from_utf8(&body).unwrap(), ended), (200, SIEVED, true));
+    }
+}
