@@ -71,12 +71,9 @@ impl Demo {
             .prefix("tamis-demo-")
             .tempdir()
             .map_err(|error| cannot("make a folder for the policies", &error))?;
-        let settings = self.settings(folder.path(), upstream)?;
-        let tour = Tour {
-            proxy: settings.listen.first().copied().unwrap_or(upstream),
-            admin: settings.admin,
-            folder: folder.path(),
-        };
+        let proxy = self.address(self.listen, 8080)?;
+        let settings = self.settings(folder.path(), proxy, upstream)?;
+        let tour = Tour { proxy, admin: settings.admin, folder: folder.path() };
         let ready = Ready::load(settings, streams)?;
         if !self.once {
             tour.print(streams)?;
@@ -97,7 +94,12 @@ impl Demo {
         tour.walk(streams)
     }
 
-    fn settings(&self, folder: &Path, upstream: SocketAddr) -> Result<Settings, Failure> {
+    fn settings(
+        &self,
+        folder: &Path,
+        listen: SocketAddr,
+        upstream: SocketAddr,
+    ) -> Result<Settings, Failure> {
         let policies = folder.join("policies");
         let wrote = fs::create_dir(&policies).and_then(|()| {
             POLICIES.iter().try_for_each(|(name, text)| fs::write(policies.join(name), text))
@@ -105,7 +107,6 @@ impl Demo {
         wrote
             .and_then(|()| write_key(&folder.join("key")))
             .map_err(|error| cannot("write the policies", &error))?;
-        let listen = self.address(self.listen, 8080)?;
         let admin = self.address(self.admin, 9090)?;
         let api_keys: Vec<String> =
             API_KEYS.iter().map(|(name, hash)| format!("{name}: \"sha256:{hash}\"")).collect();

@@ -12,8 +12,8 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, PASS_BYTES, Places,
-    Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Listener, PASS_BYTES,
+    Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
     fields::{Field, Mapping},
     written::{Kind, Node},
 };
@@ -45,7 +45,7 @@ pub(super) fn check(root: Node, problems: &mut Vec<Problem>) -> Option<Settings>
     let admin = admin(top.take("admin"), problems);
     refuse_overlaps(&listen, admin.as_ref(), problems);
     let settings = Settings {
-        listen: listen.into_iter().map(|(address, _)| address).collect(),
+        listen: listen.into_iter().map(|(listener, _)| listener).collect(),
         admin: admin.map_or(ADMIN, |(address, _)| address),
         policies: top.file("policies", problems).unwrap_or_else(|| "policies".into()),
         root_key: root_key(top.take("keys"), problems),
@@ -68,9 +68,10 @@ fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-type Listener = (SocketAddr, At);
+/// An address, and where it is written.
+type Address = (SocketAddr, At);
 
-fn listeners(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<Listener> {
+fn listeners(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<(Listener, At)> {
     let Some(field) = field.filter(Field::is_written) else {
         let what = "`listen` is missing: nobody could connect".to_owned();
         let help = Some("listen: [{ address: 127.0.0.1:8080 }]".to_owned());
@@ -87,39 +88,112 @@ fn listeners(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<Listener>
     items.into_iter().flatten().filter_map(|item| listener(item, problems)).collect()
 }
 
-fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<Listener> {
-    let mut listener = Mapping::of(Some(field), problems);
-    let address = listener.need("address", problems);
-    listener.end(problems);
-    let address = address?;
-    let at = address.at.clone();
-    let address =
-        address.parse("an address and a port such as `127.0.0.1:8080`", problems, |text| {
-            text.parse().ok()
-        });
-    address.map(|address| (address, at))
+fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)> {
+    let mut fields = Mapping::of(Some(field), problems);
+    let address = fields.take("address");
+    let unix = fields.take("unix");
+    let mode = fields.take("mode");
+    let tls = fields.take("tls");
+    if address.is_none() && unix.is_none() {
+        fields.lacks("neither `address` nor `unix`", problems);
+    }
+    fields.end(problems);
+    if let (Some(one), Some(other)) = (&address, &unix) {
+        both_say_where(one, other, problems);
+        return None;
+    }
+    if let (None, Some(field)) = (&unix, &mode) {
+        let what = format!("`{}` is for a UNIX socket, and there is no `unix`", field.path);
+        problems.push(Problem { at: field.at.clone(), what, help: None });
+    }
+    let mode = mode.and_then(|field| socket_mode(field, problems)).unwrap_or(MODE);
+    let is_tls = tls.is_some();
+    let tls = tls.and_then(|field| {
+        let mut fields = Mapping::of(Some(field), problems);
+        let certificate = fields.need("certificate", problems);
+        let key = fields.need("key", problems);
+        fields.end(problems);
+        let certificate = certificate.and_then(|field| field.file(problems));
+        let key = key.and_then(|field| field.file(problems));
+        Some(KeyPair { certificate: certificate?, key: key? })
+    });
+    let (place, at) = match (address, unix) {
+        (Some(field), _) => {
+            let at = field.at.clone();
+            (Place::Network(socket_address(field, problems)?), at)
+        }
+        (None, Some(field)) => {
+            let at = field.at.clone();
+            (Place::Unix { path: unix_path(field, problems)?, mode }, at)
+        }
+        (None, None) => return None,
+    };
+    // Nobody connects in the clear where TLS is meant.
+    (tls.is_some() || !is_tls).then_some((Listener { place, tls }, at))
 }
 
-fn admin(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Listener> {
-    listener(field.filter(Field::is_written)?, problems)
+/// Who may connect to a UNIX socket if nothing is said: the user that tamis runs as.
+const MODE: u32 = 0o600;
+
+/// The permissions that make sense, in the digits that everybody knows. Others could be a slip, such as what
+/// `0o660` is in decimal digits.
+fn socket_mode(field: Field, problems: &mut Vec<Problem>) -> Option<u32> {
+    field.parse("`0600`, `0660` or `0666`", problems, |text| {
+        // A number of YAML does not begin with 0, so that this one is read as another kind of number.
+        match text.strip_suffix(".0").unwrap_or(text) {
+            "0600" | "600" => Some(0o600),
+            "0660" | "660" => Some(0o660),
+            "0666" | "666" => Some(0o666),
+            _ => None,
+        }
+    })
+}
+
+fn socket_address(field: Field, problems: &mut Vec<Problem>) -> Option<SocketAddr> {
+    let wanted = "an address and a port such as `127.0.0.1:8080`";
+    field.parse(wanted, problems, |text| text.parse().ok())
+}
+
+fn admin(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Address> {
+    let mut fields = Mapping::of(Some(field.filter(Field::is_written)?), problems);
+    let address = fields.need("address", problems);
+    fields.end(problems);
+    let address = address?;
+    let at = address.at.clone();
+    Some((socket_address(address, problems)?, at))
 }
 
 /// Two listeners that cannot both have what they ask for.
-fn refuse_overlaps(listen: &[Listener], admin: Option<&Listener>, problems: &mut Vec<Problem>) {
-    let by_default = (ADMIN, At::Nowhere);
-    let mut before: Vec<(&Listener, &str)> = vec![(admin.unwrap_or(&by_default), "admin")];
-    for one in listen {
-        if let Some((other, name)) = before.iter().find(|(other, _)| overlap(one.0, other.0)) {
-            let what = format!("`listen` asks for {}, and `{name}` for {}", one.0, other.0);
-            let help = Some("give each its own port".to_owned());
-            problems.push(Problem { at: one.1.clone(), what, help });
+fn refuse_overlaps(
+    listen: &[(Listener, At)],
+    admin: Option<&Address>,
+    problems: &mut Vec<Problem>,
+) {
+    let admin = admin.map_or(ADMIN, |(address, _)| *address);
+    let admin = Listener { place: Place::Network(admin), tls: None };
+    let mut before: Vec<(&Listener, &str)> = vec![(&admin, "admin")];
+    for (one, at) in listen {
+        if let Some((other, name)) = before.iter().find(|(other, _)| overlap(one, other)) {
+            let what = format!("`listen` asks for {one}, and `{name}` for {other}");
+            let help = match one.place {
+                Place::Network(_) => "give each its own port",
+                Place::Unix { .. } => "give each its own file",
+            };
+            problems.push(Problem { at: at.clone(), what, help: Some(help.to_owned()) });
         }
         before.push((one, "listen"));
     }
 }
 
 /// Port 0 is another one each time; `0.0.0.0` is every IPv4 address, and `[::]` every address.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+fn overlap(one: &Listener, other: &Listener) -> bool {
+    let (one, other) = match (&one.place, &other.place) {
+        (Place::Network(one), Place::Network(other)) => (one, other),
+        (Place::Unix { path: one, .. }, Place::Unix { path: other, .. }) => return one == other,
+        (Place::Network(_), Place::Unix { .. }) | (Place::Unix { .. }, Place::Network(_)) => {
+            return false;
+        }
+    };
     let covers = |one: IpAddr, other: IpAddr| {
         one == other
             || one == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
@@ -324,9 +398,7 @@ fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, 
     let unix = fields.take("unix");
     let said = [&address, &addresses, &unix].into_iter().flatten().collect::<Vec<_>>();
     if let [one, other, ..] = said.as_slice() {
-        let what = format!("`{}` and `{}` both say where it is", one.path, other.path);
-        let help = Some("leave one of them out".to_owned());
-        problems.push(Problem { at: other.at.clone(), what, help });
+        both_say_where(one, other, problems);
         return None;
     }
     if let Some(field) = unix {
@@ -352,6 +424,12 @@ fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, 
     };
     let at = field.at.clone();
     Some((Places::Network(vec![parse_authority(field, problems)?]), at))
+}
+
+fn both_say_where(one: &Field, other: &Field, problems: &mut Vec<Problem>) {
+    let what = format!("`{}` and `{}` both say where it is", one.path, other.path);
+    let help = Some("leave one of them out".to_owned());
+    problems.push(Problem { at: other.at.clone(), what, help });
 }
 
 fn parse_authority(field: Field, problems: &mut Vec<Problem>) -> Option<Authority> {

@@ -51,7 +51,7 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where callers connect; at least one.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listener>,
     /// Where metrics and probes are served; none of `listen`.
     pub admin: SocketAddr,
     /// The folder of the policies, from the working directory.
@@ -193,6 +193,48 @@ pub enum At {
     Variable(String),
     /// Nowhere: it is missing.
     Nowhere,
+}
+
+/// Where callers connect. Its `Display` is the address, or the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where.
+    pub place: Place,
+    /// What callers are shown, if they connect by TLS.
+    pub tls: Option<KeyPair>,
+}
+
+/// A place to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address of this machine.
+    Network(SocketAddr),
+    /// A UNIX socket.
+    Unix {
+        /// Its file.
+        path: PathBuf,
+        /// Who may connect: the permissions of the file.
+        mode: u32,
+    },
+}
+
+impl Place {
+    /// Whether only who is on this machine can connect.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Network(address) => address.ip().is_loopback(),
+            Self::Unix { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Network(address) => address.fmt(f),
+            Place::Unix { path, .. } => path.display().fmt(f),
+        }
+    }
 }
 
 /// An upstream: where the requests of one api go.

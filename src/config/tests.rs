@@ -44,7 +44,8 @@ fn seconds(seconds: u64) -> Duration {
 #[test]
 fn what_is_not_written_has_its_default() {
     let settings = fine("", &[]);
-    assert_eq!(settings.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    let place = Place::Network("127.0.0.1:8080".parse().unwrap());
+    assert_eq!(settings.listen, [Listener { place, tls: None }]);
     assert_eq!(settings.admin, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.policies, Path::new("policies"));
     assert_eq!(settings.root_key, None);
@@ -187,7 +188,7 @@ fn a_listener_has_an_address_of_its_own() {
     check("listen: []", &[], &["t.yaml:1:9: `listen` is empty: nobody could connect", missing[1]]);
     check("listen: 127.0.0.1:80", &[], &["t.yaml:1:9: `listen` has to be a list"]);
     check("listen: ['127.0.0.1:80']", &[], &["t.yaml:1:10: `listen[0]` has to be a mapping"]);
-    check("listen: [{}]", &[], &["t.yaml:1:10: `listen[0]` has no `address`"]);
+    check("listen: [{}]", &[], &["t.yaml:1:10: `listen[0]` has neither `address` nor `unix`"]);
     check(
         "listen: [{ address: localhost:80 }]",
         &[],
@@ -198,7 +199,10 @@ fn a_listener_has_an_address_of_its_own() {
     check(
         "listen: [{ address: 127.0.0.1:80, port: 3 }]",
         &[],
-        &["t.yaml:1:35: `listen[0].port` is not known", "  help: what can stand here: `address`"],
+        &[
+            "t.yaml:1:35: `listen[0].port` is not known",
+            "  help: what can stand here: `address`, `unix`, `mode`, `tls`",
+        ],
     );
     let overlap = |listen: &str, admin: &str, expected: &[&str]| {
         let expected: Vec<&str> = expected
@@ -233,6 +237,72 @@ fn a_listener_has_an_address_of_its_own() {
         &[
             "t.yaml:1:21: `listen` asks for 127.0.0.1:9090, and `admin` for 127.0.0.1:9090",
             "  help: give each its own port",
+        ],
+    );
+}
+
+#[test]
+fn callers_connect_by_tls_and_to_unix_sockets() {
+    let text = "listen:
+  - { address: 127.0.0.1:8443, tls: { certificate: c.pem, key: c.key } }
+  - { unix: /run/a.sock }
+  - { unix: b.sock, mode: 0660, tls: { certificate: c.pem, key: c.key } }
+  - { unix: c.sock, mode: 666 }
+";
+    let settings = parse(text, &[("TAMIS__LISTEN__0__TLS__KEY", "d.key")]).unwrap();
+    let pair = |key: &str| Some(KeyPair { certificate: "c.pem".into(), key: key.into() });
+    let unix = |path: &str, mode| Place::Unix { path: path.into(), mode };
+    let place = Place::Network("127.0.0.1:8443".parse().unwrap());
+    assert_eq!(
+        settings.listen,
+        [
+            Listener { place, tls: pair("d.key") },
+            Listener { place: unix("/run/a.sock", 0o600), tls: None },
+            Listener { place: unix("b.sock", 0o660), tls: pair("c.key") },
+            Listener { place: unix("c.sock", 0o666), tls: None },
+        ]
+    );
+    assert!(settings.listen.iter().all(|listener| listener.place.is_local()));
+    let one =
+        |text: &str, expected: &[&str]| check(&format!("listen: [{{ {text} }}]"), &[], expected);
+    one(
+        "address: '127.0.0.1:1', unix: /a",
+        &[
+            "t.yaml:1:42: `listen[0].address` and `listen[0].unix` both say where it is",
+            "  help: leave one of them out",
+        ],
+    );
+    one(
+        "address: '127.0.0.1:1', mode: 0600",
+        &["t.yaml:1:42: `listen[0].mode` is for a UNIX socket, and there is no `unix`"],
+    );
+    // Decimal digits of 0o660 are 432.
+    for mode in ["0o660", "432", "0777", "0644", "rw", "-1"] {
+        let error = parse(&format!("listen: [{{ unix: /a, mode: {mode} }}]"), &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("`listen[0].mode` has to be `0600`, `0660` or `0666`"), "{error}");
+    }
+    one(
+        "unix: /a, tls: {}",
+        &[
+            "t.yaml:1:27: `listen[0].tls` has no `certificate`",
+            "t.yaml:1:27: `listen[0].tls` has no `key`",
+        ],
+    );
+    one(
+        "unix: /a, tls:",
+        &[
+            "t.yaml:1:27: `listen[0].tls` has no `certificate`",
+            "t.yaml:1:27: `listen[0].tls` has no `key`",
+        ],
+    );
+    one("unix: /a, tls: false", &["t.yaml:1:27: `listen[0].tls` has to be a mapping"]);
+    check(
+        "listen: [{ unix: /a }, { unix: /b }, { unix: /a }]",
+        &[],
+        &[
+            "t.yaml:1:46: `listen` asks for /a, and `listen` for /a",
+            "  help: give each its own file",
         ],
     );
 }

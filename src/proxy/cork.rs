@@ -26,7 +26,10 @@ use pingora::{
     },
     proxy::Session,
 };
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 /// How many bytes that leave together are collected; what is longer is written from where it is.
 pub(super) const COLLECTED_BYTES: usize = 16 << 10;
@@ -84,6 +87,8 @@ pub(super) struct Corked {
     cork: Cork,
     /// Whether a flush was put off.
     is_owed: bool,
+    /// Until when the first byte has to be there, as long as it is not.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Corked {
@@ -92,7 +97,13 @@ impl Corked {
         if (*stream).as_any().is::<Self>() {
             return stream;
         }
-        Box::new(Self { stream, cork: Cork::default(), is_owed: false })
+        Box::new(Self { stream, cork: Cork::default(), is_owed: false, deadline: None })
+    }
+
+    /// Around this stream, whose first byte has to come within this time: Pingora would wait for it.
+    pub(super) fn within(patience: Duration, stream: Stream) -> Stream {
+        let deadline = Some(Box::pin(sleep(patience)));
+        Box::new(Self { stream, cork: Cork::default(), is_owed: false, deadline })
     }
 }
 
@@ -112,7 +123,15 @@ impl AsyncRead for Corked {
                 Poll::Pending => {}
             }
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.deadline = None;
+        } else if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 

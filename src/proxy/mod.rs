@@ -137,9 +137,9 @@ pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
                 "the caller `{}` shows the api key `{key}`, which `api_keys` of the settings do not know",
                 caller.name
             )),
-            Identify::Sidecar if settings.listen.iter().any(|at| !at.ip().is_loopback()) => {
+            Identify::Sidecar if settings.listen.iter().any(|it| !it.place.is_local()) => {
                 unmet.push(format!(
-                    "the caller `{}` is whoever connects: for that, every address under `listen` must be a loopback address",
+                    "the caller `{}` is whoever connects: for that, every address under `listen` must be a loopback address, or a UNIX socket",
                     caller.name
                 ));
             }

@@ -1,9 +1,14 @@
 //! The process around the proxy: its listeners, its signals, and how it ends.
 
 use std::{
-    fs, io,
-    net::{SocketAddr, TcpListener},
-    os::unix::fs::MetadataExt as _,
+    fmt::Display,
+    fs::{self, Permissions},
+    io, iter,
+    net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     pin::pin,
     sync::{Arc, atomic::Ordering},
@@ -14,7 +19,10 @@ use async_trait::async_trait;
 use pingora::{
     apps::{HttpServerOptions, ServerApp},
     listeners::{L4BufferSettings, ListenerConfig},
-    protocols::Stream,
+    protocols::{
+        ALPN, Stream,
+        l4::{socket::SocketAddr as LocalAddress, stream::Stream as L4Stream},
+    },
     proxy::{HttpProxy, http_proxy},
     server::{
         RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
@@ -29,11 +37,12 @@ use tokio::{
 };
 
 use crate::{
-    config::Timeouts,
+    config::{Listener, Place, Timeouts},
     proxy::{
         Proxy, Shared,
         admin::Admin,
         cork::{COLLECTED_BYTES, Corked},
+        tls::Door,
     },
 };
 
@@ -48,8 +57,8 @@ pub enum ServeError {
     /// An address is in use, or is not one of this machine.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// The address, or the file of a UNIX socket.
+        address: String,
         /// What the operating system says.
         source: io::Error,
     },
@@ -90,10 +99,13 @@ impl Proxy {
         let shared = Arc::clone(&self.shared);
         let settings = shared.settings.clone();
         if listeners == Listeners::Opened {
-            for address in settings.listen.iter().chain([&settings.admin]) {
-                // Pingora listens on a thread of its own, and says nothing if it cannot.
-                let listen = |source| ServeError::Listen { address: *address, source };
-                drop(TcpListener::bind(address).map_err(listen)?);
+            // Pingora listens on a thread of its own, and says nothing if it cannot.
+            try_to_listen(&settings.admin, TcpListener::bind(settings.admin))?;
+            for listener in &settings.listen {
+                match &listener.place {
+                    Place::Network(address) => try_to_listen(address, TcpListener::bind(address))?,
+                    Place::Unix { path, .. } => try_to_listen(&path.display(), bind_unix(path))?,
+                }
             }
         }
         let drain = settings.timeouts.drain;
@@ -116,8 +128,14 @@ impl Proxy {
         let gateway = Gateway::new(self, &server.configuration, &settings.timeouts);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
         let buffers = L4BufferSettings::default().write(COLLECTED_BYTES);
-        for address in &settings.listen {
-            proxy.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
+        for listener in &settings.listen {
+            let config = match &listener.place {
+                Place::Network(address) => ListenerConfig::tcp(address.to_string()),
+                Place::Unix { path, mode } => ListenerConfig::uds(path.display().to_string())
+                    .permissions(Permissions::from_mode(*mode)),
+            };
+            // TLS is ours to begin: it knows who has how much time.
+            proxy.add_listener(config.l4_buffer(buffers));
         }
         let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
         admin.add_tcp(&settings.admin.to_string());
@@ -140,7 +158,43 @@ impl Proxy {
             std::thread::sleep(DRAIN_STEP);
         }
         observers.access_log.flush();
+        for listener in &settings.listen {
+            if let Place::Unix { path, .. } = &listener.place
+                && remove_unix(path).is_err()
+            {
+                // Whoever listens there next removes it.
+            }
+        }
         Ok(())
+    }
+}
+
+fn try_to_listen<T>(address: &dyn Display, bound: io::Result<T>) -> Result<(), ServeError> {
+    let address = address.to_string();
+    bound.map(drop).map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Listens on a UNIX socket for a moment.
+fn bind_unix(path: &Path) -> io::Result<()> {
+    remove_unix(path)?;
+    drop(UnixListener::bind(path)?);
+    fs::remove_file(path)
+}
+
+/// Removes the file of a UNIX socket on which nobody listens; anything else stays.
+fn remove_unix(path: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is no socket"));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -154,6 +208,8 @@ const MAX_TRIES: usize = 8;
 pub(super) struct Gateway {
     http_1: Arc<HttpProxy<Proxy>>,
     http_2: Arc<HttpProxy<Proxy>>,
+    /// Each listener, and its door if it speaks TLS.
+    doors: Vec<(Listener, Option<Arc<Door>>)>,
     /// How long a client may take to begin.
     patience: Duration,
     /// How long a connection takes requests.
@@ -164,6 +220,9 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(proxy: Proxy, conf: &Arc<ServerConf>, timeouts: &Timeouts) -> Self {
+        let Shared { settings, certificates, .. } = &*proxy.shared;
+        let doors = certificates.doors().iter().cloned().chain(iter::repeat(None));
+        let doors = settings.listen.iter().cloned().zip(doors).collect();
         let mut http_2 = http_proxy(conf, proxy.clone());
         let mut options = HttpServerOptions::default();
         options.h2c = true;
@@ -174,6 +233,7 @@ impl Gateway {
         Self {
             http_1,
             http_2: Arc::new(http_2),
+            doors,
             patience: timeouts.client,
             age: timeouts.connection_age,
             leaving,
@@ -193,6 +253,56 @@ impl Gateway {
             _ = told(shutdown) => {}
         }
     }
+
+    /// How a connection comes in.
+    fn way(&self, stream: &Stream) -> Way<'_> {
+        if self.doors.iter().all(|(listener, _)| listener.tls.is_none()) {
+            return Way::InTheClear;
+        }
+        let digest = stream.get_socket_digest();
+        let local = digest.as_ref().and_then(|digest| digest.local_addr());
+        let found = match self.doors.as_slice() {
+            [only] => Some(only),
+            several => local.and_then(|local| {
+                several.iter().find(|(listener, _)| is_behind(&listener.place, local))
+            }),
+        };
+        match found {
+            Some((_, Some(door))) => Way::Through(door),
+            Some((Listener { tls: None, .. }, None)) => Way::InTheClear,
+            // Where TLS is meant and nothing can be shown, nobody gets in.
+            Some((Listener { tls: Some(_), .. }, None)) | None => Way::Nowhere,
+        }
+    }
+}
+
+/// How a connection comes in.
+enum Way<'a> {
+    InTheClear,
+    /// By TLS.
+    Through(&'a Door),
+    /// Nobody knows, and nothing is answered.
+    Nowhere,
+}
+
+/// Whether who connects to `local` gets to a listener at this place.
+fn is_behind(place: &Place, local: &LocalAddress) -> bool {
+    match place {
+        Place::Network(address) => local.as_inet().is_some_and(|to| leads_to(*to, *address)),
+        Place::Unix { path, .. } => {
+            local.as_unix().is_some_and(|to| to.as_pathname() == Some(path))
+        }
+    }
+}
+
+/// The same, on a network. The settings see to it that there is one listener at most.
+fn leads_to(to: SocketAddr, listener: SocketAddr) -> bool {
+    let (to_ip, listener_ip) = (to.ip().to_canonical(), listener.ip().to_canonical());
+    let is_any = match listener.ip() {
+        IpAddr::V4(any) => any.is_unspecified() && to_ip.is_ipv4(),
+        IpAddr::V6(any) => any.is_unspecified(),
+    };
+    to.port() == listener.port() && (is_any || to_ip == listener_ip)
 }
 
 #[async_trait]
@@ -202,7 +312,20 @@ impl ServerApp for Gateway {
         mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let is_http_2 = timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?;
+        let is_http_2 = match self.way(&stream) {
+            Way::Nowhere => return None,
+            Way::InTheClear => {
+                timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?
+            }
+            Way::Through(door) => {
+                // One that comes back for its next request has been through.
+                if (*stream).as_any().is::<L4Stream>() {
+                    stream = timeout(self.patience, door.open(stream)).await.ok()??;
+                    stream = Corked::within(self.patience, stream);
+                }
+                matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
+            }
+        };
         let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
         let stream = if is_http_2 { stream } else { Corked::around(stream) };
         let (tell, told) = watch::channel(false);
@@ -335,5 +458,28 @@ impl ShutdownSignalWatch for Signals {
                 _ = hangup.recv() => (self.reload)(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(to: &str, listener: &str, expected: bool) {
+        let found = leads_to(to.parse().unwrap(), listener.parse().unwrap());
+        assert_eq!(found, expected, "{to} {listener}");
+    }
+
+    #[test]
+    fn a_connection_leads_to_the_listener_that_took_it() {
+        check("10.0.0.7:443", "10.0.0.7:443", true);
+        check("10.0.0.7:443", "10.0.0.8:443", false);
+        check("10.0.0.7:443", "10.0.0.7:8443", false);
+        check("10.0.0.7:443", "0.0.0.0:443", true);
+        check("[::1]:443", "0.0.0.0:443", false);
+        check("[::1]:443", "[::]:443", true);
+        check("[::ffff:10.0.0.7]:443", "[::]:443", true);
+        check("[::ffff:10.0.0.7]:443", "10.0.0.7:443", true);
+        check("[2001:db8::1]:443", "[::1]:443", false);
     }
 }

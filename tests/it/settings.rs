@@ -131,6 +131,7 @@ fn the_example_and_the_reference_have_every_key() {
     for (section, variable) in [
         ("", "TAMIS__"),
         ("listen[].", "TAMIS__LISTEN__0__"),
+        ("listen[].tls.", "TAMIS__LISTEN__0__TLS__"),
         ("admin.", "TAMIS__ADMIN__"),
         ("keys.", "TAMIS__KEYS__"),
         ("keys.root.", "TAMIS__KEYS__ROOT__"),

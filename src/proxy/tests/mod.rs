@@ -25,13 +25,14 @@ use pingora::{
     server::configuration::ServerConf,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 
 use super::{
     AccessLog, Certificates, Observers, Proxy, passage::MakeSieve, pipe::Sieve, server::Gateway,
+    tls::Watch,
 };
 use crate::{
     access::{Count, Reason},
@@ -124,6 +125,8 @@ struct World {
     metrics: Arc<Metrics>,
     /// The heads of the requests that the upstream got.
     asked: Arc<Mutex<Vec<String>>>,
+    /// Looks at the files of certificates.
+    watch: Watch,
 }
 
 impl World {
@@ -177,8 +180,10 @@ impl World {
         if let Some(make_sieve) = make_sieve {
             Arc::get_mut(&mut proxy.gate).unwrap().make_sieve = make_sieve;
         }
+        let told = Arc::clone(&metrics);
+        let watch = proxy.shared.certificates.watch(move |it| told.certificates_reloaded(it));
         let address = serve_proxy(proxy).await;
-        Self { address, metrics, asked }
+        Self { address, metrics, asked, watch: watch.unwrap() }
     }
 
     async fn send(&self, request: impl AsRef<[u8]>) -> Reply {
@@ -1231,7 +1236,13 @@ async fn a_host_can_stand_for_the_clients() {
 
 /// An HTTP/2 client: what it got, and whether the stream ended as it should.
 async fn get_h2(world: &World, purpose: &str) -> (u16, Vec<u8>, bool) {
-    let stream = TcpStream::connect(world.address).await.unwrap();
+    ask_h2(TcpStream::connect(world.address).await.unwrap(), purpose).await
+}
+
+async fn ask_h2<S>(stream: S, purpose: &str) -> (u16, Vec<u8>, bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
     let mut client = client.ready().await.unwrap();

@@ -44,7 +44,7 @@ impl Authority {
         Leaf::of(&params.signed_by(&key, &self.0).unwrap(), &key)
     }
 
-    /// What a server believes that asks its clients for certificates.
+    /// What somebody believes who trusts this authority.
     pub(super) fn roots(&self) -> Arc<RootCertStore> {
         let mut store = RootCertStore::empty();
         store.add(self.0.der().clone()).unwrap();

@@ -2,15 +2,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pingora::tls::{ServerConfig, TlsAcceptor};
-use tokio::io::{AsyncRead, AsyncWrite};
+use pingora::tls::{
+    ClientConfig, ClientTlsStream, ServerConfig, ServerName, TlsAcceptor, TlsConnector, version,
+};
 
 use super::{
     pki::{Authority, Files, Leaf},
     upstreams::places,
     *,
 };
-use crate::config::{KeyPair, Protocol, UpstreamTls};
+use crate::config::{KeyPair, Listener, Place, Protocol, UpstreamTls};
 
 /// An upstream that speaks TLS, and remembers what it was asked.
 struct TlsUpstream {
@@ -372,4 +373,184 @@ fn no_key_is_shown() {
         assert!(!own.key.lines().any(|line| shown.contains(line)), "{shown}");
         assert!(!shown.contains(&line[1..]), "{shown}");
     }
+}
+
+/// A proxy whose callers connect by TLS.
+async fn tls_world(files: &Files, patience: Duration) -> World {
+    let pair = KeyPair { certificate: files.path("own.pem"), key: files.path("own.key") };
+    let change = |settings: &mut Settings| {
+        let place = Place::Network(([127, 0, 0, 1], 0).into());
+        settings.listen = vec![Listener { place, tls: Some(pair) }];
+        settings.timeouts.client = patience;
+    };
+    World::with(Upstream::json(BODY), POLICY, change, None).await
+}
+
+fn own(authority: &Authority, name: &str) -> Files {
+    let leaf = authority.sign(name);
+    Files::new(&[("own.pem", &leaf.certificate), ("own.key", &leaf.key)])
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Connects as somebody who believes `authority`; none if they cannot agree.
+async fn connect(
+    world: &World,
+    authority: &Authority,
+    name: &str,
+    alpn: &[&str],
+) -> Option<ClientTlsStream<TcpStream>> {
+    let config = ClientConfig::builder_with_protocol_versions(&[&version::TLS13, &version::TLS12]);
+    connect_with(
+        world,
+        config.with_root_certificates(authority.roots()).with_no_client_auth(),
+        name,
+        alpn,
+    )
+    .await
+}
+
+async fn connect_with(
+    world: &World,
+    mut config: ClientConfig,
+    name: &str,
+    alpn: &[&str],
+) -> Option<ClientTlsStream<TcpStream>> {
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_are_served_by_tls_in_either_version_of_http() {
+    let authority = Authority::new();
+    let files = own(&authority, "tamis.test");
+    let get = request("GET", "/c/7", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+    for version in [&version::TLS13, &version::TLS12] {
+        let config = || {
+            ClientConfig::builder_with_protocol_versions(&[version])
+                .with_root_certificates(authority.roots())
+                .with_no_client_auth()
+        };
+        for alpn in [&["http/1.1"][..], &[], &["x", "http/1.1"]] {
+            let world = tls_world(&files, LONG).await;
+            let mut stream = connect_with(&world, config(), "tamis.test", alpn).await.unwrap();
+            let stays = get.replace("Connection: close\r\n", "");
+            stream.write_all(stays.as_bytes()).await.unwrap();
+            let mut raw = Vec::new();
+            while !raw.ends_with(b"0\r\n\r\n") {
+                assert!(stream.read_buf(&mut raw).await.unwrap() > 0);
+            }
+            assert_eq!(Reply::parse(raw).body.as_deref(), Some(SIEVED));
+            // The connection is kept for the next one.
+            stream.write_all(get.as_bytes()).await.unwrap();
+            let mut raw = Vec::new();
+            let _end = stream.read_to_end(&mut raw).await;
+            assert_eq!(Reply::parse(raw).body.as_deref(), Some(SIEVED));
+        }
+        for alpn in [&["h2"][..], &["h2", "http/1.1"], &["http/1.1", "h2"]] {
+            let world = tls_world(&files, LONG).await;
+            let stream = connect_with(&world, config(), "tamis.test", alpn).await.unwrap();
+            let got = ask_h2(stream, "support").await;
+            assert_eq!(got, (200, SIEVED.as_bytes().to_vec(), true), "{alpn:?}");
+        }
+        let world = tls_world(&files, LONG).await;
+        assert!(connect_with(&world, config(), "tamis.test", &["h3"]).await.is_none());
+    }
+}
+
+/// What speaks no TLS, or speaks it too slowly, or says nothing after it, gets nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_get_through_the_door_is_nobody() {
+    let authority = Authority::new();
+    let files = own(&authority, "tamis.test");
+    let world = tls_world(&files, LONG).await;
+    for plain in ["GET /c/7 HTTP/1.1\r\nHost: crm.test\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(plain.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        let _reset = stream.read_to_end(&mut raw).await;
+        assert!(!raw.starts_with(b"HTTP") && raw.len() < 16, "{raw:?}");
+    }
+    let world = tls_world(&files, Duration::from_millis(300)).await;
+    for begun in ["", "\x16\x03\x01"] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        let _reset = timeout(LONG, stream.read_to_end(&mut raw)).await.expect("it ends");
+    }
+    for alpn in ["h2", "http/1.1"] {
+        let mut stream = connect(&world, &authority, "tamis.test", &[alpn]).await.unwrap();
+        let mut raw = Vec::new();
+        let _cut = timeout(LONG, stream.read_to_end(&mut raw)).await.expect("it ends");
+        assert!(!raw.starts_with(b"HTTP"), "{raw:?}");
+    }
+    assert!(world.asked.lock().unwrap().is_empty());
+}
+
+/// A caller sees one certificate or the other, and never none: what is broken stays outside.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_exchanged_while_callers_connect() {
+    let authority = Authority::new();
+    let files = own(&authority, "one.test");
+    let world = tls_world(&files, LONG).await;
+    let reloads = |result: &str| {
+        let series = format!("tamis_certificate_reloads_total{{result=\"{result}\"}} ");
+        let text = world.metrics.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(&series)).unwrap();
+        line.parse::<u32>().unwrap()
+    };
+    let until = async |result: &str, count: u32| {
+        world.watch.look_now();
+        for _ in 0..2000 {
+            if reloads(result) == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{result} {count}: {}", world.metrics.render());
+    };
+    let mut first = connect(&world, &authority, "one.test", &[]).await.unwrap();
+    let two = authority.sign("two.test");
+    files.write("own.pem", &two.certificate);
+    until("failure", 1).await;
+    assert!(connect(&world, &authority, "one.test", &[]).await.is_some(), "the key is not its own");
+    files.write("own.key", two.key.split_at(two.key.len() / 2).0);
+    until("failure", 2).await;
+    assert!(connect(&world, &authority, "one.test", &[]).await.is_some(), "half a key");
+    files.write("own.key", &two.key);
+    until("success", 1).await;
+    assert!(connect(&world, &authority, "one.test", &[]).await.is_none());
+    assert!(connect(&world, &authority, "two.test", &[]).await.is_some());
+    std::fs::remove_file(files.path("own.pem")).unwrap();
+    until("failure", 3).await;
+    assert!(connect(&world, &authority, "two.test", &[]).await.is_some(), "no file");
+    // Who was there before is served as before.
+    let get = request("GET", "/c/7", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+    first.write_all(get.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    let _end = first.read_to_end(&mut raw).await;
+    assert_eq!(Reply::parse(raw).body.as_deref(), Some(SIEVED));
+    assert_eq!((reloads("failure"), reloads("success")), (3, 1));
+}
+
+/// What an upstream is believed by can change, too; connections that are kept are not used any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_are_exchanged_while_upstreams_are_asked() {
+    let authority = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    let to = TlsUpstream::new(authority.sign("crm.test").server(None, &["http/1.1"])).await;
+    let world = world(&to, tls(Some("crm.test"), Some(&files)), Protocol::Http1).await;
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    files.write("ca.pem", &Authority::new().pem());
+    world.watch.look_now();
+    for _ in 0..2000 {
+        if world.get("/c/7", "support", "").await.status == 502 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("an authority that is no more trusted is believed");
 }

@@ -92,6 +92,8 @@ impl Content {
 pub(super) struct Pair {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
+    /// All of it, ready to be shown.
+    pub(super) certified: CertifiedKey,
 }
 
 /// What was made of files, and what people should know about them all the same.
@@ -123,7 +125,7 @@ pub(super) fn pair(certificate: &Content, key: &Content) -> Result<Made<Pair>, S
             "every user of this machine can read the key file `{name}`: chmod 600 {name}"
         ));
     }
-    Ok(Made { what: Pair { chain, key: der }, warnings })
+    Ok(Made { what: Pair { chain, key: der, certified }, warnings })
 }
 
 /// Those who sign certificates that are trusted.

@@ -4,6 +4,7 @@
 //! is for the name that was meant. Pingora verifies nothing where a peer has no name, so no peer is made
 //! without one.
 
+mod door;
 mod files;
 mod kept;
 
@@ -25,12 +26,17 @@ use pingora::{
 
 use crate::config::{KeyPair, Settings, UpstreamTls};
 
+pub(super) use door::Door;
+pub(super) use kept::Watch;
+
 use files::{Content, Made};
-use kept::{Kept, Look, Watch};
+use kept::{Kept, Look};
 
 /// All that the settings say about TLS, read and found right.
 #[derive(Default)]
 pub struct Certificates {
+    /// A door for each listener with TLS, in the order of the settings.
+    doors: Vec<Option<Arc<Door>>>,
     upstreams: HashMap<String, Arc<Trust>>,
     kept: Vec<Arc<dyn Look>>,
     /// Whether some upstream is believed because of whom this machine trusts.
@@ -48,6 +54,11 @@ impl Certificates {
     pub fn load(settings: &Settings) -> Result<Self, CertificatesError> {
         let mut found = Self::default();
         let mut wrong = Vec::new();
+        for (index, listener) in settings.listen.iter().enumerate() {
+            let place = format!("listen[{index}].tls");
+            let door = listener.tls.clone().and_then(|pair| found.door(place, pair, &mut wrong));
+            found.doors.push(door);
+        }
         for (name, upstream) in &settings.upstreams {
             let Some(tls) = &upstream.tls else { continue };
             match found.trust(&format!("upstreams.{name}.tls"), tls) {
@@ -76,6 +87,11 @@ impl Certificates {
         (!self.needs_roots).then(|| "/dev/null".to_owned())
     }
 
+    /// For each listener of the settings, in their order, its door if it speaks TLS.
+    pub(super) fn doors(&self) -> &[Option<Arc<Door>>] {
+        &self.doors
+    }
+
     /// How an upstream is asked by TLS, if it is.
     pub(super) fn of_upstream(&self, name: &str) -> Option<Arc<Trust>> {
         self.upstreams.get(name).map(Arc::clone)
@@ -87,6 +103,23 @@ impl Certificates {
         told: impl Fn(Result<(), ()>) + Send + 'static,
     ) -> io::Result<Watch> {
         Watch::start(self.kept.clone(), told)
+    }
+
+    fn door(
+        &mut self,
+        place: String,
+        KeyPair { certificate, key }: KeyPair,
+        wrong: &mut Vec<String>,
+    ) -> Option<Arc<Door>> {
+        let make = |contents: &[Content]| match contents {
+            [certificate, key] => {
+                let Made { what, warnings } = files::pair(certificate, key)?;
+                Ok(Made { what: what.certified, warnings })
+            }
+            _ => Err("it takes two files".to_owned()),
+        };
+        let kept = self.keep(Kept::load(place, vec![certificate, key], make), wrong)?;
+        Some(Arc::new(Door::new(kept)))
     }
 
     fn trust(&mut self, place: &str, tls: &UpstreamTls) -> Result<Trust, Vec<String>> {

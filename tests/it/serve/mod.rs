@@ -3,6 +3,7 @@
 
 mod access;
 mod cut;
+mod doors;
 mod fhir;
 mod lifecycle;
 mod memory;
@@ -116,10 +117,15 @@ impl Setup<'_> {
 
     /// Starts it, and waits until it is ready.
     pub(crate) fn start(&self) -> Tamis {
+        self.start_with(&[])
+    }
+
+    /// Starts it with these variables in its environment.
+    pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Tamis {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = self.write(address, admin);
-        let child = spawn(folder.path(), &[], &[]);
+        let child = spawn(folder.path(), &[], environment);
         let mut tamis = Tamis { child, address, admin, folder };
         until("tamis is ready", || {
             if let Some(status) = tamis.child.try_wait().unwrap() {
@@ -142,7 +148,12 @@ impl Setup<'_> {
         self.run_in(&[], environment)
     }
 
-    fn run_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    /// Runs it with both.
+    pub(crate) fn run_in(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> (i32, String, String) {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = self.write(address, admin);
