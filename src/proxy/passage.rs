@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use pingora::http::ResponseHeader;
 
@@ -154,6 +154,11 @@ impl Passage {
     /// `ends` says that there is nothing behind it.
     pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Opened, Reason> {
         let api = self.api().ok_or(Reason::Internal)?;
+        // There were no chunks in HTTP/1.0: who knows what the upstream means (RFC 9112, section 6.1).
+        if head.version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING)
+        {
+            return Err(Reason::UpstreamProtocol);
+        }
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
         let passes = |media: &str| api.passes(media);
         let is_conditional = self.validation.as_ref().is_some_and(|it| it.condition().is_some());
@@ -163,7 +168,9 @@ impl Passage {
         let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
-            Treatment::Empty if ended => Body::Empty(Reason::UpstreamProtocol),
+            Treatment::Empty if ended || head.status == StatusCode::RESET_CONTENT => {
+                Body::Empty(Reason::UpstreamProtocol)
+            }
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
             Treatment::Sieve { framing, may_be_empty } => {
                 self.sieve(&self.permit.plan, context, coding()?, framing, may_be_empty)?
@@ -235,7 +242,9 @@ impl Passage {
         ended: bool,
     ) -> pingora::Result<ResponseHeader> {
         let mut head = ResponseHeader::build(upstream.status, Some(12))?;
-        head.set_version(upstream.version);
+        // The version is that of whoever speaks (RFC 9110, section 6.2): to a client, tamis does. One of
+        // HTTP/1.0 would be told of chunks that it does not know.
+        head.set_version(Version::HTTP_11);
         for (name, value) in headers {
             head.append_header(name.clone(), value.clone())?;
         }

@@ -64,9 +64,13 @@ impl Treatment {
             200..=599 => {}
             _ => return Err(Reason::UpstreamProtocol),
         }
+        // One of them was for somebody else, who saw the end in another place.
+        if headers.get_all(header::TRANSFER_ENCODING).iter().nth(1).is_some() {
+            return Err(Reason::UpstreamProtocol);
+        }
         let is_error = status.as_u16() >= 400;
-        let may_be_empty = matches!(status.as_u16(), 201 | 202 | 205 | 300..=399);
-        let has_none = asked.is_head || matches!(status.as_u16(), 204 | 304);
+        let may_be_empty = matches!(status.as_u16(), 201 | 202 | 300..=399);
+        let has_none = asked.is_head || matches!(status.as_u16(), 204 | 205 | 304);
         let media = Media::of(headers);
         if has_none || (ended && (is_error || may_be_empty || media == Media::Absent)) {
             return Ok(Self::Empty);
@@ -270,6 +274,15 @@ mod tests {
             check(&format!("200|content-type: text/csv|content-encoding: {coding}"), BODY, refused);
         }
         check("200|content-type: application/json|transfer-encoding: gzip, chunked", BODY, refused);
+    }
+
+    #[test]
+    fn chunks_that_are_said_twice_are_refused() {
+        let chunked = "transfer-encoding: chunked";
+        for status in [200, 204, 302, 404, 500] {
+            let head = format!("{status}|content-type: application/json|{chunked}|{chunked}");
+            check(&head, BODY, Err(Reason::UpstreamProtocol));
+        }
     }
 
     #[test]

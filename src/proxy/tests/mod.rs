@@ -477,6 +477,36 @@ async fn a_body_is_sieved_however_it_is_delimited() {
     }
 }
 
+/// Chunks, which HTTP/1.0 does not know, leave in HTTP/1.1.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_answered_in_the_version_of_tamis() {
+    for whole in [head_and(BODY, "application/json"), until_closed(BODY)] {
+        let (reply, record) = check(Upstream::bytes(whole.replace("/1.1", "/1.0"))).await;
+        assert!(reply.head.starts_with("http/1.1 200 ok"), "{reply:?}");
+        assert_eq!((reply.body.as_deref(), record.as_str()), (Some(SIEVED), "allowed"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_of_http_1_0_are_refused() {
+    let whole = chunked(BODY, 20).replace("/1.1", "/1.0");
+    let (reply, record) = check(Upstream::bytes(whole)).await;
+    assert_eq!((&*reply.reason(), &*record), ("upstream-protocol", "refused upstream-protocol"));
+}
+
+/// A client that knows that there is none would take the body for another answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_205_has_no_body() {
+    for whole in [head_and(BODY, "application/json"), chunked(BODY, 20)] {
+        let (reply, record) = check(Upstream::bytes(whole.replace("200 OK", "205 Reset"))).await;
+        assert!(reply.status != 205 || reply.body.is_none(), "{reply:?}");
+        assert!(record.ends_with(" upstream-protocol"), "{record}");
+    }
+    let (reply, record) =
+        check(Upstream::bytes("HTTP/1.1 205 Reset\r\nContent-Length: 0\r\n\r\n")).await;
+    assert_eq!((reply.status, reply.body.as_deref(), &*record), (205, Some(""), "allowed"));
+}
+
 /// A cut can look like an end only to the framing, never to the sieve.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_cut_anywhere_is_never_taken_for_complete() {
