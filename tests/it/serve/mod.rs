@@ -6,6 +6,7 @@ mod cut;
 mod doors;
 mod fhir;
 mod lifecycle;
+mod matrix;
 mod memory;
 mod nginx;
 mod reload;
