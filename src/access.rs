@@ -20,7 +20,7 @@ use std::{
 
 /// What one request came to: who asked for what, what was decided, and how much left.
 ///
-/// There is one for every request that was understood as HTTP.
+/// There is one for every request, also for one that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRecord {
     /// When the request had been read.
@@ -219,6 +219,9 @@ reasons! {
     HttpVersionNotSupported "http-version-not-supported" 505 "This HTTP version is not supported."
 
     RequestUnreadable "request-unreadable" 400 "The request breaks the rules of HTTP."
+    RequestTimeout "request-timeout" 408 "The request did not come in time."
+    TargetTooLong "target-too-long" 414 "The target of the request is too long."
+    HeadTooLarge "head-too-large" 431 "The head of the request is too large."
     HostNotValid "host-not-valid" 400 "The host is missing, or is not valid."
     PathNotCanonical "path-not-canonical" 400 "The path is not in canonical form."
     HeaderRepeated "header-repeated" 400 "A header that may stand once is repeated."
@@ -237,6 +240,7 @@ reasons! {
     RouteUnknown "route-unknown" 403 "No route is declared for this method and path."
     CategoryDenied "category-denied" 403 "The route can give data that is denied to this purpose."
     RequestBodyNotAllowed "request-body-not-allowed" 403 "The route takes no request body."
+    RequestBodyTooLarge "request-body-too-large" 413 "The request body is too large."
 
     ParameterNotAllowed "parameter-not-allowed" 400 "A parameter is not allowed, or is repeated."
     ParameterWithheld "parameter-withheld" 400 "A parameter takes data that is withheld here."
@@ -285,12 +289,16 @@ mod tests {
         let listed = [
             (503, "policies-not-loaded overloaded"),
             (505, "http-version-not-supported"),
-            (400, "request-unreadable host-not-valid path-not-canonical header-repeated"),
-            (400, "upgrade-not-allowed"),
+            (400, "request-unreadable"),
+            (408, "request-timeout"),
+            (414, "target-too-long"),
+            (431, "head-too-large"),
+            (400, "host-not-valid path-not-canonical header-repeated upgrade-not-allowed"),
             (401, "caller-unknown caller-ambiguous"),
             (429, "too-many-requests"),
             (403, "purpose-missing purpose-unknown purpose-not-allowed"),
             (403, "origin-not-allowed route-unknown category-denied request-body-not-allowed"),
+            (413, "request-body-too-large"),
             (400, "parameter-not-allowed parameter-withheld"),
             (502, "upstream-unreachable"),
             (504, "upstream-timeout"),

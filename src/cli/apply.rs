@@ -313,6 +313,10 @@ impl Apply {
             | Reason::Overloaded
             | Reason::HttpVersionNotSupported
             | Reason::RequestUnreadable
+            | Reason::RequestTimeout
+            | Reason::TargetTooLong
+            | Reason::HeadTooLarge
+            | Reason::RequestBodyTooLarge
             | Reason::HeaderRepeated
             | Reason::CallerAmbiguous
             | Reason::TooManyRequests

@@ -12,8 +12,8 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Listener, PASS_BYTES,
-    Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
+    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Listener,
+    PASS_BYTES, Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
     fields::{Field, Mapping},
     written::{Kind, Node},
 };
@@ -27,6 +27,8 @@ const UNIX_BYTES_MAX: usize = 107;
 
 /// Longest of all times.
 const TIME_MAX: Duration = Duration::from_hours(24);
+/// Longest time for a head: Pingora waits no longer for it.
+const HEAD_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// What `sha256sum` says of nothing and of a line end: a key that was not there when it was hashed.
 const DIGESTS_OF_NOTHING: [&str; 2] = [
@@ -524,6 +526,10 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         ),
         held_bytes: fields.number("held_bytes", 1 << 20..=1 << 40, 1 << 30, problems),
         metric_series: fields.number("metric_series", 100..=1_000_000, 20_000, problems),
+        head_bytes: fields.number("head_bytes", 1024..=512 << 10, 16 << 10, problems),
+        // The shortest that every server should take (RFC 9110, section 4.1).
+        target_bytes: fields.number("target_bytes", 64..=256 << 10, 8000, problems),
+        request_body_bytes: fields.number("request_body_bytes", 0..=1 << 50, 16 << 20, problems),
     };
     fields.end(problems);
     limits
@@ -533,10 +539,14 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
     let mut fields = Mapping::of(field, problems);
     let mut time = |name, shortest: u64, default| {
         let shortest = Duration::from_millis(shortest);
+        let (longest, wanted) = if name == "head" {
+            (HEAD_TIME_MAX, "a time such as `500ms` or `30s`, a minute at most")
+        } else {
+            (TIME_MAX, "a time such as `500ms`, `30s` or `2m`, a day at most")
+        };
         let time = fields.take(name).and_then(|field| {
-            let wanted = "a time such as `500ms`, `30s` or `2m`, a day at most";
             field.parse(wanted, problems, |text| {
-                duration(text).filter(|time| (shortest..=TIME_MAX).contains(time))
+                duration(text).filter(|time| (shortest..=longest).contains(time))
             })
         });
         time.unwrap_or(Duration::from_secs(default))
@@ -545,6 +555,7 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
         connect: time("connect", 1, 3),
         upstream: time("upstream", 1, 30),
         client: time("client", 1, 30),
+        head: time("head", 1, 10),
         idle: time("idle", 1, 60),
         // To end at once is a choice.
         notice: time("notice", 0, 1),

@@ -428,6 +428,12 @@ pub struct Limits {
     pub held_bytes: usize,
     /// Series of labelled metrics; more are counted together.
     pub metric_series: usize,
+    /// Longest head of a request, in bytes.
+    pub head_bytes: usize,
+    /// Longest target of a request, in bytes.
+    pub target_bytes: usize,
+    /// Longest body of a request, in bytes.
+    pub request_body_bytes: u64,
 }
 
 /// How long the proxy waits.
@@ -439,6 +445,8 @@ pub struct Timeouts {
     pub upstream: Duration,
     /// Between two reads from a client, or two writes to it.
     pub client: Duration,
+    /// For the whole head of a request, from its first byte on.
+    pub head: Duration,
     /// For the next request on a connection that is kept, on both sides.
     pub idle: Duration,
     /// For requests that still come, once the process is told to end and says that none should.

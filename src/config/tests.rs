@@ -66,14 +66,19 @@ fn what_is_not_written_has_its_default() {
         caller_requests_per_second: None,
         held_bytes: 1 << 30,
         metric_series: 20_000,
+        head_bytes: 16 << 10,
+        target_bytes: 8000,
+        request_body_bytes: 16 << 20,
     };
     assert_eq!(settings.limits, limits);
-    let [connect, upstream, client, idle, notice, drain] = [3, 30, 30, 60, 1, 10].map(seconds);
+    let [connect, upstream, client, head] = [3, 30, 30, 10].map(seconds);
+    let [idle, notice, drain] = [60, 1, 10].map(seconds);
     let [response_age, old_policies, connection_age] = [3600, 300, 3600].map(seconds);
     let timeouts = Timeouts {
         connect,
         upstream,
         client,
+        head,
         idle,
         notice,
         drain,
@@ -102,8 +107,8 @@ upstreams:
   c: { addresses: ['[2001:db8::1]:65535', '127.0.0.1:1'], plain: { because: we try it }, host: keep }
   d: { unix: /run/d.sock }
   e: { addresses: ['127.0.0.1:1', 'localhost:2', 'E.LocalHost.:3', '[::1]:4'] }
-limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, pass_bytes: 1, responses_in_flight: 1, metric_series: 100 }
-timeouts: { connect: 1ms, upstream: 60m, client: 2m, idle: 1h, notice: 0s, drain: 0s }
+limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, pass_bytes: 1, responses_in_flight: 1, metric_series: 100, head_bytes: 1024, target_bytes: 64, request_body_bytes: 0 }
+timeouts: { connect: 1ms, upstream: 60m, client: 2m, head: 60s, idle: 1h, notice: 0s, drain: 0s }
 access_log: { file: access.jsonl }
 threads: 3
 ",
@@ -565,7 +570,20 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("pass_bytes", 1, 1 << 50);
     limit("responses_in_flight", 1, 1_000_000);
     limit("metric_series", 100, 1_000_000);
-    for name in ["connect", "upstream", "client", "idle", "notice", "drain"] {
+    limit("head_bytes", 1024, 512 << 10);
+    limit("target_bytes", 64, 256 << 10);
+    for (value, is_fine) in [("0", true), ("-1", false), ("1125899906842624", true), ("1e3", false)]
+    {
+        let text = format!("{LISTEN}limits: {{ request_body_bytes: {value} }}");
+        assert_eq!(parse(&text, &[]).is_ok(), is_fine, "{value}");
+    }
+    below(
+        "timeouts: { head: 61s }",
+        &[
+            "t.yaml:2:19: `timeouts.head` has to be a time such as `500ms` or `30s`, a minute at most, not `61s`",
+        ],
+    );
+    for name in ["connect", "upstream", "client", "head", "idle", "notice", "drain"] {
         for value in
             ["5", "0.5s", "s", "5 s", "5d", "1441m", "25h", "-1s", "99999999999999999999s", "[5s]"]
         {

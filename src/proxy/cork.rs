@@ -1,4 +1,5 @@
-//! The client's side of a connection, which lets what is ready together leave together.
+//! The client's side of a connection, which reads strictly (`strict`), and lets what is ready together
+//! leave together.
 //!
 //! Pingora flushes the head of a response without a length, each piece of its body, and its end, also
 //! where it holds all of them already: three system calls, and a client that wakes up three times. But
@@ -12,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -31,6 +32,11 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use crate::{
+    access::Reason,
+    proxy::strict::{Rules, Strict, Told},
+};
+
 /// How many bytes that leave together are collected; what is longer is written from where it is.
 pub(super) const COLLECTED_BYTES: usize = 16 << 10;
 
@@ -46,9 +52,21 @@ pub(super) enum Part {
     End = 4,
 }
 
-/// The parts that are about to be written to one connection.
+/// How long, and for how many bytes, a client that was refused may go on: somebody who is still sending
+/// when the connection is closed would never see why.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 1 << 20;
+
+/// What is said about one connection by those who do not hold it: the parts that are about to be
+/// written to it, and how far its client may go.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cork(Arc<AtomicU8>);
+pub(super) struct Cork(Arc<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    parts: AtomicU8,
+    told: Told,
+}
 
 impl Cork {
     /// That of the client's connection. HTTP/2, which has many responses on one connection, collects
@@ -61,20 +79,30 @@ impl Cork {
 
     /// This part is about to be written, and flushed.
     pub(super) fn announce(&self, part: Part) {
-        self.0.fetch_or(part as u8, Ordering::Relaxed);
+        self.0.parts.fetch_or(part as u8, Ordering::Relaxed);
     }
 
     /// Whatever was announced, something else is written.
     pub(super) fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.0.parts.store(0, Ordering::Relaxed);
+    }
+
+    /// The request has been answered: the next may come.
+    pub(super) fn answered(&self) {
+        self.0.told.answered();
+    }
+
+    /// Why the request is refused that came last, if it cannot be read.
+    pub(super) fn refused(&self) -> Option<Reason> {
+        self.0.told.refused()
     }
 
     /// One part has been written. Whether there is another behind it.
     fn next(&self) -> bool {
-        let announced = self.0.load(Ordering::Relaxed);
+        let announced = self.0.parts.load(Ordering::Relaxed);
         // The parts come in their order: the lowest bit is the one that was.
         let left = announced & announced.wrapping_sub(1);
-        self.0.store(left, Ordering::Relaxed);
+        self.0.parts.store(left, Ordering::Relaxed);
         left != 0
     }
 }
@@ -85,25 +113,51 @@ impl Cork {
 pub(super) struct Corked {
     stream: Stream,
     cork: Cork,
+    /// What a client of HTTP/1.1 is held to.
+    strict: Option<Strict>,
     /// Whether a flush was put off.
     is_owed: bool,
     /// Until when the first byte has to be there, as long as it is not.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Once our side is closed: until when what the client still says is read, and how much more of it.
+    farewell: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Corked {
     /// Around this stream, once.
-    pub(super) fn around(stream: Stream) -> Stream {
+    pub(super) fn around(stream: Stream, rules: Rules) -> Stream {
         if (*stream).as_any().is::<Self>() {
             return stream;
         }
-        Box::new(Self { stream, cork: Cork::default(), is_owed: false, deadline: None })
+        Box::new(Self::new(stream, Some(rules), None))
     }
 
-    /// Around this stream, whose first byte has to come within this time: Pingora would wait for it.
-    pub(super) fn within(patience: Duration, stream: Stream) -> Stream {
-        let deadline = Some(Box::pin(sleep(patience)));
-        Box::new(Self { stream, cork: Cork::default(), is_owed: false, deadline })
+    /// Around this stream, whose first byte has to come within this time: Pingora would wait for it. Of
+    /// HTTP/2 there are no rules to hold it to here.
+    pub(super) fn within(patience: Duration, stream: Stream, rules: Option<Rules>) -> Stream {
+        Box::new(Self::new(stream, rules, Some(Box::pin(sleep(patience)))))
+    }
+
+    fn new(stream: Stream, rules: Option<Rules>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        let strict = rules.map(Strict::new);
+        Self { stream, cork: Cork::default(), strict, is_owed: false, deadline, farewell: None }
+    }
+
+    /// Reads what a client that was refused is still sending, and forgets it.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, farewell: Some((until, left)), .. } = self else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut piece = [0; 4096];
+        while *left > 0 && until.as_mut().poll(cx).is_pending() {
+            let mut piece = ReadBuf::new(&mut piece);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece))?;
+            if piece.filled().is_empty() {
+                break;
+            }
+            *left = left.saturating_sub(piece.filled().len());
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -123,10 +177,14 @@ impl AsyncRead for Corked {
                 Poll::Pending => {}
             }
         }
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.deadline = None;
-        } else if let Some(deadline) = &mut self.deadline
+        let Self { stream, cork, strict, deadline, .. } = &mut *self;
+        let read = match strict {
+            Some(strict) => strict.poll_read(stream, &cork.0.told, cx, buf),
+            None => Pin::new(stream).poll_read(cx, buf),
+        };
+        if read.is_ready() || strict.as_ref().is_some_and(Strict::has_begun) {
+            *deadline = None;
+        } else if let Some(deadline) = deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -167,7 +225,14 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.cork.refused().is_none() {
+            return Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
+        if self.farewell.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.farewell = Some((Box::pin(sleep(FAREWELL)), FAREWELL_BYTES));
+        }
+        self.poll_rest(cx)
     }
 }
 
@@ -313,8 +378,11 @@ mod tests {
     /// A corked connection, and how often that under it was flushed.
     fn corked() -> (Stream, Cork, Arc<AtomicU8>) {
         let flushes = Arc::default();
-        let stream = Corked::around(Box::new(Counting(Arc::clone(&flushes))));
-        let stream = Corked::around(stream);
+        let settings =
+            crate::config::Settings::parse("test", "listen: [{address: 127.0.0.1:1}]", []);
+        let rules = Rules::of(&settings.unwrap());
+        let stream = Corked::around(Box::new(Counting(Arc::clone(&flushes))), rules);
+        let stream = Corked::around(stream, rules);
         let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
         (stream, cork, flushes)
     }

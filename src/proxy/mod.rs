@@ -4,6 +4,8 @@
 //! response passes only through the sieve module, which is armed by nothing but a permit. Whatever
 //! Pingora would let through by default is refused by default here.
 //!
+//! What a client of HTTP/1.1 sends is read strictly before Pingora sees it (`strict`).
+//!
 //! Whoever waits gets what is decided at once, and what is ready together in one write (`cork`).
 //! Between a fast upstream and a slow client a response holds at most twelve pieces of 64 KiB, four of them
 //! in Pingora's queue, and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
@@ -49,6 +51,7 @@ mod respond;
 mod response;
 mod server;
 mod sieve;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -232,6 +235,22 @@ impl Proxy {
         parts.map(<[u8]>::to_vec).to_vec()
     }
 
+    /// Whether a head is no larger than it may be. That of HTTP/1.1 would not have come so far.
+    fn check_size(&self, request: &RequestHeader) -> Result<(), Reason> {
+        let limits = &self.shared.settings.limits;
+        let target = request.raw_path().len();
+        let header =
+            |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        if target > limits.target_bytes {
+            return Err(Reason::TargetTooLong);
+        }
+        let headers: usize = request.headers.iter().map(header).sum();
+        if target + headers > limits.head_bytes {
+            return Err(Reason::HeadTooLarge);
+        }
+        Ok(())
+    }
+
     /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
     fn admit(
         &self,
@@ -240,6 +259,7 @@ impl Proxy {
     ) -> Result<Admission, Denial> {
         let unknown = |reason| Denial { reason, labels: Labels::unknown() };
         let has_body = !session.as_downstream_mut().is_body_empty();
+        let unreadable = Cork::of(session).refused();
         let request = session.req_header();
         let set = set.ok_or_else(|| unknown(Reason::PoliciesNotLoaded))?;
         let in_flight = self.shared.observers.metrics.in_flight();
@@ -248,9 +268,14 @@ impl Proxy {
         if in_flight > limits.responses_in_flight || held_bytes > limits.held_bytes {
             return Err(unknown(Reason::Overloaded));
         }
+        // Of what cannot be read there is nothing else to be known.
+        if let Some(reason) = unreadable {
+            return Err(unknown(reason));
+        }
         if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
             return Err(unknown(Reason::HttpVersionNotSupported));
         }
+        self.check_size(request).map_err(unknown)?;
         let host = host(request).map_err(unknown)?;
         let target = target(request).map_err(unknown)?;
         let target = if has_body { target.with_body() } else { target };
@@ -284,6 +309,12 @@ impl Proxy {
             target: &target,
         };
         let permit = set.decide(&ask)?;
+        let length =
+            request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        if length > self.shared.settings.limits.request_body_bytes {
+            return Err(Denial { reason: Reason::RequestBodyTooLarge, labels: permit.labels });
+        }
         let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
         let upstream = self.upstreams.get(&*permit.labels.api).ok_or_else(unserved)?;
         let (upstream, set) = (Arc::clone(upstream), Arc::clone(set));
@@ -376,6 +407,8 @@ pub struct Phases {
     upstream: Option<Arc<Upstream>>,
     /// Addresses of the upstream that could not be reached.
     tries: usize,
+    /// Bytes of the request's body that have come.
+    sent: u64,
     /// Whether a response of the upstream had begun to leave when it failed.
     cut: bool,
 }
@@ -518,8 +551,12 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end_of_stream: bool,
-        _phases: &mut Phases,
+        phases: &mut Phases,
     ) -> pingora::Result<()> {
+        phases.sent += body.as_ref().map_or(0, |body| body.len() as u64);
+        if phases.sent > self.shared.settings.limits.request_body_bytes {
+            return Err(failure(Reason::RequestBodyTooLarge));
+        }
         // An empty last chunk would be written as a second end of the body, which a strict upstream
         // takes for the beginning of another request.
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -549,7 +586,7 @@ impl ProxyHttp for Proxy {
     ) -> FailToProxy {
         let is_final = |head: &ResponseHeader| !head.status.is_informational();
         phases.cut = session.response_written().is_some_and(is_final);
-        let reason = reason_of(error);
+        let reason = reason_of(error).or_else(|| Cork::of(session).refused());
         if let (Some(reason), false) = (reason, phases.cut) {
             let passage =
                 session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
@@ -566,6 +603,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, phases: &mut Phases) {
+        let cork = Cork::of(session);
         let status = session.response_written().map(|head| head.status.as_u16());
         let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
         let (is_finished, passed) = match module {
@@ -573,12 +611,16 @@ impl ProxyHttp for Proxy {
             None => (false, None),
         };
         if let Some(mut journey) = passed {
-            let (decision, reason) = match (error, error.and_then(reason_of)) {
+            let why = |error| reason_of(error).or_else(|| cork.refused());
+            let (decision, reason) = match (error, error.and_then(why)) {
                 (None, _) if is_finished => (Decision::Allowed, None),
                 (None, _) => (Decision::Aborted, Some(Reason::Internal)),
                 (Some(_), None) => (Decision::Aborted, None),
                 (Some(_), reason) if phases.cut => (Decision::Aborted, reason),
-                (Some(_), reason @ Some(Reason::RequestUnreadable)) => (Decision::Denied, reason),
+                (
+                    Some(_),
+                    reason @ Some(Reason::RequestUnreadable | Reason::RequestBodyTooLarge),
+                ) => (Decision::Denied, reason),
                 (Some(_), reason) => (Decision::Refused, reason),
             };
             journey.decided(decision, reason);
@@ -588,6 +630,7 @@ impl ProxyHttp for Proxy {
         if let Some(mut journey) = phases.journey.take() {
             journey.sent(status);
         }
+        cork.answered();
     }
 
     /// Pingora's own words quote requests. The access record says what there is to say.

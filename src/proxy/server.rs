@@ -37,11 +37,12 @@ use tokio::{
 };
 
 use crate::{
-    config::{Listener, Place, Timeouts},
+    config::{Listener, Place, Settings},
     proxy::{
         Proxy, Shared,
         admin::Admin,
         cork::{COLLECTED_BYTES, Corked},
+        strict::Rules,
         tls::Door,
     },
 };
@@ -125,7 +126,7 @@ impl Proxy {
         let inherit = Opt { upgrade: listeners == Listeners::Inherited, ..Opt::default() };
         let mut server = Server::new_with_opt_and_conf(Some(inherit), conf);
         server.bootstrap();
-        let gateway = Gateway::new(self, &server.configuration, &settings.timeouts);
+        let gateway = Gateway::new(self, &server.configuration, &settings);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
         let buffers = L4BufferSettings::default().write(COLLECTED_BYTES);
         for listener in &settings.listen {
@@ -216,11 +217,14 @@ pub(super) struct Gateway {
     age: Duration,
     /// Turns to true when no connection should take more of them.
     leaving: ShutdownWatch,
+    /// What clients of HTTP/1.1 are held to.
+    rules: Rules,
 }
 
 impl Gateway {
-    pub(super) fn new(proxy: Proxy, conf: &Arc<ServerConf>, timeouts: &Timeouts) -> Self {
-        let Shared { settings, certificates, .. } = &*proxy.shared;
+    pub(super) fn new(proxy: Proxy, conf: &Arc<ServerConf>, settings: &Settings) -> Self {
+        let timeouts = &settings.timeouts;
+        let certificates = &proxy.shared.certificates;
         let doors = certificates.doors().iter().cloned().chain(iter::repeat(None));
         let doors = settings.listen.iter().cloned().zip(doors).collect();
         let mut http_2 = http_proxy(conf, proxy.clone());
@@ -237,6 +241,7 @@ impl Gateway {
             patience: timeouts.client,
             age: timeouts.connection_age,
             leaving,
+            rules: Rules::of(settings),
         }
     }
 
@@ -321,13 +326,15 @@ impl ServerApp for Gateway {
                 // One that comes back for its next request has been through.
                 if (*stream).as_any().is::<L4Stream>() {
                     stream = timeout(self.patience, door.open(stream)).await.ok()??;
-                    stream = Corked::within(self.patience, stream);
+                    let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+                    let rules = (!is_http_2).then_some(self.rules);
+                    stream = Corked::within(self.patience, stream, rules);
                 }
                 matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
             }
         };
         let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
-        let stream = if is_http_2 { stream } else { Corked::around(stream) };
+        let stream = if is_http_2 { stream } else { Corked::around(stream, self.rules) };
         let (tell, told) = watch::channel(false);
         let mut served = pin!(app.process_new(stream, &told));
         tokio::select! {
@@ -346,8 +353,12 @@ impl ServerApp for Gateway {
     }
 }
 
-/// Whether a connection begins as one of HTTP/2 does (RFC 9113, section 3.4). No method of HTTP/1.1
-/// that a route can have begins so.
+/// What a connection of HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether a connection begins as one of HTTP/2 does, all of it: what only looks so at first Pingora
+/// would take for HTTP/1.1, and nobody would have read it strictly. No method of HTTP/1.1 that a route
+/// can have begins so.
 async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
     // One byte tells almost all requests apart, and every request has three.
     let mut first = [0];
@@ -357,7 +368,12 @@ async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
     }
     let mut seen = [0; 3];
     stream.try_peek(&mut seen).await?;
-    Ok(&seen == b"PRI")
+    if &seen != b"PRI" {
+        return Ok(false);
+    }
+    let mut preface = [0; PREFACE.len()];
+    stream.try_peek(&mut preface).await?;
+    Ok(&preface == PREFACE)
 }
 
 /// Whoever gets to this socket could give this process listeners of his own, or take those it has.

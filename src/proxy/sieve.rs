@@ -51,7 +51,7 @@ impl Body {
     fn held_bytes(&self) -> usize {
         match self {
             Self::Sieve { pipe, .. } => pipe.held_bytes(),
-            Self::Empty(_) | Self::Replace(_) | Self::Pass => 0,
+            Self::Empty(_) | Self::Replace(_) | Self::Pass(_) => 0,
         }
     }
 }

@@ -89,6 +89,7 @@ const ROOMS: &[Room] = &[
             "http",
             "jiff",
             "log",
+            "memchr",
             "mime",
             "pingora",
             "rustix",

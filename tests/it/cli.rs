@@ -253,6 +253,10 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::Overloaded
         | Reason::HttpVersionNotSupported
         | Reason::RequestUnreadable
+        | Reason::RequestTimeout
+        | Reason::TargetTooLong
+        | Reason::HeadTooLarge
+        | Reason::RequestBodyTooLarge
         | Reason::HostNotValid
         | Reason::HeaderRepeated
         | Reason::UpgradeNotAllowed

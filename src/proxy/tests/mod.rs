@@ -344,10 +344,10 @@ async fn answer_h2(stream: TcpStream, body: &'static str, end: H2End, asked: &Mu
 }
 
 async fn serve_proxy(proxy: Proxy) -> SocketAddr {
-    let timeouts = proxy.shared.settings.timeouts;
+    let settings = proxy.shared.settings.clone();
     let ca_file = proxy.shared.certificates.ca_file();
     let conf = Arc::new(ServerConf { ca_file, ..ServerConf::default() });
-    let app = Arc::new(Gateway::new(proxy, &conf, &timeouts));
+    let app = Arc::new(Gateway::new(proxy, &conf, &settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (keep, shutdown) = tokio::sync::watch::channel(false);
@@ -1227,7 +1227,148 @@ async fn a_denied_request_is_read_to_its_end() {
     assert_eq!(world.asked.lock().unwrap().len(), 1, "nothing of the body is taken for a request");
 }
 
-/// The upstream sees the host that the settings give, whatever the client and whatever the protocols.
+/// What is wrong behind a head that has gone on is answered, too, and the connection ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_wrong_is_denied_however_late_it_shows() {
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let change = |settings: &mut Settings| settings.limits.request_body_bytes = 5;
+    for (length, body, reason) in [
+        ("Transfer-Encoding: chunked", "1\r\nxy\r\n0\r\n\r\n", "request-unreadable"),
+        ("Transfer-Encoding: chunked", "1;\n\r\nx\r\n0\r\n\r\n", "request-unreadable"),
+        ("Transfer-Encoding: chunked", "6\r\n123456\r\n0\r\n\r\n", "request-body-too-large"),
+        ("Content-Length: 6", "", "request-body-too-large"),
+    ] {
+        let world = World::with(Upstream::Stalls(Vec::new()), POLICY, change, None).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!("POST /c HTTP/1.1\r\nHost: crm.test\r\n{both}{length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if !body.is_empty() {
+            while world.asked.lock().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            stream.write_all(body.as_bytes()).await.unwrap();
+        }
+        let mut raw = Vec::new();
+        if body.is_empty() {
+            while !raw.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0);
+            }
+        } else {
+            stream.read_to_end(&mut raw).await.unwrap();
+        }
+        assert_eq!(Reply::parse(raw).reason(), reason, "{body:?}");
+        assert_eq!(world.record().await, format!("denied {reason}"), "{body:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_takes_too_long_is_denied() {
+    let change = |settings: &mut Settings| settings.timeouts.head = Duration::from_millis(300);
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    // By the first request of a connection, and by a later one.
+    for first in ["", &format!("GET /c/7 HTTP/1.1\r\nHost: crm.test\r\n{both}\r\n")] {
+        let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(first.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        while !first.is_empty() && !raw.ends_with(b"0\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0);
+        }
+        let (mut from, mut to) = stream.into_split();
+        // It never stops for as long as that.
+        let slowly = async {
+            for byte in "GET /c/7 HTTP/1.1\r\n".bytes().chain(std::iter::repeat(b'x')) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if to.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        raw.clear();
+        tokio::select! {
+            () = slowly => {}
+            // A reset is an end, too.
+            _ended = from.read_to_end(&mut raw) => {}
+        }
+        assert_eq!(Reply::parse(raw).reason(), "request-timeout", "{first:?}");
+    }
+}
+
+/// A head may be as large as the settings say, in both protocols.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_is_denied() {
+    let change = |settings: &mut Settings| {
+        settings.limits.head_bytes = 1024;
+        settings.limits.target_bytes = 64;
+    };
+    let long = "x".repeat(2000);
+    for (path, header, reason) in [
+        (format!("/c/7?page={long}"), "", "target-too-long"),
+        ("/c/7".to_owned(), &*long, "head-too-large"),
+    ] {
+        let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+        let reply = world.get(&path, "support", &format!("X-A: {header}\r\n")).await;
+        assert_eq!(reply.reason(), reason);
+        assert_eq!(world.record().await, format!("denied {reason}"));
+        let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let request = http::Request::get(format!("http://crm.test{path}"))
+            .header("api-key", "desk-key")
+            .header("data-purpose", "support")
+            .header("x-a", header);
+        let (response, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status().as_u16(), Reason::from_code(reason).unwrap().status());
+        assert_eq!(world.record().await, format!("denied {reason}"));
+    }
+}
+
+/// Whoever is still sending when it is denied gets to the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_hears_why_its_head_is_too_large() {
+    let world = World::new(Upstream::json(BODY)).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head =
+        format!("GET /c/7 HTTP/1.1\r\nHost: crm.test\r\nX-A: {}\r\n\r\n", "x".repeat(900_000));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).await.unwrap();
+    assert_eq!(Reply::parse(raw).reason(), "head-too-large");
+}
+
+/// Requests that come together are answered one after the other, whatever they come with.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_come_together_are_answered_in_turn() {
+    // A connection that is closed could be taken for the next request, and a POST is not repeated.
+    let world = World::new(Upstream::bytes(until_closed(BODY))).await;
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let open = format!("Host: crm.test\r\n{both}");
+    let sent = format!(
+        "GET /c/7 HTTP/1.1\r\n{open}\r\nPUT /c/7 HTTP/1.1\r\n{open}Content-Length: 5\r\n\r\nGET /\
+         GET /c/7 HTTP/1.1\r\n{open}\r\nPOST /c HTTP/1.1\r\n{open}Transfer-Encoding: chunked\r\n\r\n\
+         5\r\nGET /\r\n0\r\n\r\n{}",
+        request("GET", "/nowhere", both)
+    );
+    for pause in [0, sent.len() / 2, 3] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (first, second) = sent.as_bytes().split_at(pause);
+        stream.write_all(first).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(second).await.unwrap();
+        let mut raw = Vec::new();
+        let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await;
+        read.expect("the proxy ends the connection").unwrap();
+        let raw = String::from_utf8(raw).unwrap();
+        let statuses: Vec<&str> =
+            raw.split("HTTP/1.1 ").skip(1).filter_map(|rest| rest.get(..3)).collect();
+        assert_eq!(statuses, ["200", "403", "200", "200", "403"], "{pause}: {raw}");
+        assert!(raw.contains("request-body-not-allowed") && raw.contains("route-unknown"), "{raw}");
+    }
+}
+
 /// Where a request says its length in two ways, what follows may be the rest of it in the eyes of
 /// somebody else.
 #[tokio::test(flavor = "multi_thread")]
@@ -1242,11 +1383,12 @@ async fn nothing_is_read_behind_a_request_with_a_length_beside_chunks() {
             5 + next.len()
         ))
         .await;
-    assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
-    assert_eq!(world.record().await, "allowed");
-    assert_eq!(world.asked.lock().unwrap().len(), 1);
+    assert_eq!(reply.reason(), "request-unreadable");
+    assert_eq!(world.record().await, "denied request-unreadable");
+    assert!(world.asked.lock().unwrap().is_empty());
 }
 
+/// The upstream sees the host that the settings give, whatever the client and whatever the protocols.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_can_stand_for_the_clients() {
     let change = |settings: &mut Settings| {
