@@ -60,9 +60,13 @@ want = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { \
 	apt-get install -y --no-install-recommends $(2); \
 	} >/dev/null 2>&1 || echo "skipped: $(3): $(1) is not here and cannot be installed" >&2
 
-# promtool checks the files for Prometheus, nginx is a real upstream, h2load a client of somebody else's.
+# promtool checks the files for Prometheus, nginx is a real upstream, h2load a client of somebody else's. HAProxy, Envoy and nginx say what
+# they think of requests, redbot of responses; slowhttptest is as slow as a client can be.
 test-tools: tools
 	@$(call want,curl,curl,the lines of the demo)
 	@$(call want,promtool,prometheus,the tests by promtool)
 	@$(call want,nginx,nginx-light,the tests behind nginx)
 	@$(call want,h2load,nghttp2-client,the load by h2load)
+	@$(call want,haproxy,haproxy,what HAProxy says of requests)
+	@$(call want,slowhttptest,slowhttptest,the slow clients)
+	@tests/install-python-tools

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the clock says when to give up")]
 
 mod access;
+mod corpus;
 mod cut;
 mod doors;
 mod fhir;
