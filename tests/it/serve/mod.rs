@@ -7,9 +7,11 @@ mod cut;
 mod doors;
 mod fhir;
 mod lifecycle;
+mod load;
 mod matrix;
 mod memory;
 mod nginx;
+mod redbot;
 mod reload;
 mod stream;
 
