@@ -302,6 +302,25 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
         overlaps(&api.routes, findings);
     }
     pieces(set, findings);
+    validated(set, findings);
+}
+
+/// Routes whose validators tell when data of Art. 9 has changed.
+fn validated(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for route in set.apis.iter().flat_map(|api| &api.routes) {
+        let categories = route.fields.iter().flat_map(Field::categories);
+        let mut categories = categories.filter_map(|id| set.categories.get(id.index()));
+        let special = categories.find(|category| category.special.is_some());
+        if let (Some(_), Some(category)) = (&route.validators, special) {
+            let message = format!(
+                "`{}` tells when something has changed, and can give `{}`, which is special (Art. 9 GDPR)",
+                route.label, category.name
+            );
+            findings.push(Finding::note("validators-tell", route.at.clone(), message).help(
+                "that a record changes can tell a diagnosis: leave `validators` out if it does here",
+            ));
+        }
+    }
 }
 
 /// Values of streams that a purpose changes, where nobody said whether they come whole.
