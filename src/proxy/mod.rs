@@ -69,6 +69,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
+use jiff::civil::Date;
 use pingora::{
     Error,
     http::{RequestHeader, ResponseHeader},
@@ -214,9 +215,15 @@ impl Proxy {
     }
 
     /// All that decides what leaves of one and the same answer of the upstream.
-    fn bonds(&self, request: &RequestHeader, permit: &Permit, coding: Coding) -> Vec<Vec<u8>> {
+    fn bonds(
+        &self,
+        request: &RequestHeader,
+        permit: &Permit,
+        coding: Coding,
+        today: Date,
+    ) -> Vec<Vec<u8>> {
         let labels = &permit.labels;
-        let day = permit.plan.asks_the_day().then(|| passage::today().to_string());
+        let day = permit.plan.asks_the_day().then(|| today.to_string());
         let host = host(request).unwrap_or_default().to_ascii_lowercase();
         let limits = format!("{:?}", self.gate.limits);
         let parts: [&[u8]; 11] = [
@@ -472,12 +479,14 @@ impl ProxyHttp for Proxy {
                 } else {
                     Coding::Identity
                 };
+                let today = passage::today();
                 let validation = permit.plan.sealer().map(|sealer| {
-                    let bonds = self.bonds(request, &permit, coding);
+                    let bonds = self.bonds(request, &permit, coding, today);
                     Validation::of(sealer, bonds, &request.headers)
                 });
                 let passage = Passage {
                     journey,
+                    today,
                     validation,
                     gate: Arc::clone(&self.gate),
                     set,

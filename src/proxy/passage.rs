@@ -111,6 +111,8 @@ pub(super) fn today() -> Date {
 pub(super) struct Passage {
     /// The record of it.
     pub(super) journey: Journey,
+    /// The day on which it is answered.
+    pub(super) today: Date,
     /// What it has to do with validators, where they are given out.
     pub(super) validation: Option<Validation>,
     pub(super) gate: Arc<Gate>,
@@ -164,7 +166,7 @@ impl Passage {
         let is_conditional = self.validation.as_ref().is_some_and(|it| it.condition().is_some());
         let asked = Asked { is_head: self.is_head, passes: self.permit.passes, is_conditional };
         let treatment = Treatment::of(head.status, &head.headers, asked, ended, passes)?;
-        let context = Context { today: today() };
+        let context = Context { today: self.today };
         let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
