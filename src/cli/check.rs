@@ -41,10 +41,11 @@ Exit codes:
 Where the policies load, the last lines say what they hold, and how many metric series they can
 make at most:
   tamis_requests_total         for each caller, purpose it may ask for, and route: 4 decisions, or
-                               1 where the purpose is denied the route; and what is denied before
-                               its purpose or route is known
+                               1 where the purpose is denied the route; what is denied before its
+                               purpose or route is known; what anybody may ask for; preflights
   tamis_field_accesses_total   for each caller, purpose it may ask for, and route: each category
-                               with its action, and once more as `unfit` where its values can be
+                               with its action, and once more as `unfit` where its values can be;
+                               what passes unread
 
 And what is held of a body while it goes by: the paths for which a value, an element or the whole
 document has to be there before they are decided, and the limit of each.

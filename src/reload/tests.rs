@@ -326,12 +326,16 @@ fn what_cannot_be_put_in_force_says_why() {
     );
     check(&policies("unfit"), Box::new(NoKeys), Err("error: api `crm` has no upstream"));
     let pseudonym = policies("one").replace("contact: keep", "contact: pseudonym");
-    check(
-        &pseudonym,
-        Box::new(NoKeys),
-        Err("error: purpose `support` on `GET /a` of `crm` needs a key, and there is none"),
-    );
-    check(&pseudonym, Box::new(RootKey::from_hex(&"5a".repeat(32)).unwrap()), Ok(()));
+    let rule = "email }, validators: { because: it is large } }";
+    let validators = policies("one").replace("email } }", rule);
+    for needy in [pseudonym, validators] {
+        check(
+            &needy,
+            Box::new(NoKeys),
+            Err("error: purpose `support` on `GET /a` of `crm` needs a key, and there is none"),
+        );
+        check(&needy, Box::new(RootKey::from_hex(&"5a".repeat(32)).unwrap()), Ok(()));
+    }
     assert_eq!(
         load(watched(Path::new("/nowhere/at/all"))).unwrap_err().to_string(),
         "error: `/nowhere/at/all` cannot be read: No such file or directory (os error 2)"

@@ -935,3 +935,74 @@ proptest! {
         prop_assert_eq!(apply(&age_band(years), &format!("\"{born}\"")), expected);
     }
 }
+
+/// By AES-SIV of pyca/cryptography, with the key that the scheme of all keys gives.
+#[test]
+fn a_sealed_validator_is_the_one_that_another_program_computes() {
+    let sealer = Sealer::new(&root());
+    let text = sealer.seal(b"\"v17\"", &["support", "desk"]).unwrap();
+    assert_eq!(text, "v1.axnbJjnV5Egy-j9YQqQT8FYoJ_F3gMwLwDSAirYWFyGQpfUF7Cud8zrQmDJ7CxXS");
+    let long = format!("W/\"{}\"", "x".repeat(40));
+    let text = sealer.seal(long.as_bytes(), &["support", ""]).unwrap();
+    assert_eq!(
+        text,
+        "v1.6LiEcG9X2TARShxXIow1TDylYIBJ3HFBhIMxF0EhPj7HRJkc0QJkcOt99TgrW0o8zUJ1kw7jbglzNlKabTRQjWVaid5t_U38R6Oa6-oRgiQ"
+    );
+}
+
+/// Of the text no character can be changed, of the bonds none moved.
+#[test]
+fn a_validator_opens_only_as_it_was_sealed() {
+    let sealer = Sealer::new(&root());
+    let bonds = ["ab", "c", ""];
+    for length in [0, 1, 30, 31, 32, 255] {
+        let validator = vec![b'x'; length];
+        let text = sealer.seal(&validator, &bonds).unwrap();
+        assert_eq!(sealer.open(&text, &bonds), Some(validator), "{length}");
+        let bytes = (length + 1).next_multiple_of(32) + 16;
+        assert_eq!(text.len(), 3 + (bytes * 4).div_ceil(3), "{length}");
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(sealer.open(&changed, &bonds), None, "{length} {at}");
+            assert_eq!(sealer.open(text.get(..at).unwrap(), &bonds), None, "{length} {at}");
+        }
+        for others in [&["a", "bc", ""][..], &["ab", "c"], &["", "ab", "c"], &[], &["abc", "", ""]]
+        {
+            assert_eq!(sealer.open(&text, others), None, "{others:?}");
+        }
+    }
+    assert_eq!(sealer.seal(&[b'x'; 256], &bonds), None);
+    let none = Sealer::new(&NoKeys);
+    assert!(!none.is_ready() && sealer.is_ready());
+    let text = sealer.seal(b"x", &bonds).unwrap();
+    assert_eq!((none.seal(b"x", &bonds), none.open(&text, &bonds)), (None, None));
+    assert_eq!(format!("{sealer:?}"), "Sealer(..)");
+}
+
+/// All else is the same on any day, so that what was answered on one still holds on another.
+#[test]
+fn only_an_age_asks_the_day() {
+    let actions = [
+        age_band(10),
+        Action::Generalise(Generalisation::Date(Precision::Year)),
+        Action::Generalise(Generalisation::Ip),
+        Action::Keep,
+        pseudonym(None),
+        mask(0, 0),
+        Action::Null,
+        Action::Drop,
+    ];
+    for (index, action) in actions.iter().enumerate() {
+        let transform = Transform::new(action, "analytics", &root());
+        assert_eq!(transform.asks_the_day(), index == 0, "{action}");
+        let on = |day| {
+            let mut out = Vec::new();
+            let value = Scalar::String("1984-05-12".into());
+            let applied = transform.apply(&value, &Context { today: day }, &mut out);
+            (applied, out)
+        };
+        assert_eq!(on(date(2026, 3, 14)) == on(date(2036, 3, 14)), index != 0, "{action}");
+    }
+}

@@ -527,6 +527,63 @@ fn check_counts_the_series_of_the_metrics() {
     ));
 }
 
+const LIVE: &str = "\
+tests:
+  - name: Anybody may ask whether it lives
+    when: { request: GET /live }
+    upstream: { text: yes it does, content_type: text/plain }
+    output: yes it does
+  - name: Nobody else gets anything
+    when: { request: GET /people/1 }
+    refused: caller-unknown
+  - name: Nor gRPC
+    when: { request: GET /live }
+    upstream: { text: x, content_type: application/grpc }
+    refused: media-not-allowed
+";
+
+#[test]
+fn what_passes_unread_passes_in_every_command() {
+    let open = "  people:
+    media: { text/csv: { pass: { because: exports are of things } } }
+    cors: { origins: [\"https://app.test\"], because: it is ours }
+    routes:
+      GET /live: { pass: { because: it says whether it lives, anybody: true } }
+";
+    let people = PEOPLE.replace("  people:\n    routes:\n", open);
+    let folder = Folder::new(&[("people.yaml", &people), ("people.test.yaml", LIVE)]);
+    let opaque = r#"{"category":"opaque","action":"keep","accesses":1}"#;
+    for (request, media, body) in [
+        ("GET /people/1", "text/csv", "a;b\n"),
+        ("GET /live", "text/html", "<p>\u{e9}</p>"),
+        ("GET /live", "application/json", "{"),
+    ] {
+        let arguments =
+            ["--caller", "desk", "--request", request, "--content-type", media, "--counts"];
+        let run = apply(&folder, &arguments, body).exits(0);
+        assert_eq!((&*run.printed(), run.stderr.trim_end()), (body, opaque));
+    }
+    let arguments = ["--caller", "desk", "--request", "GET /live"];
+    apply(&folder, &arguments, vec![b'x'; (64 << 20) + 1])
+        .exits(3)
+        .says("refused: body-too-large\n")
+        .says("is incomplete");
+    tamis(&["test", folder.path()], "").exits(0).prints("3 passed, 0 failed\n");
+    tamis(&["explain", folder.path(), "--caller", "desk", "GET /live"], "")
+        .exits(0)
+        .prints("Whatever is answered passes unread, because: it says whether it lives\n")
+        .prints("It need not be known who asks, nor what for.\n")
+        .prints("Pages of https://app.test may ask from a browser, because: it is ours\n");
+    // As in the test above, and the new route: four pairs; nobody, and the office without a purpose. A
+    // preflight is answered or denied. Of each plan one more access.
+    let requests = 71 + (4 + 2) * 4 + 2;
+    let accesses = 35 + (4 * 5 - 2) + 2;
+    tamis(&["check", folder.path()], "").prints(&format!(
+        "metrics: at most {requests} series of tamis_requests_total, {accesses} of \
+         tamis_field_accesses_total\n"
+    ));
+}
+
 const TASKS: &str = r#"
 tamis: 1
 categories: { contact.email: E-mail address }

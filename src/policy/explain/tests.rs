@@ -84,6 +84,19 @@ fn explains_headers() {
 }
 
 #[test]
+fn explains_validators() {
+    let route = "      GET /customers/me: { body: { $: customer }";
+    let text = CRM.replace(route, &format!("{route}, validators: {{ because: it is large }}"));
+    let source = Source { name: "crm.yaml".to_owned(), text };
+    let set = load(std::slice::from_ref(&source), &NoKeys).set.unwrap();
+    let request = "GET /customers/me";
+    let question = Question { caller: "desk", purpose: None, request, host: None, path: None };
+    let text = set.explain(&question).to_string();
+    let told = "Who asks again is told whether something has changed, be it withheld, because: it is large\n";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
 fn explains_a_refusal_of_a_parameter() {
     let text = explained("auditor", None, "GET /customers/{id}", None);
     assert!(text.contains("refused, for who may not see a value may not ask by it"), "{text}");
