@@ -297,8 +297,8 @@ fn callers_connect_by_tls_and_to_unix_sockets() {
     one(
         "unix: /a, tls:",
         &[
-            "t.yaml:1:27: `listen[0].tls` has no `certificate`",
-            "t.yaml:1:27: `listen[0].tls` has no `key`",
+            "t.yaml:1:25: `listen[0].tls` has no `certificate`",
+            "t.yaml:1:25: `listen[0].tls` has no `key`",
         ],
     );
     one("unix: /a, tls: false", &["t.yaml:1:27: `listen[0].tls` has to be a mapping"]);
@@ -695,6 +695,8 @@ fn the_environment_wins() {
         &[
             ("TAMIS__LISTEN__1__ADDRESS", "127.0.0.1:8081"),
             ("TAMIS__LISTEN__0__ADDRESS", "127.0.0.1:8082"),
+            ("TAMIS__LISTEN__2__UNIX", "/a"),
+            ("TAMIS__LISTEN__2__MODE", "0666"),
             ("TAMIS__ADMIN__ADDRESS", "127.0.0.1:1"),
             ("TAMIS__UPSTREAMS__ORDER_SERVICE__ADDRESS", "127.0.0.2:2"),
             ("TAMIS__UPSTREAMS__ORDER_SERVICE__HOST__SET", "c"),
@@ -709,7 +711,7 @@ fn the_environment_wins() {
         ],
     );
     let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
-    assert_eq!(listen, ["127.0.0.1:8082", "127.0.0.1:8081"]);
+    assert_eq!(listen, ["127.0.0.1:8082", "127.0.0.1:8081", "/a"]);
     assert_eq!(settings.admin.port(), 1);
     let names: Vec<&str> = settings.upstreams.keys().map(String::as_str).collect();
     assert_eq!(names, ["B", "new_one", "order-service"]);

@@ -85,9 +85,12 @@ impl Node {
     ) {
         let environment = environment.into_iter();
         let mut ours: Vec<_> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        // An environment has no order. Shorter names come first, so that `..LISTEN__2` comes before
-        // `..LISTEN__10`, and of a section and its part the part has the last word.
-        ours.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        // An environment has no order. The members of a list come in theirs, and of a section and its
+        // part the part has the last word.
+        ours.sort_by_cached_key(|(name, _)| {
+            let parts = name.split(SEPARATOR);
+            parts.map(|part| (part.parse::<usize>().ok(), part.to_owned())).collect::<Vec<_>>()
+        });
         for (variable, value) in ours {
             let at = At::Variable(variable.clone());
             let path = variable.strip_prefix(PREFIX).unwrap_or_default();
