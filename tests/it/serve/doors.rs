@@ -19,8 +19,8 @@ tamis: 1
 categories: { contact: Contact }
 purposes: { support: { title: Help, legal_basis: contract } }
 callers: { desk: { identify: { sidecar: true }, purposes: [support] } }
-apis: { crm: { routes: { GET /c: { body: { $.id: public } } } } }
-rules: { support: { contact: keep } }
+apis: { crm: { routes: { GET /c: { body: { $.id: public, $.x: contact } } } } }
+rules: { support: { contact: drop } }
 ";
 const GET: &str =
     "GET /c HTTP/1.1\r\nHost: test\r\nConnection: close\r\nData-Purpose: support\r\n\r\n";

@@ -356,7 +356,7 @@ fn whatever_an_upstream_does_nothing_leaks_and_nothing_lies() {
         let found = on_record.get(trace).unwrap_or_else(|| panic!("{name}: no record"));
         assert_eq!(found.len(), 1, "{name}: {found:?}");
         let is_same = match record.strip_suffix('?') {
-            Some(begin) => found[0].starts_with(begin),
+            Some(known) => found[0].starts_with(known),
             None => found[0] == *record,
         };
         assert!(is_same, "{name}: {} on record, {record} expected", found[0]);
