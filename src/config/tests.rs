@@ -467,7 +467,7 @@ fn tls_to_an_upstream_has_a_name_and_a_protocol() {
     let pair = KeyPair { certificate: "c.pem".into(), key: "c.key".into() };
     assert_eq!((tls("c").name.as_deref(), tls("c").client), (Some("::1"), Some(pair)));
     let one = |text: &str, expected: &[&str]| {
-        below(&format!("upstreams: {{ a: {{ {text} }} }}"), expected)
+        below(&format!("upstreams: {{ a: {{ {text} }} }}"), expected);
     };
     one(
         "unix: /a, tls: {}",

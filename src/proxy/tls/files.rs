@@ -79,11 +79,14 @@ impl Content {
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
         let name = self.path.display();
-        PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| match error {
-            Error::NoItemsFound => format!(
-                "`{name}` has no private key: it has to have `-----BEGIN PRIVATE KEY-----`, and no password"
-            ),
-            _ => format!("`{name}` is not valid PEM"),
+        PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| {
+            if matches!(error, Error::NoItemsFound) {
+                return format!(
+                    "`{name}` has no private key: it has to have `-----BEGIN PRIVATE KEY-----`, and no password"
+                );
+            }
+            // What the error says may be a line of the file.
+            format!("`{name}` is not valid PEM")
         })
     }
 }

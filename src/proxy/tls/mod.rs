@@ -127,7 +127,7 @@ impl Certificates {
         let ca = tls.ca.clone().and_then(|file| {
             let place = format!("{place}.ca");
             let make = |contents: &[Content]| match contents {
-                [file] => numbered(files::authorities(file)?),
+                [file] => Ok(numbered(files::authorities(file)?)),
                 _ => Err("it takes one file".to_owned()),
             };
             self.keep(Kept::load(place, vec![file], make), &mut wrong)
@@ -138,7 +138,7 @@ impl Certificates {
                     let Made { what, warnings } = files::pair(certificate, key)?;
                     let chain = what.chain.iter().map(|der| der.to_vec()).collect();
                     let key = CertKey::new(chain, what.key.secret_der().to_vec());
-                    numbered(Made { what: Arc::new(key), warnings })
+                    Ok(numbered(Made { what: Arc::new(key), warnings }))
                 }
                 _ => Err("it takes two files".to_owned()),
             };
@@ -194,10 +194,10 @@ struct Numbered<T> {
     number: u64,
 }
 
-fn numbered<T>(Made { what, warnings }: Made<T>) -> Result<Made<Numbered<T>>, String> {
+fn numbered<T>(Made { what, warnings }: Made<T>) -> Made<Numbered<T>> {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    Ok(Made { what: Numbered { what, number }, warnings })
+    Made { what: Numbered { what, number }, warnings }
 }
 
 /// How an upstream is believed, and made to believe.
