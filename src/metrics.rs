@@ -126,6 +126,15 @@ const POLICY: Kind<IntGauge, 1> = Kind {
     make: IntGauge::with_opts,
 };
 
+const UPSTREAM_HEALTHY: Kind<IntGauge, 2> = Kind {
+    name: "tamis_upstream_healthy",
+    help: "Whether an upstream answered at an address of the settings when it was last asked.",
+    labels: ["api", "address"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
 /// The numbers of one process. They have a registry of their own, so that no library can add to them.
 pub struct Metrics {
     registry: Registry,
@@ -138,6 +147,7 @@ pub struct Metrics {
     reloads: Family<IntCounter, 1>,
     certificate_reloads: Family<IntCounter, 1>,
     policy: Family<IntGauge, 1>,
+    upstream_healthy: Family<IntGauge, 2>,
     reloaded: IntGauge,
     reloaded_at: Gauge,
     in_flight: IntGauge,
@@ -167,6 +177,7 @@ impl Metrics {
             reloads: Family::new(&registry, RELOADS, None),
             certificate_reloads: Family::new(&registry, CERTIFICATE_RELOADS, None),
             policy: Family::new(&registry, POLICY, None),
+            upstream_healthy: Family::new(&registry, UPSTREAM_HEALTHY, None),
             reloaded: gauge(
                 &registry,
                 "tamis_policy_last_reload_successful",
@@ -256,6 +267,11 @@ impl Metrics {
     pub fn certificates_reloaded(&self, result: Result<(), ()>) {
         let result = if result.is_ok() { SUCCESS } else { FAILURE };
         self.certificate_reloads.at([result], IntCounter::inc);
+    }
+
+    /// Says whether an upstream answers at an address; both are names of the settings.
+    pub fn upstream_healthy(&self, api: &str, address: &str, answers: bool) {
+        self.upstream_healthy.at([api, address], |series| series.set(i64::from(answers)));
     }
 
     /// Counts a request as in flight until what it returns is dropped.

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
     thread::available_parallelism,
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use crate::config::{
-    AccessLog, ApiKeys, At, Authority, HostHeader, KeyDigest, KeyPair, Limits, Listener,
+    AccessLog, ApiKeys, At, Authority, Health, HostHeader, KeyDigest, KeyPair, Limits, Listener,
     PASS_BYTES, Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
     fields::{Field, Mapping},
     written::{Kind, Node},
@@ -27,6 +28,8 @@ const UNIX_BYTES_MAX: usize = 107;
 
 /// Longest of all times.
 const TIME_MAX: Duration = Duration::from_hours(24);
+/// Shortest time between two looks at an address.
+const HEALTH_TIME_MIN: Duration = Duration::from_millis(100);
 /// Longest time for a head: Pingora waits no longer for it.
 const HEAD_TIME_MAX: Duration = Duration::from_mins(1);
 
@@ -273,7 +276,9 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     let plain = fields.take("plain");
     let protocol = fields.take("protocol");
     let host = fields.take("host");
+    let health = fields.take("health");
     fields.end(problems);
+    let health = health.and_then(|field| health_of(field, problems));
     let is_tls = tls.is_some();
     let tls = tls.map(|field| upstream_tls(field, places.as_ref(), problems));
     let protocol = protocol.and_then(|field| protocol_of(field, is_tls, problems));
@@ -298,8 +303,36 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
         plain,
         protocol: protocol.unwrap_or_default(),
         host: host.unwrap_or_default(),
+        health,
     })
 }
+
+fn health_of(field: Field, problems: &mut Vec<Problem>) -> Option<Health> {
+    let (path, at) = (field.path.clone(), field.at.clone());
+    if !field.is_written() {
+        // Whoever wrote it means it.
+        let what = format!("`{path}` has no value");
+        let help = Some("`health: {}` looks whether it takes a connection".to_owned());
+        problems.push(Problem { at, what, help });
+        return None;
+    }
+    let mut fields = Mapping::of(Some(field), problems);
+    let path = fields.take("path");
+    let every = fields.take("every");
+    fields.end(problems);
+    let path = path.and_then(|field| {
+        field.parse("a path such as `/healthz`", problems, |text| {
+            let is_fine = text.starts_with('/')
+                && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+            is_fine.then(|| text.to_owned())
+        })
+    });
+    let every = every.and_then(|field| parse_time(field, HEALTH_TIME_MIN..=TIME_MAX, problems));
+    Some(Health { path, every: every.unwrap_or(HEALTH_EVERY) })
+}
+
+/// How often an upstream is asked how it is, if nothing is said.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
 fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Option<Protocol> {
     let (path, at) = (field.path.clone(), field.at.clone());
@@ -539,16 +572,9 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
     let mut fields = Mapping::of(field, problems);
     let mut time = |name, shortest: u64, default| {
         let shortest = Duration::from_millis(shortest);
-        let (longest, wanted) = if name == "head" {
-            (HEAD_TIME_MAX, "a time such as `500ms` or `30s`, a minute at most")
-        } else {
-            (TIME_MAX, "a time such as `500ms`, `30s` or `2m`, a day at most")
-        };
-        let time = fields.take(name).and_then(|field| {
-            field.parse(wanted, problems, |text| {
-                duration(text).filter(|time| (shortest..=longest).contains(time))
-            })
-        });
+        let longest = if name == "head" { HEAD_TIME_MAX } else { TIME_MAX };
+        let time =
+            fields.take(name).and_then(|field| parse_time(field, shortest..=longest, problems));
         time.unwrap_or(Duration::from_secs(default))
     };
     let timeouts = Timeouts {
@@ -566,6 +592,16 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
     };
     fields.end(problems);
     timeouts
+}
+
+fn parse_time(
+    field: Field,
+    range: RangeInclusive<Duration>,
+    problems: &mut Vec<Problem>,
+) -> Option<Duration> {
+    let longest = if *range.end() == HEAD_TIME_MAX { "a minute" } else { "a day" };
+    let wanted = format!("a time such as `500ms`, `30s` or `1m`, {longest} at most");
+    field.parse(&wanted, problems, |text| duration(text).filter(|time| range.contains(time)))
 }
 
 fn duration(text: &str) -> Option<Duration> {

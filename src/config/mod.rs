@@ -250,6 +250,17 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// What it gets to see as `Host`.
     pub host: HostHeader,
+    /// How it is found out which of its addresses answer, if it is.
+    pub health: Option<Health>,
+}
+
+/// How it is found out whether an upstream answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked for; without it, that it takes a connection is enough.
+    pub path: Option<String>,
+    /// How often, and how long an answer may take.
+    pub every: Duration,
 }
 
 /// Where an upstream listens.

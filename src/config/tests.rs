@@ -153,7 +153,7 @@ fn everything_wrong_is_said_at_once_and_in_its_place() {
             "t.yaml:3:10: `limits.depth` has to be a whole number from 1 to 1024, not `0`",
             "t.yaml:4:3: `limits.dept` is not known",
             "  help: did you mean `depth`?",
-            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `2m`, a day at most, not `60`",
+            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `1m`, a day at most, not `60`",
             "t.yaml:5:1: `listen2` is not known",
             "  help: did you mean `listen`?",
             "TAMIS__TIMEOUT__IDLE: `timeout` is not known",
@@ -448,6 +448,45 @@ fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
 }
 
 #[test]
+fn an_upstream_can_be_asked_how_it_is() {
+    let settings = fine(
+        "upstreams:
+  a: { unix: /a, health: {} }
+  b: { unix: /b, health: { path: '/healthz?full=1', every: 100ms } }
+  c: { unix: /c }",
+        &[("TAMIS__UPSTREAMS__A__HEALTH__EVERY", "1h")],
+    );
+    let health = |name: &str| settings.upstreams[name].health.clone();
+    assert_eq!(health("a"), Some(Health { path: None, every: Duration::from_hours(1) }));
+    let path = Some("/healthz?full=1".to_owned());
+    assert_eq!(health("b"), Some(Health { path, every: Duration::from_millis(100) }));
+    assert_eq!(health("c"), None);
+    let one = |text: &str, expected: &[&str]| {
+        below(&format!("upstreams: {{ a: {{ unix: /a, {text} }} }}"), expected);
+    };
+    one(
+        "health:",
+        &[
+            "t.yaml:2:35: `upstreams.a.health` has no value",
+            "  help: `health: {}` looks whether it takes a connection",
+        ],
+    );
+    one("health: true", &["t.yaml:2:37: `upstreams.a.health` has to be a mapping"]);
+    one(
+        "health: { every: 50ms }",
+        &[
+            "t.yaml:2:46: `upstreams.a.health.every` has to be a time such as `500ms`, `30s` or `1m`, a day at most, not `50ms`",
+        ],
+    );
+    for path in ["healthz", "/a b", "/a#b", "/é", "http://a/"] {
+        let text =
+            format!("{LISTEN}upstreams: {{ a: {{ unix: /a, health: {{ path: '{path}' }} }} }}");
+        let error = parse(&text, &[]).unwrap_err().to_string();
+        assert!(error.contains("has to be a path such as `/healthz`"), "{error}");
+    }
+}
+
+#[test]
 fn tls_to_an_upstream_has_a_name_and_a_protocol() {
     let settings = fine(
         "upstreams:
@@ -580,7 +619,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
     below(
         "timeouts: { head: 61s }",
         &[
-            "t.yaml:2:19: `timeouts.head` has to be a time such as `500ms` or `30s`, a minute at most, not `61s`",
+            "t.yaml:2:19: `timeouts.head` has to be a time such as `500ms`, `30s` or `1m`, a minute at most, not `61s`",
         ],
     );
     for name in ["connect", "upstream", "client", "head", "idle", "notice", "drain"] {

@@ -42,6 +42,7 @@ mod access_log;
 mod admin;
 mod cork;
 mod headers;
+mod health;
 mod identify;
 mod journey;
 mod passage;
@@ -412,6 +413,8 @@ pub struct Phases {
     /// The record, until the sieve module takes it over.
     journey: Option<Journey>,
     upstream: Option<Arc<Upstream>>,
+    /// Which of the upstream's addresses is tried first.
+    turn: usize,
     /// Addresses of the upstream that could not be reached.
     tries: usize,
     /// Bytes of the request's body that have come.
@@ -496,6 +499,7 @@ impl ProxyHttp for Proxy {
                     coding,
                     cork,
                 };
+                phases.turn = upstream.turn();
                 phases.upstream = Some(upstream);
                 let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
                 module.ok_or_else(|| failure(Reason::Internal))?.arm(passage);
@@ -522,7 +526,7 @@ impl ProxyHttp for Proxy {
         phases: &mut Phases,
     ) -> pingora::Result<Box<HttpPeer>> {
         let upstream = phases.upstream.as_ref().ok_or_else(|| failure(Reason::Internal))?;
-        Ok(Box::new(upstream.peer(phases.tries).await?))
+        Ok(Box::new(upstream.peer(phases.turn.wrapping_add(phases.tries)).await?))
     }
 
     fn fail_to_connect(
@@ -536,6 +540,26 @@ impl ProxyHttp for Proxy {
         let addresses = phases.upstream.as_ref().map_or(0, |upstream| upstream.addresses());
         error.set_retry(phases.tries < addresses);
         error.as_up();
+        error
+    }
+
+    /// A connection that was kept can turn out to be closed. What was sent on it may have been carried out
+    /// all the same, so that only what may be carried out twice is asked again, on another one.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        _phases: &mut Phases,
+        is_reused: bool,
+    ) -> Box<Error> {
+        let has_begun = session.response_written().is_some_and(|it| !it.status.is_informational());
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        if session.req_header().method.is_idempotent() && !has_body && !has_begun && is_reused {
+            error.retry.decide_reuse(is_reused);
+        } else {
+            error.set_retry(false);
+        }
         error
     }
 

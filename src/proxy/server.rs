@@ -28,7 +28,7 @@ use pingora::{
         RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
         configuration::{Opt, ServerConf},
     },
-    services::listening::Service,
+    services::{background::background_service, listening::Service},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -42,6 +42,7 @@ use crate::{
         Proxy, Shared,
         admin::Admin,
         cork::{COLLECTED_BYTES, Corked},
+        health::Doctor,
         strict::Rules,
         tls::Door,
     },
@@ -126,6 +127,7 @@ impl Proxy {
         let inherit = Opt { upgrade: listeners == Listeners::Inherited, ..Opt::default() };
         let mut server = Server::new_with_opt_and_conf(Some(inherit), conf);
         server.bootstrap();
+        let doctor = Doctor::of(&self);
         let gateway = Gateway::new(self, &server.configuration, &settings);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
         let buffers = L4BufferSettings::default().write(COLLECTED_BYTES);
@@ -142,6 +144,7 @@ impl Proxy {
         admin.add_tcp(&settings.admin.to_string());
         admin.threads = Some(1);
         server.add_service(proxy);
+        server.add_service(background_service("health", doctor));
         server.add_service(admin);
         let observers = Arc::clone(&shared.observers);
         let metrics = Arc::clone(&observers.metrics);

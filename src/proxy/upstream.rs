@@ -1,12 +1,16 @@
 //! Where an api is, and how tamis speaks to it.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::{
     BError, Error, ErrorType,
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
@@ -15,7 +19,7 @@ use pingora::{
 use tokio::{net::lookup_host, time::timeout};
 
 use crate::{
-    config::{self, Authority, HostHeader, Places, Protocol, Timeouts},
+    config::{self, Authority, Health, HostHeader, Places, Protocol, Timeouts},
     proxy::tls::Trust,
 };
 
@@ -33,20 +37,29 @@ pub(super) struct Upstream {
     /// How it is believed, if it is asked by TLS.
     trust: Option<Arc<Trust>>,
     resolved: ArcSwapOption<Answer>,
+    /// Where it did not answer when it was last asked how it is.
+    down: ArcSwap<HashSet<Spot>>,
+    /// Whose turn it is among those that answer.
+    turn: AtomicUsize,
 }
 
 /// What the names of an upstream stand for.
 struct Answer {
-    addresses: Vec<Resolved>,
+    spots: Vec<Spot>,
     at: Instant,
 }
 
-/// One of the addresses that a host has.
-struct Resolved {
-    address: SocketAddr,
-    /// Which of those of the settings it is one of.
+/// One of the addresses that an upstream has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Spot {
+    /// None is its UNIX socket.
+    address: Option<SocketAddr>,
+    /// Which of the addresses of the settings it is one of.
     authority: usize,
 }
+
+/// The only address behind a UNIX socket.
+const SOCKET: Spot = Spot { address: None, authority: 0 };
 
 impl Upstream {
     /// Without `trust` it is asked in the clear; the settings say whether it has to be there.
@@ -55,7 +68,14 @@ impl Upstream {
         timeouts: Timeouts,
         trust: Option<Arc<Trust>>,
     ) -> Self {
-        Self { settings, timeouts, trust, resolved: ArcSwapOption::empty() }
+        Self {
+            settings,
+            timeouts,
+            trust,
+            resolved: ArcSwapOption::empty(),
+            down: ArcSwap::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// The `Host` that stands for the client's, if there is one.
@@ -66,34 +86,77 @@ impl Upstream {
         }
     }
 
+    /// How it is found out where it answers, if it is.
+    pub(super) fn health(&self) -> Option<&Health> {
+        self.settings.health.as_ref()
+    }
+
+    /// A number that is another one for each request.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How many addresses there are to try.
     pub(super) fn addresses(&self) -> usize {
         match &self.settings.places {
             Places::Network(_) => {
-                self.resolved.load().as_ref().map_or(0, |answer| answer.addresses.len())
+                self.resolved.load().as_ref().map_or(0, |answer| self.up(&answer.spots).count())
             }
             Places::Unix(_) => 1,
         }
     }
 
-    /// The peer to ask; `tries` counts those that could not be reached for this request.
-    pub(super) async fn peer(&self, tries: usize) -> pingora::Result<HttpPeer> {
-        let mut peer = match &self.settings.places {
+    /// The peer to ask; `turn` is the request's, and counts on with each that could not be reached.
+    pub(super) async fn peer(&self, turn: usize) -> pingora::Result<HttpPeer> {
+        let spots = self.spots().await?;
+        let up = self.up(&spots).collect::<Vec<_>>();
+        let spot = turn.checked_rem(up.len()).and_then(|index| up.get(index));
+        self.peer_at(**spot.ok_or_else(unreachable)?)
+    }
+
+    /// Those that have not been found not to answer.
+    fn up<'a>(&self, spots: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
+        let down = self.down.load_full();
+        spots.iter().filter(move |spot| !down.contains(*spot))
+    }
+
+    /// Where it did not answer.
+    pub(super) fn leave_out(&self, down: HashSet<Spot>) {
+        self.down.store(Arc::new(down));
+    }
+
+    /// An address as the settings write it.
+    pub(super) fn label(&self, spot: Spot) -> String {
+        match &self.settings.places {
             Places::Network(authorities) => {
-                let answer = self.resolve(authorities).await?;
-                let found = tries
-                    .checked_rem(answer.addresses.len())
-                    .and_then(|index| answer.addresses.get(index))
-                    .ok_or_else(unreachable)?;
-                let host = authorities.get(found.authority).map(Authority::host);
-                let name = self.name(host.ok_or_else(unreachable)?)?;
-                HttpPeer::new(found.address, self.settings.tls.is_some(), name)
+                authorities.get(spot.authority).map(ToString::to_string).unwrap_or_default()
             }
-            Places::Unix(path) => {
+            Places::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// All addresses.
+    pub(super) async fn spots(&self) -> pingora::Result<Vec<Spot>> {
+        match &self.settings.places {
+            Places::Network(authorities) => Ok(self.resolve(authorities).await?.spots.clone()),
+            Places::Unix(_) => Ok(vec![SOCKET]),
+        }
+    }
+
+    /// The peer at one address.
+    pub(super) fn peer_at(&self, spot: Spot) -> pingora::Result<HttpPeer> {
+        let is_tls = self.settings.tls.is_some();
+        let mut peer = match (&self.settings.places, spot.address) {
+            (Places::Network(authorities), Some(address)) => {
+                let host = authorities.get(spot.authority).map(Authority::host);
+                HttpPeer::new(address, is_tls, self.name(host.ok_or_else(unreachable)?)?)
+            }
+            (Places::Unix(path), None) => {
                 // The settings take no other name.
                 let path = path.to_str().ok_or_else(unreachable)?;
-                HttpPeer::new_uds(path, self.settings.tls.is_some(), self.name("")?)?
+                HttpPeer::new_uds(path, is_tls, self.name("")?)?
             }
+            (Places::Network(_), None) | (Places::Unix(_), Some(_)) => return Err(unreachable()),
         };
         if let Some(trust) = &self.trust {
             trust.bind(&mut peer);
@@ -138,23 +201,23 @@ impl Upstream {
         {
             return Ok(Arc::clone(known));
         }
-        let mut addresses = Vec::new();
+        let mut spots = Vec::new();
         for (index, authority) in authorities.iter().enumerate() {
             let name = (authority.host(), authority.port());
             // A name server may take longer than anybody waits.
             let found = timeout(self.timeouts.connect, lookup_host(name)).await;
             let found = found.into_iter().flatten().flatten();
-            addresses.extend(found.map(|address| Resolved { address, authority: index }));
+            spots.extend(found.map(|address| Spot { address: Some(address), authority: index }));
         }
         if self.settings.tls.is_none() && self.settings.plain.is_none() {
             // Somebody may give `localhost` another address; nothing leaves this machine in the clear.
-            addresses.retain(|found| found.address.ip().is_loopback());
+            spots.retain(|spot| spot.address.is_some_and(|it| it.ip().is_loopback()));
         }
-        if addresses.is_empty() {
+        if spots.is_empty() {
             // A name server that is away for a moment takes nothing down.
             return known.ok_or_else(unreachable);
         }
-        let answer = Arc::new(Answer { addresses, at: Instant::now() });
+        let answer = Arc::new(Answer { spots, at: Instant::now() });
         self.resolved.store(Some(Arc::clone(&answer)));
         Ok(answer)
     }

@@ -18,10 +18,16 @@ use tamis::{
 };
 
 /// Metrics that neither the dashboard nor an alert shows, and why they are exported all the same.
-const UNUSED: &[(&str, &str)] = &[(
-    "tamis_certificate_reloads_total",
-    "only who has TLS has it, and certificates tell callers and upstreams themselves when they end",
-)];
+const UNUSED: &[(&str, &str)] = &[
+    (
+        "tamis_certificate_reloads_total",
+        "only who has TLS has it, and certificates tell callers and upstreams themselves when they end",
+    ),
+    (
+        "tamis_upstream_healthy",
+        "only with `health`; what an upstream that is away does to callers shows in refusals",
+    ),
+];
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -94,6 +100,7 @@ pub(crate) fn exported() -> String {
     }
     metrics.reloaded(Ok("0123456789ab"), UNIX_EPOCH + Duration::from_mins(1));
     metrics.access_log_lost(1);
+    metrics.upstream_healthy("crm", "crm.internal:8000", true);
     metrics.render()
 }
 

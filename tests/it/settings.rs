@@ -137,6 +137,7 @@ fn the_example_and_the_reference_have_every_key() {
         ("keys.root.", "TAMIS__KEYS__ROOT__"),
         ("upstreams.NAME.", "TAMIS__UPSTREAMS__CRM__"),
         ("upstreams.NAME.tls.", "TAMIS__UPSTREAMS__CRM__TLS__"),
+        ("upstreams.NAME.health.", "TAMIS__UPSTREAMS__CRM__HEALTH__"),
         ("upstreams.NAME.plain.", "TAMIS__UPSTREAMS__CRM__PLAIN__"),
         ("upstreams.NAME.host.", "TAMIS__UPSTREAMS__FHIR__HOST__"),
         ("limits.", "TAMIS__LIMITS__"),

@@ -23,6 +23,7 @@ use pingora::{
     apps::ServerApp,
     protocols::{Stream, l4::stream::Stream as L4Stream},
     server::configuration::ServerConf,
+    services::background::BackgroundService,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -31,8 +32,8 @@ use tokio::{
 };
 
 use super::{
-    AccessLog, Certificates, Observers, Proxy, passage::MakeSieve, pipe::Sieve, server::Gateway,
-    tls::Watch,
+    AccessLog, Certificates, Observers, Proxy, health::Doctor, passage::MakeSieve, pipe::Sieve,
+    server::Gateway, tls::Watch,
 };
 use crate::{
     access::{Count, Reason},
@@ -347,10 +348,13 @@ async fn serve_proxy(proxy: Proxy) -> SocketAddr {
     let settings = proxy.shared.settings.clone();
     let ca_file = proxy.shared.certificates.ca_file();
     let conf = Arc::new(ServerConf { ca_file, ..ServerConf::default() });
+    let doctor = Doctor::of(&proxy);
     let app = Arc::new(Gateway::new(proxy, &conf, &settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (keep, shutdown) = tokio::sync::watch::channel(false);
+    let told = shutdown.clone();
+    tokio::spawn(async move { doctor.start(told).await });
     tokio::spawn(async move {
         let _keep = keep;
         while let Ok((stream, _)) = listener.accept().await {

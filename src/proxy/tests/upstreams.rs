@@ -1,11 +1,14 @@
 //! Where upstreams are, and how they are reached.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
-use tokio::net::UnixListener;
+use tokio::net::{TcpSocket, UnixListener};
 
 use super::*;
-use crate::config::Places;
+use crate::config::{Health, Places};
 
 /// What the settings would make of this for `crm`.
 pub(super) fn places(text: &str) -> Places {
@@ -13,6 +16,14 @@ pub(super) fn places(text: &str) -> Places {
         "listen: [{{address: 127.0.0.1:0}}]\nupstreams: {{crm: {{{text}, plain: {{because: of a test}}}}}}"
     );
     Settings::parse("test", &text, []).unwrap().upstreams["crm"].places.clone()
+}
+
+/// An address where nobody listens, for as long as the socket is there that has it.
+fn nowhere() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// Puts `crm` somewhere else.
@@ -53,7 +64,7 @@ async fn an_upstream_can_listen_on_a_unix_socket() {
 /// Whoever could not be connected to has not been asked: the next one is, whatever the method.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_addresses_one_that_can_be_reached_is_asked() {
-    let away = serve_upstream(Upstream::Absent, Arc::default()).await;
+    let (_port, away) = nowhere();
     let asked = Arc::default();
     // No connection is kept that could be found closed.
     let here = serve_upstream(Upstream::bytes(until_closed(BODY)), Arc::clone(&asked)).await;
@@ -93,4 +104,194 @@ async fn in_the_clear_nobody_but_this_machine_is_asked() {
             assert_eq!(reply.reason(), "upstream-unreachable");
         }
     }
+}
+
+/// An upstream that can be well or not, and counts.
+#[derive(Clone, Default)]
+struct Counting {
+    is_ill: Arc<AtomicBool>,
+    /// Requests for anything but its health.
+    asked: Arc<AtomicUsize>,
+    /// Requests for its health.
+    examined: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let own = self.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let own = own.clone();
+                tokio::spawn(async move {
+                    let heads = Mutex::new(Vec::new());
+                    read_head(&mut stream, &heads).await;
+                    let head = heads.lock().unwrap().pop().unwrap_or_default();
+                    let answer = if head.starts_with("GET /healthz HTTP/1.1\r\n") {
+                        own.examined.fetch_add(1, Ordering::SeqCst);
+                        let is_ill = own.is_ill.load(Ordering::SeqCst);
+                        let status = if is_ill { "503 Ill" } else { "204 Well" };
+                        format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")
+                    } else {
+                        own.asked.fetch_add(1, Ordering::SeqCst);
+                        until_closed(BODY)
+                    };
+                    let _gone = stream.write_all(answer.as_bytes()).await;
+                });
+            }
+        });
+        address
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// Waits until the metric says that of the address.
+async fn until_healthy(world: &World, address: &str, is_healthy: u8) {
+    let line = format!("tamis_upstream_healthy{{address=\"{address}\",api=\"crm\"}} {is_healthy}");
+    for _ in 0..2000 {
+        if world.metrics.render().lines().any(|it| it == line) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it does not come to {line}: {}", world.metrics.render());
+}
+
+fn health(path: Option<&str>) -> Health {
+    Health { path: path.map(str::to_owned), every: Duration::from_millis(100) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_not_well_is_left_out_until_it_is() {
+    let (one, other) = (Counting::default(), Counting::default());
+    let addresses = [one.serve().await, other.serve().await];
+    let several = places(&format!("addresses: [\"{}\", \"{}\"]", addresses[0], addresses[1]));
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = several;
+        upstream.health = Some(health(Some("/healthz")));
+    };
+    other.is_ill.store(true, Ordering::SeqCst);
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    let ask = async |status: u16| {
+        for _ in 0..8 {
+            assert_eq!(world.get("/c/7", "support", "").await.status, status);
+        }
+        (one.asked(), other.asked())
+    };
+    until_healthy(&world, &addresses[1].to_string(), 0).await;
+    until_healthy(&world, &addresses[0].to_string(), 1).await;
+    assert_eq!(ask(200).await, (8, 0));
+    other.is_ill.store(false, Ordering::SeqCst);
+    until_healthy(&world, &addresses[1].to_string(), 1).await;
+    assert_eq!(ask(200).await, (4, 4), "in turn");
+    one.is_ill.store(true, Ordering::SeqCst);
+    other.is_ill.store(true, Ordering::SeqCst);
+    until_healthy(&world, &addresses[0].to_string(), 0).await;
+    until_healthy(&world, &addresses[1].to_string(), 0).await;
+    assert_eq!(ask(502).await, (0, 0), "nobody is left");
+    assert!(one.examined.load(Ordering::SeqCst) > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_path_a_connection_is_enough() {
+    let one = Counting::default();
+    let here = one.serve().await;
+    let (_port, away) = nowhere();
+    let several = places(&format!("addresses: [\"{away}\", \"{here}\"]"));
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = several;
+        upstream.health = Some(health(None));
+    };
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    until_healthy(&world, &away.to_string(), 0).await;
+    until_healthy(&world, &here.to_string(), 1).await;
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    assert_eq!(one.examined.load(Ordering::SeqCst), 0);
+}
+
+/// It is asked how it is in the way in which it is asked for anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_asked_by_the_upstreams_own_protocol() {
+    let change = |settings: &mut Settings| {
+        settings.upstreams.get_mut("crm").unwrap().health = Some(health(Some("/healthz")));
+    };
+    let upstream = Upstream::H2 { body: BODY, end: H2End::Stream };
+    let world = World::with(upstream, POLICY, change, None).await;
+    for _ in 0..2000 {
+        if world
+            .metrics
+            .render()
+            .lines()
+            .any(|it| it.starts_with("tamis_upstream_healthy{") && it.ends_with(" 1"))
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{}", world.metrics.render());
+}
+
+/// An upstream that answers the first request of a connection, and closes at the second; or answers only half
+/// of it.
+async fn closes_at_the_second(half: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let heads = Arc::clone(&heads);
+            tokio::spawn(async move {
+                read_head(&mut stream, &heads).await;
+                let answer = head_and(BODY, "application/json");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                read_head(&mut stream, &heads).await;
+                let _gone = stream.write_all(half.as_bytes()).await;
+            });
+        }
+    });
+    (address, asked)
+}
+
+/// What one method does on a connection that was kept and is closed when it is used again: the status, and
+/// how often it was asked.
+async fn on_a_closed_connection(
+    method: &str,
+    path: &str,
+    lines: &str,
+    half: &'static str,
+) -> (u16, usize) {
+    let (address, asked) = closes_at_the_second(half).await;
+    let at = at(places(&format!("address: \"{address}\"")));
+    let world = World::with(Upstream::Absent, POLICY, at, None).await;
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    asked.lock().unwrap().clear();
+    let lines = format!("Api-Key: desk-key\r\nData-Purpose: support\r\n{lines}");
+    let body = if lines.contains("Content-Length: 4") { "{  }" } else { "" };
+    let reply = world.send(request(method, path, &lines) + body).await;
+    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+    let asked = asked.lock().unwrap();
+    (reply.status, asked.iter().filter(|head| head.starts_with(method)).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_done_twice_is_asked_again_where_a_connection_was_closed() {
+    assert_eq!(on_a_closed_connection("GET", "/c/7", "", "").await, (200, 2));
+    assert_eq!(on_a_closed_connection("HEAD", "/c/7", "", "").await, (200, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_else_is_asked_twice() {
+    assert_eq!(on_a_closed_connection("POST", "/c", "", "").await, (502, 1));
+    assert_eq!(on_a_closed_connection("POST", "/c", "Content-Length: 4\r\n", "").await, (502, 1));
+    // Nor what was answered with a part of a body.
+    let begun =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{\"id\":";
+    assert_eq!(on_a_closed_connection("GET", "/c/7", "", begun).await.1, 1);
 }

@@ -1,0 +1,158 @@
+//! Finds out which addresses of upstreams answer, so that those that do not are left out.
+//!
+//! An address is asked as any request would ask it, under the same trust and by the same protocol. It is
+//! left out from the first time that it does not answer until the first time that it does.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::header;
+use pingora::{
+    connectors::{ConnectorOptions, TransportConnector, http::Connector},
+    http::RequestHeader,
+    protocols::http::client::HttpSession,
+    server::ShutdownWatch,
+    services::background::BackgroundService,
+};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    metrics::Metrics,
+    proxy::{
+        Proxy,
+        upstream::{Spot, Upstream},
+    },
+};
+
+/// Asks all upstreams whose settings say so how they are.
+pub(super) struct Doctor(Vec<Arc<Patient>>);
+
+/// One upstream, and by which means it is asked.
+struct Patient {
+    api: String,
+    upstream: Arc<Upstream>,
+    path: Option<String>,
+    every: Duration,
+    asking: Arc<Asking>,
+    metrics: Arc<Metrics>,
+}
+
+/// Connections of our own: those of requests are for requests.
+struct Asking {
+    transport: TransportConnector,
+    http: Connector,
+}
+
+impl Doctor {
+    /// For the upstreams of this proxy, which has to be there already: before the first look all addresses
+    /// are taken to answer.
+    pub(super) fn of(proxy: &Proxy) -> Self {
+        // Nothing is kept for longer than a look.
+        let mut options = ConnectorOptions::new(1);
+        options.ca_file = proxy.shared.certificates.ca_file();
+        let mut patients = Vec::new();
+        let asking = Arc::new(Asking {
+            transport: TransportConnector::new(Some(options.clone())),
+            http: Connector::new(Some(options)),
+        });
+        for (api, upstream) in &proxy.upstreams {
+            let Some(health) = upstream.health() else { continue };
+            patients.push(Arc::new(Patient {
+                api: api.clone(),
+                upstream: Arc::clone(upstream),
+                path: health.path.clone(),
+                every: health.every,
+                asking: Arc::clone(&asking),
+                metrics: Arc::clone(&proxy.shared.observers.metrics),
+            }));
+        }
+        Self(patients)
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Doctor {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut looking = JoinSet::new();
+        for patient in &self.0 {
+            looking.spawn(Arc::clone(patient).look_forever());
+        }
+        // Going, the set ends all of them; an error says that nobody is left who could say more.
+        while shutdown.changed().await.is_ok() && !*shutdown.borrow() {}
+    }
+}
+
+impl Patient {
+    async fn look_forever(self: Arc<Self>) {
+        let mut down = HashSet::new();
+        loop {
+            down = self.look(down).await;
+            sleep(self.every).await;
+        }
+    }
+
+    /// Asks at all addresses at once, and says where nobody answers now; `before` is where nobody did.
+    async fn look(self: &Arc<Self>, before: HashSet<Spot>) -> HashSet<Spot> {
+        // Without a name server nothing new is known.
+        let Ok(spots) = self.upstream.spots().await else { return before };
+        let mut looking = JoinSet::new();
+        for spot in spots {
+            let one = Arc::clone(self);
+            looking.spawn(async move {
+                let answers = timeout(one.every, one.answers(spot)).await;
+                (spot, matches!(answers, Ok(Ok(true))))
+            });
+        }
+        let found = looking.join_all().await;
+        let down = found.iter().filter(|(_, answers)| !answers).map(|(spot, _)| *spot);
+        let down: HashSet<Spot> = down.collect();
+        let mut labels: BTreeMap<String, bool> = BTreeMap::new();
+        for (spot, answers) in found {
+            *labels.entry(self.upstream.label(spot)).or_default() |= answers;
+        }
+        for (label, answers) in &labels {
+            self.metrics.upstream_healthy(&self.api, label, *answers);
+        }
+        for spot in down.difference(&before) {
+            let label = self.upstream.label(*spot);
+            log::warn!("upstream `{}`: {label} does not answer, and is left out", self.api);
+        }
+        for spot in before.difference(&down) {
+            log::info!("upstream `{}`: {} answers again", self.api, self.upstream.label(*spot));
+        }
+        self.upstream.leave_out(down.clone());
+        down
+    }
+
+    async fn answers(&self, spot: Spot) -> pingora::Result<bool> {
+        let peer = self.upstream.peer_at(spot)?;
+        let Some(path) = &self.path else {
+            drop(self.asking.transport.new_stream(&peer).await?);
+            return Ok(true);
+        };
+        let (mut session, _) = self.asking.http.get_http_session(&peer).await?;
+        let mut request = RequestHeader::build("GET", path.as_bytes(), Some(2))?;
+        let label = self.upstream.label(spot);
+        let host = self.upstream.host().unwrap_or(&label);
+        request
+            .insert_header(header::HOST, if host.starts_with('/') { "localhost" } else { host })?;
+        session.write_request_header(Box::new(request)).await?;
+        session.finish_request_body().await?;
+        session.read_response_header().await?;
+        let is_well = session.response_header().is_some_and(|head| head.status.is_success());
+        match session {
+            // The rest of the answer is of no interest, and the connection ends with it.
+            HttpSession::H1(session) => drop(session),
+            HttpSession::H2(session) => drop(session),
+            HttpSession::Custom(()) => {}
+        }
+        Ok(is_well)
+    }
+}
