@@ -86,8 +86,8 @@ impl Journey {
     }
 
     /// It is one of those that its caller has in progress.
-    pub(super) fn occupies(&mut self, slot: Option<Slot>) {
-        self.slot = slot;
+    pub(super) fn occupies(&mut self, slot: Slot) {
+        self.slot = Some(slot);
     }
 
     /// Who asks for what, as far as it is known.

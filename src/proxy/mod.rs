@@ -300,11 +300,11 @@ impl Proxy {
         }
         let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
             .map_err(unknown)?;
+        let too_many = |labels| Denial { reason: Reason::TooManyRequests, labels };
         let slot = match caller {
             None => None,
-            Some(caller) => Some(self.gate.quotas.take(caller).ok_or_else(|| Denial {
-                reason: Reason::TooManyRequests,
-                labels: Labels { caller: Arc::clone(caller), ..Labels::unknown() },
+            Some(caller) => Some(self.gate.quotas.take(caller).ok_or_else(|| {
+                too_many(Labels { caller: Arc::clone(caller), ..Labels::unknown() })
             })?),
         };
         // What is no text names no purpose.
@@ -317,6 +317,9 @@ impl Proxy {
             target: &target,
         };
         let permit = set.decide(&ask)?;
+        // Where anybody may ask, nobody gets more for not saying who it is; who may not has had nothing.
+        let slot = slot.or_else(|| self.gate.quotas.take(&permit.labels.caller));
+        let slot = slot.ok_or_else(|| too_many(permit.labels.clone()))?;
         let length =
             request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
@@ -385,7 +388,7 @@ struct Admitted {
     upstream: Arc<Upstream>,
     set: Arc<InForce>,
     permit: Permit,
-    slot: Option<Slot>,
+    slot: Slot,
 }
 
 fn target(request: &RequestHeader) -> Result<Target, Reason> {
