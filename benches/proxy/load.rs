@@ -32,12 +32,14 @@ pub(super) const TAMIS: &str = "tamis, redacting";
 /// The same with a line on record for each request.
 pub(super) const LOGGING: &str = "tamis, redacting, access log";
 /// The same over something else than HTTP/1.1 and plain JSON on both sides, by the way that requests go.
-pub(super) const WAYS: [(&str, Way); 5] = [
+pub(super) const WAYS: [(&str, Way); 7] = [
     ("  gzip to the client", Way { accept: "gzip", ..Way::PLAIN }),
     ("  br to the client", Way { accept: "br", ..Way::PLAIN }),
     ("  zstd to the client", Way { accept: "zstd", ..Way::PLAIN }),
     ("  gzip from the upstream", Way { path: "packed", ..Way::PLAIN }),
     ("  over HTTP/2", Way { is_http_2: true, ..Way::PLAIN }),
+    ("  over TLS", Way { is_tls: true, ..Way::PLAIN }),
+    ("  over HTTP/2 and TLS", Way { is_http_2: true, is_tls: true, ..Way::PLAIN }),
 ];
 /// The same where every field is classified, and so decided by itself.
 pub(super) const ALL_CLASSIFIED: &str = "tamis, redacting, all classified";
@@ -50,15 +52,18 @@ pub(super) struct Way {
     /// Where documents are.
     pub(super) path: &'static str,
     pub(super) is_http_2: bool,
+    pub(super) is_tls: bool,
 }
 
 impl Way {
-    /// Over HTTP/1.1, and not packed.
-    pub(super) const PLAIN: Self = Self { accept: "identity", path: "documents", is_http_2: false };
+    /// Over HTTP/1.1 in the clear, and not packed.
+    pub(super) const PLAIN: Self =
+        Self { accept: "identity", path: "documents", is_http_2: false, is_tls: false };
 
-    /// The address of a document of so many bytes.
+    /// The address of a document of so many bytes. The listener that speaks TLS has an address of its own.
     pub(super) fn url(self, port: u16, bytes: usize) -> String {
-        format!("http://127.0.0.1:{port}/{}/{bytes}", self.path)
+        let to = if self.is_tls { "https://127.0.0.2" } else { "http://127.0.0.1" };
+        format!("{to}:{port}/{}/{bytes}", self.path)
     }
 
     /// What tells h2load so: as many requests at a time, whatever the protocol.
@@ -68,11 +73,8 @@ impl Way {
         } else {
             ("--h1".to_owned(), CONNECTIONS)
         };
-        [
-            protocol,
-            format!("--clients={clients}"),
-            format!("--header=Accept-Encoding: {}", self.accept),
-        ]
+        let accept = format!("--header=Accept-Encoding: {}", self.accept);
+        [protocol, format!("--clients={clients}"), accept]
     }
 }
 

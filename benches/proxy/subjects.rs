@@ -107,8 +107,13 @@ impl Ground<'_> {
         fs::create_dir(self.policies(port)).unwrap();
         fs::write(self.policies(port).join("policy.yaml"), policy).unwrap();
         fs::write(self.policies(port).join("edited.yaml"), EDITS[0]).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("own.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("own.key"), made.signing_key.serialize_pem()).unwrap();
         let settings = format!(
-            "listen: [{{ address: 127.0.0.1:{port} }}]
+            "listen:
+  - {{ address: 127.0.0.1:{port} }}
+  - {{ address: 127.0.0.2:{port}, tls: {{ certificate: own.pem, key: own.key }} }}
 admin: {{ address: 127.0.0.1:{} }}
 policies: policies
 api_keys: {{ bench: 'sha256:{KEY_DIGEST}' }}
@@ -211,7 +216,10 @@ impl Subject {
             words.extend(["--header", header]);
         }
         if self.way.is_http_2 {
-            words.push("--http2-prior-knowledge");
+            words.push(if self.way.is_tls { "--http2" } else { "--http2-prior-knowledge" });
+        }
+        if self.way.is_tls {
+            words.push("--insecure");
         }
         words.push(&url);
         run("curl", &words).unwrap().into_bytes()
