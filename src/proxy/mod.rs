@@ -465,10 +465,9 @@ impl ProxyHttp for Proxy {
             Ok(Admission::Preflight(preflight)) => {
                 journey.labelled(preflight.labels.clone());
                 let answer = Answer::preflight(&preflight, &journey);
-                // Until it has left, it is on record as something that went wrong.
-                let told = phases.journey.insert(journey);
+                journey.decided(Decision::Allowed, None);
+                phases.journey = Some(journey);
                 answer?.write(session).await?;
-                told.decided(Decision::Allowed, None);
                 Ok(true)
             }
             Ok(Admission::Permitted(Admitted { upstream, set, permit, slot })) => {
