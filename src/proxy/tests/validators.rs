@@ -162,7 +162,7 @@ async fn what_was_not_given_is_no_condition() {
     let inner = etag.trim_start_matches("W/").trim_matches('"');
     let flipped = etag.replacen("v1.", "v1.A", 1);
     let cut = format!("\"{}\"", inner.get(..inner.len() - 4).unwrap());
-    let long = format!("\"v1.{}\"", "A".repeat(20_000));
+    let long = format!("\"v1.{}\"", "A".repeat(10_000));
     let forged = format!("\"v1.{}\"", "A".repeat(64));
     let many = format!("{}{etag}", "\"x\", ".repeat(31));
     let too_many = format!("{}{etag}", "\"x\", ".repeat(32));
