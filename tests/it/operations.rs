@@ -18,16 +18,7 @@ use tamis::{
 };
 
 /// Metrics that neither the dashboard nor an alert shows, and why they are exported all the same.
-const UNUSED: &[(&str, &str)] = &[
-    (
-        "tamis_certificate_reloads_total",
-        "only who has TLS has it, and certificates tell callers and upstreams themselves when they end",
-    ),
-    (
-        "tamis_upstream_healthy",
-        "only with `health`; what an upstream that is away does to callers shows in refusals",
-    ),
-];
+const UNUSED: &[(&str, &str)] = &[];
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
