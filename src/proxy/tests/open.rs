@@ -165,3 +165,22 @@ async fn anybody_may_ask_only_where_a_rule_says_so() {
         assert_eq!(reply.status, status, "{reply:?}");
     }
 }
+
+/// All who do not say who they are have together what one caller has; who may not ask takes nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_more_for_not_saying_who_it_is() {
+    let limit = |settings: &mut Settings| settings.limits.caller_requests_per_second = Some(1);
+    let world = World::with(answer("200 OK", "", b"ok"), OPEN, limit, None).await;
+    for _ in 0..10 {
+        assert_eq!(world.send(request("GET", "/c/7", "")).await.reason(), "caller-unknown");
+    }
+    assert_eq!(world.send(request("GET", "/health", "")).await.status, 200);
+    let mut asked = 1;
+    // However slow this machine is, it sends two in a second some time.
+    while world.send(request("GET", "/health", "")).await.status == 200 && asked < 10_000 {
+        asked += 1;
+    }
+    assert_ne!(asked, 10_000, "there is a limit");
+    let known = world.send(request("GET", "/health", DESK)).await;
+    assert_eq!(known.status, 200, "who says who it is has its own");
+}
