@@ -47,8 +47,9 @@ struct Seen {
     mask: Name,
     around: u16,
     member: Member,
-    /// What always happens to it: if it is a scalar, an object, an array.
-    always: [Option<Always>; 3],
+    /// What always happens to it: if it is a scalar, an object, an array. It is asked for when the member
+    /// comes again: most of a short document come once.
+    always: Option<[Option<Always>; 3]>,
 }
 
 /// The members that were seen last, by where they stood.
@@ -100,8 +101,8 @@ impl<Scope: Copy + PartialEq> Shapes<Scope> {
 
     /// The member that is expected at this place, if it is that: its name begins at `from`.
     #[inline]
-    fn expected(&self, place: u16, spot: Spot, chunk: &[u8], from: usize) -> Option<&Seen> {
-        let seen = self.members.get(usize::from(place) % MEMBERS_MAX)?.as_ref()?;
+    fn expected(&mut self, place: u16, spot: Spot, chunk: &[u8], from: usize) -> Option<&mut Seen> {
+        let seen = self.members.get_mut(usize::from(place) % MEMBERS_MAX)?.as_mut()?;
         let name = Name::from_le_bytes(*chunk.get(from..)?.first_chunk()?);
         ((name ^ seen.name) & seen.mask == 0 && seen.around == spot.around).then_some(seen)
     }
@@ -132,15 +133,9 @@ impl<E: Edits> Rewriter<E> {
     /// What the member is whose name stands between the quotes at `from` and `to`; none if only reading it
     /// byte by byte can tell.
     #[inline]
-    pub(super) fn named(
-        &mut self,
-        window: &Window<'_>,
-        from: usize,
-        to: usize,
-        edits: &E,
-    ) -> Option<Member> {
+    pub(super) fn named(&mut self, window: &Window<'_>, from: usize, to: usize) -> Option<Member> {
         let level = self.levels.last()?;
-        let (place, spot, object, scope) = (place(level), level.spot, level.state, level.scope);
+        let (place, spot, object) = (place(level), level.spot, level.state);
         if spot.around != UNKNOWN
             && let Some(seen) = self.shapes.expected(place, spot, window.chunk, from + 1)
         {
@@ -156,14 +151,12 @@ impl<E: Edits> Rewriter<E> {
             && !member.state.is_pending()
             && let Some(bytes) = window.chunk.get(from + 1..).and_then(<[u8]>::first_chunk)
         {
-            let unspelled = (!member.spelled).then_some(object);
-            let always = [None, Some(Kind::Object), Some(Kind::Array)];
             let seen = Seen {
                 name: Name::from_le_bytes(*bytes),
                 mask: Name::MAX >> (8 * (NAME_BYTES_MAX - 1 - name.len())),
                 around: spot.around,
                 member,
-                always: always.map(|kind| edits.always(scope, member.state, kind, unspelled)),
+                always: None,
             };
             self.shapes.put(place, seen);
         }
@@ -191,7 +184,7 @@ impl<E: Edits> Rewriter<E> {
             return first;
         }
         let depth_max = self.limits.depth_max.saturating_sub(self.levels.len());
-        let (spot, mut kept) = (level.spot, level.kept);
+        let (spot, object, scope, mut kept) = (level.spot, level.state, level.scope, level.kept);
         let from_place = place(level);
         let mut place = from_place;
         let (mut next, mut passed) = (first, 0);
@@ -204,12 +197,18 @@ impl<E: Edits> Rewriter<E> {
             let Some(seen) = self.shapes.expected(place, spot, window.chunk, from + 1) else {
                 break;
             };
-            let [scalar, object, array] = seen.always;
+            let member = seen.member;
+            let always = *seen.always.get_or_insert_with(|| {
+                let unspelled = (!member.spelled).then_some(object);
+                let kinds = [None, Some(Kind::Object), Some(Kind::Array)];
+                kinds.map(|kind| edits.always(scope, member.state, kind, unspelled))
+            });
+            let [if_scalar, if_object, if_array] = always;
             let kind = first_kind(tokens >> (8 * Row::NAME.length()));
             let always = match kind {
-                b'{' => object,
-                b'[' => array,
-                _ => scalar,
+                b'{' => if_object,
+                b'[' => if_array,
+                _ => if_scalar,
             };
             let Some(always) = always else {
                 self.shapes.rows = self.shapes.rows.saturating_sub(4);

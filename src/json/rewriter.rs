@@ -139,8 +139,6 @@ pub struct Rewriter<E: Edits> {
     primitive: Option<Primitive>,
     /// What an edit has written.
     written: Vec<u8>,
-    /// None while a window is being walked.
-    events: Option<Events>,
     /// What members of earlier objects were.
     pub(super) shapes: Shapes<E::Scope>,
     /// Bytes of the chunks before the current one.
@@ -235,7 +233,6 @@ impl<E: Edits> Rewriter<E> {
             captured_too_long: false,
             primitive: None,
             written: Vec::new(),
-            events: None,
             shapes: Shapes::default(),
             offset: 0,
             hold: Hold::default(),
@@ -270,8 +267,8 @@ impl<E: Edits> Rewriter<E> {
     pub fn restart(&mut self) {
         let fresh = Self::new(Arc::clone(&self.program), self.limits).on(self.kernel);
         let before = std::mem::replace(self, fresh);
-        // The one buffer that every document needs, and what documents of a row have in common.
-        (self.events, self.shapes) = (before.events, before.shapes);
+        // What documents of a row have in common.
+        self.shapes = before.shapes;
     }
 
     /// Reads the next bytes of the document, and lets go of what is decided.
@@ -389,12 +386,11 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<Option<usize>, Violation> {
-        let mut events = self.events.take().unwrap_or_default();
-        let scanned = self.kernel.scan(&mut self.carry, window, &mut events);
-        scanned.map_err(|at| self.grammar(base + at))?;
-        let walked = self.walk(&Window { chunk, base, events: &events }, edits, sink);
-        self.events = Some(events);
-        walked
+        Events::lend(|events| {
+            let scanned = self.kernel.scan(&mut self.carry, window, events);
+            scanned.map_err(|at| self.grammar(base + at))?;
+            self.walk(&Window { chunk, base, events }, edits, sink)
+        })
     }
 
     /// Passes what was decided before something went wrong: all up to the last gap.
@@ -483,7 +479,7 @@ impl<E: Edits> Rewriter<E> {
             return Ok(next);
         }
         let [from, to, _, value, after] = window.at(next);
-        let Some(member) = self.named(window, from, to, edits) else { return Ok(next) };
+        let Some(member) = self.named(window, from, to) else { return Ok(next) };
         self.gap.begin_name(from);
         self.gap.end_name(to + 1);
         self.state = member.state;

@@ -24,7 +24,7 @@ pub(crate) mod sweep;
 mod tests;
 mod trial;
 
-use std::{fmt, sync::OnceLock};
+use std::{cell::Cell, fmt, sync::OnceLock};
 
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
@@ -204,7 +204,23 @@ impl Default for Events {
     }
 }
 
+thread_local! {
+    /// What the window before was written to, for the next one. A thread reads one at a time, unless it stands in
+    /// a document inside of another.
+    static SPARE: Cell<Option<Events>> = const { Cell::new(None) };
+}
+
 impl Events {
+    /// Lets `read` have the events of a window: they are of no use to anybody else once it is read, and are
+    /// too many for each document that is on its way to have room for them.
+    #[inline]
+    pub(crate) fn lend<T>(read: impl FnOnce(&mut Self) -> T) -> T {
+        let mut events = SPARE.take().unwrap_or_default();
+        let result = read(&mut events);
+        SPARE.set(Some(events));
+        result
+    }
+
     /// How many tokens there are.
     #[inline]
     pub(crate) fn count(&self) -> usize {
