@@ -103,7 +103,7 @@ impl Patient {
         // Without a name server nothing new is known.
         let Ok(spots) = self.upstream.spots().await else { return before };
         let mut looking = JoinSet::new();
-        for spot in spots {
+        for &spot in &*spots {
             let one = Arc::clone(self);
             looking.spawn(async move {
                 let answers = timeout(one.every, one.answers(spot)).await;

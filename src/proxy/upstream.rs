@@ -45,7 +45,7 @@ pub(super) struct Upstream {
 
 /// What the names of an upstream stand for.
 struct Answer {
-    spots: Vec<Spot>,
+    spots: Arc<[Spot]>,
     at: Instant,
 }
 
@@ -98,26 +98,17 @@ impl Upstream {
 
     /// How many addresses there are to try.
     pub(super) fn addresses(&self) -> usize {
-        match &self.settings.places {
-            Places::Network(_) => {
-                self.resolved.load().as_ref().map_or(0, |answer| self.up(&answer.spots).count())
-            }
-            Places::Unix(_) => 1,
-        }
+        let down = self.down.load();
+        self.resolved.load().as_ref().map_or(0, |answer| up(&answer.spots, &down).count())
     }
 
     /// The peer to ask; `turn` is the request's, and counts on with each that could not be reached.
     pub(super) async fn peer(&self, turn: usize) -> pingora::Result<HttpPeer> {
         let spots = self.spots().await?;
-        let up = self.up(&spots).collect::<Vec<_>>();
-        let spot = turn.checked_rem(up.len()).and_then(|index| up.get(index));
-        self.peer_at(**spot.ok_or_else(unreachable)?)
-    }
-
-    /// Those that have not been found not to answer.
-    fn up<'a>(&self, spots: &'a [Spot]) -> impl Iterator<Item = &'a Spot> {
-        let down = self.down.load_full();
-        spots.iter().filter(move |spot| !down.contains(*spot))
+        let down = self.down.load();
+        let index = turn.checked_rem(up(&spots, &down).count());
+        let spot = index.and_then(|index| up(&spots, &down).nth(index));
+        self.peer_at(*spot.ok_or_else(unreachable)?)
     }
 
     /// Where it did not answer.
@@ -135,12 +126,26 @@ impl Upstream {
         }
     }
 
-    /// All addresses.
-    pub(super) async fn spots(&self) -> pingora::Result<Vec<Spot>> {
-        match &self.settings.places {
-            Places::Network(authorities) => Ok(self.resolve(authorities).await?.spots.clone()),
-            Places::Unix(_) => Ok(vec![SOCKET]),
+    /// All addresses. Names are looked up now and then, so that an upstream can move.
+    pub(super) async fn spots(&self) -> pingora::Result<Arc<[Spot]>> {
+        let known = self.resolved.load_full();
+        if let Some(known) = &known
+            && known.at.elapsed() < RESOLVED_FOR
+        {
+            return Ok(Arc::clone(&known.spots));
         }
+        let spots = match &self.settings.places {
+            Places::Network(authorities) => self.look_up(authorities).await,
+            Places::Unix(_) => vec![SOCKET],
+        };
+        if spots.is_empty() {
+            // A name server that is away for a moment takes nothing down.
+            return known.map(|known| Arc::clone(&known.spots)).ok_or_else(unreachable);
+        }
+        let spots = Arc::from(spots);
+        let answer = Answer { spots: Arc::clone(&spots), at: Instant::now() };
+        self.resolved.store(Some(Arc::new(answer)));
+        Ok(spots)
     }
 
     /// The peer at one address.
@@ -193,14 +198,8 @@ impl Upstream {
         }
     }
 
-    /// Names are looked up now and then, so that an upstream can move.
-    async fn resolve(&self, authorities: &[Authority]) -> pingora::Result<Arc<Answer>> {
-        let known = self.resolved.load_full();
-        if let Some(known) = &known
-            && known.at.elapsed() < RESOLVED_FOR
-        {
-            return Ok(Arc::clone(known));
-        }
+    /// What these names stand for now; nothing if nobody says.
+    async fn look_up(&self, authorities: &[Authority]) -> Vec<Spot> {
         let mut spots = Vec::new();
         for (index, authority) in authorities.iter().enumerate() {
             let name = (authority.host(), authority.port());
@@ -213,14 +212,13 @@ impl Upstream {
             // Somebody may give `localhost` another address; nothing leaves this machine in the clear.
             spots.retain(|spot| spot.address.is_some_and(|it| it.ip().is_loopback()));
         }
-        if spots.is_empty() {
-            // A name server that is away for a moment takes nothing down.
-            return known.ok_or_else(unreachable);
-        }
-        let answer = Arc::new(Answer { spots, at: Instant::now() });
-        self.resolved.store(Some(Arc::clone(&answer)));
-        Ok(answer)
+        spots
     }
+}
+
+/// Those that have not been found not to answer.
+fn up<'a>(spots: &'a [Spot], down: &'a HashSet<Spot>) -> impl Iterator<Item = &'a Spot> {
+    spots.iter().filter(|spot| !down.contains(*spot))
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]
