@@ -45,14 +45,14 @@ pub(super) fn request(
     condition: Option<HeaderValue>,
 ) -> pingora::Result<()> {
     let accept = accept(&request.headers, api);
-    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
-    for name in names {
-        let goes_on = REQUEST.contains(&name)
-            || name == header::HOST
-            || api.request_headers.iter().any(|listed| *listed == name.as_str());
-        if !goes_on {
-            request.remove_header(&name);
-        }
+    let goes_on = |name: &HeaderName| {
+        REQUEST.contains(name)
+            || *name == header::HOST
+            || api.request_headers.iter().any(|listed| *listed == name.as_str())
+    };
+    let others = request.headers.keys().filter(|name| !goes_on(name));
+    for name in others.cloned().collect::<Vec<_>>() {
+        request.remove_header(&name);
     }
     // Said twice, the length is the same, or Pingora would not be here; it goes on once.
     let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());

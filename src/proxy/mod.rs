@@ -245,6 +245,9 @@ impl Proxy {
 
     /// Whether a head is no larger than it may be. That of HTTP/1.1 would not have come so far.
     fn check_size(&self, request: &RequestHeader) -> Result<(), Reason> {
+        if request.version == Version::HTTP_11 {
+            return Ok(());
+        }
         let limits = &self.shared.settings.limits;
         let target = request.raw_path().len();
         let header =
@@ -262,13 +265,11 @@ impl Proxy {
     /// Decides about a request. The first reason that applies is given, in the order of [`Reason`].
     fn admit(
         &self,
-        session: &mut Session,
+        arrival: &Arrival<'_>,
         set: Option<&Arc<InForce>>,
     ) -> Result<Admission, Denial> {
         let unknown = |reason| Denial { reason, labels: Labels::unknown() };
-        let has_body = !session.as_downstream_mut().is_body_empty();
-        let unreadable = Cork::of(session).refused();
-        let request = session.req_header();
+        let request = arrival.request;
         let set = set.ok_or_else(|| unknown(Reason::PoliciesNotLoaded))?;
         let in_flight = self.shared.observers.metrics.in_flight();
         let limits = &self.shared.settings.limits;
@@ -277,16 +278,16 @@ impl Proxy {
             return Err(unknown(Reason::Overloaded));
         }
         // Of what cannot be read there is nothing else to be known.
-        if let Some(reason) = unreadable {
+        if let Some(reason) = arrival.unreadable {
             return Err(unknown(reason));
         }
         if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
             return Err(unknown(Reason::HttpVersionNotSupported));
         }
         self.check_size(request).map_err(unknown)?;
-        let host = host(request).map_err(unknown)?;
+        let host = arrival.host.map_err(unknown)?;
         let target = target(request).map_err(unknown)?;
-        let target = if has_body { target.with_body() } else { target };
+        let target = if arrival.has_body { target.with_body() } else { target };
         for once in [identify::API_KEY, DATA_PURPOSE.as_str()] {
             if request.headers.get_all(once).iter().nth(1).is_some() {
                 return Err(unknown(Reason::HeaderRepeated));
@@ -349,9 +350,9 @@ fn origin(request: &RequestHeader) -> Option<&str> {
 }
 
 /// What is said of pages of other origins, whatever is answered.
-fn crossing(request: &RequestHeader, set: &PolicySet) -> Option<Crossing> {
-    let origin = origin(request);
-    let crossing = set.crossing(Some(host(request).ok()?), origin)?;
+fn crossing(arrival: &Arrival<'_>, set: &PolicySet) -> Option<Crossing> {
+    let origin = origin(arrival.request);
+    let crossing = set.crossing(Some(arrival.host.ok()?), origin)?;
     let allowed = origin.filter(|_| crossing.is_allowed()).and_then(|origin| {
         let exposed = HeaderValue::try_from(crossing.exposed().join(", ")).ok()?;
         Some((HeaderValue::try_from(origin).ok()?, exposed))
@@ -373,6 +374,16 @@ fn preflight(
         return None;
     }
     set.preflight(Some(host), target, origin(request)?)
+}
+
+/// A request that has been read.
+struct Arrival<'a> {
+    request: &'a RequestHeader,
+    /// The host that it asks.
+    host: Result<&'a str, Reason>,
+    has_body: bool,
+    /// Why it is refused, if it cannot be read: then the rest is not what the client has sent.
+    unreadable: Option<Reason>,
 }
 
 /// What becomes of a request that is not denied.
@@ -457,10 +468,14 @@ impl ProxyHttp for Proxy {
         if let Some(set) = &set {
             journey.under(set.digest());
         }
-        if let Some(crossing) = set.as_ref().and_then(|set| crossing(session.req_header(), set)) {
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        let unreadable = Cork::of(session).refused();
+        let request = session.req_header();
+        let arrival = Arrival { request, host: host(request), has_body, unreadable };
+        if let Some(crossing) = set.as_ref().and_then(|set| crossing(&arrival, set)) {
             journey.crosses(crossing);
         }
-        let admitted = journey.working(|| self.admit(session, set.as_ref()));
+        let admitted = journey.working(|| self.admit(&arrival, set.as_ref()));
         match admitted {
             Ok(Admission::Preflight(preflight)) => {
                 journey.labelled(preflight.labels.clone());

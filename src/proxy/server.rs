@@ -10,7 +10,6 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -33,6 +32,7 @@ use pingora::{
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
@@ -248,18 +248,24 @@ impl Gateway {
         }
     }
 
-    /// Returns when a connection that begins now should take no more requests.
-    async fn is_over(&self, shutdown: &ShutdownWatch) {
-        let told = |watch: &ShutdownWatch| {
-            let mut watch = watch.clone();
+    /// Turns to true when a connection that begins now should take no more requests, as long as the set of
+    /// tasks is there: a task of its own, for the connection's wakes up several times in each request.
+    fn is_over(&self, shutdown: &ShutdownWatch) -> (ShutdownWatch, JoinSet<()>) {
+        let (mut leaving, mut shutdown) = (self.leaving.clone(), shutdown.clone());
+        let (tell, told) = watch::channel(*leaving.borrow() || *shutdown.borrow());
+        let age = self.age;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             // Who could tell is gone only at the end of the process.
-            async move { watch.wait_for(|is_told| *is_told).await.map(drop) }
-        };
-        tokio::select! {
-            () = sleep(self.age) => {}
-            _ = told(&self.leaving) => {}
-            _ = told(shutdown) => {}
-        }
+            tokio::select! {
+                () = sleep(age) => {}
+                _ = leaving.wait_for(|is_told| *is_told) => {}
+                _ = shutdown.wait_for(|is_told| *is_told) => {}
+            }
+            tell.send_replace(true);
+            tell.closed().await;
+        });
+        (told, tasks)
     }
 
     /// How a connection comes in.
@@ -338,16 +344,8 @@ impl ServerApp for Gateway {
         };
         let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
         let stream = if is_http_2 { stream } else { Corked::around(stream, self.rules) };
-        let (tell, told) = watch::channel(false);
-        let mut served = pin!(app.process_new(stream, &told));
-        tokio::select! {
-            // A request that comes when it is over is the last.
-            biased;
-            () = self.is_over(shutdown) => {}
-            kept = &mut served => return kept,
-        }
-        tell.send_replace(true);
-        served.await
+        let (told, _tasks) = self.is_over(shutdown);
+        app.process_new(stream, &told).await
     }
 
     async fn cleanup(&self) {

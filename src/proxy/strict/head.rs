@@ -185,7 +185,13 @@ pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Section 5.6.2 of RFC 9110.
 fn is_token(text: &[u8]) -> bool {
-    let is_fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_fine = |byte: &u8| {
+        matches!(
+            byte,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.'
+                | b'^'..=b'`' | b'|' | b'~'
+        )
+    };
     !text.is_empty() && text.iter().all(is_fine)
 }
 
@@ -266,6 +272,15 @@ mod tests {
         let with = |line: &str| format!("PUT / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n");
         check(&with("Content-Length: 7"), Ok(Framing::Length(7)));
         check(&with("Transfer-Encoding: Chunked"), Ok(Framing::Chunked));
+    }
+
+    #[test]
+    fn a_token_has_the_bytes_of_the_standard() {
+        for byte in 0..=u8::MAX {
+            let known = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token(&[byte]), known, "{byte:#x}");
+        }
+        assert!(!is_token(b""));
     }
 
     #[test]
