@@ -275,6 +275,7 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     let tls = fields.take("tls");
     let plain = fields.take("plain");
     let protocol = fields.take("protocol");
+    let keepalive = fields.take("keepalive");
     let host = fields.take("host");
     let health = fields.take("health");
     fields.end(problems);
@@ -282,6 +283,8 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     let is_tls = tls.is_some();
     let tls = tls.map(|field| upstream_tls(field, places.as_ref(), problems));
     let protocol = protocol.and_then(|field| protocol_of(field, is_tls, problems));
+    let protocol = protocol.unwrap_or_default();
+    let keepalive = keepalive.and_then(|field| keepalive_of(field, protocol, problems));
     let host = host.and_then(|field| host_header(field, problems));
     let is_plain = plain.is_some();
     if let Some(field) = plain.as_ref().filter(|_| is_tls) {
@@ -301,7 +304,8 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
         places,
         tls: tls.flatten(),
         plain,
-        protocol: protocol.unwrap_or_default(),
+        protocol,
+        keepalive: keepalive.unwrap_or(true),
         host: host.unwrap_or_default(),
         health,
     })
@@ -354,6 +358,26 @@ fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Optio
     let what = format!("`{path}` cannot be: {what}");
     problems.push(Problem { at, what, help: Some(help.to_owned()) });
     None
+}
+
+/// Whether a connection is kept for another request.
+fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Vec<Problem>) -> Option<bool> {
+    let (path, at) = (field.path.clone(), field.at.clone());
+    let is_kept = field.parse("`on` or `off`", problems, |word| match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    })?;
+    match protocol {
+        Protocol::H2c | Protocol::H2 if !is_kept => {
+            let what =
+                format!("`{path}` cannot be `off`: a connection of HTTP/2 is for many requests");
+            let help = "leave it out, or ask by `protocol: http1`: in HTTP/2 an answer says to which request it is";
+            problems.push(Problem { at, what, help: Some(help.to_owned()) });
+            None
+        }
+        Protocol::Http1 | Protocol::H2c | Protocol::H2 => Some(is_kept),
+    }
 }
 
 /// How an upstream in these places is asked by TLS.

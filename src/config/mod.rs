@@ -248,6 +248,8 @@ pub struct Upstream {
     pub plain: Option<String>,
     /// What it speaks.
     pub protocol: Protocol,
+    /// Whether a connection to it is kept for another request.
+    pub keepalive: bool,
     /// What it gets to see as `Host`.
     pub host: HostHeader,
     /// How it is found out which of its addresses answer, if it is.

@@ -105,7 +105,7 @@ upstreams:
   a: { address: crm_1.internal:80, plain: { because: the mesh encrypts } }
   b: { address: 192.0.2.1:8000, plain: { because: a wire of our own }, protocol: h2c, host: { set: b.internal } }
   c: { addresses: ['[2001:db8::1]:65535', '127.0.0.1:1'], plain: { because: we try it }, host: keep }
-  d: { unix: /run/d.sock }
+  d: { unix: /run/d.sock, keepalive: off }
   e: { addresses: ['127.0.0.1:1', 'localhost:2', 'E.LocalHost.:3', '[::1]:4'] }
 limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, pass_bytes: 1, responses_in_flight: 1, metric_series: 100, head_bytes: 1024, target_bytes: 64, request_body_bytes: 0 }
 timeouts: { connect: 1ms, upstream: 60m, client: 2m, head: 60s, idle: 1h, notice: 0s, drain: 0s }
@@ -130,6 +130,8 @@ threads: 3
     assert_eq!(settings.upstreams["a"].plain.as_deref(), Some("the mesh encrypts"));
     assert_eq!(settings.upstreams["d"].places, Places::Unix("/run/d.sock".into()));
     assert_eq!(settings.upstreams["e"].plain, None);
+    let kept = settings.upstreams.iter().filter(|(_, upstream)| upstream.keepalive);
+    assert_eq!(kept.map(|(name, _)| name.as_str()).collect::<String>(), "abce");
     let b = &settings.upstreams["b"];
     assert_eq!((b.protocol, &b.host), (Protocol::H2c, &HostHeader::Set("b.internal".to_owned())));
     let c = &settings.upstreams["c"];
@@ -574,6 +576,37 @@ fn tls_to_an_upstream_has_a_name_and_a_protocol() {
             "  help: add `tls: {}`, or write `h2c` for HTTP/2 without TLS",
         ],
     );
+}
+
+/// Where an answer says to which request it is, no connection has to be given up for it.
+#[test]
+fn only_connections_of_http_1_are_not_kept() {
+    for (text, is_kept) in [
+        ("", true),
+        (", keepalive: on", true),
+        (", keepalive: off", false),
+        (", tls: {}, protocol: http1, keepalive: off", false),
+        (", protocol: h2c, keepalive: on", true),
+    ] {
+        let settings =
+            fine(&format!("upstreams: {{ a: {{ address: 'localhost:1'{text} }} }}"), &[]);
+        assert_eq!(settings.upstreams["a"].keepalive, is_kept, "{text}");
+    }
+    for protocol in ["protocol: h2c", "tls: {}, protocol: h2"] {
+        let text = format!("upstreams: {{ a: {{ keepalive: off, unix: /a, {protocol} }} }}");
+        let text = text.replace("tls: {}", "tls: { name: a }");
+        let expected = [
+            "t.yaml:2:30: `upstreams.a.keepalive` cannot be `off`: a connection of HTTP/2 is for many requests",
+            "  help: leave it out, or ask by `protocol: http1`: in HTTP/2 an answer says to which request it is",
+        ];
+        below(&text, &expected);
+    }
+    for word in ["false", "never", "0s"] {
+        let text = format!("upstreams: {{ a: {{ unix: /a, keepalive: {word} }} }}");
+        let expected =
+            format!("t.yaml:2:40: `upstreams.a.keepalive` has to be `on` or `off`, not `{word}`");
+        below(&text, &[&expected]);
+    }
 }
 
 #[test]

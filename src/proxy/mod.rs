@@ -593,7 +593,12 @@ impl ProxyHttp for Proxy {
         };
         let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
         let condition = passage.validation.as_ref().and_then(Validation::condition);
-        headers::request(request, api, upstream.host(), condition)
+        headers::request(request, api, upstream.host(), condition)?;
+        if !upstream.keeps_connections() {
+            // The upstream hears of it, and Pingora does not keep the connection, whatever the answer says.
+            request.insert_header(header::CONNECTION, "close")?;
+        }
+        Ok(())
     }
 
     async fn request_body_filter(

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -84,6 +84,11 @@ impl Upstream {
             HostHeader::Keep => None,
             HostHeader::Set(host) => Some(host),
         }
+    }
+
+    /// Whether a connection to it is kept for another request.
+    pub(super) fn keeps_connections(&self) -> bool {
+        self.settings.keepalive
     }
 
     /// How it is found out where it answers, if it is.
@@ -166,6 +171,11 @@ impl Upstream {
         if let Some(trust) = &self.trust {
             trust.bind(&mut peer);
         }
+        if !self.settings.keepalive {
+            // Connections are kept by peer. This one is nobody else's: none is found that another request, of
+            // another api perhaps, has left behind, and none that this one would leave could be found.
+            peer.group_key = alone();
+        }
         let options = &mut peer.options;
         // Nothing of this has a limit of its own.
         options.connection_timeout = Some(self.timeouts.connect);
@@ -219,6 +229,12 @@ impl Upstream {
 /// Those that have not been found not to answer.
 fn up<'a>(spots: &'a [Spot], down: &'a HashSet<Spot>) -> impl Iterator<Item = &'a Spot> {
     spots.iter().filter(|spot| !down.contains(*spot))
+}
+
+/// A number of peers that is another one each time. They count down from where those of trust never get to.
+fn alone() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+    NEXT.fetch_sub(1, Ordering::Relaxed)
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]

@@ -295,3 +295,105 @@ async fn nothing_else_is_asked_twice() {
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{\"id\":";
     assert_eq!(on_a_closed_connection("GET", "/c/7", "", begun).await.1, 1);
 }
+
+/// An upstream that answers what it is asked: `/c/1` with the number 1. The heads of the requests are by
+/// connection. With `late`, each but the first finds another answer on its way.
+async fn numbers(late: &'static str) -> (SocketAddr, Arc<Mutex<Vec<Vec<String>>>>) {
+    let asked: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let all = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            all.lock().unwrap().push(Vec::new());
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                let (mut answered, heads) = (0, Mutex::new(Vec::new()));
+                loop {
+                    read_head(&mut stream, &heads).await;
+                    let Some(head) = heads.lock().unwrap().pop() else { return };
+                    let number = head.split(' ').nth(1).unwrap().rsplit('/').next().unwrap();
+                    let own = head_and(&format!("{{\"id\":{number}}}"), "application/json");
+                    all.lock().unwrap()[connection].push(head.to_ascii_lowercase());
+                    let late = if answered > 0 { late } else { "" };
+                    if stream.write_all(format!("{late}{own}").as_bytes()).await.is_err() {
+                        return;
+                    }
+                    answered += 1;
+                }
+            });
+        }
+    });
+    (address, asked)
+}
+
+/// What three requests, one after the other, are answered with, and the heads by connection.
+async fn three_numbers(late: &'static str, keepalive: bool) -> (Vec<String>, Vec<Vec<String>>) {
+    let (address, asked) = numbers(late).await;
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = places(&format!("address: \"{address}\""));
+        upstream.keepalive = keepalive;
+    };
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    let mut got = Vec::new();
+    for number in 1..=3 {
+        let reply = world.get(&format!("/c/{number}"), "support", "").await;
+        got.push(reply.body.unwrap_or_default());
+    }
+    let asked = asked.lock().unwrap().clone();
+    (got, asked)
+}
+
+const LATE: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"id\":9}";
+
+/// In HTTP/1.1 nothing says to which request an answer is: who may answer twice is asked once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_answer_gets_to_nobody_where_no_connection_is_kept() {
+    let own = [r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":3}"#];
+    let (got, asked) = three_numbers(LATE, false).await;
+    assert_eq!(got, own);
+    let heads: Vec<usize> = asked.iter().map(Vec::len).collect();
+    assert_eq!(heads, [1, 1, 1], "a connection each");
+    for head in asked.iter().flatten() {
+        assert_eq!(head.matches("\r\nconnection: close\r\n").count(), 1, "{head}");
+    }
+    // Where they are kept it is taken for the answer to the next.
+    let (got, _) = three_numbers(LATE, true).await;
+    assert_eq!(got[..2], [r#"{"id":1}"#, r#"{"id":9}"#]);
+    let (got, asked) = three_numbers("", true).await;
+    assert_eq!(got, own);
+    assert_eq!(asked.len(), 1, "a connection for all");
+    assert!(asked.iter().flatten().all(|head| !head.contains("connection:")), "{asked:?}");
+}
+
+/// Two apis may have one address, and only one of them upstreams that may be asked again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_another_api_left_is_not_used_where_none_is_kept() {
+    let (address, asked) = numbers("").await;
+    let change = |settings: &mut Settings| {
+        let crm = settings.upstreams.get_mut("crm").unwrap();
+        crm.places = places(&format!("address: \"{address}\""));
+        let mut shop = crm.clone();
+        shop.keepalive = false;
+        settings.upstreams.insert("shop".to_owned(), shop);
+    };
+    let shop = "\n  shop:\n    host: shop.test\n    routes:\n      GET /s/{id}: { params: { id: public }, body: { $: customer } }\nrules:";
+    let policy = POLICY.replace("\nrules:", shop);
+    let world = World::with(Upstream::Absent, &policy, change, None).await;
+    for round in 0..3 {
+        let reply = world.get("/c/1", "support", "").await;
+        assert_eq!(reply.body.as_deref(), Some(r#"{"id":1}"#), "{round}");
+        let get = request("GET", "/s/2", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+        let reply = world.send(get.replace("crm.test", "shop.test")).await;
+        assert_eq!(reply.body.as_deref(), Some(r#"{"id":2}"#), "{round}");
+    }
+    let asked = asked.lock().unwrap();
+    let paths = |heads: &Vec<String>| {
+        heads.iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let by_connection: Vec<Vec<String>> = asked.iter().map(paths).collect();
+    assert_eq!(by_connection, [vec!["/c/1"; 3], vec!["/s/2"], vec!["/s/2"], vec!["/s/2"]]);
+}
