@@ -606,6 +606,7 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
         upstream: time("upstream", 1, 30),
         client: time("client", 1, 30),
         head: time("head", 1, 10),
+        request_body: time("request_body", 1, 5 * 60),
         idle: time("idle", 1, 60),
         // To end at once is a choice.
         notice: time("notice", 0, 1),

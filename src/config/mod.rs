@@ -460,6 +460,8 @@ pub struct Timeouts {
     pub client: Duration,
     /// For the whole head of a request, from its first byte on.
     pub head: Duration,
+    /// For the whole body of a request, from the end of its head on.
+    pub request_body: Duration,
     /// For the next request on a connection that is kept, on both sides.
     pub idle: Duration,
     /// For requests that still come, once the process is told to end and says that none should.

@@ -73,12 +73,14 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(settings.limits, limits);
     let [connect, upstream, client, head] = [3, 30, 30, 10].map(seconds);
     let [idle, notice, drain] = [60, 1, 10].map(seconds);
-    let [response_age, old_policies, connection_age] = [3600, 300, 3600].map(seconds);
+    let [request_body, old_policies] = [300, 300].map(seconds);
+    let [response_age, connection_age] = [3600, 3600].map(seconds);
     let timeouts = Timeouts {
         connect,
         upstream,
         client,
         head,
+        request_body,
         idle,
         notice,
         drain,
@@ -108,7 +110,7 @@ upstreams:
   d: { unix: /run/d.sock, keepalive: off }
   e: { addresses: ['127.0.0.1:1', 'localhost:2', 'E.LocalHost.:3', '[::1]:4'] }
 limits: { depth: 1, name_bytes: 1536, value_bytes: 64, gap_bytes: 64, candidate_bytes: 1024, document_bytes: 1024, decoded_piece_bytes: 65536, decoded_ratio: 1, decoded_bytes: 65536, pass_bytes: 1, responses_in_flight: 1, metric_series: 100, head_bytes: 1024, target_bytes: 64, request_body_bytes: 0 }
-timeouts: { connect: 1ms, upstream: 60m, client: 2m, head: 60s, idle: 1h, notice: 0s, drain: 0s }
+timeouts: { connect: 1ms, upstream: 60m, client: 2m, head: 60s, request_body: 30m, idle: 1h, notice: 0s, drain: 0s }
 access_log: { file: access.jsonl }
 threads: 3
 ",
@@ -139,6 +141,7 @@ threads: 3
     assert_eq!((settings.limits.depth, settings.limits.metric_series), (1, 100));
     let timeouts = settings.timeouts;
     assert_eq!(timeouts.connect, Duration::from_millis(1));
+    assert_eq!(timeouts.request_body, Duration::from_mins(30));
     assert_eq!([timeouts.upstream, timeouts.client, timeouts.idle], [3600, 120, 3600].map(seconds));
     assert_eq!((timeouts.notice, timeouts.drain), (Duration::ZERO, Duration::ZERO));
     assert_eq!(settings.access_log, AccessLog::File("access.jsonl".into()));
@@ -655,7 +658,8 @@ fn a_value_that_cannot_be_meant_is_refused() {
             "t.yaml:2:19: `timeouts.head` has to be a time such as `500ms`, `30s` or `1m`, a minute at most, not `61s`",
         ],
     );
-    for name in ["connect", "upstream", "client", "head", "idle", "notice", "drain"] {
+    for name in ["connect", "upstream", "client", "head", "request_body", "idle", "notice", "drain"]
+    {
         for value in
             ["5", "0.5s", "s", "5 s", "5d", "1441m", "25h", "-1s", "99999999999999999999s", "[5s]"]
         {

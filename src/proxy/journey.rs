@@ -9,7 +9,7 @@ use crate::{
     access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
     metrics::{Flight, Holding},
     policy::Digest,
-    proxy::{Observers, quota::Slot, respond::Crossing},
+    proxy::{Observers, quota::Slot, respond::Crossing, upload::Upload},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -27,6 +27,8 @@ pub(super) struct Journey {
     /// What it takes of what its caller may ask for.
     slot: Option<Slot>,
     held: Holding,
+    /// The rest of the request, if somebody waits for it.
+    upload: Option<Upload>,
 }
 
 impl Journey {
@@ -53,6 +55,7 @@ impl Journey {
             _flight: observers.metrics.flight(),
             slot: None,
             held: observers.metrics.holding(),
+            upload: Upload::current(),
         }
     }
 
@@ -149,6 +152,13 @@ impl Journey {
 impl Drop for Journey {
     fn drop(&mut self) {
         let record = &mut self.record;
+        if self.upload.as_ref().is_some_and(Upload::is_late) {
+            record.reason = Some(Reason::RequestTimeout);
+            record.decision = match record.decision {
+                Decision::Allowed | Decision::Aborted => Decision::Aborted,
+                Decision::Denied | Decision::Refused => Decision::Denied,
+            };
+        }
         match record.decision {
             Decision::Allowed | Decision::Aborted => {}
             // What was counted never left.

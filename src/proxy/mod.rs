@@ -56,6 +56,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upload;
 mod upstream;
 mod validate;
 
@@ -65,6 +66,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -72,7 +74,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Version, header};
 use jiff::civil::Date;
 use pingora::{
-    Error,
+    Error, ErrorType,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
     proxy::{FailToProxy, ProxyHttp, Session},
@@ -105,6 +107,7 @@ use passage::{Gate, Passage};
 use quota::Slot;
 use respond::{Answer, Crossing, DATA_PURPOSE, failure, reason_of};
 use sieve::{SieveBuilder, SieveModule};
+use upload::Upload;
 use upstream::Upstream;
 use validate::Validation;
 
@@ -433,6 +436,10 @@ pub struct Phases {
     tries: usize,
     /// Bytes of the request's body that have come.
     sent: u64,
+    /// When the rest of it has to be there.
+    whole_by: Option<Instant>,
+    /// When the client was last heard, as long as the rest of it is to come.
+    heard: Option<Instant>,
     /// Whether a response of the upstream had begun to leave when it failed.
     cut: bool,
 }
@@ -516,6 +523,9 @@ impl ProxyHttp for Proxy {
                     coding,
                     cork,
                 };
+                phases.whole_by =
+                    passage.journey.began().checked_add(self.shared.settings.timeouts.request_body);
+                phases.heard = (!session.as_downstream_mut().is_body_empty()).then(Instant::now);
                 phases.turn = upstream.turn();
                 phases.upstream = Some(upstream);
                 let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
@@ -612,6 +622,20 @@ impl ProxyHttp for Proxy {
         if phases.sent > self.shared.settings.limits.request_body_bytes {
             return Err(failure(Reason::RequestBodyTooLarge));
         }
+        // Each piece may come in time, and all of them together not.
+        if body.as_ref().is_some_and(|body| !body.is_empty()) {
+            let now = Instant::now();
+            phases.heard = Some(now);
+            if phases.whole_by.is_some_and(|by| now > by) {
+                return Err(failure(Reason::RequestTimeout));
+            }
+        }
+        if end_of_stream {
+            phases.heard = None;
+            if let Some(upload) = Upload::current() {
+                upload.ended();
+            }
+        }
         // An empty last chunk would be written as a second end of the body, which a strict upstream
         // takes for the beginning of another request.
         if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
@@ -641,7 +665,7 @@ impl ProxyHttp for Proxy {
     ) -> FailToProxy {
         let is_final = |head: &ResponseHeader| !head.status.is_informational();
         phases.cut = session.response_written().is_some_and(is_final);
-        let reason = reason_of(error).or_else(|| Cork::of(session).refused());
+        let reason = self.why(session, error, phases);
         if let (Some(reason), false) = (reason, phases.cut) {
             let passage =
                 session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
@@ -666,15 +690,19 @@ impl ProxyHttp for Proxy {
             None => (false, None),
         };
         if let Some(mut journey) = passed {
-            let why = |error| reason_of(error).or_else(|| cork.refused());
-            let (decision, reason) = match (error, error.and_then(why)) {
+            let why = error.and_then(|error| self.why(session, error, phases));
+            let (decision, reason) = match (error, why) {
                 (None, _) if is_finished => (Decision::Allowed, None),
                 (None, _) => (Decision::Aborted, Some(Reason::Internal)),
                 (Some(_), None) => (Decision::Aborted, None),
                 (Some(_), reason) if phases.cut => (Decision::Aborted, reason),
                 (
                     Some(_),
-                    reason @ Some(Reason::RequestUnreadable | Reason::RequestBodyTooLarge),
+                    reason @ Some(
+                        Reason::RequestUnreadable
+                        | Reason::RequestTimeout
+                        | Reason::RequestBodyTooLarge,
+                    ),
                 ) => (Decision::Denied, reason),
                 (Some(_), reason) => (Decision::Refused, reason),
             };
@@ -699,6 +727,21 @@ impl ProxyHttp for Proxy {
 }
 
 impl Proxy {
+    /// Why a request ended with this error; none if the client itself ended it.
+    fn why(&self, session: &Session, error: &Error, phases: &Phases) -> Option<Reason> {
+        let patience = self.shared.settings.timeouts.upstream;
+        match reason_of(error).or_else(|| Cork::of(session).refused()) {
+            // An upstream that says nothing because it waits for the rest of the request is not slow.
+            Some(Reason::UpstreamTimeout)
+                if *error.etype() == ErrorType::ReadTimedout
+                    && phases.heard.is_some_and(|heard| heard.elapsed() >= patience) =>
+            {
+                Some(Reason::RequestTimeout)
+            }
+            reason => reason,
+        }
+    }
+
     /// Nothing of this has a limit by default.
     fn set_timeouts(&self, session: &mut Session) {
         let timeouts = &self.shared.settings.timeouts;

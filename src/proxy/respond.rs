@@ -42,6 +42,10 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
         (ErrorSource::Upstream, Fault::Slow) => Some(Reason::UpstreamTimeout),
         (ErrorSource::Upstream, Fault::Gone | Fault::Wrong) => Some(Reason::UpstreamProtocol),
         (ErrorSource::Downstream, Fault::Wrong) => Some(Reason::RequestUnreadable),
+        // All that is read of it is a body.
+        (ErrorSource::Downstream, Fault::Slow) if *error.etype() == ErrorType::ReadTimedout => {
+            Some(Reason::RequestTimeout)
+        }
         (ErrorSource::Downstream, Fault::Away | Fault::Slow | Fault::Gone | Fault::Ours) => None,
         (ErrorSource::Upstream, Fault::Ours) | (ErrorSource::Internal | ErrorSource::Unset, _) => {
             Some(Reason::Internal)

@@ -45,6 +45,7 @@ use crate::{
         health::Doctor,
         strict::Rules,
         tls::Door,
+        upload::Impatient,
     },
 };
 
@@ -211,7 +212,7 @@ const MAX_TRIES: usize = 8;
 /// than a short request has.
 pub(super) struct Gateway {
     http_1: Arc<HttpProxy<Proxy>>,
-    http_2: Arc<HttpProxy<Proxy>>,
+    http_2: Arc<Impatient>,
     /// Each listener, and its door if it speaks TLS.
     doors: Vec<(Listener, Option<Arc<Door>>)>,
     /// How long a client may take to begin.
@@ -239,7 +240,7 @@ impl Gateway {
         let http_1 = Arc::new(http_proxy(conf, proxy));
         Self {
             http_1,
-            http_2: Arc::new(http_2),
+            http_2: Arc::new(Impatient::new(http_2, timeouts)),
             doors,
             patience: timeouts.client,
             age: timeouts.connection_age,
@@ -342,10 +343,11 @@ impl ServerApp for Gateway {
                 matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
             }
         };
-        let app = if is_http_2 { &self.http_2 } else { &self.http_1 };
-        let stream = if is_http_2 { stream } else { Corked::around(stream, self.rules) };
         let (told, _tasks) = self.is_over(shutdown);
-        app.process_new(stream, &told).await
+        if is_http_2 {
+            return self.http_2.process_new(stream, &told).await;
+        }
+        self.http_1.process_new(Corked::around(stream, self.rules), &told).await
     }
 
     async fn cleanup(&self) {

@@ -7,6 +7,7 @@ mod media;
 mod open;
 mod pki;
 mod tls;
+mod uploads;
 mod upstreams;
 mod validators;
 

@@ -1,0 +1,224 @@
+//! Bodies of requests that take too long.
+
+use super::*;
+
+const KEYS: &str = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+
+/// Bodies may take this long, and may be silent for that long; the upstream has time.
+fn patience(whole: Duration, silent: Duration) -> impl FnOnce(&mut Settings) {
+    move |settings| {
+        settings.timeouts.request_body = whole;
+        settings.timeouts.client = silent;
+        settings.timeouts.upstream = Duration::from_mins(1);
+    }
+}
+
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_mins(1);
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// The head of a request whose body is sent in chunks.
+fn chunked_head() -> String {
+    format!("POST /c HTTP/1.1\r\nHost: crm.test\r\n{KEYS}Transfer-Encoding: chunked\r\n\r\n")
+}
+
+/// A byte now and then, for as long as anybody takes it; what comes back meanwhile.
+async fn dribble(stream: TcpStream, mut raw: Vec<u8>) -> Vec<u8> {
+    let (mut from, mut to) = stream.into_split();
+    let dribbling = async {
+        while to.write_all(b"1\r\nx\r\n").await.is_ok() {
+            tokio::time::sleep(MOMENT).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let all = async {
+        tokio::select! {
+            () = dribbling => {}
+            // A reset is an end, too.
+            _ended = from.read_to_end(&mut raw) => {}
+        }
+    };
+    timeout(LONG, all).await.expect("the proxy ends the connection");
+    raw
+}
+
+/// A request of HTTP/2 whose body is still to come.
+async fn begin_h2(world: &World) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post("http://crm.test/c")
+        .header("api-key", "desk-key")
+        .header("data-purpose", "support");
+    let mut client = client.ready().await.unwrap();
+    client.send_request(request.body(()).unwrap(), false).unwrap()
+}
+
+/// The same byte by byte.
+async fn dribble_h2(body: &mut h2::SendStream<Bytes>) {
+    while body.send_data(Bytes::from_static(b"x"), false).is_ok() {
+        tokio::time::sleep(MOMENT).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// A response whose head and half a body have come.
+fn half() -> Upstream {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999\r\n\r\n";
+    Upstream::Stalls(format!("{head}{{\"id\":7, ").into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_body_that_takes_too_long_is_denied() {
+    let world = World::with(Upstream::Stalls(vec![]), POLICY, patience(SHORT, LONG), None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(chunked_head().as_bytes()).await.unwrap();
+    let reply = Reply::parse(dribble(stream, Vec::new()).await);
+    assert_eq!((reply.status, &*reply.reason()), (408, "request-timeout"));
+    assert_eq!(world.record().await, "denied request-timeout");
+
+    let world = World::with(Upstream::Stalls(vec![]), POLICY, patience(SHORT, LONG), None).await;
+    let (response, mut body) = begin_h2(&world).await;
+    let response = tokio::select! {
+        () = dribble_h2(&mut body) => panic!("nobody answers"),
+        response = timeout(LONG, response) => response.unwrap().unwrap(),
+    };
+    assert_eq!(response.status(), 408);
+    let problem = response.into_body().data().await.unwrap().unwrap();
+    assert!(str::from_utf8(&problem).unwrap().contains("urn:tamis:problem:request-timeout"));
+    assert_eq!(world.record().await, "denied request-timeout");
+}
+
+/// What has begun to leave cannot be taken back, and is not an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_body_that_takes_too_long_ends_a_response_that_has_begun() {
+    let world = World::with(half(), POLICY, patience(SHORT, LONG), None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(chunked_head().as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    while !raw.windows(4).any(|end| end == b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0);
+    }
+    let reply = Reply::parse(dribble(stream, raw).await);
+    assert_eq!((reply.status, &reply.body), (200, &None), "{reply:?}");
+    assert_eq!(world.record().await, "aborted request-timeout");
+
+    let world = World::with(half(), POLICY, patience(SHORT, LONG), None).await;
+    let (response, mut sends) = begin_h2(&world).await;
+    let response = timeout(LONG, response).await.unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body();
+    let cut = async {
+        while let Some(data) = body.data().await {
+            if data.is_err() {
+                return true;
+            }
+        }
+        false
+    };
+    tokio::select! {
+        () = dribble_h2(&mut sends) => panic!("it never ends"),
+        is_cut = timeout(LONG, cut) => assert!(is_cut.unwrap(), "a reset"),
+    }
+    assert_eq!(world.record().await, "aborted request-timeout");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stops_in_its_body_is_denied() {
+    let world = World::with(Upstream::Stalls(vec![]), POLICY, patience(LONG, SHORT), None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all((chunked_head() + "1\r\nx\r\n").as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    let read = timeout(LONG, stream.read_to_end(&mut raw)).await;
+    let _reset = read.expect("the proxy ends the connection");
+    let reply = Reply::parse(raw);
+    assert_eq!((reply.status, &*reply.reason()), (408, "request-timeout"));
+    assert_eq!(world.record().await, "denied request-timeout");
+}
+
+/// In HTTP/2 no read has a limit. Nobody who says nothing any more stays for ever, answered or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_2_that_stops_in_its_body_is_left() {
+    for (upstream, status, expected) in [
+        (Upstream::Stalls(vec![]), None, "denied request-timeout"),
+        (half(), Some(200), "aborted request-timeout"),
+        (Upstream::json(BODY), Some(200), "aborted request-timeout"),
+    ] {
+        let world = World::with(upstream, POLICY, patience(SHORT, SHORT), None).await;
+        let (response, body) = begin_h2(&world).await;
+        let response = timeout(LONG, response).await.expect("an answer, or an end");
+        // On a machine that is slow enough, the time is over before anything has left.
+        let found = response.as_ref().ok().map(|response| response.status().as_u16());
+        let record = world.record().await;
+        assert!(found.is_none() || found == status, "{found:?}");
+        assert!(
+            record == expected || found.is_none() && record == "denied request-timeout",
+            "{record}"
+        );
+        let gone = async {
+            while world.metrics.in_flight() > 0 {
+                tokio::time::sleep(MOMENT).await;
+            }
+        };
+        timeout(LONG, gone).await.expect("nothing of it is left");
+        drop(body);
+    }
+}
+
+/// Whoever waits for the rest of a request is not slow itself, and whoever has all of it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_waits_for_the_rest_of_a_request_is_not_slow() {
+    for (rest, reason) in [("", "request-timeout"), ("0\r\n\r\n", "upstream-timeout")] {
+        let change = |settings: &mut Settings| {
+            settings.timeouts.request_body = LONG;
+            settings.timeouts.client = LONG;
+            settings.timeouts.upstream = SHORT;
+        };
+        let world = World::with(Upstream::Stalls(vec![]), POLICY, change, None).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let request = format!("{}1\r\nx\r\n{rest}", chunked_head());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        // One of the two ends the connection, and the other keeps it.
+        while !raw.ends_with(b"}") {
+            let read = timeout(LONG, stream.read_buf(&mut raw)).await.expect("an answer");
+            assert_ne!(read.unwrap(), 0, "{reason}");
+        }
+        assert_eq!(Reply::parse(raw).reason(), reason);
+        let decision = if rest.is_empty() { "denied" } else { "refused" };
+        assert_eq!(world.record().await, format!("{decision} {reason}"));
+    }
+}
+
+/// Only what is to come has a limit: once a body is there, its response may take longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_may_take_longer_than_the_body_of_its_request() {
+    let mut whole = Duration::from_millis(100);
+    // However slow this machine is, a body of four bytes is there in time some time.
+    while whole < LONG {
+        let pieces = usize::try_from(whole.as_millis() / 50).unwrap() * 3 + 4;
+        let begin = format!("{}{{\"id\":7, \"tags\":[", until_closed(""));
+        let mut sent = vec![begin.into_bytes()];
+        sent.extend(vec![b"1,".to_vec(); pieces]);
+        sent.push(b"1]}".to_vec());
+        let change = patience(whole, whole / 2);
+        let world = World::with(Upstream::Paused(sent), POLICY, change, None).await;
+        let (response, mut body) = begin_h2(&world).await;
+        let _gone = body.send_data(Bytes::from_static(b"{  }"), true);
+        let Ok(response) = response.await else {
+            whole *= 4;
+            continue;
+        };
+        let mut body = response.into_body();
+        let mut got = Vec::new();
+        while let Some(Ok(data)) = body.data().await {
+            got.extend_from_slice(&data);
+        }
+        if world.record().await == "allowed" {
+            assert!(got.ends_with(b"1]}"));
+            return;
+        }
+        whole *= 4;
+    }
+    panic!("a body that is there is waited for");
+}
