@@ -117,6 +117,12 @@ const CERTIFICATE_RELOADS: Kind<IntCounter, 1> = counter(
     ["result"],
 );
 
+const HANDSHAKE_FAILURES: Kind<IntCounter, 1> = counter(
+    "tamis_tls_handshake_failures_total",
+    "Connections of callers that did not get through the TLS handshake, by reason.",
+    ["reason"],
+);
+
 const POLICY: Kind<IntGauge, 1> = Kind {
     name: "tamis_policy_info",
     help: "1 for the digest of the policies that are in force.",
@@ -146,6 +152,7 @@ pub struct Metrics {
     overhead: Family<Histogram, 1>,
     reloads: Family<IntCounter, 1>,
     certificate_reloads: Family<IntCounter, 1>,
+    handshake_failures: Family<IntCounter, 1>,
     policy: Family<IntGauge, 1>,
     upstream_healthy: Family<IntGauge, 2>,
     reloaded: IntGauge,
@@ -176,6 +183,7 @@ impl Metrics {
             overhead: Family::new(&registry, OVERHEAD, budget),
             reloads: Family::new(&registry, RELOADS, None),
             certificate_reloads: Family::new(&registry, CERTIFICATE_RELOADS, None),
+            handshake_failures: Family::new(&registry, HANDSHAKE_FAILURES, None),
             policy: Family::new(&registry, POLICY, None),
             upstream_healthy: Family::new(&registry, UPSTREAM_HEALTHY, None),
             reloaded: gauge(
@@ -210,6 +218,9 @@ impl Metrics {
         for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
             reloads.at([SUCCESS], |_| ());
             reloads.at([FAILURE], |_| ());
+        }
+        for failure in HandshakeFailure::ALL {
+            metrics.handshake_failures.at([failure.code()], |_| ());
         }
         metrics.declare(&Labels::unknown(), &mut iter::empty());
         metrics
@@ -269,6 +280,11 @@ impl Metrics {
         self.certificate_reloads.at([result], IntCounter::inc);
     }
 
+    /// Counts a caller that did not get through the TLS handshake.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.handshake_failures.at([failure.code()], IntCounter::inc);
+    }
+
     /// Says whether an upstream answers at an address; both are names of the settings.
     pub fn upstream_healthy(&self, api: &str, address: &str, answers: bool) {
         self.upstream_healthy.at([api, address], |series| series.set(i64::from(answers)));
@@ -309,6 +325,31 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Why a caller did not get through the TLS handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// It took too long.
+    Timeout,
+    /// It closed the connection, as somebody does who only looks whether anybody listens.
+    Closed,
+    /// They do not agree: on a version, on whether this is TLS, on whether the certificate is to be believed.
+    Refused,
+}
+
+impl HandshakeFailure {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Timeout, Self::Closed, Self::Refused];
+
+    /// The word for the label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Refused => "refused",
+        }
     }
 }
 

@@ -38,6 +38,7 @@ use tokio::{
 
 use crate::{
     config::{Listener, Place, Settings},
+    metrics::{HandshakeFailure, Metrics},
     proxy::{
         Proxy, Shared,
         admin::Admin,
@@ -223,6 +224,8 @@ pub(super) struct Gateway {
     leaving: ShutdownWatch,
     /// What clients of HTTP/1.1 are held to.
     rules: Rules,
+    /// Hears of those who do not get in: nothing was asked, so that there is no record.
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
@@ -237,6 +240,7 @@ impl Gateway {
         options.h2_idle_timeout = Some(timeouts.idle);
         http_2.server_options = Some(options);
         let leaving = proxy.shared.leaving.subscribe();
+        let metrics = Arc::clone(&proxy.shared.observers.metrics);
         let http_1 = Arc::new(http_proxy(conf, proxy));
         Self {
             http_1,
@@ -246,6 +250,7 @@ impl Gateway {
             age: timeouts.connection_age,
             leaving,
             rules: Rules::of(settings),
+            metrics,
         }
     }
 
@@ -335,7 +340,14 @@ impl ServerApp for Gateway {
             Way::Through(door) => {
                 // One that comes back for its next request has been through.
                 if (*stream).as_any().is::<L4Stream>() {
-                    stream = timeout(self.patience, door.open(stream)).await.ok()??;
+                    let opened = timeout(self.patience, door.open(stream)).await;
+                    stream = match opened.unwrap_or(Err(HandshakeFailure::Timeout)) {
+                        Ok(stream) => stream,
+                        Err(failure) => {
+                            self.metrics.handshake_failed(failure);
+                            return None;
+                        }
+                    };
                     let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
                     let rules = (!is_http_2).then_some(self.rules);
                     stream = Corked::within(self.patience, stream, rules);

@@ -423,6 +423,63 @@ async fn connect_with(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()
 }
 
+/// Who does not get in has asked nothing, and leaves no record: there is a number for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_fail_are_counted_by_reason() {
+    let authority = Authority::new();
+    let files = own(&authority, "tamis.test");
+    let soon = Duration::from_millis(50);
+    for (what, patience, reason) in [
+        ("agrees", LONG, ""),
+        ("says nothing", soon, "timeout"),
+        ("hangs up", LONG, "closed"),
+        ("speaks in the clear", LONG, "refused"),
+        ("does not believe it", LONG, "refused"),
+        ("speaks another protocol", LONG, "refused"),
+    ] {
+        let world = tls_world(&files, patience).await;
+        let counted = || {
+            let text = world.metrics.render();
+            let name = "tamis_tls_handshake_failures_total{reason=\"";
+            let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+            let counts = lines.map(|line| line.split_once("\"} ").unwrap());
+            counts.map(|(reason, count)| (reason.to_owned(), count.to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(counted().len(), 3);
+        assert!(counted().iter().all(|(_, count)| count == "0"), "{what}");
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        if what == "agrees" {
+            let mut stream = connect(&world, &authority, "tamis.test", &[]).await.unwrap();
+            let get = request("GET", "/c/7", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
+            stream.write_all(get.as_bytes()).await.unwrap();
+            let _end = stream.read_to_end(&mut Vec::new()).await;
+        } else if what == "hangs up" {
+            stream.write_all(&[22, 3, 1]).await.unwrap();
+            stream.shutdown().await.unwrap();
+        } else if what == "speaks in the clear" {
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        } else if what == "does not believe it" {
+            let other = Authority::new();
+            assert!(connect(&world, &other, "tamis.test", &[]).await.is_none());
+        } else if what == "speaks another protocol" {
+            assert!(connect(&world, &authority, "tamis.test", &["h3"]).await.is_none());
+        }
+        for _ in 0..6000 {
+            if reason.is_empty() || counted().iter().any(|(_, count)| count != "0") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for (found, count) in counted() {
+            assert_eq!(count, if found == reason { "1" } else { "0" }, "{what}: {found}");
+        }
+        assert_eq!(
+            world.metrics.render().contains("decision=\"allowed\",purpose=\"support\""),
+            what == "agrees"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_are_served_by_tls_in_either_version_of_http() {
     let authority = Authority::new();

@@ -9,6 +9,7 @@ use pingora::{
 };
 
 use super::kept::Kept;
+use crate::metrics::HandshakeFailure;
 
 /// The versions of HTTP that a caller can choose (ALPN), the better one first.
 const VERSIONS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -30,11 +31,25 @@ impl Door {
         Self(Acceptor::from_server_config(Arc::new(config)))
     }
 
-    /// Agrees with whoever has just connected; nothing, if they cannot agree.
-    pub(in crate::proxy) async fn open(&self, stream: Stream) -> Option<Stream> {
-        let stream = stream.into_any().downcast::<L4Stream>().ok()?;
-        let stream = self.0.tls_handshake(*stream).await.ok()?;
-        Some(Box::new(stream))
+    /// Agrees with whoever has just connected, if they can agree.
+    pub(in crate::proxy) async fn open(&self, stream: Stream) -> Result<Stream, HandshakeFailure> {
+        let stream = stream.into_any().downcast::<L4Stream>();
+        let stream = stream.or(Err(HandshakeFailure::Refused))?;
+        match self.0.tls_handshake(*stream).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(why(&error.to_string())),
+        }
+    }
+}
+
+/// Of what went wrong Pingora leaves the words. They tell those who went away from those who stayed.
+fn why(words: &str) -> HandshakeFailure {
+    const ENDED: &str = "tls handshake eof";
+    const BROKEN: &str = "(os error ";
+    if words.contains(ENDED) || words.contains(BROKEN) {
+        HandshakeFailure::Closed
+    } else {
+        HandshakeFailure::Refused
     }
 }
 
