@@ -246,6 +246,7 @@ reasons! {
     ParameterWithheld "parameter-withheld" 400 "A parameter takes data that is withheld here."
 
     UpstreamUnreachable "upstream-unreachable" 502 "The upstream cannot be reached."
+    UpstreamUntrusted "upstream-untrusted" 502 "The upstream is not who it has to be."
     UpstreamTimeout "upstream-timeout" 504 "The upstream did not answer in time."
     UpstreamProtocol "upstream-protocol" 502 "The upstream's response breaks the rules of HTTP."
     MediaNotAllowed "media-not-allowed" 502 "The response has a media type that cannot be checked."
@@ -300,7 +301,7 @@ mod tests {
             (403, "origin-not-allowed route-unknown category-denied request-body-not-allowed"),
             (413, "request-body-too-large"),
             (400, "parameter-not-allowed parameter-withheld"),
-            (502, "upstream-unreachable"),
+            (502, "upstream-unreachable upstream-untrusted"),
             (504, "upstream-timeout"),
             (502, "upstream-protocol media-not-allowed coding-not-supported partial-content"),
             (502, "protocol-switch body-unreadable body-too-deep body-too-large body-cut"),

@@ -321,6 +321,7 @@ impl Apply {
             | Reason::CallerAmbiguous
             | Reason::TooManyRequests
             | Reason::UpstreamUnreachable
+            | Reason::UpstreamUntrusted
             | Reason::UpstreamTimeout
             | Reason::UpstreamProtocol
             | Reason::MediaNotAllowed

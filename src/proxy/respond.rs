@@ -38,6 +38,9 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
         return Some(reason);
     }
     match (error.esource(), Fault::of(error.etype())) {
+        (ErrorSource::Upstream, Fault::Away) if is_disbelief(error) => {
+            Some(Reason::UpstreamUntrusted)
+        }
         (ErrorSource::Upstream, Fault::Away) => Some(Reason::UpstreamUnreachable),
         (ErrorSource::Upstream, Fault::Slow) => Some(Reason::UpstreamTimeout),
         (ErrorSource::Upstream, Fault::Gone | Fault::Wrong) => Some(Reason::UpstreamProtocol),
@@ -51,6 +54,15 @@ pub(super) fn reason_of(error: &Error) -> Option<Reason> {
             Some(Reason::Internal)
         }
     }
+}
+
+/// Whether a peer was reached and shows a certificate that is not to be believed.
+///
+/// Of the error of rustls Pingora leaves the words, which begin so for whatever is wrong with a certificate, and
+/// for nothing else; names that a certificate holds come behind.
+fn is_disbelief(error: &Error) -> bool {
+    const WORDS: &str = "invalid peer certificate: ";
+    *error.etype() == ErrorType::TLSHandshakeFailure && error.to_string().contains(WORDS)
 }
 
 /// What is wrong with a peer.

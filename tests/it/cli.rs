@@ -264,6 +264,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::CallerAmbiguous
         | Reason::TooManyRequests
         | Reason::UpstreamUnreachable
+        | Reason::UpstreamUntrusted
         | Reason::UpstreamTimeout
         | Reason::UpstreamProtocol
         | Reason::MediaNotAllowed

@@ -159,10 +159,10 @@ async fn an_upstream_that_cannot_be_believed_hears_nothing() {
             let reply = world.get("/c/7", "support", "").await;
             assert_eq!(
                 (reply.status, reply.reason().as_str()),
-                (502, "upstream-unreachable"),
+                (502, "upstream-untrusted"),
                 "{what}"
             );
-            assert_eq!(world.record().await, "refused upstream-unreachable", "{what}");
+            assert_eq!(world.record().await, "refused upstream-untrusted", "{what}");
             to.was_asked_nothing().await;
         }
     }
@@ -181,8 +181,45 @@ async fn without_authorities_of_its_own_an_upstream_needs_those_of_the_machine()
         return;
     }
     let world = world(&to, tls(Some("crm.test"), None), Protocol::Http1).await;
-    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-unreachable");
+    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-untrusted");
     to.was_asked_nothing().await;
+}
+
+/// What ends a handshake without a certificate is a fault of the network, or of the settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_shows_no_certificate_is_not_taken_for_another() {
+    let authority = Authority::new();
+    let files = Files::new(&[("ca.pem", &authority.pem())]);
+    let clients = Authority::new();
+    for says in ["", "HTTP/1.1 400 Bad Request\r\n\r\ninvalid peer certificate: Expired"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let plain = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut bytes = [0; 4096];
+                let _hello = stream.read(&mut bytes).await;
+                let _gone = stream.write_all(says.as_bytes()).await;
+            }
+        });
+        let change = |settings: &mut Settings| {
+            let upstream = settings.upstreams.get_mut("crm").unwrap();
+            upstream.places = places(&format!("address: \"{plain}\""));
+            upstream.tls = Some(tls(Some("crm.test"), Some(&files)));
+        };
+        let world = World::with(Upstream::Absent, POLICY, change, None).await;
+        let reply = world.get("/c/7", "support", "").await;
+        assert_eq!((reply.status, &*reply.reason()), (502, "upstream-unreachable"), "{says:?}");
+        assert_eq!(world.record().await, "refused upstream-unreachable", "{says:?}");
+    }
+    // Nor one that does not believe tamis.
+    let config = authority.sign("crm.test").server(Some(&clients), &["http/1.1"]);
+    let to = TlsUpstream::new(config).await;
+    let world = world(&to, tls(Some("crm.test"), Some(&files)), Protocol::Http1).await;
+    assert!(!world.get("/c/7", "support", "").await.reason().contains("untrusted"));
+    // Nor one that has no version of TLS, or of HTTP, in common with it.
+    let to = TlsUpstream::new(authority.sign("crm.test").server(None, &["spdy/1"])).await;
+    let world = self::world(&to, tls(Some("crm.test"), Some(&files)), Protocol::Http1).await;
+    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-unreachable");
 }
 
 /// What is to be asked by TLS is not asked in any other way, whatever has gone wrong before.
@@ -264,7 +301,7 @@ async fn connections_are_shared_only_with_those_who_believe_the_same() {
     assert_eq!(world.get("/c/7", "support", "").await.status, 200);
     let get = request("GET", "/s", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
     let reply = world.send(get.replace("crm.test", "shop.test")).await;
-    assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-unreachable"));
+    assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-untrusted"));
     assert_eq!(to.asked.lock().unwrap().len(), 1);
 }
 
