@@ -309,3 +309,60 @@ async fn no_trailer_of_the_upstream_leaves() {
         assert_eq!((status, str::from_utf8(&body).unwrap(), ended), (200, SIEVED, true));
     }
 }
+
+/// What leaves for `support` of a head with these lines, whole or byte by byte; none where it is refused.
+async fn check_lines(lines: &str, expected: Option<&[&str]>) {
+    let json = format!("{lines}\r\nContent-Type: application/json\r\n");
+    let answer = answer_with("200 OK", &json, r#"{"id":7}"#);
+    let bytes = answer.iter().map(|byte| vec![*byte]).collect();
+    for upstream in [Upstream::bytes(answer.clone()), Upstream::Pieces(bytes)] {
+        let world = World::with(upstream, HEADS, |_| {}, None).await;
+        let reply = world.get("/c/7", "support", "").await;
+        assert!(!reply.raw.contains(WITHHELD), "{lines:?}: {reply:?}");
+        if let Some(expected) = expected {
+            assert_eq!(listed(&reply), expected, "{lines:?}");
+            assert_eq!(reply.body.as_deref(), Some(r#"{"id":7}"#), "{lines:?}");
+            assert_eq!(world.record().await, "allowed", "{lines:?}");
+        } else {
+            assert_eq!((reply.status, &*reply.reason()), (502, "upstream-protocol"), "{lines:?}");
+            assert_eq!(world.record().await, "refused upstream-protocol", "{lines:?}");
+        }
+    }
+}
+
+/// RFC 9112 lets who reads an answer take a line feed for a line end (section 2.2), and a line that goes on in
+/// the next for one with a space there (section 5.2). Before tamis sees a head that is what has been done with it; so
+/// that nobody behind it has to know of such lines, none leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_a_head_that_can_be_read_in_two_ways_leave_in_one() {
+    for (lines, expected) in [
+        ("X-Request-Id: a\r\n b", &["x-request-id: a b"][..]),
+        ("X-Request-Id: a \r\n\t b\r\n  c", &["x-request-id: a b c"]),
+        ("X-Request-Id:\r\n a", &["x-request-id: a"]),
+        ("X-Request-Id: a\r\n ", &["x-request-id: a"]),
+        ("X-Request-Id: a\n b", &["x-request-id: a b"]),
+        // What goes on is treated as all of it is, or stays with it.
+        ("X-Customer: anna@example.org\r\n tom@CANARY", &["x-customer: a********"]),
+        ("X-Other: b\r\n X-Request-Id: CANARY", &[]),
+        // A line is one whatever ends it.
+        ("X-Request-Id: a\nX-Customer: tom@CANARY", &["x-customer: t********", "x-request-id: a"]),
+        ("X-Other: b\nX-Request-Id: a", &["x-request-id: a"]),
+    ] {
+        check_lines(lines, Some(expected)).await;
+    }
+    for lines in [
+        "X-Request-Id: a\rX-Customer: CANARY",
+        "X-Request-Id: a\r b",
+        "X-Request-Id: a\r\r\n",
+        "X-Request-Id: a\0CANARY",
+        "X-Request-Id: a\u{1}CANARY",
+        "X-Request-Id: a\u{7f}CANARY",
+        "X-Request\r\n -Id: CANARY",
+        "X-Request-Id\r\n : CANARY",
+        " X-Request-Id: CANARY",
+        // A length is one number, and no two that are written one below the other.
+        "Content-Length: 8\r\n 0",
+    ] {
+        check_lines(lines, None).await;
+    }
+}

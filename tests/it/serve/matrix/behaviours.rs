@@ -523,6 +523,8 @@ const HEADS: &[Behaviour] = &[
         ended(but(sized(doc(mark)), "200 OK", "000 CANARY"))
     }),
     get("status-without-words", Whole, |mark| send(but(sized(doc(mark)), "200 OK", "200"))),
+    // What goes on in the next line, and line feeds alone, are taken for what they most likely mean (RFC 9112,
+    // sections 5.2 and 2.2): when tamis gets to see a head, nothing is left of them.
     get("folded-line", Whole, |mark| send(sized_with("X-A: b\r\n CANARY: c\r\n", doc(mark)))),
     get("folded-media-type", Refused("media-not-allowed"), |mark| {
         send(but(sized(doc(mark)), "application/json", "text/html\r\n application/json"))
