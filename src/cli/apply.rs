@@ -112,13 +112,6 @@ impl Apply {
                 return Ok(Exit::Found);
             }
         };
-        // Validators belong to a head, which a file does not have.
-        if !permit.plan.cells().iter().all(|cell| cell.transform.is_ready()) {
-            let what = "the rules of this purpose make pseudonyms, and there is no key for them";
-            return Err(Failure::cannot(what).help(
-                "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
-            ));
-        }
         match self.treatment(&set, &permit, method) {
             Err(reason) => {
                 streams.say(format_args!("refused: {reason}\n  {}", reason.title()));
@@ -136,6 +129,13 @@ impl Apply {
                 self.carry_out(plan, Framing::Document, false, streams)
             }
             Ok(Treatment::Sieve { framing, may_be_empty }) => {
+                // What is needed for a head is not needed here.
+                if !permit.plan.is_ready_for_bodies() {
+                    let what = "the rules of this purpose make pseudonyms of what is in the body, and there is no key for them";
+                    return Err(Failure::cannot(what).help(
+                        "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
+                    ));
+                }
                 self.carry_out(permit.plan, framing, may_be_empty, streams)
             }
         }

@@ -211,6 +211,20 @@ impl Plan {
         let has_key = self.sealer.as_ref().is_none_or(Sealer::is_ready);
         has_key && self.cells.iter().all(|cell| cell.transform.is_ready())
     }
+
+    /// The same, as far as a body needs keys: what needs one only in the head is left aside.
+    pub fn is_ready_for_bodies(&self) -> bool {
+        let own = self.verdicts.iter().filter_map(|verdict| match verdict.own {
+            Own::Keep(cell) | Own::Change(cell) => Some(cell),
+            Own::None | Own::Null | Own::Drop => None,
+        });
+        let names = self.verdicts.iter().filter_map(|verdict| match verdict.names {
+            Names::Keep(cell) | Names::Change(cell) => Some(cell),
+            Names::Unclassified | Names::Drop => None,
+        });
+        let mut cells = own.chain(names).chain(self.path_cells.iter().copied().flatten());
+        cells.all(|id| self.cells.get(id.index()).is_some_and(|cell| cell.transform.is_ready()))
+    }
 }
 
 /// Two fields that can meet at one node and ask for different parameters of the same action.

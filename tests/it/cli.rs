@@ -410,6 +410,30 @@ fn apply_needs_a_key_only_where_a_rule_does() {
     assert_eq!(closed.stdout, open.stdout);
 }
 
+/// A file has no head, and of most errors nothing of the body is looked at.
+#[test]
+fn apply_needs_no_key_for_what_is_not_in_the_body() {
+    let more = "people:\n    headers: { response: { X-Id: id } }\n    media: { text/csv: { pass: { because: no person is in it } } }\n    routes:\n      \
+                GET /tags: { validators: { because: it is long }, body: { $.tag: public } }\n      \
+                GET /named: { body: { '$.by..*': { category: public, names: id } } }\n";
+    let folder = Folder::new(&[("people.yaml", &PEOPLE.replace("people:\n    routes:\n", more))]);
+    let apply = |request: &str, more: &[&str], body: &str| {
+        apply(&folder, &[&["--caller", "counters", "--request", request], more].concat(), body)
+    };
+    let run = apply("GET /tags", &[], r#"{"tag":"a"}"#).exits(0).says_nothing();
+    assert_eq!(run.printed(), r#"{"tag":"a"}"#);
+    let body = r#"[{"id":"Canary-7f3a"}]"#;
+    let error = ["--status", "404", "--content-type", "text/html"];
+    let run = apply("GET /people", &error, body).exits(0).says_nothing();
+    assert!(run.printed().contains("Not Found") && !run.printed().contains(CANARY), "{run:?}");
+    apply("GET /people", &["--content-type", "text/csv"], "1\n").exits(0).prints("1\n");
+    apply("GET /people", &["--content-type", "text/html"], body).exits(3).prints_nothing();
+    // What is in the body needs it, also where it is a name, and whatever the body is like.
+    for (request, body) in [("GET /people", "[]"), ("GET /people", body), ("GET /named", "{}")] {
+        apply(request, &[], body).exits(2).prints_nothing().says("in the body").says("--key-file");
+    }
+}
+
 fn restrict(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
