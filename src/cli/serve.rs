@@ -48,7 +48,7 @@ Signals:
            `timeouts.drain`, and exits
   SIGINT   exits at once
   SIGQUIT  hands the listeners over to a process that was started with --upgrade, lets responses end
-           within `timeouts.drain`, and exits
+           within `timeouts.drain`, and exits; sooner on SIGTERM or SIGINT
 
 Exit codes:
   0  told to end; with --check: everything is fine

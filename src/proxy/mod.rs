@@ -167,6 +167,8 @@ struct Shared {
     draining: AtomicBool,
     /// Everybody has heard: connections that are kept should end.
     leaving: watch::Sender<bool>,
+    /// Time is over: all connections end where they are. Those that should end know it before.
+    cut: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -212,9 +214,15 @@ impl Proxy {
             })
             .collect();
         let observers = Arc::new(observers);
-        let (draining, leaving) = (AtomicBool::new(false), watch::Sender::new(false));
-        let shared =
-            Arc::new(Shared { settings, certificates, policies, observers, draining, leaving });
+        let shared = Arc::new(Shared {
+            settings,
+            certificates,
+            policies,
+            observers,
+            draining: AtomicBool::new(false),
+            leaving: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
+        });
         Self { shared, gate, upstreams }
     }
 

@@ -9,8 +9,10 @@ use std::{
         fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
+    panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, atomic::Ordering, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -66,6 +68,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// There can be no thread that carries requests.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// There can be no thread that looks at certificates.
     #[error("cannot watch the certificates: {0}")]
     Watch(io::Error),
@@ -91,7 +96,8 @@ pub enum Listeners {
 impl Proxy {
     /// Carries requests until the process is told to end: SIGTERM takes requests for
     /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not.
-    /// SIGQUIT hands the listeners to a process that waits for them; SIGHUP calls `reload`.
+    /// SIGQUIT hands the listeners to a process that waits for them, and what has begun may end, within
+    /// `timeouts.drain`, unless SIGTERM or SIGINT end it sooner; SIGHUP calls `reload`.
     ///
     /// Blocks the thread; SIGTERM, SIGINT and SIGQUIT come back as `Ok`. Listeners that are not handed
     /// over in time end the process with exit code 1.
@@ -156,12 +162,23 @@ impl Proxy {
             reload();
             watch.look_now();
         };
-        let signals = Signals { shared, reload: Box::new(reload) };
-        server.run(RunArgs { shutdown_signal: Box::new(signals) });
+        // Once the listeners have gone to another process, Pingora asks about signals no more, and sleeps
+        // until it ends. So it does that on a thread that need not be waited for.
+        let (end, ended) = mpsc::channel();
+        let signals = Signals { shared: Arc::clone(&shared), reload: Box::new(reload), end };
+        let serving = thread::Builder::new().name("serving".to_owned());
+        let serving = serving
+            .spawn(move || server.run(RunArgs { shutdown_signal: Box::new(signals) }))
+            .map_err(ServeError::Thread)?;
+        if ended.recv().is_ok() {
+            shared.cut.send_replace(true);
+        } else if let Err(panic) = serving.join() {
+            resume_unwind(panic);
+        }
         // What was cut off is on record as soon as its task is gone.
         let deadline = Instant::now() + Duration::from_secs(LAST_SECONDS);
         while observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-            std::thread::sleep(DRAIN_STEP);
+            thread::sleep(DRAIN_STEP);
         }
         observers.access_log.flush();
         for listener in &settings.listen {
@@ -222,6 +239,8 @@ pub(super) struct Gateway {
     age: Duration,
     /// Turns to true when no connection should take more of them.
     leaving: ShutdownWatch,
+    /// Turns to true when those that are left should end where they are.
+    cut: ShutdownWatch,
     /// What clients of HTTP/1.1 are held to.
     rules: Rules,
     /// Hears of those who do not get in: nothing was asked, so that there is no record.
@@ -241,6 +260,7 @@ impl Gateway {
         http_2.server_options = Some(options);
         let leaving = proxy.shared.leaving.subscribe();
         let metrics = Arc::clone(&proxy.shared.observers.metrics);
+        let cut = proxy.shared.cut.subscribe();
         let http_1 = Arc::new(http_proxy(conf, proxy));
         Self {
             http_1,
@@ -249,29 +269,19 @@ impl Gateway {
             patience: timeouts.client,
             age: timeouts.connection_age,
             leaving,
+            cut,
             rules: Rules::of(settings),
             metrics,
         }
     }
 
-    /// Turns to true when a connection that begins now should take no more requests, as long as the set of
-    /// tasks is there: a task of its own, for the connection's wakes up several times in each request.
-    fn is_over(&self, shutdown: &ShutdownWatch) -> (ShutdownWatch, JoinSet<()>) {
-        let (mut leaving, mut shutdown) = (self.leaving.clone(), shutdown.clone());
-        let (tell, told) = watch::channel(*leaving.borrow() || *shutdown.borrow());
-        let age = self.age;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            // Who could tell is gone only at the end of the process.
-            tokio::select! {
-                () = sleep(age) => {}
-                _ = leaving.wait_for(|is_told| *is_told) => {}
-                _ = shutdown.wait_for(|is_told| *is_told) => {}
-            }
-            tell.send_replace(true);
-            tell.closed().await;
-        });
-        (told, tasks)
+    /// Returns when a connection that begins now should take no more requests.
+    async fn is_over(&self, shutdown: &ShutdownWatch) {
+        tokio::select! {
+            () = sleep(self.age) => {}
+            () = told(&self.leaving) => {}
+            () = told(shutdown) => {}
+        }
     }
 
     /// How a connection comes in.
@@ -294,6 +304,12 @@ impl Gateway {
             Some((Listener { tls: Some(_), .. }, None)) | None => Way::Nowhere,
         }
     }
+}
+
+/// Returns when a watch turns to true. Who could tell is gone only at the end of the process.
+async fn told(watch: &ShutdownWatch) {
+    let mut watch = watch.clone();
+    let _gone = watch.wait_for(|is_told| *is_told).await.map(drop);
 }
 
 /// How a connection comes in.
@@ -355,11 +371,29 @@ impl ServerApp for Gateway {
                 matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
             }
         };
-        let (told, _tasks) = self.is_over(shutdown);
+        let is_over = *self.leaving.borrow() || *shutdown.borrow();
+        let (tell, is_told) = watch::channel(is_over);
+        // A task of its own, for a connection's wakes up several times in each request, and would have to ask
+        // each time whether it is over.
+        let mut served = JoinSet::new();
         if is_http_2 {
-            return self.http_2.process_new(stream, &told).await;
+            let app = Arc::clone(&self.http_2);
+            served.spawn(async move { app.process_new(stream, &is_told).await });
+        } else {
+            let app = Arc::clone(&self.http_1);
+            let stream = Corked::around(stream, self.rules);
+            served.spawn(async move { app.process_new(stream, &is_told).await });
         }
-        self.http_1.process_new(Corked::around(stream, self.rules), &told).await
+        tokio::select! {
+            ended = served.join_next() => return ended?.ok()?,
+            () = self.is_over(shutdown) => {}
+        }
+        tell.send_replace(true);
+        tokio::select! {
+            ended = served.join_next() => ended?.ok()?,
+            // Going, the set ends it.
+            () = told(&self.cut) => None,
+        }
     }
 
     async fn cleanup(&self) {
@@ -422,6 +456,8 @@ fn is_listened_on(socket: &Path) -> bool {
 struct Signals {
     shared: Arc<Shared>,
     reload: Box<dyn Fn() + Send + Sync>,
+    /// Ends the process, whatever Pingora waits for.
+    end: mpsc::Sender<()>,
 }
 
 impl Signals {
@@ -433,16 +469,24 @@ impl Signals {
             () = sleep(self.shared.settings.timeouts.notice) => {}
             _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
         }
-        self.shared.leaving.send_replace(true);
-        let deadline = Instant::now() + self.shared.settings.timeouts.drain;
-        while self.shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-            tokio::select! {
-                () = sleep(DRAIN_STEP) => {}
-                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-            }
-        }
+        finish(&self.shared, interrupt).await;
         // Whatever is still there has had its time.
         ShutdownSignal::FastShutdown
+    }
+
+    /// Hears what the process is told once another one has its listeners, which Pingora does not.
+    fn listen_on(&self, mut terminate: Signal, mut interrupt: Signal) {
+        let (shared, end) = (Arc::clone(&self.shared), self.end.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => finish(&shared, &mut interrupt).await,
+                _ = interrupt.recv() => {}
+            }
+            shared.leaving.send_replace(true);
+            if end.send(()).is_err() {
+                // The process ends already.
+            }
+        });
     }
 
     /// Whether a process waits for the listeners of this one. Pingora ends this one if none does.
@@ -461,6 +505,18 @@ impl Signals {
         }
         log::info!("handing over the listeners");
         true
+    }
+}
+
+/// Lets what has begun end, for as long as it may, or until the process is interrupted.
+async fn finish(shared: &Shared, interrupt: &mut Signal) {
+    shared.leaving.send_replace(true);
+    let deadline = Instant::now() + shared.settings.timeouts.drain;
+    while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
+        tokio::select! {
+            () = sleep(DRAIN_STEP) => {}
+            _ = interrupt.recv() => return,
+        }
     }
 }
 
@@ -484,6 +540,7 @@ impl ShutdownSignalWatch for Signals {
                 _ = terminate.recv() => return self.drain(&mut interrupt).await,
                 _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
                 _ = quit.recv() => if self.is_replaced() {
+                    self.listen_on(terminate, interrupt);
                     return ShutdownSignal::GracefulUpgrade;
                 },
                 _ = hangup.recv() => (self.reload)(),

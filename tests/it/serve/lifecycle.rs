@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::serve::{Connection, Setup, free_port, json, streaming, until, upstream};
+use crate::serve::{Connection, PATIENCE, Setup, free_port, json, streaming, until, upstream};
 
 const POLICY: &str = "
 tamis: 1
@@ -249,6 +249,97 @@ fn a_process_hands_its_listeners_to_the_next_one() {
     });
     println!("{answered} requests were answered while the listeners changed hands");
     assert_eq!(tamis.probe("/readyz").text(), "ok\n");
+}
+
+/// A process that has handed over its listeners waits for what has begun, as long as `timeouts.drain` says,
+/// and no longer than until it is told to end.
+#[test]
+fn a_process_that_was_replaced_still_hears_that_it_should_end() {
+    for (signal, is_awaited) in [("INT", false), ("TERM", true)] {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let slow = streaming(move |path, stream| {
+            let response = json(&format!("{{\"id\":[{}1]}}", "1,".repeat(4000)));
+            let (head, tail) = response.split_at(response.len() - 10);
+            stream.write_all(if path == "/me" { head } else { &response })?;
+            if path == "/me" && wait.lock().unwrap().recv().is_ok() {
+                stream.write_all(tail)?;
+            }
+            Ok(false)
+        });
+        let policy = POLICY.replace("$.id: public", "'$.id[*]': public").replace(
+            "routes: {",
+            "routes: { GET /other: { body: { $.email: contact.email, '$.id[*]': public } },",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(folder.path(), only_ours).unwrap();
+        let socket = folder.path().join("upgrade.sock");
+        let settings = format!("timeouts: {{drain: 1h}}\nupgrade_socket: {}\n", socket.display());
+        let upstreams = [("crm", slow, "http1")];
+        let policies = [("p.yaml", &*policy)];
+        let setup = Setup { policies: &policies, upstreams: &upstreams, settings: &settings };
+        let mut tamis = setup.start();
+        let lines = "HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n";
+        let mut held = Connection::to(tamis.address);
+        held.ask(format!("GET /me {lines}"));
+        held.begins();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut held_too = runtime.block_on(begin_http_2(tamis.address));
+        let old = tamis.pid();
+        let code = tamis.replace_and(&socket, |tamis| {
+            tamis.signal(signal);
+            if is_awaited {
+                // Both are let go, and only then the process ends.
+                go.send(()).unwrap();
+                go.send(()).unwrap();
+                assert!(held.reply().body.is_some(), "what has begun ends");
+                assert!(runtime.block_on(ends(&mut held_too)));
+            }
+        });
+        assert_eq!(code, 0, "{signal}");
+        assert_ne!(tamis.pid(), old);
+        if !is_awaited {
+            assert!(held.reply().body.is_none(), "what is cut is not complete");
+            assert!(!runtime.block_on(ends(&mut held_too)));
+        }
+        let decision = if is_awaited { "allowed" } else { "aborted" };
+        let log = tamis.access_log();
+        assert_eq!(log.len(), 2, "{signal}: {log:?}");
+        for record in log {
+            assert_eq!((&record["decision"], &record["status"]), (&decision.into(), &200.into()));
+        }
+        // The next one knows nothing of it.
+        let reply = Connection::to(tamis.address).send(format!("GET /other {lines}"));
+        assert!(reply.body.is_some_and(|body| body.len() > 4000), "{signal}");
+    }
+}
+
+/// A request for `/me` by HTTP/2, whose response has begun.
+async fn begin_http_2(address: std::net::SocketAddr) -> h2::RecvStream {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = http::Request::get("http://test/me").header("api-key", "desk-secret");
+    let (response, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let begins = tokio::time::timeout(PATIENCE, body.data()).await.unwrap();
+    assert!(begins.unwrap().is_ok());
+    body
+}
+
+/// Whether a response of HTTP/2 comes to its end.
+async fn ends(body: &mut h2::RecvStream) -> bool {
+    let read = async {
+        while let Some(data) = body.data().await {
+            if data.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap()
 }
 
 #[test]

@@ -257,9 +257,16 @@ impl Tamis {
     /// Starts the next process in the place of this one, with these settings and policies, and sees this one
     /// end; gives its exit code.
     pub(crate) fn replace(&mut self, socket: &Path) -> i32 {
+        self.replace_and(socket, |_| {})
+    }
+
+    /// The same; once the listeners have changed hands, `then` happens to this one.
+    pub(crate) fn replace_and(&mut self, socket: &Path, then: impl FnOnce(&Self)) -> i32 {
         let next = spawn(self.folder.path(), &["--upgrade"], &[]);
         until("the next process waits", || socket.exists());
         self.signal("QUIT");
+        until("the listeners have changed hands", || !socket.exists());
+        then(self);
         let code = self.ended();
         self.child = next;
         code
