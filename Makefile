@@ -69,4 +69,5 @@ test-tools: tools
 	@$(call want,h2load,nghttp2-client,the load by h2load)
 	@$(call want,haproxy,haproxy,what HAProxy says of requests)
 	@$(call want,slowhttptest,slowhttptest,the slow clients)
+	@$(call want,testssl,testssl.sh,what testssl says of TLS)
 	@tests/install-python-tools

@@ -10,6 +10,7 @@ use std::{
 };
 
 use pingora::tls::{CertificateDer, ClientConfig, RootCertStore, ServerName, TlsConnector};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::*;
@@ -22,26 +23,36 @@ callers: { desk: { identify: { sidecar: true }, purposes: [support] } }
 apis: { crm: { routes: { GET /c: { body: { $.id: public, $.x: contact } } } } }
 rules: { support: { contact: drop } }
 ";
+/// Whom a certificate is for.
+const NAMES: [&str; 2] = ["tamis.test", "127.0.0.1"];
 const GET: &str =
     "GET /c HTTP/1.1\r\nHost: test\r\nConnection: close\r\nData-Purpose: support\r\n\r\n";
 
-/// A certificate for `tamis.test` and its key, in files.
-struct Own {
+/// A certificate for `tamis.test` and this machine, and its key, in files. It is good for a year, as
+/// those are that others sign.
+pub(super) struct Own {
     folder: TempDir,
     der: CertificateDer<'static>,
 }
 
 impl Own {
-    fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["tamis.test".to_owned()]).unwrap();
-        let own = Self { folder: tempfile::tempdir().unwrap(), der: made.cert.der().clone() };
-        fs::write(own.path("own.pem"), made.cert.pem()).unwrap();
-        fs::write(own.path("own.key"), made.signing_key.serialize_pem()).unwrap();
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::new(NAMES.map(str::to_owned)).unwrap();
+        let today = jiff::Zoned::now().date();
+        let (year, month) = (i32::from(today.year()), u8::try_from(today.month()).unwrap());
+        params.not_before = date_time_ymd(year, month, 1);
+        params.not_after = date_time_ymd(year + 1, month, 1);
+        params.distinguished_name.push(DnType::CommonName, NAMES[0]);
+        let key = KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let own = Self { folder: tempfile::tempdir().unwrap(), der: made.der().clone() };
+        fs::write(own.path("own.pem"), made.pem()).unwrap();
+        fs::write(own.path("own.key"), key.serialize_pem()).unwrap();
         fs::set_permissions(own.path("own.key"), fs::Permissions::from_mode(0o600)).unwrap();
         own
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -66,7 +77,7 @@ fn is_answer(raw: &[u8]) -> bool {
     text.starts_with("HTTP/1.1 200 ") && text.contains(r#"{"id":7}"#) && !text.contains("CANARY")
 }
 
-fn setup<T>(with: impl FnOnce(Setup<'_>) -> T) -> T {
+pub(super) fn setup<T>(with: impl FnOnce(Setup<'_>) -> T) -> T {
     let upstreams = [("crm", upstream(|_| json(r#"{"id":7,"x":"CANARY"}"#)), "http1")];
     with(Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" })
 }

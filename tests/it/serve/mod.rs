@@ -14,6 +14,7 @@ mod nginx;
 mod redbot;
 mod reload;
 mod stream;
+mod testssl;
 
 use std::{
     fs,
