@@ -50,8 +50,8 @@ fn answer_with(status: &str, lines: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into()
 }
 
-async fn world(upstream: impl Into<Vec<u8>>) -> World {
-    World::with(Upstream::bytes(upstream), HEADS, |_| {}, None).await
+async fn world(version: Version, upstream: impl Into<Vec<u8>>) -> World {
+    World::with(Upstream::bytes(upstream), HEADS, |_| {}, None).await.speaking(version)
 }
 
 /// The header lines of the upstream that have left, sorted.
@@ -99,99 +99,114 @@ const HEAD_COUNTS: [&str; 8] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_header_leaves_as_its_category_does() {
-    let json = format!("Content-Type: application/json\r\n{LINES}");
-    let body = r#"{"id":7,"email":"anna@example.org","iban":"CANARY"}"#;
-    let world_ = world(answer_with("200 OK", &json, body)).await;
-    let reply = world_.get("/c/7", "support", "").await;
-    assert_eq!(reply.body.as_deref(), Some(r#"{"id":7,"email":"a********","iban":null}"#));
-    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
-    assert_eq!(listed(&reply), SUPPORT);
-    // With those of the body; what is withheld in both is counted once.
-    let mut counts = HEAD_COUNTS.to_vec();
-    counts[0] = "contact.email mask 3";
-    counts[5] = "public keep 2";
-    assert_eq!(world_.accesses().await, counts);
+    for version in VERSIONS {
+        let json = format!("Content-Type: application/json\r\n{LINES}");
+        let body = r#"{"id":7,"email":"anna@example.org","iban":"CANARY"}"#;
+        let world_ = world(version, answer_with("200 OK", &json, body)).await;
+        let reply = world_.get("/c/7", "support", "").await;
+        assert_eq!(reply.body.as_deref(), Some(r#"{"id":7,"email":"a********","iban":null}"#));
+        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+        assert_eq!(listed(&reply), SUPPORT);
+        // With those of the body; what is withheld in both is counted once.
+        let mut counts = HEAD_COUNTS.to_vec();
+        counts[0] = "contact.email mask 3";
+        counts[5] = "public keep 2";
+        assert_eq!(world_.accesses().await, counts);
 
-    let world = world(answer_with("200 OK", &json, body)).await;
-    let reply = world.get("/c/7", "billing", "").await;
-    let lines: Vec<String> = LINES.to_ascii_lowercase().lines().map(str::to_owned).collect();
-    let mut kept: Vec<&str> =
-        lines.iter().map(|line| line.trim()).filter(|line| !line.starts_with("x-other")).collect();
-    kept[1] = "x-customer: tom@example.org";
-    kept.sort_unstable();
-    assert_eq!(listed(&reply), kept);
+        let world = world(version, answer_with("200 OK", &json, body)).await;
+        let reply = world.get("/c/7", "billing", "").await;
+        let lines: Vec<String> = LINES.to_ascii_lowercase().lines().map(str::to_owned).collect();
+        let mut kept: Vec<&str> = lines
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| !line.starts_with("x-other"))
+            .collect();
+        kept[1] = "x-customer: tom@example.org";
+        kept.sort_unstable();
+        assert_eq!(listed(&reply), kept);
+    }
 }
 
 /// Whatever becomes of the body.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_of_errors_redirects_and_empty_answers_are_treated_as_all_others() {
-    let problem = format!("Content-Type: application/problem+json\r\n{LINES}");
-    let html = format!("Content-Type: text/html\r\n{LINES}");
-    for (status, lines, body) in [
-        ("404 Not Found", &html, "<p>CANARY</p>"),
-        ("410 Gone", &problem, r#"{"title":"Gone","detail":"CANARY"}"#),
-        ("500 Oh", &LINES.to_owned(), ""),
-        ("302 Found", &html, "<p>CANARY</p>"),
-        ("307 Temporary Redirect", &LINES.to_owned(), ""),
-        ("201 Created", &LINES.to_owned(), ""),
-    ] {
-        let world = world(answer_with(status, lines, body)).await;
-        let reply = world.get("/c/7", "support", "").await;
-        assert!(status.starts_with(&reply.status.to_string()), "{status}: {reply:?}");
-        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
-        assert_eq!(listed(&reply), SUPPORT, "{status}");
-        let counts = world.accesses().await;
-        for expected in HEAD_COUNTS.iter().filter(|count| !count.starts_with("public")) {
-            assert!(counts.iter().any(|count| count == expected), "{status}: {counts:?}");
+    for version in VERSIONS {
+        let problem = format!("Content-Type: application/problem+json\r\n{LINES}");
+        let html = format!("Content-Type: text/html\r\n{LINES}");
+        for (status, lines, body) in [
+            ("404 Not Found", &html, "<p>CANARY</p>"),
+            ("410 Gone", &problem, r#"{"title":"Gone","detail":"CANARY"}"#),
+            ("500 Oh", &LINES.to_owned(), ""),
+            ("302 Found", &html, "<p>CANARY</p>"),
+            ("307 Temporary Redirect", &LINES.to_owned(), ""),
+            ("201 Created", &LINES.to_owned(), ""),
+        ] {
+            let world = world(version, answer_with(status, lines, body)).await;
+            let reply = world.get("/c/7", "support", "").await;
+            assert!(status.starts_with(&reply.status.to_string()), "{status}: {reply:?}");
+            assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+            assert_eq!(listed(&reply), SUPPORT, "{status}");
+            let counts = world.accesses().await;
+            for expected in HEAD_COUNTS.iter().filter(|count| !count.starts_with("public")) {
+                assert!(counts.iter().any(|count| count == expected), "{status}: {counts:?}");
+            }
         }
-    }
-    // Where there is no body at all, these are all that is counted.
-    let no_content = format!("HTTP/1.1 204 No Content\r\n{LINES}\r\n");
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{LINES}\r\n");
-    for (upstream, method) in [(no_content, "GET"), (head, "HEAD")] {
-        let world = world(upstream).await;
-        let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
-        let reply = world.send(request(method, "/c/7", lines)).await;
-        assert_eq!(listed(&reply), SUPPORT, "{method}");
-        assert_eq!(world.accesses().await, HEAD_COUNTS, "{method}");
+        // Where there is no body at all, these are all that is counted.
+        let no_content = format!("HTTP/1.1 204 No Content\r\n{LINES}\r\n");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{LINES}\r\n");
+        for (upstream, method) in [(no_content, "GET"), (head, "HEAD")] {
+            let world = world(version, upstream).await;
+            let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+            let reply = world.send(request(method, "/c/7", lines)).await;
+            assert_eq!(listed(&reply), SUPPORT, "{method}");
+            assert_eq!(world.accesses().await, HEAD_COUNTS, "{method}");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_can_give_a_denied_header_asks_no_upstream() {
-    let world = world(answer_with("200 OK", "Content-Type: application/json\r\n", "{}")).await;
-    let reply = world.get("/c/7", "denied", "").await;
-    assert_eq!(reply.reason(), "category-denied");
-    assert_eq!(world.record().await, "denied category-denied");
-    assert!(world.asked.lock().unwrap().is_empty());
+    for version in VERSIONS {
+        let world =
+            world(version, answer_with("200 OK", "Content-Type: application/json\r\n", "{}")).await;
+        let reply = world.get("/c/7", "denied", "").await;
+        assert_eq!(reply.reason(), "category-denied");
+        assert_eq!(world.record().await, "denied category-denied");
+        assert!(world.asked.lock().unwrap().is_empty());
+    }
 }
 
 /// Neither the value nor whether the line is there changes a byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withheld_header_changes_nothing_else() {
-    let long = "x".repeat(9000);
-    let of = |location: &str| {
-        format!("Content-Type: application/json\r\nX-Customer: anna@example.org\r\n{location}")
-    };
-    let mut seen = Vec::new();
-    for location in [
-        "",
-        "Location: /c/1\r\n",
-        "Location: https://elsewhere.test/?q=1\r\nSet-Cookie: a=b; Secure\r\n",
-        &format!("Location: {long}\r\nX-Balance: 12\r\nX-Balance: 13\r\n"),
-        "Location: \r\nX-Balance:\r\n",
-    ] {
-        for (status, body) in [("200 OK", r#"{"id":7}"#), ("302 Found", r#"{"id":7}"#)] {
-            let world = world(answer_with(status, &of(location), body)).await;
-            let reply = world.get("/c/7", "support", "").await;
-            let lines: Vec<&str> =
-                reply.raw.lines().filter(|line| !line.starts_with("Date: ")).collect();
-            seen.push((status, lines.join("\n"), world.accesses().await));
+    for version in VERSIONS {
+        let long = "x".repeat(9000);
+        let of = |location: &str| {
+            format!("Content-Type: application/json\r\nX-Customer: anna@example.org\r\n{location}")
+        };
+        let mut seen = Vec::new();
+        for location in [
+            "",
+            "Location: /c/1\r\n",
+            "Location: https://elsewhere.test/?q=1\r\nSet-Cookie: a=b; Secure\r\n",
+            &format!("Location: {long}\r\nX-Balance: 12\r\nX-Balance: 13\r\n"),
+            "Location: \r\nX-Balance:\r\n",
+        ] {
+            for (status, body) in [("200 OK", r#"{"id":7}"#), ("302 Found", r#"{"id":7}"#)] {
+                let world = world(version, answer_with(status, &of(location), body)).await;
+                let reply = world.get("/c/7", "support", "").await;
+                let lines: Vec<&str> = reply
+                    .raw
+                    .lines()
+                    .filter(|line| !line.to_ascii_lowercase().starts_with("date: "))
+                    .collect();
+                seen.push((status, lines.join("\n"), world.accesses().await));
+            }
         }
-    }
-    for (status, reply, counts) in &seen {
-        let (_, first, first_counts) = seen.iter().find(|(other, ..)| other == status).unwrap();
-        assert_eq!((reply, counts), (first, first_counts));
+        for (status, reply, counts) in &seen {
+            let (_, first, first_counts) = seen.iter().find(|(other, ..)| other == status).unwrap();
+            assert_eq!((reply, counts), (first, first_counts));
+        }
     }
 }
 
@@ -199,79 +214,88 @@ async fn a_withheld_header_changes_nothing_else() {
 /// where it is kept it is the same bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_its_action_cannot_treat_is_removed() {
-    let mut lines = b"Content-Type: application/json\r\n".to_vec();
-    for line in [
-        &b"X-Customer: CANARY-\xff"[..],
-        b"X-Note: C\tANARY",
-        b"X-Note: CA",
-        b"X-Client: 2001:db8:1:2::7",
-        "X-Note: éàCANARY".as_bytes(),
-    ] {
-        lines.extend_from_slice(line);
-        lines.extend_from_slice(b"\r\n");
+    for version in VERSIONS {
+        let mut lines = b"Content-Type: application/json\r\n".to_vec();
+        for line in [
+            &b"X-Customer: CANARY-\xff"[..],
+            b"X-Note: C\tANARY",
+            b"X-Note: CA",
+            b"X-Client: 2001:db8:1:2::7",
+            "X-Note: éàCANARY".as_bytes(),
+        ] {
+            lines.extend_from_slice(line);
+            lines.extend_from_slice(b"\r\n");
+        }
+        let mut upstream = b"HTTP/1.1 200 OK\r\n".to_vec();
+        upstream.extend_from_slice(&lines);
+        upstream.extend_from_slice(b"Content-Length: 2\r\n\r\n{}");
+        let world_ = world(version, upstream.clone()).await;
+        let reply = world_.get("/c/7", "support", "").await;
+        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+        assert_eq!(listed(&reply), ["x-client: 2001:db8:1::", "x-note: éà"]);
+        let counts = world_.accesses().await;
+        for expected in
+            ["contact.email unfit 1", "text unfit 2", "text generalise 1", "place generalise 1"]
+        {
+            assert!(counts.iter().any(|count| count == expected), "{counts:?}");
+        }
+        let world = world(version, upstream).await;
+        let reply = world.get("/c/7", "billing", "").await;
+        let as_sent = b"CANARY-\xff\r\n";
+        assert!(reply.wire.windows(as_sent.len()).any(|bytes| bytes == as_sent), "{reply:?}");
     }
-    let mut upstream = b"HTTP/1.1 200 OK\r\n".to_vec();
-    upstream.extend_from_slice(&lines);
-    upstream.extend_from_slice(b"Content-Length: 2\r\n\r\n{}");
-    let world_ = world(upstream.clone()).await;
-    let reply = world_.get("/c/7", "support", "").await;
-    assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
-    assert_eq!(listed(&reply), ["x-client: 2001:db8:1::", "x-note: éà"]);
-    let counts = world_.accesses().await;
-    for expected in
-        ["contact.email unfit 1", "text unfit 2", "text generalise 1", "place generalise 1"]
-    {
-        assert!(counts.iter().any(|count| count == expected), "{counts:?}");
-    }
-    let world = world(upstream).await;
-    let reply = world.get("/c/7", "billing", "").await;
-    let as_sent = b"CANARY-\xff\r\n";
-    assert!(reply.wire.windows(as_sent.len()).any(|bytes| bytes == as_sent), "{reply:?}");
 }
 
 /// What speaks of the upstream's bytes is wrong about those that leave, and tells of those that do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_digest_signature_or_range_of_the_upstream_leaves() {
-    let names = [
-        "Content-Digest",
-        "Repr-Digest",
-        "Digest",
-        "Want-Content-Digest",
-        "Want-Repr-Digest",
-        "Want-Digest",
-        "Content-MD5",
-        "Signature",
-        "Signature-Input",
-        "ETag",
-        "Last-Modified",
-        "Accept-Ranges",
-        "Content-Range",
-        "Trailer",
-        "Age",
-        "Expires",
-        "Pragma",
-        "Warning",
-        "Content-Location",
-        "Alt-Svc",
-        "X-Accel-Redirect",
-    ];
-    let lines = names.map(|name| format!("{name}: CANARY\r\n")).concat();
-    for (status, media, body) in [
-        ("200 OK", "application/json", r#"{"id":7}"#),
-        ("200 OK", "text/csv", "a;b\n"),
-        ("404 Not Found", "application/problem+json", r#"{"title":"Gone"}"#),
-        ("500 Oh", "text/html", "CANARY"),
-        ("302 Found", "text/html", "CANARY"),
-        ("201 Created", "application/json", ""),
-    ] {
-        let lines = format!("Content-Type: {media}\r\n{lines}");
-        let world = World::new(Upstream::bytes(answer_with(status, &lines, body))).await;
-        let reply = world.get("/c/7", "support", "").await;
-        assert_eq!(world.record().await, "allowed", "{status}");
-        assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
-        for name in names {
-            let begins = format!("{}:", name.to_ascii_lowercase());
-            assert!(!reply.head.lines().any(|line| line.starts_with(&begins)), "{name}: {reply:?}");
+    for version in VERSIONS {
+        let names = [
+            "Content-Digest",
+            "Repr-Digest",
+            "Digest",
+            "Want-Content-Digest",
+            "Want-Repr-Digest",
+            "Want-Digest",
+            "Content-MD5",
+            "Signature",
+            "Signature-Input",
+            "ETag",
+            "Last-Modified",
+            "Accept-Ranges",
+            "Content-Range",
+            "Trailer",
+            "Age",
+            "Expires",
+            "Pragma",
+            "Warning",
+            "Content-Location",
+            "Alt-Svc",
+            "X-Accel-Redirect",
+        ];
+        let lines = names.map(|name| format!("{name}: CANARY\r\n")).concat();
+        for (status, media, body) in [
+            ("200 OK", "application/json", r#"{"id":7}"#),
+            ("200 OK", "text/csv", "a;b\n"),
+            ("404 Not Found", "application/problem+json", r#"{"title":"Gone"}"#),
+            ("500 Oh", "text/html", "CANARY"),
+            ("302 Found", "text/html", "CANARY"),
+            ("201 Created", "application/json", ""),
+        ] {
+            let lines = format!("Content-Type: {media}\r\n{lines}");
+            let world = World::new(Upstream::bytes(answer_with(status, &lines, body)))
+                .await
+                .speaking(version);
+            let reply = world.get("/c/7", "support", "").await;
+            assert_eq!(world.record().await, "allowed", "{status}");
+            assert!(!reply.raw.contains(WITHHELD), "{reply:?}");
+            for name in names {
+                let begins = format!("{}:", name.to_ascii_lowercase());
+                assert!(
+                    !reply.head.lines().any(|line| line.starts_with(&begins)),
+                    "{name}: {reply:?}"
+                );
+            }
         }
     }
 }

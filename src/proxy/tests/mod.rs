@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use pingora::{
     apps::ServerApp,
     protocols::{Stream, l4::stream::Stream as L4Stream},
@@ -124,6 +124,8 @@ fn head_and(body: &str, media: &str) -> String {
 /// A proxy in front of an upstream.
 struct World {
     address: SocketAddr,
+    /// What its clients speak.
+    version: Version,
     metrics: Arc<Metrics>,
     /// The heads of the requests that the upstream got.
     asked: Arc<Mutex<Vec<String>>>,
@@ -185,10 +187,20 @@ impl World {
         let told = Arc::clone(&metrics);
         let watch = proxy.shared.certificates.watch(move |it| told.certificates_reloaded(it));
         let address = serve_proxy(proxy).await;
-        Self { address, metrics, asked, watch: watch.unwrap() }
+        let version = Version::HTTP_11;
+        Self { address, version, metrics, asked, watch: watch.unwrap() }
     }
 
+    /// The same, for clients that speak this version of HTTP.
+    fn speaking(self, version: Version) -> Self {
+        Self { version, ..self }
+    }
+
+    /// Sends a request, written as in HTTP/1.1.
     async fn send(&self, request: impl AsRef<[u8]>) -> Reply {
+        if self.version == Version::HTTP_2 {
+            return self.send_http_2(str::from_utf8(request.as_ref()).unwrap()).await;
+        }
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_ref()).await.unwrap();
         let mut raw = Vec::new();
@@ -196,6 +208,22 @@ impl World {
         // A reset is an end, too; a hang is not.
         let _reset = read.expect("the proxy ends the connection");
         Reply::parse(raw)
+    }
+
+    async fn send_http_2(&self, request: &str) -> Reply {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let reply = async {
+            let mut client = client.ready().await.unwrap();
+            let (head, body) = in_http_2(request);
+            let (response, mut stream) = client.send_request(head, body.is_empty()).unwrap();
+            if !body.is_empty() && stream.send_data(Bytes::from(body), true).is_err() {
+                // The answer came first, and nobody waits for the body.
+            }
+            Reply::of_http_2(response).await
+        };
+        timeout(Duration::from_secs(20), reply).await.expect("the proxy ends the stream")
     }
 
     /// A GET by `desk`, with more header lines.
@@ -211,7 +239,14 @@ impl World {
     /// Waits until a request is on record, and says how: `decision`, or `decision reason`. There is
     /// exactly one.
     async fn record(&self) -> String {
+        // What is counted last.
+        let is_counted =
+            |line: &str| line.starts_with("tamis_overhead_seconds_count{") && !line.ends_with(" 0");
         for _ in 0..2000 {
+            if !self.metrics.render().lines().any(is_counted) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
             let text = self.metrics.render();
             let series = |name: &str, label: &str| -> Vec<String> {
                 text.lines()
@@ -224,14 +259,11 @@ impl World {
                     .collect()
             };
             let mut words = series("tamis_requests_total", "decision");
-            if !words.is_empty() {
-                assert_eq!(words.len(), 1, "one record each");
-                let reasons = series("tamis_refusals_total", "reason");
-                assert!(reasons.len() <= 1);
-                words.extend(reasons);
-                return words.join(" ");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert_eq!(words.len(), 1, "one record each");
+            let reasons = series("tamis_refusals_total", "reason");
+            assert!(reasons.len() <= 1);
+            words.extend(reasons);
+            return words.join(" ");
         }
         panic!("no record was written");
     }
@@ -257,6 +289,27 @@ fn settings(upstream: SocketAddr, is_h2: bool) -> Settings {
 
 fn request(method: &str, path: &str, lines: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: crm.test\r\nConnection: close\r\n{lines}\r\n")
+}
+
+/// What clients speak.
+const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+
+/// A request of HTTP/1.1 in HTTP/2, and its body.
+fn in_http_2(request: &str) -> (http::Request<()>, String) {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap().split(' ');
+    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let fields: Vec<_> = lines.map(|line| line.split_once(':').unwrap()).collect();
+    let is = |name: &str, known: &str| name.eq_ignore_ascii_case(known);
+    let (_, host) = fields.iter().find(|(name, _)| is(name, "host")).unwrap();
+    let has_body = fields.iter().any(|(name, _)| is(name, "content-length"));
+    // The first says which host is asked, and the second is about the connection.
+    let fields = fields.iter().filter(|(name, _)| !is(name, "host") && !is(name, "connection"));
+    let builder = http::Request::builder().method(method);
+    let builder = builder.uri(format!("http://{}{path}", host.trim()));
+    let builder = fields.fold(builder, |to, (name, value)| to.header(*name, value.trim()));
+    (builder.body(()).unwrap(), if has_body { body.to_owned() } else { String::new() })
 }
 
 async fn serve_upstream(upstream: Upstream, asked: Arc<Mutex<Vec<String>>>) -> SocketAddr {
@@ -407,6 +460,51 @@ impl Reply {
         let bytes = bytes.filter(|_| status > 0);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self { status, body: bytes.as_deref().map(text), bytes, head, raw: text(&raw), wire: raw }
+    }
+
+    /// A response of HTTP/2, with a head as HTTP/1.1 writes it.
+    async fn of_http_2(response: h2::client::ResponseFuture) -> Self {
+        let nothing = Self {
+            status: 0,
+            head: String::new(),
+            body: None,
+            bytes: None,
+            raw: String::new(),
+            wire: Vec::new(),
+        };
+        let Ok(response) = response.await else { return nothing };
+        let status = response.status().as_u16();
+        let mut wire = format!("HTTP/2 {status}").into_bytes();
+        for (name, value) in response.headers() {
+            wire.extend([b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+        }
+        let head = String::from_utf8_lossy(&wire).to_ascii_lowercase();
+        wire.extend_from_slice(b"\r\n\r\n");
+        let length = response.headers().get("content-length").cloned();
+        let (mut stream, mut bytes) = (response.into_body(), Vec::new());
+        let mut is_whole = true;
+        while let Some(data) = stream.data().await {
+            match data {
+                Ok(data) => {
+                    stream.flow_control().release_capacity(data.len()).unwrap();
+                    bytes.extend_from_slice(&data);
+                }
+                // Behind a whole response: nobody waits for the rest of the request (RFC 9113, section 8.1).
+                Err(error) if error.reason() == Some(h2::Reason::NO_ERROR) => {
+                    is_whole = length.is_some_and(|length| length == bytes.len().to_string());
+                    break;
+                }
+                Err(_) => {
+                    is_whole = false;
+                    break;
+                }
+            }
+        }
+        assert!(!matches!(stream.trailers().await, Ok(Some(_))), "no trailers leave");
+        wire.extend_from_slice(&bytes);
+        let bytes = is_whole.then_some(bytes);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { status, body: bytes.as_deref().map(text), bytes, head, raw: text(&wire), wire }
     }
 
     fn reason(&self) -> String {
