@@ -1,8 +1,16 @@
 //! Validators over the wire: what was given for one purpose, caller and set of policies is nothing to
 //! any other.
 
+use http::{HeaderValue, header};
+use pingora::http::RequestHeader;
+
 use super::*;
-use crate::transform::RootKey;
+use crate::{
+    coding::Coding,
+    policy::{Ask, Target},
+    proxy::validate::Validation,
+    transform::RootKey,
+};
 
 /// `POLICY` with validators on the routes that read, and a purpose that both callers have.
 fn policy() -> String {
@@ -261,5 +269,46 @@ async fn a_validator_shows_only_that_something_has_changed() {
         assert_eq!(seen[0], seen[3]);
         assert!(seen[0] != seen[1] && seen[1] != seen[2]);
         assert!(seen.iter().all(|etag| etag.len() == seen[0].len()), "{seen:?}");
+    }
+}
+
+/// Where an age is told, the same answer leaves in another way on another day.
+#[test]
+fn a_validator_is_good_for_a_day_where_an_age_is_told() {
+    let days = ["2026-11-22", "2026-11-23"].map(|day| day.parse().unwrap());
+    for (action, asks_the_day) in [
+        ("generalise: { age_band: 10 }", true),
+        ("generalise: { date: year }", false),
+        ("mask: { keep_first: 1 }", false),
+    ] {
+        let policy = policy().replace("mask: { keep_first: 1 }", action);
+        let source = Source { name: "p.yaml".to_owned(), text: policy };
+        let set = load(&[source], &key("5a")).set.unwrap();
+        let target = Target::parse("GET", "/c/7").unwrap();
+        let (caller, purpose) = (Some("desk"), Some("support"));
+        let permit =
+            set.decide(&Ask { caller, purpose, host: Some("crm.test"), target: &target }).unwrap();
+        assert_eq!(permit.plan.asks_the_day(), asks_the_day, "{action}");
+        let settings = settings(SocketAddr::from(([127, 0, 0, 1], 1)), false);
+        let metrics = Arc::new(Metrics::new(1000));
+        let access_log = AccessLog::start(&config::AccessLog::Off, Arc::clone(&metrics)).unwrap();
+        let certificates = Certificates::load(&settings).unwrap();
+        let observers = Observers { metrics, access_log };
+        let proxy = Proxy::new(settings, certificates, Policies::none(), observers);
+        let mut request = RequestHeader::build("GET", b"/c/7", None).unwrap();
+        request.insert_header("host", "crm.test").unwrap();
+        let sealer = permit.plan.sealer().unwrap();
+        let on = |day, headers: &HeaderMap| {
+            let bonds = proxy.bonds(&request, &permit, Coding::Identity, day);
+            Validation::of(sealer, bonds, headers)
+        };
+        // What the upstream says, and what the client has of it.
+        let given = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"7\""))]);
+        let given_on = |day| on(day, &HeaderMap::new()).sealed(sealer, &given).unwrap();
+        let kept = HeaderMap::from_iter([(header::IF_NONE_MATCH, given_on(days[0]))]);
+        let condition = |day| on(day, &kept).condition();
+        assert_eq!(condition(days[0]).unwrap(), "\"7\"", "{action}: on the same day");
+        assert_eq!(condition(days[1]).is_none(), asks_the_day, "{action}: on the next");
+        assert_eq!(given_on(days[0]) != given_on(days[1]), asks_the_day, "{action}");
     }
 }
