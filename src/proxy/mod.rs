@@ -414,6 +414,10 @@ struct Admitted {
 }
 
 fn target(request: &RequestHeader) -> Result<Target, Reason> {
+    // Behind it there would be no HTTP any more. That of HTTP/1.1 would not have come so far.
+    if request.method == Method::CONNECT {
+        return Err(Reason::RouteUnknown);
+    }
     // What goes on are these bytes, so that they are what is decided about.
     let path = str::from_utf8(request.raw_path()).or(Err(Reason::PathNotCanonical))?;
     if !path.is_ascii() {

@@ -256,6 +256,8 @@ impl Gateway {
         let mut http_2 = http_proxy(conf, proxy.clone());
         let mut options = HttpServerOptions::default();
         options.h2c = true;
+        // Pingora would answer it by itself; so it is denied and on record, as everything else.
+        options.allow_connect_method_proxying = true;
         options.h2_idle_timeout = Some(timeouts.idle);
         http_2.server_options = Some(options);
         let leaving = proxy.shared.leaving.subscribe();

@@ -180,6 +180,38 @@ async fn a_tunnel_and_an_echo_are_denied() {
     }
 }
 
+/// It has no path, and its stream stays open for what would go through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_of_http_2_is_denied_as_any_other_request_is() {
+    for more in ["", "CANARY"] {
+        let world = World::new(Upstream::json(BODY)).await;
+        let stream = TcpStream::connect(world.address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let head = http::Request::connect("crm.test:80")
+            .header("api-key", "desk-key")
+            .header("data-purpose", "support");
+        let (response, mut tunnel) = client.send_request(head.body(()).unwrap(), false).unwrap();
+        if tunnel.send_data(Bytes::from_static(more.as_bytes()), false).is_err() {
+            // The answer came first.
+        }
+        let reply = timeout(Duration::from_secs(20), Reply::of_http_2(response)).await.unwrap();
+        assert_eq!((reply.status, &*reply.reason()), (403, "route-unknown"));
+        assert_eq!(world.record().await, "denied route-unknown");
+        assert!(world.asked.lock().unwrap().is_empty());
+        // The connection goes on.
+        let mut client = client.ready().await.unwrap();
+        let head = http::Request::get("http://crm.test/c/7")
+            .header("api-key", "desk-key")
+            .header("data-purpose", "support");
+        let (response, _) = client.send_request(head.body(()).unwrap(), true).unwrap();
+        let reply = timeout(Duration::from_secs(20), Reply::of_http_2(response)).await.unwrap();
+        assert_eq!(reply.body.as_deref(), Some(SIEVED), "{reply:?}");
+        assert_eq!(world.asked.lock().unwrap().len(), 1);
+    }
+}
+
 /// The call, its answer and its trailers: none of it is JSON.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_grpc_is_refused() {
