@@ -886,7 +886,7 @@ fn explain_says_what_leaves_and_which_line_decides() {
         .exits(0)
         .prints("Answer a customer")
         .prints("$.iban")
-        .prints("crm.yaml:58");
+        .prints("crm.yaml:65");
     explain(&[folder.path(), "--caller", "desk", "GET /people/{id}"]).exits(0).prints("$.email");
     explain(&["--caller", "desk", folder.path(), "GET /people/1"]).exits(0).prints("$.name");
     let one =
