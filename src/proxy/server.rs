@@ -56,6 +56,9 @@ use crate::{
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Seconds that what is still running gets when a process ends.
 const LAST_SECONDS: u64 = 1;
+/// How long the records of what was cut off are waited for. They are there at once, but on a machine that
+/// has much else to do.
+const RECORDS_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why the proxy cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +179,7 @@ impl Proxy {
             resume_unwind(panic);
         }
         // What was cut off is on record as soon as its task is gone.
-        let deadline = Instant::now() + Duration::from_secs(LAST_SECONDS);
+        let deadline = Instant::now() + RECORDS_WAIT_MAX;
         while observers.metrics.in_flight() > 0 && Instant::now() < deadline {
             thread::sleep(DRAIN_STEP);
         }
