@@ -52,6 +52,7 @@ mod respond;
 mod response;
 mod server;
 mod sieve;
+mod signals;
 mod strict;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::{
     },
     panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering, mpsc},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -26,14 +26,14 @@ use pingora::{
     },
     proxy::{HttpProxy, http_proxy},
     server::{
-        RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch,
+        RunArgs, Server, ShutdownWatch,
         configuration::{Opt, ServerConf},
     },
     services::{background::background_service, listening::Service},
 };
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    runtime,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -42,18 +42,17 @@ use crate::{
     config::{Listener, Place, Settings},
     metrics::{HandshakeFailure, Metrics},
     proxy::{
-        Proxy, Shared,
+        Proxy,
         admin::Admin,
         cork::{COLLECTED_BYTES, Corked},
         health::Doctor,
+        signals::{DRAIN_STEP, Signals, Told},
         strict::Rules,
         tls::Door,
         upload::Impatient,
     },
 };
 
-/// How often a draining process looks whether it is done.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Seconds that what is still running gets when a process ends.
 const LAST_SECONDS: u64 = 1;
 /// How long the records of what was cut off are waited for. They are there at once, but on a machine that
@@ -71,6 +70,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Signals cannot be heard.
+    #[error("cannot hear signals: {0}")]
+    Signals(io::Error),
     /// There can be no thread that carries requests.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -165,15 +167,24 @@ impl Proxy {
             reload();
             watch.look_now();
         };
-        // Once the listeners have gone to another process, Pingora asks about signals no more, and sleeps
-        // until it ends. So it does that on a thread that need not be waited for.
-        let (end, ended) = mpsc::channel();
-        let signals = Signals { shared: Arc::clone(&shared), reload: Box::new(reload), end };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ServeError::Signals)?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::listen().map_err(ServeError::Signals)?
+        };
+        let (tell, told) = watch::channel(None);
+        let (end, ended) = oneshot::channel();
+        // Once its listeners have gone to another process, Pingora sleeps until it ends. So it does that on a
+        // thread that need not be waited for.
         let serving = thread::Builder::new().name("serving".to_owned());
-        let serving = serving
-            .spawn(move || server.run(RunArgs { shutdown_signal: Box::new(signals) }))
-            .map_err(ServeError::Thread)?;
-        if ended.recv().is_ok() {
+        let serving = serving.spawn(move || {
+            // It goes, and is heard going, also in a panic.
+            let _end: oneshot::Sender<()> = end;
+            server.run(RunArgs { shutdown_signal: Box::new(Told(told)) });
+        });
+        let serving = serving.map_err(ServeError::Thread)?;
+        if runtime.block_on(signals.obey(&shared, &reload, &tell, ended)) {
             shared.cut.send_replace(true);
         } else if let Err(panic) = serving.join() {
             resume_unwind(panic);
@@ -443,115 +454,6 @@ fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
         return Err(wrong(format!("has the mode {:o}: chmod 700", found.mode() & 0o7777)));
     }
     Ok(())
-}
-
-/// Whether a process accepts connections on this UNIX socket. To ask it would take the place of the
-/// one connection that it waits for.
-fn is_listened_on(socket: &Path) -> bool {
-    /// What the kernel calls `__SO_ACCEPTCON`.
-    const ACCEPTS: &str = "00010000";
-    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    sockets.lines().any(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(3);
-        fields.next() == Some(ACCEPTS) && fields.nth(3) == socket.to_str()
-    })
-}
-
-/// Waits for what the process is told.
-struct Signals {
-    shared: Arc<Shared>,
-    reload: Box<dyn Fn() + Send + Sync>,
-    /// Ends the process, whatever Pingora waits for.
-    end: mpsc::Sender<()>,
-}
-
-impl Signals {
-    async fn drain(&self, interrupt: &mut Signal) -> ShutdownSignal {
-        self.shared.draining.store(true, Ordering::Release);
-        log::info!("draining: {} responses in flight", self.shared.observers.metrics.in_flight());
-        // Whoever sends requests here has to hear of it first.
-        tokio::select! {
-            () = sleep(self.shared.settings.timeouts.notice) => {}
-            _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-        }
-        finish(&self.shared, interrupt).await;
-        // Whatever is still there has had its time.
-        ShutdownSignal::FastShutdown
-    }
-
-    /// Hears what the process is told once another one has its listeners, which Pingora does not.
-    fn listen_on(&self, mut terminate: Signal, mut interrupt: Signal) {
-        let (shared, end) = (Arc::clone(&self.shared), self.end.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => finish(&shared, &mut interrupt).await,
-                _ = interrupt.recv() => {}
-            }
-            shared.leaving.send_replace(true);
-            if end.send(()).is_err() {
-                // The process ends already.
-            }
-        });
-    }
-
-    /// Whether a process waits for the listeners of this one. Pingora ends this one if none does.
-    fn is_replaced(&self) -> bool {
-        let Some(socket) = &self.shared.settings.upgrade_socket else {
-            log::error!(
-                "told to hand over the listeners, and the settings name no `upgrade_socket`"
-            );
-            return false;
-        };
-        if !is_listened_on(socket) {
-            log::error!(
-                "told to hand over the listeners, and no process waits for them: start it with --upgrade"
-            );
-            return false;
-        }
-        log::info!("handing over the listeners");
-        true
-    }
-}
-
-/// Lets what has begun end, for as long as it may, or until the process is interrupted.
-async fn finish(shared: &Shared, interrupt: &mut Signal) {
-    shared.leaving.send_replace(true);
-    let deadline = Instant::now() + shared.settings.timeouts.drain;
-    while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-        tokio::select! {
-            () = sleep(DRAIN_STEP) => {}
-            _ = interrupt.recv() => return,
-        }
-    }
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let kinds = [
-            SignalKind::terminate(),
-            SignalKind::interrupt(),
-            SignalKind::quit(),
-            SignalKind::hangup(),
-        ];
-        let [Ok(mut terminate), Ok(mut interrupt), Ok(mut quit), Ok(mut hangup)] =
-            kinds.map(signal)
-        else {
-            log::error!("cannot wait for signals");
-            return ShutdownSignal::FastShutdown;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return self.drain(&mut interrupt).await,
-                _ = interrupt.recv() => return ShutdownSignal::FastShutdown,
-                _ = quit.recv() => if self.is_replaced() {
-                    self.listen_on(terminate, interrupt);
-                    return ShutdownSignal::GracefulUpgrade;
-                },
-                _ = hangup.recv() => (self.reload)(),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -271,6 +271,7 @@ async fn on_a_closed_connection(
     let at = at(places(&format!("address: \"{address}\"")));
     let world = World::with(Upstream::Absent, POLICY, at, None).await;
     assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    world.rests().await;
     asked.lock().unwrap().clear();
     let lines = format!("Api-Key: desk-key\r\nData-Purpose: support\r\n{lines}");
     let body = if lines.contains("Content-Length: 4") { "{  }" } else { "" };
@@ -341,6 +342,7 @@ async fn three_numbers(late: &'static str, keepalive: bool) -> (Vec<String>, Vec
     for number in 1..=3 {
         let reply = world.get(&format!("/c/{number}"), "support", "").await;
         got.push(reply.body.unwrap_or_default());
+        world.rests().await;
     }
     let asked = asked.lock().unwrap().clone();
     (got, asked)
@@ -386,9 +388,11 @@ async fn a_connection_that_another_api_left_is_not_used_where_none_is_kept() {
     for round in 0..3 {
         let reply = world.get("/c/1", "support", "").await;
         assert_eq!(reply.body.as_deref(), Some(r#"{"id":1}"#), "{round}");
+        world.rests().await;
         let get = request("GET", "/s/2", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
         let reply = world.send(get.replace("crm.test", "shop.test")).await;
         assert_eq!(reply.body.as_deref(), Some(r#"{"id":2}"#), "{round}");
+        world.rests().await;
     }
     let asked = asked.lock().unwrap();
     let paths = |heads: &Vec<String>| {

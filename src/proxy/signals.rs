@@ -1,0 +1,152 @@
+//! What the process is told by signals, and what comes of it.
+//!
+//! Pingora would hear signals only once its services run, and no more of them once its listeners have gone to
+//! another process. So they are heard on a thread of ours, from before anybody can ask whether the process is
+//! ready, and Pingora is told what it has to know.
+
+use std::{fs, io, path::Path, pin::pin, sync::atomic::Ordering, time::Duration};
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{oneshot, watch},
+    time::{Instant, sleep},
+};
+
+use crate::proxy::Shared;
+
+/// How often a draining process looks whether it is done.
+pub(super) const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// How Pingora has to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending {
+    /// At once: whatever is still there has had its time.
+    Now,
+    /// By handing its listeners to the process that waits for them.
+    Replaced,
+}
+
+/// Tells Pingora when it has to end.
+pub(super) struct Told(pub(super) watch::Receiver<Option<Ending>>);
+
+#[async_trait]
+impl ShutdownSignalWatch for Told {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut told = self.0.clone();
+        let ending = told.wait_for(Option::is_some).await.ok().and_then(|ending| *ending);
+        match ending {
+            Some(Ending::Replaced) => ShutdownSignal::GracefulUpgrade,
+            // Without anybody who could tell, there is nothing to wait for.
+            Some(Ending::Now) | None => ShutdownSignal::FastShutdown,
+        }
+    }
+}
+
+/// What the process can be told.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on nothing is lost. The runtime around it has to live as long.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Does what the process is told, until Pingora has `ended`. Returns sooner, and says so, where the process
+    /// is told to end while Pingora, replaced by another process, would go on.
+    pub(super) async fn obey(
+        mut self,
+        shared: &Shared,
+        reload: &dyn Fn(),
+        tell: &watch::Sender<Option<Ending>>,
+        ended: oneshot::Receiver<()>,
+    ) -> bool {
+        let mut ended = pin!(ended);
+        let mut is_replaced = false;
+        loop {
+            tokio::select! {
+                // Nothing is ever sent: it is gone when Pingora is.
+                _ = &mut ended => return false,
+                _ = self.terminate.recv() => {
+                    self.drain(shared, is_replaced).await;
+                    break;
+                }
+                _ = self.interrupt.recv() => break,
+                _ = self.quit.recv() => {
+                    if !is_replaced && can_be_replaced(shared) {
+                        is_replaced = true;
+                        tell.send_replace(Some(Ending::Replaced));
+                    }
+                }
+                _ = self.hangup.recv() => reload(),
+            }
+        }
+        if is_replaced {
+            shared.leaving.send_replace(true);
+            return true;
+        }
+        tell.send_replace(Some(Ending::Now));
+        let _gone = ended.await;
+        false
+    }
+
+    /// Lets what has begun end, for as long as it may, or until the process is interrupted.
+    async fn drain(&mut self, shared: &Shared, is_replaced: bool) {
+        shared.draining.store(true, Ordering::Release);
+        log::info!("draining: {} responses in flight", shared.observers.metrics.in_flight());
+        if !is_replaced {
+            // Whoever sends requests here has to hear of it first.
+            tokio::select! {
+                () = sleep(shared.settings.timeouts.notice) => {}
+                _ = self.interrupt.recv() => return,
+            }
+        }
+        shared.leaving.send_replace(true);
+        let deadline = Instant::now() + shared.settings.timeouts.drain;
+        while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
+            tokio::select! {
+                () = sleep(DRAIN_STEP) => {}
+                _ = self.interrupt.recv() => return,
+            }
+        }
+    }
+}
+
+/// Whether a process waits for the listeners of this one. Pingora ends this one if none does.
+fn can_be_replaced(shared: &Shared) -> bool {
+    let Some(socket) = &shared.settings.upgrade_socket else {
+        log::error!("told to hand over the listeners, and the settings name no `upgrade_socket`");
+        return false;
+    };
+    if !is_listened_on(socket) {
+        log::error!(
+            "told to hand over the listeners, and no process waits for them: start it with --upgrade"
+        );
+        return false;
+    }
+    log::info!("handing over the listeners");
+    true
+}
+
+/// Whether a process accepts connections on this UNIX socket. To ask it would take the place of the
+/// one connection that it waits for.
+fn is_listened_on(socket: &Path) -> bool {
+    /// What the kernel calls `__SO_ACCEPTCON`.
+    const ACCEPTS: &str = "00010000";
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    sockets.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        fields.next() == Some(ACCEPTS) && fields.nth(3) == socket.to_str()
+    })
+}
