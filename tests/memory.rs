@@ -159,6 +159,11 @@ fn streaming() -> usize {
 fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
     let plan = plan(POLICY);
     let allowed = streaming();
+    let letter = r#"{"letter":"{\"id\":\"C-1042\",\"name\":\"Anna\",\"x\":[]}"}"#;
+    // A thread has room for the tokens of a window, in a document and in one inside of it, whatever comes.
+    let once = peak(&plan, "[", &format!("{letter},"), "{}]", 1 << 12);
+    assert!(once < allowed);
+
     let end = format!("{}]", ROW.trim_end().trim_end_matches(','));
     let small = peak(&plan, "[", ROW, &end, 1 << 20);
     let large = peak(&plan, "[", ROW, &end, 1 << 30);
@@ -189,7 +194,6 @@ fn a_gibibyte_takes_no_more_memory_than_a_mebibyte() {
 
     // Streams of many documents, and one that is endless in one place.
     let row = ROW.trim_end().trim_end_matches(',');
-    let letter = r#"{"letter":"{\"id\":\"C-1042\",\"name\":\"Anna\",\"x\":[]}"}"#;
     let rows = format!("[{row},{letter}]");
     for (framing, before, after) in [
         (Framing::Lines, "", "\n"),

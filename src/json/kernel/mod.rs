@@ -205,9 +205,9 @@ impl Default for Events {
 }
 
 thread_local! {
-    /// What the window before was written to, for the next one. A thread reads one at a time, unless it stands in
-    /// a document inside of another.
-    static SPARE: Cell<Option<Events>> = const { Cell::new(None) };
+    /// What windows before were written to, for the next ones. A thread reads one at a time, and one more for
+    /// each document inside of another.
+    static SPARE: Cell<Vec<Events>> = const { Cell::new(Vec::new()) };
 }
 
 impl Events {
@@ -215,9 +215,13 @@ impl Events {
     /// too many for each document that is on its way to have room for them.
     #[inline]
     pub(crate) fn lend<T>(read: impl FnOnce(&mut Self) -> T) -> T {
-        let mut events = SPARE.take().unwrap_or_default();
+        let mut spare = SPARE.take();
+        let mut events = spare.pop().unwrap_or_default();
+        SPARE.set(spare);
         let result = read(&mut events);
-        SPARE.set(Some(events));
+        let mut spare = SPARE.take();
+        spare.push(events);
+        SPARE.set(spare);
         result
     }
 
