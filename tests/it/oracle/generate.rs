@@ -55,13 +55,23 @@ pub(crate) struct Case {
     pub(crate) documents: Vec<Vec<u8>>,
 }
 
+/// What only some cases have.
+#[derive(Debug, Clone, Copy)]
+struct Sort {
+    /// Filters that ask about the document.
+    asks_about_document: bool,
+    /// Documents in strings.
+    embeds: bool,
+}
+
 /// The case of this seed, with a few documents.
 pub(crate) fn case(seed: u64) -> Case {
     let rng = &mut Rng::new(seed);
-    let (world, yaml) = policy(rng);
+    let sort = Sort { asks_about_document: rng.percent(20), embeds: rng.percent(25) };
+    let (world, yaml) = policy(rng, sort);
     let purpose = rng.pick(&world.callers["tester"]).clone();
     let (route, _) = rng.pick(&world.apis["things"].routes).clone();
-    let documents = (0..4).map(|_| document(rng)).collect();
+    let documents = (0..4).map(|_| document_with(rng, sort)).collect();
     Case { world, yaml, purpose, api: "things".to_owned(), route, documents }
 }
 
@@ -70,7 +80,7 @@ const RULES: [&str; 8] = ["p", "p.x", "p.x.y", "q", "q.x", "q.y", "r", "*"];
 const NAMES: [&str; 5] = ["a", "b", "c", "é", "a b"];
 
 /// A valid policy, as structures and as the text of one file.
-pub(crate) fn policy(rng: &mut Rng) -> (World, String) {
+fn policy(rng: &mut Rng, sort: Sort) -> (World, String) {
     let mut world = World::default();
     for category in CATEGORIES {
         world.categories.insert(category.to_owned(), false);
@@ -103,14 +113,14 @@ pub(crate) fn policy(rng: &mut Rng) -> (World, String) {
     let records = &records[rng.below(4)..];
     for (index, record) in records.iter().enumerate() {
         let size = rng.below(5);
-        let fields = classes(rng, size, &records[index + 1..]);
+        let fields = classes(rng, size, &records[index + 1..], sort);
         world.records.insert((*record).to_owned(), Record { fields, keeps: rng.percent(35) });
     }
 
     let routes = ["GET /one", "GET /two/{id}"];
     let routes = routes.iter().take(1 + rng.below(2)).map(|route| {
         let size = 2 + rng.below(6);
-        ((*route).to_owned(), classes(rng, size, records))
+        ((*route).to_owned(), classes(rng, size, records, sort))
     });
     let routes = routes.collect();
     let keeps = rng.percent(25);
@@ -155,12 +165,13 @@ fn rules(rng: &mut Rng) -> BTreeMap<String, Action> {
     rules
 }
 
-fn classes(rng: &mut Rng, size: usize, records: &[&str]) -> Vec<(String, Class)> {
+fn classes(rng: &mut Rng, size: usize, records: &[&str], sort: Sort) -> Vec<(String, Class)> {
     let mut seen = BTreeSet::new();
     let mut classes = Vec::new();
     for _ in 0..size {
-        let path = path(rng);
-        if !seen.insert(path.clone()) {
+        let path = path(rng, sort);
+        let embedded = sort.embeds && rng.percent(40);
+        if !seen.insert((path.clone(), embedded)) {
             continue;
         }
         let target = if !records.is_empty() && rng.percent(40) {
@@ -170,8 +181,9 @@ fn classes(rng: &mut Rng, size: usize, records: &[&str]) -> Vec<(String, Class)>
         };
         let to_any = path.contains('*') || path.contains("..") || path.contains('?');
         let names = (to_any && rng.percent(45)).then(|| category(rng));
-        classes.push((path, Class { target, names }));
+        classes.push((path, Class { target, names, embedded }));
     }
+    classes.sort_by_key(|(_, class)| class.embedded);
     classes
 }
 
@@ -194,8 +206,24 @@ const FILTERS: [&str; 10] = [
     "?@.b.c != null",
 ];
 
+/// The same of filters that ask about the document.
+const DOCUMENT_FILTERS: [&str; 12] = [
+    "?@.a == $.a",
+    "?@ == $.b",
+    "?@['b'] != $.c",
+    "?@.c < $.a",
+    "?$.b == $[1]",
+    "?$.c",
+    "?!$.é.a",
+    "?$..b",
+    "?length($.a) == 2",
+    "?count($.b.*) > 1",
+    "?match(@.b,$.c)",
+    "?search($.a,'a')",
+];
+
 /// A path.
-pub(crate) fn path(rng: &mut Rng) -> String {
+fn path(rng: &mut Rng, sort: Sort) -> String {
     let mut path = "$".to_owned();
     let length = match rng.below(100) {
         0..4 => 0,
@@ -217,13 +245,16 @@ pub(crate) fn path(rng: &mut Rng) -> String {
             continue;
         }
         let size = if rng.percent(20) { 2 + rng.below(2) } else { 1 };
-        let selectors: Vec<String> = (0..size).map(|_| selector(rng)).collect();
+        let selectors: Vec<String> = (0..size).map(|_| selector(rng, sort)).collect();
         write!(path, "[{}]", selectors.join(",")).unwrap();
     }
     path
 }
 
-fn selector(rng: &mut Rng) -> String {
+fn selector(rng: &mut Rng, sort: Sort) -> String {
+    if sort.asks_about_document && rng.percent(25) {
+        return rng.word(&DOCUMENT_FILTERS).to_owned();
+    }
     match rng.below(100) {
         0..8 => rng.word(&FILTERS).to_owned(),
         8..12 => format!("-{}", 1 + rng.below(3)),
@@ -288,7 +319,7 @@ pub(crate) fn yaml(world: &World) -> String {
     }
     for (record, said) in &world.records {
         writeln!(text, "  {record}:").unwrap();
-        yaml_classes(&mut text, "    fields", &said.fields);
+        yaml_classes(&mut text, "    fields", "    embedded", &said.fields);
         yaml_keeps(&mut text, said.keeps);
     }
     text.push_str("apis:\n");
@@ -301,7 +332,10 @@ pub(crate) fn yaml(world: &World) -> String {
             if route.contains("{id}") {
                 text.push_str("        params: { id: public }\n");
             }
-            yaml_classes(&mut text, "        body", body);
+            yaml_classes(&mut text, "        body", "        embedded", body);
+            if world.asks_about_document(body) {
+                text.push_str("        buffer: document\n");
+            }
         }
     }
     if !world.rules.is_empty() {
@@ -322,25 +356,31 @@ fn yaml_keeps(text: &mut String, keeps: bool) {
     }
 }
 
-fn yaml_classes(text: &mut String, key: &str, classes: &[(String, Class)]) {
-    if classes.is_empty() {
+fn yaml_classes(text: &mut String, key: &str, embedded: &str, classes: &[(String, Class)]) {
+    let (documents, others): (Vec<_>, Vec<_>) =
+        classes.iter().partition(|(_, class)| class.embedded);
+    if others.is_empty() {
         writeln!(text, "{key}: {{}}").unwrap();
-        return;
     }
-    writeln!(text, "{key}:").unwrap();
-    let indent = key.len() - key.trim_start().len() + 2;
-    for (path, class) in classes {
-        let (word, target) = match &class.target {
-            Target::Category(category) => ("category", category),
-            Target::Record(record) => ("record", record),
-        };
-        let said = match &class.names {
-            None => target.clone(),
-            Some(names) => format!("{{ {word}: {target}, names: {names} }}"),
-        };
-        // A JSON string is a YAML string in double quotes.
-        let path = serde_json::to_string(path).unwrap();
-        writeln!(text, "{:indent$}{path}: {said}", "").unwrap();
+    for (key, classes) in [(key, others), (embedded, documents)] {
+        if classes.is_empty() {
+            continue;
+        }
+        writeln!(text, "{key}:").unwrap();
+        let indent = key.len() - key.trim_start().len() + 2;
+        for (path, class) in classes {
+            let (word, target) = match &class.target {
+                Target::Category(category) => ("category", category),
+                Target::Record(record) => ("record", record),
+            };
+            let said = match &class.names {
+                None => target.clone(),
+                Some(names) => format!("{{ {word}: {target}, names: {names} }}"),
+            };
+            // A JSON string is a YAML string in double quotes.
+            let path = serde_json::to_string(path).unwrap();
+            writeln!(text, "{:indent$}{path}: {said}", "").unwrap();
+        }
     }
 }
 
@@ -432,9 +472,15 @@ const SCALARS: [&str; 48] = [
 
 /// A valid document without duplicate names.
 pub(crate) fn document(rng: &mut Rng) -> Vec<u8> {
+    document_with(rng, Sort { asks_about_document: false, embeds: false })
+}
+
+fn document_with(rng: &mut Rng, sort: Sort) -> Vec<u8> {
     let mut text = String::new();
+    let deep = if rng.percent(5) { NESTED } else { 2 };
+    let nested = if sort.embeds { deep } else { 0 };
     space(rng, &mut text);
-    value(rng, 0, &mut text);
+    value(rng, 0, nested, &mut text);
     space(rng, &mut text);
     text.into_bytes()
 }
@@ -442,14 +488,22 @@ pub(crate) fn document(rng: &mut Rng) -> Vec<u8> {
 /// A scalar, or a container that may hold anything.
 pub(crate) fn fragment(rng: &mut Rng) -> Vec<u8> {
     let mut text = String::new();
-    value(rng, 2, &mut text);
+    value(rng, 2, 0, &mut text);
     text.into_bytes()
 }
 
-fn value(rng: &mut Rng, depth: usize, text: &mut String) {
+/// How many documents stand in each other's strings at most; more than may.
+const NESTED: usize = 6;
+
+/// A value; strings in it hold documents, so many deep at most.
+fn value(rng: &mut Rng, depth: usize, nested: usize, text: &mut String) {
     let containers = [97, 70, 55, 45, 25, 0][depth.min(5)];
     if !rng.percent(containers) {
-        text.push_str(rng.word(&SCALARS));
+        if nested > 0 && rng.percent(40) {
+            in_string(rng, depth, nested - 1, text);
+        } else {
+            text.push_str(rng.word(&SCALARS));
+        }
         return;
     }
     let in_array = rng.percent(if depth == 0 { 20 } else { 35 });
@@ -473,10 +527,41 @@ fn value(rng: &mut Rng, depth: usize, text: &mut String) {
             text.push(',');
         }
         space(rng, text);
-        value(rng, depth + 1, text);
+        value(rng, depth + 1, nested, text);
         space(rng, text);
     }
     text.push(if in_array { ']' } else { '}' });
+}
+
+/// A string that holds a document, or almost one.
+fn in_string(rng: &mut Rng, depth: usize, nested: usize, text: &mut String) {
+    let mut inner = String::new();
+    space(rng, &mut inner);
+    match rng.below(10) {
+        // As deep as it goes, where a path may lead.
+        0 if nested > 0 => {
+            inner.push_str("{\"a\":");
+            in_string(rng, depth, nested - 1, &mut inner);
+            inner.push('}');
+        }
+        1 => {
+            value(rng, depth + 1, nested, &mut inner);
+            inner.push_str(rng.word(&[",", "}", " 1", "\u{feff}", "\"", "\\"]));
+        }
+        _ => value(rng, depth.min(2) + 1, nested, &mut inner),
+    }
+    space(rng, &mut inner);
+    text.push('"');
+    for char in inner.chars() {
+        let code = u32::from(char);
+        match char {
+            '"' | '\\' if !rng.percent(4) => text.extend(['\\', char]),
+            '"' | '\\' | '\0'..='\u{1f}' => write!(text, "\\u{code:04X}").unwrap(),
+            _ if code < 0x1_0000 && rng.percent(1) => write!(text, "\\u{code:04x}").unwrap(),
+            _ => text.push(char),
+        }
+    }
+    text.push('"');
 }
 
 /// A name as a token, now and then with an escape that need not be.

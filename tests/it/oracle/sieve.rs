@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jsonpath_rust::parser::model::{
-    Comparable, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, SingularQuery,
+    Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, SingularQuery,
     SingularQuerySegment, Test, TestFunction,
 };
 use jsonpath_rust::parser::parse_json_path;
@@ -44,6 +44,12 @@ impl Sieved {
     pub(crate) fn leaves(&self) -> Vec<(String, Vec<u8>)> {
         self.tree.leaves()
     }
+
+    /// Whether this is what left, white space aside.
+    pub(crate) fn left_as(&self, left: &[u8]) -> bool {
+        str::from_utf8(left)
+            .is_ok_and(|left| Node::of(left).is_some_and(|left| self.tree.left_as(&left)))
+    }
 }
 
 /// What leaves of `body`, a valid document without duplicate names, for `purpose` on a route as it is written
@@ -63,12 +69,14 @@ pub(crate) fn sieve(
         return Sieved { refused, tree: Node::null(), counts, withheld };
     }
 
-    let document = Node::parse(body);
+    let document = Document::new(Node::parse(body), 0, 0);
+    let root = document.node.clone();
     let mut walk = Walk {
         purpose,
         setup,
         api_keeps: world.apis[api].keeps,
-        selected: selected(&paths, &document),
+        selected: selected(&paths, &document.node),
+        document,
         alphabet: alphabet(&paths),
         ways_down: HashMap::new(),
         withheld_unclassified: false,
@@ -84,9 +92,9 @@ pub(crate) fn sieve(
             }
         }
     }
-    let root = walk.level(Vec::new(), paths.iter().map(|_| 1).collect());
+    let level = walk.level(Vec::new(), paths.iter().map(|_| 1).collect());
     // The root is never removed.
-    let tree = walk.node(&[root], &document).unwrap_or_else(Node::null);
+    let tree = walk.node(&[level], &root).unwrap_or_else(Node::null);
     if walk.withheld_unclassified {
         walk.counts.insert(("unclassified".to_owned(), "drop".to_owned()), 1);
     }
@@ -103,6 +111,8 @@ pub(crate) struct Path {
     gives: Gives,
     /// The category of `names`, and its rule.
     names: Option<(String, Action)>,
+    /// A string there holds a document.
+    embedded: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -157,7 +167,8 @@ fn expand(
         let segments = parse_json_path(&text).unwrap().segments;
         let mounted = parse_json_path(mount).unwrap().segments.len();
         assert!(segments.len() < 64, "a position is a bit");
-        paths.push(Path { text: text.clone(), segments, mounted, gives, names });
+        let embedded = class.embedded;
+        paths.push(Path { text: text.clone(), segments, mounted, gives, names, embedded });
         if let Target::Record(record) = &class.target {
             expand(world, purpose, &text, &world.records[record].fields, paths);
         }
@@ -232,11 +243,21 @@ pub(crate) struct Way<'a> {
     pub(crate) holds: &'a dyn Fn(&Filter) -> bool,
 }
 
-/// Whether a filter holds for a value, as `jsonpath-rust` says.
-pub(crate) fn holds(filter: &Filter, value: &Value) -> bool {
-    let array = Value::Array(vec![value.clone()]);
-    let query = JpQuery::new(vec![Segment::Selector(Selector::Filter(filter.clone()))]);
-    !js_path_process(&query, &array).unwrap().is_empty()
+/// Whether a filter holds for a child of the node at `parent` in a document, as `jsonpath-rust` says.
+pub(crate) fn holds(filter: &Filter, document: &Value, parent: &[Step], child: &Step) -> bool {
+    let selector = |step: &Step| match step {
+        Step::Member(name) => Selector::Name(name.clone()),
+        Step::Element(index) => Selector::Index(i64::try_from(*index).unwrap()),
+    };
+    let filter = Selector::Filter(filter.clone());
+    let selectors = parent.iter().map(selector).chain([filter]);
+    let query = JpQuery::new(selectors.map(Segment::Selector).collect());
+    let child = parent.iter().chain([child]).fold(document, |value, step| match step {
+        Step::Member(name) => &value[name.as_str()],
+        Step::Element(index) => &value[*index],
+    });
+    let selected = js_path_process(&query, document).unwrap();
+    selected.into_iter().any(|selected| std::ptr::eq(selected.val, child))
 }
 
 /// How far a number reaches, from either end.
@@ -376,6 +397,24 @@ struct Level<'a> {
     own: Option<(&'a String, &'a Action)>,
     /// The records mounted exactly here, and whether all of them keep what is unclassified.
     record_keeps: Option<bool>,
+    /// A string here holds a document.
+    embedded: bool,
+}
+
+/// A document: the body, or what stands in a string.
+struct Document {
+    node: Node,
+    value: Value,
+    /// How many documents it stands in, and how many steps from the root of the body its own is.
+    depth: usize,
+    steps: usize,
+}
+
+impl Document {
+    fn new(node: Node, depth: usize, steps: usize) -> Self {
+        let value = node.to_value();
+        Self { node, value, depth, steps }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -391,6 +430,7 @@ impl Kind {
             Node::Scalar(_) => Self::Scalar,
             Node::Array(_) => Self::Array,
             Node::Object(_) => Self::Object,
+            Node::Document(_) => panic!("what leaves is not decided again"),
         }
     }
 }
@@ -414,6 +454,9 @@ struct Walk<'a> {
     purpose: &'a str,
     setup: &'a Setup,
     api_keeps: bool,
+    /// The innermost document, which `$` in a filter is.
+    document: Document,
+    /// In the body; what is in strings, only the positions tell.
     selected: HashMap<Location, BTreeSet<usize>>,
     alphabet: Vec<(Step, usize, Option<Filter>)>,
     /// What [`Walk::way_down`] has found.
@@ -425,7 +468,11 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn level(&self, location: Location, positions: Positions) -> Level<'a> {
-        let selecting = self.selected.get(&location).cloned().unwrap_or_default();
+        let selecting = if self.document.depth == 0 {
+            self.selected.get(&location).cloned().unwrap_or_default()
+        } else {
+            selecting(self.paths, &positions)
+        };
         let records = selecting.iter().filter_map(|index| match self.paths[*index].gives {
             Gives::Category(..) => None,
             Gives::Record(keeps) => Some(keeps),
@@ -433,14 +480,16 @@ impl<'a> Walk<'a> {
         Level {
             own: own(self.paths, &selecting),
             record_keeps: records.reduce(|one, other| one && other),
+            embedded: selecting.iter().any(|index| self.paths[*index].embedded),
             location,
             positions,
         }
     }
 
-    fn below(&self, above: &Level<'a>, step: Step, length: usize, child: &Node) -> Level<'a> {
-        let value = child.to_value();
-        let holds = |filter: &Filter| holds(filter, &value);
+    fn below(&self, above: &Level<'a>, step: Step, length: usize) -> Level<'a> {
+        let Document { value, steps, .. } = &self.document;
+        let parent = &above.location[*steps..];
+        let holds = |filter: &Filter| holds(filter, value, parent, &step);
         let way = Way { step: &step, length, holds: &holds };
         let positions = step_down(self.paths, &above.positions, way);
         let mut location = above.location.clone();
@@ -450,6 +499,56 @@ impl<'a> Walk<'a> {
 
     /// What stays of the node at the end of `trail`, which begins at the root.
     fn node(&mut self, trail: &[Level<'a>], node: &Node) -> Option<Node> {
+        match node {
+            Node::Scalar(token) if self.may_hold_document(trail) => Some(self.held(trail, token)),
+            Node::Scalar(_) | Node::Array(_) | Node::Object(_) | Node::Document(_) => {
+                self.decided(trail, node)
+            }
+        }
+    }
+
+    /// Whether a string here holds a document, of which something can leave.
+    fn may_hold_document(&mut self, trail: &[Level<'a>]) -> bool {
+        trail[trail.len() - 1].embedded
+            && [Kind::Scalar, Kind::Array, Kind::Object].into_iter().any(|kind| {
+                match self.fate(trail, kind) {
+                    Fate::Structure | Fate::Treated(..) | Fate::Kept => true,
+                    Fate::Removed | Fate::RemovedUnclassified | Fate::Null => false,
+                }
+            })
+    }
+
+    /// What stands in the place of a scalar that holds a document if it is a string: what is left of that, decided as
+    /// if it stood there.
+    fn held(&mut self, trail: &[Level<'a>], token: &[u8]) -> Node {
+        if token[0] != b'"' {
+            let scalar = Node::Scalar(token.to_vec());
+            return self.decided(trail, &scalar).unwrap_or_else(Node::null);
+        }
+        let depth = self.document.depth + 1;
+        let root = decode(token).filter(|_| depth <= 4).and_then(|text| Node::of(&text));
+        let Some(root) = root else {
+            let withheld = |action: &Action| matches!(action, Action::Null | Action::Drop);
+            let own = trail[trail.len() - 1].own.filter(|(_, action)| !withheld(action));
+            let category = own.map_or("unclassified", |(category, _)| category.as_str());
+            self.count(category, "unfit");
+            return Node::null();
+        };
+        let steps = trail[trail.len() - 1].location.len();
+        let inside = Document::new(root.clone(), depth, steps);
+        let outside = std::mem::replace(&mut self.document, inside);
+        let is_null = self.fate(trail, Kind::of(&root)) == Fate::Null;
+        let left = self.decided(trail, &root);
+        self.document = outside;
+        match left {
+            Some(left) if left == root && !is_null => Node::Scalar(token.to_vec()),
+            Some(left) if !is_null => Node::Document(Box::new(left)),
+            Some(_) | None => Node::null(),
+        }
+    }
+
+    /// What stays of a node that is no string with a document.
+    fn decided(&mut self, trail: &[Level<'a>], node: &Node) -> Option<Node> {
         match self.fate(trail, Kind::of(node)) {
             Fate::Removed => {
                 self.withhold(trail, Kind::of(node));
@@ -520,6 +619,10 @@ impl<'a> Walk<'a> {
 
     /// Notes that the node is withheld. Another node may stand there where it would share its fate.
     fn withhold(&mut self, trail: &[Level<'a>], kind: Kind) {
+        // What could stand in a string, or instead of one that holds a document, is another matter.
+        if self.document.depth > 0 || self.may_hold_document(trail) {
+            return;
+        }
         let location = trail.last().expect("the root at least").location.clone();
         let is_null = self.fate(trail, kind) == Fate::Null || location.is_empty();
         let [scalar, array, object] =
@@ -534,14 +637,14 @@ impl<'a> Walk<'a> {
     fn structure(&mut self, trail: &[Level<'a>], node: &Node) -> Node {
         let here = &trail[trail.len() - 1];
         match node {
-            Node::Scalar(_) => panic!("a scalar is no structure"),
+            Node::Scalar(_) | Node::Document(_) => panic!("a scalar is no structure"),
             Node::Array(elements) => {
                 let mut kept = Vec::new();
                 for (index, element) in elements.iter().enumerate() {
                     if self.is_unclear(here, element) {
                         continue;
                     }
-                    let below = self.below(here, Step::Element(index), elements.len(), element);
+                    let below = self.below(here, Step::Element(index), elements.len());
                     kept.extend(self.node(&and(trail, below), element));
                 }
                 Node::Array(kept)
@@ -562,7 +665,7 @@ impl<'a> Walk<'a> {
         if self.is_unclear(object, value) {
             return None;
         }
-        let below = self.below(object, Step::Member(name.text.clone()), 0, value);
+        let below = self.below(object, Step::Member(name.text.clone()), 0);
         let location = below.location.clone();
         let to_value = and(trail, below);
         if self.spelled(&object.positions, &name.text) {
@@ -613,6 +716,9 @@ impl<'a> Walk<'a> {
 
     /// A member whose name may not leave: whatever its value is.
     fn withhold_member(&mut self, location: Location) {
+        if self.document.depth > 0 {
+            return;
+        }
         self.withheld.push(Withheld { location, scalar: true, array: true, object: true });
     }
 
@@ -690,7 +796,7 @@ impl<'a> Walk<'a> {
             for selector in selectors {
                 if let Selector::Filter(filter) = selector {
                     asking.push(path);
-                    unclear |= is_unclear(filter, child);
+                    unclear |= is_unclear(filter, child, &self.document.node);
                 }
             }
         }
@@ -738,53 +844,130 @@ fn keeps_unclassified(trail: &[Level<'_>], api_keeps: bool) -> bool {
 
 /// Whether a filter, one of those that [`generate`](super::generate) makes, looks at something that readers of the
 /// same bytes take for different things: half of a surrogate pair, or a number that is no double.
-fn is_unclear(filter: &Filter, node: &Node) -> bool {
-    let at = |segments: &[SingularQuerySegment]| {
-        segments.iter().try_fold(node, |node, segment| match (segment, node) {
-            (SingularQuerySegment::Name(wanted), Node::Object(members)) => {
-                members.iter().find(|(name, _)| name.text == *wanted).map(|(_, value)| value)
-            }
-            _ => None,
-        })
+fn is_unclear(filter: &Filter, node: &Node, document: &Node) -> bool {
+    let Filter::Atom(atom) = filter else { panic!("a filter of several parts") };
+    match atom {
+        FilterAtom::Comparison(comparison) => {
+            let (left, right) = comparison.vals();
+            let mut unclear = false;
+            let mut asked = |side: &Comparable| match side {
+                Comparable::SingularQuery(query) => singular(query, node, document),
+                Comparable::Function(function) => {
+                    unclear |= is_length_unclear(function, node, document);
+                    None
+                }
+                Comparable::Literal(_) => None,
+            };
+            let sides = [asked(left), asked(right)];
+            unclear
+                || match sides {
+                    [Some(one), Some(other)] => is_comparison_unclear(one, other),
+                    // What is not there equals nothing, whatever that is.
+                    _ if is_query(left) && is_query(right) && is_equality(comparison) => false,
+                    sides => sides.into_iter().flatten().any(is_scalar_unclear),
+                }
+        }
+        FilterAtom::Test { expr, .. } => {
+            let Test::Function(function) = &**expr else { return false };
+            let (TestFunction::Match(text, pattern) | TestFunction::Search(text, pattern)) =
+                &**function
+            else {
+                return false;
+            };
+            let text = argument(text, node, document);
+            let is_text =
+                text.is_some_and(|text| matches!(text, Node::Scalar(token) if token[0] == b'"'));
+            text.is_some_and(is_half)
+                || is_text && argument(pattern, node, document).is_some_and(is_half)
+        }
+        FilterAtom::Filter { .. } => panic!("a filter of several parts"),
+    }
+}
+
+fn is_query(side: &Comparable) -> bool {
+    matches!(side, Comparable::SingularQuery(_))
+}
+
+fn is_equality(comparison: &Comparison) -> bool {
+    matches!(comparison, Comparison::Eq(..) | Comparison::Ne(..))
+}
+
+fn is_length_unclear(function: &TestFunction, node: &Node, document: &Node) -> bool {
+    matches!(function, TestFunction::Length(text) if argument(text, node, document).is_some_and(is_half))
+}
+
+/// The node that a query selects, which begins at the node in question or at the document.
+fn singular<'n>(query: &SingularQuery, node: &'n Node, document: &'n Node) -> Option<&'n Node> {
+    let (from, segments) = match query {
+        SingularQuery::Current(segments) => (node, segments),
+        SingularQuery::Root(segments) => (document, segments),
     };
-    let singular = |argument: &FnArg| {
-        let FnArg::Test(test) = argument else { return None };
-        let Test::RelQuery(segments) = &**test else { return None };
+    segments.iter().try_fold(from, |node, segment| match (segment, node) {
+        (SingularQuerySegment::Name(wanted), Node::Object(members)) => {
+            members.iter().find(|(name, _)| name.text == *wanted).map(|(_, value)| value)
+        }
+        (SingularQuerySegment::Index(index), Node::Array(elements)) => {
+            elements.get(usize::try_from(*index).expect("an index from the front"))
+        }
+        _ => None,
+    })
+}
+
+/// The same of an argument of a function.
+fn argument<'n>(argument: &FnArg, node: &'n Node, document: &'n Node) -> Option<&'n Node> {
+    let FnArg::Test(test) = argument else { return None };
+    let names = |segments: &[Segment]| {
         let names = segments.iter().map(|segment| {
             let Segment::Selector(Selector::Name(name)) = segment else {
                 panic!("an argument of another kind")
             };
             SingularQuerySegment::Name(name.clone())
         });
-        at(&names.collect::<Vec<_>>())
+        names.collect()
     };
-    let half = |node: Option<&Node>| matches!(node, Some(Node::Scalar(token)) if token[0] == b'"' && decode(token).is_none());
-    let no_double = |node: Option<&Node>| {
-        let Some(Node::Scalar(token)) = node else { return false };
-        let digits = |text: &[u8]| text.iter().any(|byte| (b'1'..=b'9').contains(byte));
-        let mantissa = token.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap();
-        let number: Option<f64> = String::from_utf8_lossy(token).parse().ok();
-        (token[0].is_ascii_digit() || token[0] == b'-')
-            && number
-                .is_none_or(|number| number.is_infinite() || (number == 0.0 && digits(mantissa)))
+    let query = match &**test {
+        Test::RelQuery(segments) => SingularQuery::Current(names(segments)),
+        Test::AbsQuery(query) => SingularQuery::Root(names(&query.segments)),
+        Test::Function(_) => return None,
     };
-    let Filter::Atom(atom) = filter else { panic!("a filter of several parts") };
-    match atom {
-        FilterAtom::Comparison(comparison) => {
-            let (left, _) = comparison.vals();
-            if let Comparable::SingularQuery(SingularQuery::Current(segments)) = left {
-                return half(at(segments)) || no_double(at(segments));
-            }
-            matches!(left, Comparable::Function(TestFunction::Length(argument)) if half(singular(argument)))
+    singular(&query, node, document)
+}
+
+/// Containers of one size are compared to the end; others differ, whatever is in them.
+fn is_comparison_unclear(one: &Node, other: &Node) -> bool {
+    match (one, other) {
+        (Node::Array(all), Node::Array(others)) => {
+            all.len() == others.len()
+                && all.iter().zip(others).any(|(one, other)| is_comparison_unclear(one, other))
         }
-        FilterAtom::Test { expr, .. } => {
-            let Test::Function(function) = &**expr else { return false };
-            matches!(
-                &**function,
-                TestFunction::Match(argument, _) | TestFunction::Search(argument, _)
-                    if half(singular(argument))
-            )
+        (Node::Object(all), Node::Object(others)) => {
+            let found = |wanted: &Name| {
+                others.iter().find(|(name, _)| name.text == wanted.text).map(|(_, value)| value)
+            };
+            let pairs: Option<Vec<_>> =
+                all.iter().map(|(name, value)| Some((value, found(name)?))).collect();
+            all.len() == others.len()
+                && pairs.is_some_and(|pairs| {
+                    pairs.into_iter().any(|(one, other)| is_comparison_unclear(one, other))
+                })
         }
-        FilterAtom::Filter { .. } => panic!("a filter of several parts"),
+        _ => is_scalar_unclear(one) || is_scalar_unclear(other),
     }
+}
+
+fn is_scalar_unclear(node: &Node) -> bool {
+    is_half(node) || is_no_double(node)
+}
+
+fn is_half(node: &Node) -> bool {
+    matches!(node, Node::Scalar(token) if token[0] == b'"' && decode(token).is_none())
+}
+
+fn is_no_double(node: &Node) -> bool {
+    let Node::Scalar(token) = node else { return false };
+    let digits = |text: &[u8]| text.iter().any(|byte| (b'1'..=b'9').contains(byte));
+    let mantissa = token.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap();
+    let number: Option<f64> = String::from_utf8_lossy(token).parse().ok();
+    (token[0].is_ascii_digit() || token[0] == b'-')
+        && number.is_none_or(|number| number.is_infinite() || (number == 0.0 && digits(mantissa)))
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::sieve::Step;
+use super::transform::quote;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
@@ -15,6 +16,8 @@ pub(crate) enum Node {
     Scalar(Vec<u8>),
     Array(Vec<Self>),
     Object(Vec<(Name, Self)>),
+    /// Only of what leaves: a string in whose document something was removed or changed.
+    Document(Box<Self>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,11 @@ impl Node {
         Self::from_raw(serde_json::from_slice::<&RawValue>(json).unwrap().get())
     }
 
+    /// Reads what may be a document.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        serde_json::from_str::<IgnoredAny>(text).is_ok().then(|| Self::parse(text.as_bytes()))
+    }
+
     fn from_raw(raw: &str) -> Self {
         match raw.bytes().next() {
             Some(b'{') => {
@@ -65,7 +73,9 @@ impl Node {
     pub(crate) fn token(&self) -> &[u8] {
         match self {
             Self::Scalar(token) => token,
-            Self::Array(_) | Self::Object(_) => panic!("a container is no token"),
+            Self::Array(_) | Self::Object(_) | Self::Document(_) => {
+                panic!("a container is no token")
+            }
         }
     }
 
@@ -87,7 +97,10 @@ impl Node {
     /// The same document for an evaluator of paths. What it cannot hold is null there.
     pub(crate) fn to_value(&self) -> Value {
         match self {
+            // In containers it compares numbers by their digits, and these are the same.
+            Self::Scalar(raw) if raw == b"-0" => Value::from(0),
             Self::Scalar(raw) => serde_json::from_slice(raw).unwrap_or(Value::Null),
+            Self::Document(_) => panic!("what leaves is not asked about"),
             Self::Array(elements) => elements.iter().map(Self::to_value).collect(),
             Self::Object(members) => {
                 let object: serde_json::Map<String, Value> = members
@@ -105,6 +118,7 @@ impl Node {
         let parts: Vec<Vec<u8>>;
         let (open, close) = match self {
             Self::Scalar(raw) => return raw.clone(),
+            Self::Document(root) => return quote(str::from_utf8(&root.to_json()).unwrap()),
             Self::Array(elements) => {
                 parts = elements.iter().map(Self::to_json).collect();
                 (b'[', b']')
@@ -120,6 +134,29 @@ impl Node {
         [&[open], parts.join(&b',').as_slice(), &[close]].concat()
     }
 
+    /// Whether this is what left: names and scalars byte for byte, in their order. A string with a document that is not
+    /// as it was is written with no more escapes than JSON needs.
+    pub(crate) fn left_as(&self, left: &Self) -> bool {
+        match (self, left) {
+            (Self::Scalar(one), Self::Scalar(other)) => one == other,
+            (Self::Array(all), Self::Array(others)) => {
+                all.len() == others.len()
+                    && all.iter().zip(others).all(|(one, other)| one.left_as(other))
+            }
+            (Self::Object(all), Self::Object(others)) => {
+                all.len() == others.len()
+                    && all.iter().zip(others).all(|((name, one), (other_name, other))| {
+                        name.raw == other_name.raw && one.left_as(other)
+                    })
+            }
+            (Self::Document(root), Self::Scalar(token)) => decode(token)
+                .filter(|text| quote(text) == *token)
+                .and_then(|text| Self::of(&text))
+                .is_some_and(|left| root.left_as(&left)),
+            (Self::Scalar(_) | Self::Array(_) | Self::Object(_) | Self::Document(_), _) => false,
+        }
+    }
+
     /// What [`leaves`] says of this document.
     pub(crate) fn leaves(&self) -> Vec<(String, Vec<u8>)> {
         let mut leaves = Vec::new();
@@ -130,6 +167,7 @@ impl Node {
     fn collect(&self, location: &str, leaves: &mut Vec<(String, Vec<u8>)>) {
         match self {
             Self::Scalar(raw) => leaves.push((location.to_owned(), raw.clone())),
+            Self::Document(_) => leaves.push((location.to_owned(), self.to_json())),
             Self::Array(elements) => {
                 if elements.is_empty() {
                     leaves.push((location.to_owned(), b"[]".to_vec()));

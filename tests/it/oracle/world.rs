@@ -19,6 +19,7 @@ pub(crate) struct World {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Record {
+    /// `fields`, then `embedded`.
     pub(crate) fields: Vec<(String, Class)>,
     /// `unclassified: keep`.
     pub(crate) keeps: bool,
@@ -27,7 +28,7 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Api {
     pub(crate) hosts: Vec<String>,
-    /// Routes as written (`GET /a/{id}`) and their `body`.
+    /// Routes as written (`GET /a/{id}`), their `body`, then their `embedded`.
     pub(crate) routes: Vec<(String, Vec<(String, Class)>)>,
     /// `unclassified: keep`.
     pub(crate) keeps: bool,
@@ -37,6 +38,8 @@ pub(crate) struct Api {
 pub(crate) struct Class {
     pub(crate) target: Target,
     pub(crate) names: Option<String>,
+    /// It stands under `embedded`: a string there holds a document.
+    pub(crate) embedded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +153,7 @@ impl World {
         let files: Vec<Value> =
             files.iter().map(|file| serde_saphyr::from_str(file).unwrap()).collect();
         let records: Vec<(String, Value)> = section(&files, "records");
-        let class = |value: &Value| {
+        let class = |value: &Value, embedded: bool| {
             let target = |name: &Value| {
                 let name = text(name);
                 if records.iter().any(|(record, _)| *record == name) {
@@ -160,15 +163,20 @@ impl World {
                 }
             };
             if value.is_string() {
-                return Class { target: target(value), names: None };
+                return Class { target: target(value), names: None, embedded };
             }
             Class {
                 target: target(value.get("category").or_else(|| value.get("record")).unwrap()),
                 names: value.get("names").map(text),
+                embedded,
             }
         };
-        let classes = |value: Option<&Value>| {
-            members(value).into_iter().map(|(path, said)| (path, class(&said))).collect::<Vec<_>>()
+        let classes = |said: &Value, key: &str| {
+            let of = |key: &str, embedded: bool| {
+                let members = members(said.get(key)).into_iter();
+                members.map(|(path, said)| (path, class(&said, embedded))).collect::<Vec<_>>()
+            };
+            [of(key, false), of("embedded", true)].concat()
         };
 
         let mut world = Self::default();
@@ -180,12 +188,12 @@ impl World {
             world.callers.insert(name, texts(said.get("purposes").unwrap()));
         }
         for (name, said) in &records {
-            let record = Record { fields: classes(said.get("fields")), keeps: keeps(said) };
+            let record = Record { fields: classes(said, "fields"), keeps: keeps(said) };
             world.records.insert(name.clone(), record);
         }
         for (name, said) in section(&files, "apis") {
             let routes = members(said.get("routes"));
-            let routes = routes.into_iter().map(|(route, said)| (route, classes(said.get("body"))));
+            let routes = routes.into_iter().map(|(route, said)| (route, classes(&said, "body")));
             let hosts = said.get("host").map(texts).unwrap_or_default();
             world.apis.insert(name, Api { hosts, routes: routes.collect(), keeps: keeps(&said) });
         }
@@ -196,6 +204,19 @@ impl World {
             }
         }
         world
+    }
+
+    /// Whether a filter of these asks about the document, here or in a record that is mounted.
+    pub(crate) fn asks_about_document(&self, classes: &[(String, Class)]) -> bool {
+        classes.iter().any(|(path, class)| {
+            path.get(1..).is_some_and(|rest| rest.contains('$'))
+                || match &class.target {
+                    Target::Record(record) => {
+                        self.asks_about_document(&self.records[record].fields)
+                    }
+                    Target::Category(_) => false,
+                }
+        })
     }
 
     /// Rule 7: `a.b`, then `a`, then `*`, then `drop`. `public` is always kept.
