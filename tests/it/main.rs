@@ -23,4 +23,5 @@ mod reference;
 mod selectors;
 mod serve;
 mod settings;
+mod streams;
 mod words;

@@ -1,12 +1,13 @@
 //! The product's doors, as the tests use them: a policy in, a document through, cut in any way.
 
-use std::{env, sync::Arc};
+use std::{collections::BTreeMap, env, sync::Arc};
 
 use tamis::{
     access::{Count, Reason},
-    enforce::Enforcement,
+    enforce::{Enforcement, Tally},
+    frame::Framed,
     json::{Copied, Limits},
-    policy::{Ask, Plan, PolicySet, Source, Target, load},
+    policy::{Ask, Framing, Plan, PolicySet, Source, Target, load},
     transform::{Context, RootKey},
 };
 
@@ -14,6 +15,13 @@ use crate::oracle::{generate::Rng, transform::Setup};
 
 /// The day and the key of every test.
 pub(crate) const SETUP: Setup = Setup { key: [7; 32], today: (2026, 11, 21) };
+
+/// What came out of a stream: its bytes, and what was counted, by category and action.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Left {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) counts: BTreeMap<(String, String), u64>,
+}
 
 /// What came out of a document: its bytes, what was counted, whether unclassified data was withheld.
 pub(crate) type Sieved = Result<(Vec<u8>, Vec<Count>, bool), Reason>;
@@ -69,13 +77,7 @@ pub(crate) fn plan(
 
 /// One document through one plan, in these chunks.
 pub(crate) fn sieve<'a>(plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'a [u8]>) -> Sieved {
-    let (year, month, day) = SETUP.today;
-    let today = jiff::civil::date(
-        year.try_into().unwrap(),
-        month.try_into().unwrap(),
-        day.try_into().unwrap(),
-    );
-    let mut enforcement = Enforcement::new(Arc::clone(plan), Context { today }, Limits::default());
+    let mut enforcement = Enforcement::new(Arc::clone(plan), context(), Limits::default());
     let mut out = Vec::new();
     for chunk in chunks {
         enforcement
@@ -86,6 +88,43 @@ pub(crate) fn sieve<'a>(plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'a [
         .finish(&mut Copied { chunk: b"", out: &mut out })
         .map_err(|refusal| refusal.reason)?;
     Ok((out, enforcement.tally().counts(), enforcement.tally().unclassified()))
+}
+
+/// A body of many documents through one plan, in these chunks.
+pub(crate) fn stream<'a>(
+    plan: &Arc<Plan>,
+    framing: Framing,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Left, Reason> {
+    let mut framed = Framed::new(framing, Arc::clone(plan), context(), Limits::default());
+    let mut bytes = Vec::new();
+    for chunk in chunks {
+        framed.write(chunk, &mut bytes).map_err(|refusal| refusal.reason)?;
+    }
+    framed.finish(&mut bytes).map_err(|refusal| refusal.reason)?;
+    Ok(Left { bytes, counts: counted(framed.tally()) })
+}
+
+/// What was counted, as the oracle says it.
+fn counted(tally: &Tally) -> BTreeMap<(String, String), u64> {
+    let counts = tally.counts().into_iter();
+    let mut counted: BTreeMap<(String, String), u64> = counts
+        .map(|count| ((count.category.to_string(), count.action.to_owned()), count.accesses))
+        .collect();
+    if tally.unclassified() {
+        counted.insert(("unclassified".to_owned(), "drop".to_owned()), 1);
+    }
+    counted
+}
+
+fn context() -> Context {
+    let (year, month, day) = SETUP.today;
+    let today = jiff::civil::date(
+        year.try_into().unwrap(),
+        month.try_into().unwrap(),
+        day.try_into().unwrap(),
+    );
+    Context { today }
 }
 
 /// Cuts a document at random.
