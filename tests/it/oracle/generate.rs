@@ -58,8 +58,8 @@ pub(crate) struct Case {
 /// What only some cases have.
 #[derive(Debug, Clone, Copy)]
 struct Sort {
-    /// Filters that ask about the document.
-    asks_about_document: bool,
+    /// A filter that asks about the document: of several, the oracle would try every combination.
+    asks_about_document: Option<&'static str>,
     /// Documents in strings.
     embeds: bool,
 }
@@ -67,7 +67,8 @@ struct Sort {
 /// The case of this seed, with a few documents.
 pub(crate) fn case(seed: u64) -> Case {
     let rng = &mut Rng::new(seed);
-    let sort = Sort { asks_about_document: rng.percent(20), embeds: rng.percent(25) };
+    let asks_about_document = rng.percent(20).then(|| rng.word(&DOCUMENT_FILTERS));
+    let sort = Sort { asks_about_document, embeds: rng.percent(25) };
     let (world, yaml) = policy(rng, sort);
     let purpose = rng.pick(&world.callers["tester"]).clone();
     let (route, _) = rng.pick(&world.apis["things"].routes).clone();
@@ -252,8 +253,10 @@ fn path(rng: &mut Rng, sort: Sort) -> String {
 }
 
 fn selector(rng: &mut Rng, sort: Sort) -> String {
-    if sort.asks_about_document && rng.percent(25) {
-        return rng.word(&DOCUMENT_FILTERS).to_owned();
+    if let Some(filter) = sort.asks_about_document
+        && rng.percent(15)
+    {
+        return filter.to_owned();
     }
     match rng.below(100) {
         0..8 => rng.word(&FILTERS).to_owned(),
@@ -472,7 +475,7 @@ const SCALARS: [&str; 48] = [
 
 /// A valid document without duplicate names.
 pub(crate) fn document(rng: &mut Rng) -> Vec<u8> {
-    document_with(rng, Sort { asks_about_document: false, embeds: false })
+    document_with(rng, Sort { asks_about_document: None, embeds: false })
 }
 
 fn document_with(rng: &mut Rng, sort: Sort) -> Vec<u8> {
