@@ -236,17 +236,6 @@ impl World {
         .await
     }
 
-    /// Waits until nothing is in flight: connections that are kept for the next request can be found.
-    async fn rests(&self) {
-        for _ in 0..4000 {
-            if self.metrics.in_flight() == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("something is in flight for ever");
-    }
-
     /// Waits until a request is on record, and says how: `decision`, or `decision reason`. There is
     /// exactly one.
     async fn record(&self) -> String {
