@@ -124,11 +124,8 @@ pub(super) struct Corked {
 }
 
 impl Corked {
-    /// Around this stream, once.
+    /// Around this stream, whose first byte is there.
     pub(super) fn around(stream: Stream, rules: Rules) -> Stream {
-        if (*stream).as_any().is::<Self>() {
-            return stream;
-        }
         Box::new(Self::new(stream, Some(rules), None))
     }
 
@@ -382,7 +379,6 @@ mod tests {
             crate::config::Settings::parse("test", "listen: [{address: 127.0.0.1:1}]", []);
         let rules = Rules::of(&settings.unwrap());
         let stream = Corked::around(Box::new(Counting(Arc::clone(&flushes))), rules);
-        let stream = Corked::around(stream, rules);
         let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
         (stream, cork, flushes)
     }

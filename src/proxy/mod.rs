@@ -449,7 +449,7 @@ pub struct Phases {
     tries: usize,
     /// Bytes of the request's body that have come.
     sent: u64,
-    /// When the rest of it has to be there.
+    /// When all of it has to be there.
     whole_by: Option<Instant>,
     /// When the client was last heard, as long as the rest of it is to come.
     heard: Option<Instant>,
@@ -536,9 +536,11 @@ impl ProxyHttp for Proxy {
                     coding,
                     cork,
                 };
-                phases.whole_by =
-                    passage.journey.began().checked_add(self.shared.settings.timeouts.request_body);
-                phases.heard = (!session.as_downstream_mut().is_body_empty()).then(Instant::now);
+                if has_body {
+                    let patience = self.shared.settings.timeouts.request_body;
+                    phases.whole_by = passage.journey.began().checked_add(patience);
+                    phases.heard = Some(Instant::now());
+                }
                 phases.turn = upstream.turn();
                 phases.upstream = Some(upstream);
                 let module = session.downstream_modules_ctx.get_mut::<SieveModule>();

@@ -20,10 +20,7 @@ use async_trait::async_trait;
 use pingora::{
     apps::{HttpServerOptions, ServerApp},
     listeners::{L4BufferSettings, ListenerConfig},
-    protocols::{
-        ALPN, Stream,
-        l4::{socket::SocketAddr as LocalAddress, stream::Stream as L4Stream},
-    },
+    protocols::{ALPN, Stream, l4::socket::SocketAddr as LocalAddress},
     proxy::{HttpProxy, http_proxy},
     server::{
         RunArgs, Server, ShutdownWatch,
@@ -364,27 +361,25 @@ impl ServerApp for Gateway {
         mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let is_http_2 = match self.way(&stream) {
+        let (stream, is_http_2) = match self.way(&stream) {
             Way::Nowhere => return None,
             Way::InTheClear => {
-                timeout(self.patience, begins_http_2(&mut stream)).await.ok()?.ok()?
+                let begins = timeout(self.patience, begins_http_2(&mut stream));
+                let is_http_2 = begins.await.ok()?.ok()?;
+                (if is_http_2 { stream } else { Corked::around(stream, self.rules) }, is_http_2)
             }
             Way::Through(door) => {
-                // One that comes back for its next request has been through.
-                if (*stream).as_any().is::<L4Stream>() {
-                    let opened = timeout(self.patience, door.open(stream)).await;
-                    stream = match opened.unwrap_or(Err(HandshakeFailure::Timeout)) {
-                        Ok(stream) => stream,
-                        Err(failure) => {
-                            self.metrics.handshake_failed(failure);
-                            return None;
-                        }
-                    };
-                    let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-                    let rules = (!is_http_2).then_some(self.rules);
-                    stream = Corked::within(self.patience, stream, rules);
-                }
-                matches!(stream.selected_alpn_proto(), Some(ALPN::H2))
+                let opened = timeout(self.patience, door.open(stream)).await;
+                let stream = match opened.unwrap_or(Err(HandshakeFailure::Timeout)) {
+                    Ok(stream) => stream,
+                    Err(failure) => {
+                        self.metrics.handshake_failed(failure);
+                        return None;
+                    }
+                };
+                let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+                let rules = (!is_http_2).then_some(self.rules);
+                (Corked::within(self.patience, stream, rules), is_http_2)
             }
         };
         let is_over = *self.leaving.borrow() || *shutdown.borrow();
@@ -397,7 +392,6 @@ impl ServerApp for Gateway {
             served.spawn(async move { app.process_new(stream, &is_told).await });
         } else {
             let app = Arc::clone(&self.http_1);
-            let stream = Corked::around(stream, self.rules);
             served.spawn(async move { app.process_new(stream, &is_told).await });
         }
         tokio::select! {
