@@ -1,11 +1,15 @@
 //! How a process begins, reloads and ends.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{Read as _, Write as _},
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
 };
+
+use tempfile::TempDir;
 
 use crate::serve::{Connection, PATIENCE, Setup, free_port, json, streaming, until, upstream};
 
@@ -185,6 +189,14 @@ fn requests_are_taken_until_everybody_has_heard() {
     assert_eq!(tamis.access_log().len(), 3);
 }
 
+/// A path for the socket of an upgrade, in a folder that nobody else gets into.
+fn upgrade_socket() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    let socket = folder.path().join("upgrade.sock");
+    (folder, socket)
+}
+
 /// A new process takes the place of the old one: no connection is refused, and what has begun ends.
 #[test]
 fn a_process_hands_its_listeners_to_the_next_one() {
@@ -204,10 +216,7 @@ fn a_process_hands_its_listeners_to_the_next_one() {
         "routes: {",
         "routes: { GET /held: { body: { $.email: contact.email, $.id: public } },",
     );
-    let folder = tempfile::tempdir().unwrap();
-    let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    fs::set_permissions(folder.path(), only_ours).unwrap();
-    let socket = folder.path().join("upgrade.sock");
+    let (_folder, socket) = upgrade_socket();
     let settings = format!("timeouts: {{drain: 2s}}\nupgrade_socket: {}\n", socket.display());
     let upstreams = [("crm", slow, "http1")];
     let setup =
@@ -271,10 +280,7 @@ fn a_process_that_was_replaced_still_hears_that_it_should_end() {
             "routes: {",
             "routes: { GET /other: { body: { $.email: contact.email, '$.id[*]': public } },",
         );
-        let folder = tempfile::tempdir().unwrap();
-        let only_ours = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(folder.path(), only_ours).unwrap();
-        let socket = folder.path().join("upgrade.sock");
+        let (_folder, socket) = upgrade_socket();
         let settings = format!("timeouts: {{drain: 1h}}\nupgrade_socket: {}\n", socket.display());
         let upstreams = [("crm", slow, "http1")];
         let policies = [("p.yaml", &*policy)];
@@ -352,8 +358,7 @@ fn listeners_are_handed_over_only_where_nobody_else_can_take_them() {
     assert_eq!(code, 2);
     assert!(stderr.contains("--upgrade takes an `upgrade_socket`"), "{stderr}");
     let folder = tempfile::tempdir().unwrap();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(folder.path(), open).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let (code, _, stderr) = run(&format!("upgrade_socket: {}/s\n", folder.path().display()), &[]);
     assert_eq!(code, 2);
     assert!(stderr.contains("has the mode 755: chmod 700"), "{stderr}");

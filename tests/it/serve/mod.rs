@@ -13,6 +13,7 @@ mod memory;
 mod nginx;
 mod redbot;
 mod reload;
+mod server;
 mod stream;
 mod testssl;
 

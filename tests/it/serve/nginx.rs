@@ -1,25 +1,19 @@
 //! A real nginx on a free port.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::{fs, net::SocketAddr};
 
-use tempfile::TempDir;
+use crate::serve::{free_port, server::Server};
 
-use crate::serve::{free_port, until};
+/// It: where Debian puts it, if that is not on the path of who is not root.
+pub(crate) const PROGRAMS: [&str; 2] = ["nginx", "/usr/sbin/nginx"];
 
 /// A folder of files, served twice. It ends with the test.
 pub(crate) struct Nginx {
-    child: Child,
+    _server: Server,
     /// Where responses say how long they are.
     pub(crate) sized: SocketAddr,
     /// Where they are chunked.
     pub(crate) chunked: SocketAddr,
-    folder: TempDir,
 }
 
 impl Nginx {
@@ -33,19 +27,9 @@ impl Nginx {
         }
         let [sized, chunked] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         fs::write(folder.path().join("nginx.conf"), conf(sized, chunked)).unwrap();
-        let child = spawn(folder.path())?;
-        let mut nginx = Self { child, sized, chunked, folder };
-        until("nginx listens", || {
-            if let Some(status) = nginx.child.try_wait().unwrap() {
-                panic!("nginx ended: {status}\n{}", nginx.said());
-            }
-            TcpStream::connect(sized).is_ok() && TcpStream::connect(chunked).is_ok()
-        });
-        Some(nginx)
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("stderr")).unwrap()
+        let arguments = ["-e", "stderr", "-p", ".", "-c", "nginx.conf"];
+        let server = Server::start("nginx", &PROGRAMS, &arguments, folder, &[sized, chunked])?;
+        Some(Self { _server: server, sized, chunked })
     }
 }
 
@@ -64,32 +48,4 @@ fn conf(sized: SocketAddr, chunked: SocketAddr) -> String {
            server {{ listen {chunked}; ssi on; ssi_types application/fhir+json; }}
          }}"
     )
-}
-
-fn spawn(folder: &Path) -> Option<Child> {
-    // Where Debian puts it, if that is not on the path of who is not root.
-    for program in ["nginx", "/usr/sbin/nginx"].map(PathBuf::from) {
-        let started = Command::new(program)
-            .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("stderr")).unwrap())
-            .spawn();
-        match started {
-            Ok(child) => return Some(child),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => panic!("nginx: {error}"),
-        }
-    }
-    println!("skipped: no nginx: `make test` installs it");
-    None
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        if self.child.kill().and_then(|()| self.child.wait()).is_err() {
-            // It has ended already.
-        }
-    }
 }

@@ -4,17 +4,13 @@
 use std::{
     collections::HashMap,
     fs,
-    io::{BufRead, BufReader, ErrorKind, Read as _, Write as _},
+    io::{BufRead, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
 
-use tempfile::TempDir;
-
-use crate::serve::{free_port, until};
+use crate::serve::{free_port, nginx, server::Server};
 
 /// How many requests came with each mark.
 pub(super) type Recorded = Arc<Mutex<HashMap<String, usize>>>;
@@ -87,30 +83,17 @@ fn request(from: &mut BufReader<TcpStream>) -> Option<String> {
     Some(text.split(' ').nth(1)?.to_owned())
 }
 
-/// A process, which ends with the test, and where it listens.
-pub(super) struct Server {
-    child: Child,
+/// Another proxy that runs.
+pub(super) struct Running {
+    _server: Server,
     pub(super) address: SocketAddr,
     pub(super) recorded: Recorded,
-    folder: TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.child.kill().and_then(|()| self.child.wait()).is_err() {
-            // It has ended already.
-        }
-        if thread::panicking() {
-            let said = fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
-            println!("--- {said:.2000}");
-        }
-    }
 }
 
 /// Another proxy: its settings for an address and an upstream, and how it is started in their folder.
 pub(super) struct Other {
     pub(super) name: &'static str,
-    programs: fn() -> Vec<PathBuf>,
+    programs: &'static [&'static str],
     settings: fn(SocketAddr, SocketAddr) -> String,
     arguments: &'static [&'static str],
 }
@@ -119,7 +102,7 @@ pub(super) struct Other {
 pub(super) const OTHERS: [Other; 3] = [
     Other {
         name: "nginx",
-        programs: || ["nginx", "/usr/sbin/nginx"].map(PathBuf::from).into(),
+        programs: &nginx::PROGRAMS,
         settings: |address, upstream| {
             format!(
                 "daemon off; master_process off; pid nginx.pid; error_log stderr;
@@ -140,7 +123,7 @@ pub(super) const OTHERS: [Other; 3] = [
     },
     Other {
         name: "HAProxy",
-        programs: || ["haproxy", "/usr/sbin/haproxy"].map(PathBuf::from).into(),
+        programs: &["haproxy", "/usr/sbin/haproxy"],
         settings: |address, upstream| {
             format!(
                 "defaults\n mode http\n timeout connect 2s\n timeout client 2s\n timeout server 5s\n \
@@ -152,10 +135,7 @@ pub(super) const OTHERS: [Other; 3] = [
     },
     Other {
         name: "Envoy",
-        programs: || {
-            let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/python/bin/envoy");
-            [own, "envoy"].map(PathBuf::from).into()
-        },
+        programs: &[concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/python/bin/envoy"), "envoy"],
         settings: |address, upstream| {
             let listen = format!("{{address: {}, port_value: {}}}", address.ip(), address.port());
             let to = format!("{{address: {}, port_value: {}}}", upstream.ip(), upstream.port());
@@ -202,45 +182,14 @@ pub(super) const OTHERS: [Other; 3] = [
 
 impl Other {
     /// None if it is not here, which is said.
-    pub(super) fn start(&self) -> Option<Server> {
+    pub(super) fn start(&self) -> Option<Running> {
         let (upstream, recorded) = recording();
         let folder = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         for name in ["settings", "settings.yaml"] {
             fs::write(folder.path().join(name), (self.settings)(address, upstream)).unwrap();
         }
-        let Some(child) = self.spawn(folder.path()) else {
-            println!(
-                "skipped: {}: it is not here, and `make test` could not install it",
-                self.name
-            );
-            return None;
-        };
-        let mut server = Server { child, address, recorded, folder };
-        until(self.name, || {
-            if let Some(status) = server.child.try_wait().unwrap() {
-                panic!("{} ended: {status}", self.name);
-            }
-            TcpStream::connect(address).is_ok()
-        });
-        Some(server)
-    }
-
-    fn spawn(&self, folder: &Path) -> Option<Child> {
-        for program in (self.programs)() {
-            let started = Command::new(program)
-                .args(self.arguments)
-                .current_dir(folder)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(fs::File::create(folder.join("stderr")).unwrap())
-                .spawn();
-            match started {
-                Ok(child) => return Some(child),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => panic!("{}: {error}", self.name),
-            }
-        }
-        None
+        let server = Server::start(self.name, self.programs, self.arguments, folder, &[address])?;
+        Some(Running { _server: server, address, recorded })
     }
 }
