@@ -3,9 +3,9 @@
 //! A name that no path spells is mostly turned away before it comes here; one that is spelled is found
 //! in the first or second slot, and one of at most 16 bytes is compared as two numbers.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher as _, Hasher as _};
 
-use foldhash::{SharedSeed, fast::FoldHasher};
+use foldhash::{SharedSeed, fast::FoldHasher, quality::RandomState};
 
 use crate::path::{Row, State};
 
@@ -23,6 +23,8 @@ pub(crate) struct Members {
     /// A power of two of them, at most half of them taken.
     slots: Box<[Slot]>,
     names: Box<[u8]>,
+    /// Another one for each table: who writes documents cannot know which names are looked up the longest.
+    seed: u64,
 }
 
 /// A free slot has the row without steps.
@@ -60,11 +62,12 @@ impl Members {
     /// The table of steps whose names are in `names`. No two of a row have the same name.
     pub(crate) fn new(transitions: &[Transition], names: Box<[u8]>) -> Self {
         let slots = (transitions.len() * 2).next_power_of_two();
-        let mut table = Self { slots: vec![Slot::default(); slots].into(), names };
+        let seed = RandomState::default().hash_one(slots);
+        let mut table = Self { slots: vec![Slot::default(); slots].into(), names, seed };
         for Transition { row, to, name } in transitions {
             let bytes = table.name(*name);
             let ends = Ends::of(bytes);
-            let mut at = hash(*row, bytes, ends);
+            let mut at = hash(seed, *row, bytes, ends);
             while let Some(slot) = table.slot_mut(at) {
                 if slot.row == Row::NONE {
                     *slot = Slot { ends, row: *row, to: *to, name: *name };
@@ -80,7 +83,7 @@ impl Members {
     #[inline]
     pub(crate) fn find(&self, row: Row, name: &[u8]) -> Option<State> {
         let ends = Ends::of(name);
-        let mut at = hash(row, name, ends);
+        let mut at = hash(self.seed, row, name, ends);
         loop {
             let slot = self.slot(at)?;
             if slot.row == row
@@ -115,17 +118,17 @@ impl Members {
     }
 }
 
-/// The seeds may be fixed: only a policy's own names enter the table, a document's are looked up. Long
-/// names are hashed in full, for a policy may have many that begin and end alike.
+/// Long names are hashed in full, for a policy may have many that begin and end alike.
 #[inline]
-fn hash(row: Row, name: &[u8], ends: Ends) -> u64 {
+fn hash(seed: u64, row: Row, name: &[u8], ends: Ends) -> u64 {
     if name.len() > ENDS_BYTES {
-        let mut hasher = FoldHasher::with_seed(row.index() as u64, SharedSeed::global_fixed());
+        let seed = seed.wrapping_add(row.index() as u64);
+        let mut hasher = FoldHasher::with_seed(seed, SharedSeed::global_fixed());
         hasher.write(name);
         return hasher.finish();
     }
-    let (a, b) = (ends.0 ^ 0x9e37_79b9_7f4a_7c15, ends.1 ^ (row.index() as u64) << 32);
-    let product = u128::from(a) * u128::from(b ^ 0xd1b5_4a32_d192_ed03 ^ name.len() as u64);
+    let place = (row.index() as u64) << 32 ^ name.len() as u64;
+    let product = u128::from(ends.0 ^ seed) * u128::from(ends.1 ^ seed.rotate_left(32) ^ place);
     #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
     let folded = product as u64 ^ (product >> 64) as u64;
     folded
