@@ -33,7 +33,7 @@ use tamis::{json::Kernel, policy::Plan};
 use corpora::{Corpus, customers};
 use peers::{LIBRARIES, Libraries, SONIC, TRANSCODER, WithPaths};
 use plans::{
-    anywhere_text, keeping, nulling, plan, redacting, redacting_most, redacting_text, sieve,
+    anywhere_text, count, keeping, nulling, plan, redacting, redacting_most, redacting_text, sieve,
 };
 
 /// How often everybody takes a turn.
@@ -86,6 +86,7 @@ fn main() -> ExitCode {
         ] {
             table.engine(*kernel, rules, plan);
         }
+        table.without_copy(*kernel, FIVE, &five);
     }
     table.libraries(libraries.as_ref());
     table.programs();
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
     let mut table = Table::new(&small);
     for kernel in &kernels {
         table.engine(*kernel, FIVE, &five);
+        table.without_copy(*kernel, FIVE, &five);
     }
     table.libraries(libraries.as_ref());
     table.with_paths();
@@ -212,6 +214,21 @@ impl<'a> Table<'a> {
         self.here(row(kernel.name(), rules), move |body| {
             sieve(kernel, &plan, body, &mut out);
             black_box(&out);
+        });
+    }
+
+    /// The most that could be won by handing on pieces of what came in, rather than one buffer.
+    fn without_copy(&mut self, kernel: Kernel, rules: &str, plan: &Arc<Plan>) {
+        let plan = Arc::clone(plan);
+        let counted = count(kernel, &plan, &self.corpus.bytes);
+        let name = format!(
+            "{}, {} pieces of {} bytes counted",
+            row(kernel.name(), rules),
+            counted.pieces,
+            counted.bytes / counted.pieces
+        );
+        self.here(name, move |body| {
+            black_box(count(kernel, &plan, body).bytes);
         });
     }
 

@@ -1,10 +1,10 @@
 //! The policies that are measured, compiled.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, ops::Range, sync::Arc};
 
 use tamis::{
     enforce::Enforcement,
-    json::{Copied, Kernel, Limits},
+    json::{Copied, Kernel, Limits, Sink},
     policy::{Ask, Plan, Source, Target, load},
     transform::{Context, RootKey},
 };
@@ -123,10 +123,44 @@ pub(super) fn plan(policy: &str) -> Arc<Plan> {
 /// As the proxy does it: in chunks of 16 KiB, into one buffer.
 pub(super) fn sieve(kernel: Kernel, plan: &Arc<Plan>, body: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let context = Context { today: jiff::civil::date(2026, 11, 21) };
-    let mut enforcement = Enforcement::new(Arc::clone(plan), context, Limits::default()).on(kernel);
+    let mut enforcement = enforcement(kernel, plan);
     for chunk in body.chunks(16 << 10) {
         enforcement.write(chunk, &mut Copied { chunk, out }).unwrap();
     }
     enforcement.finish(&mut Copied { chunk: b"", out }).unwrap();
+}
+
+/// The same, and what leaves is only counted: pieces, and bytes.
+pub(super) fn count(kernel: Kernel, plan: &Arc<Plan>, body: &[u8]) -> Counted {
+    let mut counted = Counted::default();
+    let mut enforcement = enforcement(kernel, plan);
+    for chunk in body.chunks(16 << 10) {
+        enforcement.write(chunk, &mut counted).unwrap();
+    }
+    enforcement.finish(&mut counted).unwrap();
+    counted
+}
+
+fn enforcement(kernel: Kernel, plan: &Arc<Plan>) -> Enforcement {
+    let context = Context { today: jiff::civil::date(2026, 11, 21) };
+    Enforcement::new(Arc::clone(plan), context, Limits::default()).on(kernel)
+}
+
+/// What leaves, in numbers.
+#[derive(Default)]
+pub(super) struct Counted {
+    pub(super) pieces: usize,
+    pub(super) bytes: usize,
+}
+
+impl Sink for Counted {
+    fn pass(&mut self, range: Range<usize>) {
+        self.pieces += 1;
+        self.bytes += range.len();
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.pieces += 1;
+        self.bytes += bytes.len();
+    }
 }
