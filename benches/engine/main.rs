@@ -116,21 +116,20 @@ fn main() -> ExitCode {
         table.run();
     }
 
-    println!("floors, with the kernel that is named; ratios of medians\n");
-    let of = |rates: &Rates, one: &str, other: &str| Some(rates.get(one)? / rates.get(other)?);
+    println!("floors, with the kernel that is named; the median of the ratios of each round\n");
     let avx2 = |rules| row("avx2", rules);
-    floor("avx2, 64 MB, of memcpy", of(&large, &avx2(FIVE), MEMCPY), 0.065);
+    floor("avx2, 64 MB, of memcpy", large.ratio(&avx2(FIVE), MEMCPY), 0.065);
     floor(
         "avx2, 16 KB, times serde_json + jsonpath-rust",
-        of(&small, &avx2(FIVE), WITH_PATHS),
+        small.ratio(&avx2(FIVE), WITH_PATHS),
         25.0,
     );
-    floor("avx2, 64 MB, times sonic-rs lazy", of(&large, &avx2(FIVE), SONIC), 1.3);
-    floor("avx2, 64 MB, 10,000 rules of 100", of(&large, &avx2(MANY), &avx2(HUNDRED)), 0.95);
+    floor("avx2, 64 MB, times sonic-rs lazy", large.ratio(&avx2(FIVE), SONIC), 1.3);
+    floor("avx2, 64 MB, 10,000 rules of 100", large.ratio(&avx2(MANY), &avx2(HUNDRED)), 0.95);
     let portable = row("portable", FIVE);
-    floor("portable, 64 MB, times serde_json transcoding", of(&large, &portable, TRANSCODER), 1.2);
+    floor("portable, 64 MB, times serde_json transcoding", large.ratio(&portable, TRANSCODER), 1.2);
     let avx512 = row("avx512", FIVE);
-    floor("avx512, 64 MB, of avx2", of(&large, &avx512, &avx2(FIVE)), 1.0);
+    floor("avx512, 64 MB, of avx2", large.ratio(&avx512, &avx2(FIVE)), 1.0);
     for (rules, text) in [
         ("10,000 rules", redacting_text(10_000)),
         ("10,000 rules for names that may stand anywhere", anywhere_text(10_000)),
@@ -152,13 +151,26 @@ fn row(kernel: &str, rules: &str) -> String {
     format!("tamis {kernel}, {rules}")
 }
 
-/// Medians by the name of the row, in GB/s.
-struct Rates(Vec<(String, f64)>);
+/// Seconds of each round, by the name of the row.
+struct Measured(Vec<(String, Vec<f64>)>);
 
-impl Rates {
-    fn get(&self, name: &str) -> Option<f64> {
-        self.0.iter().find(|(row, _)| row == name).map(|(_, rate)| *rate)
+impl Measured {
+    fn get(&self, name: &str) -> Option<&[f64]> {
+        self.0.iter().find(|(row, _)| row == name).map(|(_, seconds)| seconds.as_slice())
     }
+
+    /// How many times as fast one is as the other. Who takes turns shares the moods of the machine, so that
+    /// they are compared round by round.
+    fn ratio(&self, one: &str, other: &str) -> Option<f64> {
+        let rounds = self.get(one)?.iter().zip(self.get(other)?);
+        Some(median(rounds.map(|(one, other)| other / one)))
+    }
+}
+
+fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.into_iter().collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
 
 /// Everybody who works on one document.
@@ -271,7 +283,7 @@ impl<'a> Table<'a> {
     }
 
     /// Measures and prints.
-    fn run(mut self) -> Rates {
+    fn run(mut self) -> Measured {
         let bytes = self.corpus.bytes.len();
         let times = TURN_BYTES / bytes + 1;
         for _ in 0..ROUNDS {
@@ -279,24 +291,18 @@ impl<'a> Table<'a> {
                 row.seconds.push((row.turn)(times));
             }
         }
-        let rates: Vec<(String, f64)> = self
-            .rows
-            .into_iter()
-            .map(|row| {
-                let mut seconds = row.seconds;
-                seconds.sort_by(f64::total_cmp);
-                (row.name, bytes as f64 / seconds[seconds.len() / 2] / 1e9)
-            })
-            .collect();
-        let memcpy = rates[0].1;
+        let rows = self.rows.into_iter().map(|row| (row.name, row.seconds));
+        let measured = Measured(rows.collect());
         let kilobytes = bytes as f64 / 1e3;
         println!("{}: {kilobytes:.0} kB, median of {ROUNDS} interleaved rounds", self.corpus.name);
         println!("{:56} {:>8} {:>10}", "", "GB/s", "of memcpy");
-        for (name, rate) in &rates {
-            println!("{name:56} {rate:8.3} {:10.4}", rate / memcpy);
+        for (name, seconds) in &measured.0 {
+            let rate = bytes as f64 / median(seconds.iter().copied()) / 1e9;
+            let of_memcpy = measured.ratio(name, MEMCPY).unwrap();
+            println!("{name:56} {rate:8.3} {of_memcpy:10.4}");
         }
         println!();
-        Rates(rates)
+        measured
     }
 }
 
@@ -320,13 +326,11 @@ fn comparable(document: &[u8]) -> Value {
 
 /// Seconds that it takes to compile a policy, the median of some.
 fn compilation(text: &str) -> f64 {
-    let mut taken = [(); COMPILATIONS].map(|()| {
+    median([(); COMPILATIONS].map(|()| {
         let began = Instant::now();
         black_box(plan(text));
         began.elapsed().as_secs_f64()
-    });
-    taken.sort_by(f64::total_cmp);
-    taken[COMPILATIONS / 2]
+    }))
 }
 
 /// Pins this process, and what it starts, to one core, so that all share the same luck.
