@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr};
 
 use crate::serve::{free_port, server::Server};
 
-/// It: where Debian puts it, if that is not on the path of who is not root.
+/// Its program, also where Debian puts it: that is not on the path of who is not root.
 pub(crate) const PROGRAMS: [&str; 2] = ["nginx", "/usr/sbin/nginx"];
 
 /// A folder of files, served twice. It ends with the test.
