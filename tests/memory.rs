@@ -121,12 +121,16 @@ fn stream_peak(
 /// A test, and its name.
 type Test = (&'static str, fn());
 
-const TESTS: [Test; 2] = [
+const TESTS: [Test; 3] = [
     (
         "a_gibibyte_takes_no_more_memory_than_a_mebibyte",
         a_gibibyte_takes_no_more_memory_than_a_mebibyte,
     ),
     ("what_waits_takes_what_the_limits_say", what_waits_takes_what_the_limits_say),
+    (
+        "states_that_are_made_on_the_way_take_no_more_for_a_longer_document",
+        states_that_are_made_on_the_way_take_no_more_for_a_longer_document,
+    ),
 ];
 
 /// What a harness does: lists the tests, or runs those that no filter leaves out.
@@ -299,5 +303,35 @@ fn what_waits_takes_what_the_limits_say() {
             length >> 20
         );
         assert!(small <= allowed && full <= allowed && large <= held, "{paths}");
+    }
+}
+
+/// What the states of a document may take that are made while it is read.
+const STATES: usize = 3 << 20;
+
+fn states_that_are_made_on_the_way_take_no_more_for_a_longer_document() {
+    let mut random = 1u64;
+    let mut number = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(random >> 33).unwrap()
+    };
+    // Every set of these names above a node is another state; and every way to some of this length.
+    let many = (0..60).map(|n| format!("'$..a{n}..z': {{ category: x, names: x }}"));
+    let one = format!("'$..a0{}.z': {{ category: x, names: x }}", ".*".repeat(20));
+    for (paths, names) in [(many.collect::<Vec<_>>().join(", "), 60), (one, 2)] {
+        let plan = asking(&paths, "");
+        assert!(plan.program().is_lazy());
+        let mut rows = String::new();
+        while rows.len() < 60 << 10 {
+            let levels = 1 + number() % 100;
+            rows.extend((0..levels).map(|_| format!("{{\"z\":1,\"a{}\":", number() % names)));
+            rows.push_str("{\"z\":2}");
+            rows.push_str(&"}".repeat(levels));
+            rows.push(',');
+        }
+        let [small, large] = [20, 23].map(|bits| peak(&plan, "[", &rows, "0]", 1 << bits));
+        let allowed = streaming() + STATES;
+        println!("peak: {small} bytes for 1 MiB, {large} for 8 MiB, {allowed} allowed: states");
+        assert!(small < allowed && large < allowed);
     }
 }

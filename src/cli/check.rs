@@ -259,8 +259,7 @@ fn accesses(plan: &Plan) -> usize {
     let mut done: Vec<bool> = cells.iter().map(|cell| cell.withheld).collect();
     let mut unfit = vec![false; cells.len()];
     let mut keeps_unclassified = plan.keeps_unclassified();
-    for state in plan.program().states() {
-        let verdict = plan.verdict(state);
+    for verdict in plan.verdicts() {
         // A kept value is never unfit; a kept name can be, if it is too long.
         let own = match verdict.own {
             Own::Keep(cell) => Some((cell, false)),

@@ -105,12 +105,15 @@ impl Decisions {
         let inside = Nesting { around: under, depth, root: Root::Awaited };
         let outside = std::mem::replace(&mut self.nesting, inside);
         let counted = self.tally.clone();
-        let program = Arc::clone(self.plan.program());
-        let mut rewriter = Rewriter::starting_at(program, state, self.limits);
+        // Each of the two has to know which states it still needs.
+        let (plan, state) = Arc::clone(&self.plan).afresh(state);
+        let mut rewriter = Rewriter::starting_at(Arc::clone(plan.program()), state, self.limits);
+        let plan = std::mem::replace(&mut self.plan, plan);
         let mut written = Vec::new();
         let mut sink = Copied { chunk: text.as_bytes(), out: &mut written };
         let pushed = rewriter.push(text.as_bytes(), self, &mut sink);
         let read = pushed.and_then(|()| rewriter.finish(self, &mut sink));
+        self.plan = plan;
         let inside = std::mem::replace(&mut self.nesting, outside);
         self.name_to_count = None;
         if read.is_err() {

@@ -62,7 +62,9 @@ pub struct Enforcement {
 impl Enforcement {
     /// A body that is about to begin.
     pub fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
-        let rewriter = Rewriter::new(Arc::clone(plan.program()), limits);
+        let root = plan.program().start();
+        let (plan, root) = plan.afresh(root);
+        let rewriter = Rewriter::starting_at(Arc::clone(plan.program()), root, limits);
         Self { rewriter, decisions: Decisions::new(plan, context, limits) }
     }
 

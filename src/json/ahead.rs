@@ -122,6 +122,11 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
+    /// That of the array.
+    pub(crate) fn state(&mut self) -> &mut State {
+        &mut self.array
+    }
+
     /// Begins at the first byte of the element at `index`, at the offset `at`.
     pub(crate) fn new(
         program: &Program,

@@ -39,6 +39,13 @@ pub(super) struct Spot {
     around: u16,
 }
 
+impl Spot {
+    /// What was remembered of the states around is gone.
+    pub(super) fn forget(&mut self) {
+        self.around = UNKNOWN;
+    }
+}
+
 /// What is known of a member.
 #[derive(Clone, Copy)]
 struct Seen {

@@ -167,6 +167,8 @@ impl<E: Edits> Rewriter<E> {
                 Found::Unclear => self.give_up(edits, sink),
             }
         }
+        // What was asked may have had very many answers.
+        self.make_room();
         if std::mem::take(&mut self.hold.name) {
             self.late_name(chunk, at, edits, sink);
         }
@@ -234,7 +236,7 @@ impl<E: Edits> Rewriter<E> {
             return Found::Unclear;
         };
         let mut selected = Vec::with_capacity(selectors.len());
-        for selector in selectors {
+        for selector in selectors.iter() {
             let decided = if ended {
                 Some(selector.selects(index, begun))
             } else {
@@ -326,7 +328,7 @@ impl<E: Edits> Rewriter<E> {
         let answers = || -> Result<Answers, Unclear> {
             let node = Node::read(value)?;
             let mut answers = Vec::with_capacity(filters.len());
-            for filter in filters {
+            for filter in filters.iter() {
                 let filter = program.filter(*filter).ok_or(Unclear)?;
                 answers.push(judge::holds(filter, node, self.document.there())?);
             }

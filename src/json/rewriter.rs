@@ -34,7 +34,8 @@ use crate::{
 /// of `name_bytes_max`, `gap_bytes_max`, twice `value_bytes_max`, 64 bytes times `depth_max`, and
 /// 32 KiB for the positions of tokens and for the members that are remembered; with filters and what
 /// counts from the end of an array, also of one and a half times `candidate_bytes_max`, and while a
-/// filter is asked, of sixteen times that for a moment. Where a filter asks about the document, `document_bytes_max` takes its place.
+/// filter is asked, of sixteen times that for a moment. Where a filter asks about the document, `document_bytes_max` takes its place. A
+/// program that [makes its states](Program::is_lazy) on the way takes 3 MiB for these, or what the states of all containers around take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep containers may be nested; a document that goes deeper is refused.
@@ -823,6 +824,7 @@ impl<E: Edits> Rewriter<E> {
         if self.waits(chunk, at, edits, sink)? == Met::Waits {
             return Ok(Met::Waits);
         }
+        self.make_room();
         let decided = if self.doomed {
             OnContainer::Drop
         } else {
@@ -856,6 +858,24 @@ impl<E: Edits> Rewriter<E> {
         self.scalars = 0;
         self.open_whole(at, kind)?;
         Ok(Met::Goes)
+    }
+
+    /// Lets the program forget, if that is due, all states but those of the containers around and of the value
+    /// to come.
+    #[inline]
+    pub(super) fn make_room(&mut self) {
+        if self.program.is_crowded() {
+            self.forget_states();
+        }
+    }
+
+    #[cold]
+    fn forget_states(&mut self) {
+        let levels = self.levels.iter_mut().map(|level| &mut level.state);
+        let aheads = self.aheads.iter_mut().map(Ahead::state);
+        self.program.forget_all_but(levels.chain(aheads).chain([&mut self.state]));
+        self.shapes = Shapes::default();
+        self.levels.iter_mut().for_each(|level| level.spot.forget());
     }
 
     fn open_whole(&mut self, at: usize, kind: Kind) -> Result<(), Violation> {

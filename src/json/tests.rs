@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     Always, Copied, Edits, Kernel, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation,
     kernel::{self, sweep},
 };
-use crate::path::{Kind, Path, Program, State};
+use crate::path::{Kind, Path, Program, ProgramError, State};
 
 /// What a test does to the nodes that a path selects.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,9 +30,16 @@ struct Rules {
 
 impl Rules {
     fn new(rules: &[(&str, Treat)]) -> Self {
+        Self::compiled(rules, Program::compile)
+    }
+
+    fn compiled(
+        rules: &[(&str, Treat)],
+        compile: fn(&[Path]) -> Result<Program, ProgramError>,
+    ) -> Self {
         let paths: Vec<Path> = rules.iter().map(|(path, _)| Path::parse(path).unwrap()).collect();
         Self {
-            program: Arc::new(Program::compile(&paths).unwrap()),
+            program: Arc::new(compile(&paths).unwrap()),
             treats: rules.iter().map(|(_, treat)| *treat).collect(),
             passed: 0,
             long_names: 0,
@@ -1092,4 +1099,43 @@ fn a_document_that_filters_ask_about_is_bounded() {
     // What is wrong before is told before.
     let wrong = format!("[}}{}", " ".repeat(300));
     assert_eq!(outcome(&rules, limits(), wrong.as_bytes()), Err(Violation::Grammar { at: 1 }));
+}
+
+/// A document of many nodes, each below other names than those before.
+#[test]
+fn states_that_are_forgotten_on_the_way_change_nothing() {
+    let mut random = 1u64;
+    let mut number = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    let mut body = "[".to_owned();
+    while body.len() < 300_000 {
+        let levels = 1 + number(40);
+        let mut closing = String::new();
+        for _ in 0..levels {
+            let name = number(12);
+            let array = number(4) == 0;
+            write!(body, "{{\"z\":1,\"z{name}\": [2],\"a{name}\":").unwrap();
+            body.push_str(if array { "[0,3," } else { "" });
+            closing.insert_str(0, if array { "],\"x\":4}" } else { "}" });
+        }
+        writeln!(body, "{{\"z\":5}}{closing},").unwrap();
+    }
+    body.push_str("6]");
+    let paths: Vec<String> = (0..12).map(|n| format!("$..a{n}..z{n}")).collect();
+    let treats = [Treat::Drop, Treat::Null, Treat::Measure].into_iter().cycle();
+    let mut rules: Vec<_> = paths.iter().map(String::as_str).zip(treats).collect();
+    rules.push(("$[*].a1[-2]", Treat::Measure));
+    let limits = Limits { depth_max: 128, candidate_bytes_max: 1 << 20, ..limits() };
+    let mut made = Rules::new(&rules);
+    assert!(!made.program.is_lazy());
+    let kernel = Kernel::in_use();
+    let expected = run_on(kernel, &mut made, limits, &[body.as_bytes()]).unwrap();
+    for piece in [body.len(), 4096, 999] {
+        let mut lazy = Rules::compiled(&rules, Program::compile_lazily);
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(piece).collect();
+        assert_eq!(run_on(kernel, &mut lazy, limits, &pieces).unwrap(), expected);
+        assert!(lazy.program.forgotten() > 0);
+    }
 }

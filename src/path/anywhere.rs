@@ -4,7 +4,9 @@
 //! names. Instead one position stands for all of them, and the steps by their names are a row of its own,
 //! which rows that go by all other names to the same state have behind them.
 
-use crate::path::{Path, PathId, Segment, Selector, program::Position};
+use std::ops::Range;
+
+use crate::path::{Path, PathId, Segment, Selector, subsets::Position};
 
 /// The paths that begin everywhere.
 #[derive(Debug, Default)]
@@ -13,33 +15,37 @@ pub(super) struct Anywhere {
     all: Option<Position>,
     /// In order.
     paths: Box<[PathId]>,
+    /// The names that they begin with, in order, each with its place in `after`.
+    names: Box<[(Box<str>, Range<usize>)]>,
+    /// What has been matched after the names.
+    after: Box<[Position]>,
 }
-
-/// The names that they begin with, in order, each with what has been matched after it.
-pub(super) type Spelled<'p> = Vec<(&'p str, Vec<Position>)>;
 
 impl Anywhere {
     /// Those of these paths that begin everywhere.
-    pub(super) fn of(paths: &[Path]) -> (Self, Spelled<'_>) {
+    pub(super) fn of(paths: &[Path]) -> Self {
         let begins = |path: &Path| path.segments().first().is_some_and(begins_anywhere);
         let numbered = (0..u32::MAX).map(PathId).zip(paths);
         let paths: Vec<(PathId, &Path)> = numbered.filter(|(_, path)| begins(path)).collect();
-        let names = paths.iter().flat_map(|(id, path)| {
+        let spelled = paths.iter().flat_map(|(id, path)| {
             let selectors = path.segments().first().into_iter().flat_map(|one| &one.selectors);
             let after = Position { path: *id, matched: 1 };
             selectors.filter_map(name).map(move |name| (name, after))
         });
-        let mut names: Vec<(&str, Position)> = names.collect();
-        names.sort_unstable();
-        let spelled = names.chunk_by(|(one, _), (other, _)| one == other);
-        let spelled = spelled.filter_map(|same| {
+        let mut spelled: Vec<(&str, Position)> = spelled.collect();
+        spelled.sort_unstable();
+        let mut ended = 0;
+        let names = spelled.chunk_by(|(one, _), (other, _)| one == other);
+        let names = names.filter_map(|same| {
             let (name, _) = same.first()?;
-            Some((*name, same.iter().map(|(_, after)| *after).collect()))
+            let began = ended;
+            ended += same.len();
+            Some((Box::from(*name), began..ended))
         });
-        let spelled = spelled.collect();
+        let names = names.collect();
         let paths: Box<[PathId]> = paths.into_iter().map(|(id, _)| id).collect();
         let all = paths.first().map(|path| Position { path: *path, matched: 0 });
-        (Self { all, paths }, spelled)
+        Self { all, paths, names, after: spelled.into_iter().map(|(_, after)| after).collect() }
     }
 
     /// Whether this is the position that stands for all of them.
@@ -52,18 +58,33 @@ impl Anywhere {
         at.matched == 0 && !self.is_all(at) && self.paths.binary_search(&at.path).is_ok()
     }
 
-    /// The positions that this one stands for: itself, but for one.
-    pub(super) fn spread(&self, at: Position) -> impl Iterator<Item = Position> {
-        let all = if self.is_all(at) { &*self.paths } else { &[] };
+    /// The paths.
+    pub(super) fn paths(&self) -> &[PathId] {
+        &self.paths
+    }
+
+    /// The positions that this one stands for: itself, but for one, which stands for the beginnings of these
+    /// paths.
+    pub(super) fn spread(&self, at: Position, paths: &[PathId]) -> impl Iterator<Item = Position> {
+        let all = if self.is_all(at) { paths } else { &[] };
         let itself = (!self.is_all(at)).then_some(at);
         all.iter().map(|path| Position { path: *path, matched: 0 }).chain(itself)
     }
-}
 
-/// The place of a name, and what has been matched after it.
-pub(super) fn find<'s>(spelled: &'s Spelled<'_>, name: &str) -> Option<(usize, &'s [Position])> {
-    let at = spelled.binary_search_by_key(&name, |(one, _)| one).ok()?;
-    spelled.get(at).map(|(_, after)| (at, after.as_slice()))
+    /// The names that they begin with, in order, each with what has been matched after it.
+    pub(super) fn spelled(&self) -> impl Iterator<Item = (&str, &[Position])> {
+        self.names.iter().map(|(name, after)| (&**name, self.after(after)))
+    }
+
+    /// The place of a name among these, and what has been matched after it.
+    pub(super) fn find(&self, name: &[u8]) -> Option<(usize, &[Position])> {
+        let at = self.names.binary_search_by_key(&name, |(one, _)| one.as_bytes()).ok()?;
+        self.names.get(at).map(|(_, after)| (at, self.after(after)))
+    }
+
+    fn after(&self, places: &Range<usize>) -> &[Position] {
+        self.after.get(places.clone()).unwrap_or_default()
+    }
 }
 
 fn begins_anywhere(segment: &Segment) -> bool {

@@ -1,5 +1,6 @@
 //! Which nodes of a document a path selects: RFC 9535 paths, parsed strictly and compiled, all paths of a
-//! plan together, into one automaton that a streaming reader steps through.
+//! plan together, into one automaton that a streaming reader steps through. Where that would be too large, its
+//! states are made as a document meets them.
 //!
 //! **Must never know** what a path is used for: no category, no action, no document. A [`Program`]
 //! sees names and indices go by, and says which paths have arrived.
@@ -20,18 +21,23 @@
 //! a [`Question`] stands in the way, and with its answers [`Program::settle`] goes on.
 
 mod anywhere;
+mod automaton;
 mod filter;
 mod from_end;
+mod lazy;
 mod members;
 mod number;
 mod parse;
 mod plain;
 mod program;
 mod questions;
+mod relation;
 mod sets;
+mod subsets;
 #[cfg(test)]
 mod tests;
 
+pub use automaton::{Automaton, Row};
 pub use filter::{
     Comparison, Expression, Filter, Literal, Operand, Pattern, Query, compile_pattern,
 };
@@ -39,5 +45,8 @@ pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;
 pub use number::Number;
 pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector};
-pub use program::{Kind, Member, PathId, Program, ProgramError, Row, State};
+pub use program::{Kind, Member, PathId, Program, ProgramError, State};
 pub use questions::{Answered, Answers, FilterId, Question, can_be};
+pub(crate) use relation::{
+    can_meet, can_meet_outside, can_reach_one_name, can_select, is_within, may_be_within, may_meet,
+};

@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeSet, HashMap},
     slice,
+    sync::Arc,
 };
 
 use crate::path::{
-    Comparison, Expression, Filter, FromEnd, Literal, Operand, PathId, ProgramError, Query, State,
-    program::Position,
+    Comparison, Expression, Filter, FromEnd, Literal, Operand, Path, PathId, ProgramError, Query,
+    Segment, Selector, State, from_end::Elements, subsets::Position,
 };
 
 /// Most questions at one place: each answer is a bit.
@@ -29,11 +30,11 @@ impl FilterId {
 
 /// What has to be known of a node before it is known what it has matched.
 #[derive(Clone, Debug)]
-pub enum Question<'p> {
+pub enum Question {
     /// Which of these select it: it is an element, and they count from the end.
-    FromEnd(&'p [FromEnd]),
+    FromEnd(Arc<[FromEnd]>),
     /// Which of these hold for it.
-    Filters(&'p [FilterId]),
+    Filters(Arc<[FilterId]>),
 }
 
 /// One question and its answer.
@@ -69,7 +70,7 @@ impl Answers {
 }
 
 /// By what a pending state is known while a program is compiled.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
     pub(super) set: Box<[Position]>,
     pub(super) from_end: Vec<(FromEnd, Position)>,
@@ -80,16 +81,10 @@ pub(super) struct Waiting {
 /// A state that waits for answers.
 #[derive(Debug)]
 pub(super) struct Pending {
-    asked: Asked,
+    question: Question,
     waits: Box<[PathId]>,
     /// In the order of their answers.
     outcomes: Box<[(Answers, State)]>,
-}
-
-#[derive(Debug)]
-enum Asked {
-    FromEnd(Box<[FromEnd]>),
-    Filters(Box<[FilterId]>),
 }
 
 impl Pending {
@@ -98,8 +93,8 @@ impl Pending {
         outcomes: Vec<(Answers, State)>,
     ) -> Self {
         let waits = selectors.iter().map(|(_, at)| at.path).collect();
-        let asked = Asked::FromEnd(selectors.iter().map(|(selector, _)| *selector).collect());
-        Self { asked, waits, outcomes: outcomes.into() }
+        let asked = selectors.iter().map(|(selector, _)| *selector).collect();
+        Self { question: Question::FromEnd(asked), waits, outcomes: outcomes.into() }
     }
 
     pub(super) fn filters(
@@ -108,17 +103,14 @@ impl Pending {
         outcomes: Vec<(Answers, State)>,
     ) -> Self {
         Self {
-            asked: Asked::Filters(filters.into()),
+            question: Question::Filters(filters.into()),
             waits: waits.into(),
             outcomes: outcomes.into(),
         }
     }
 
-    pub(super) fn question(&self) -> Question<'_> {
-        match &self.asked {
-            Asked::FromEnd(selectors) => Question::FromEnd(selectors),
-            Asked::Filters(filters) => Question::Filters(filters),
-        }
+    pub(super) fn question(&self) -> Question {
+        self.question.clone()
     }
 
     pub(super) fn settle(&self, answers: Answers) -> Option<State> {
@@ -126,14 +118,19 @@ impl Pending {
         found.ok().and_then(|at| self.outcomes.get(at)).map(|(_, state)| *state)
     }
 
+    /// How many combinations of answers there are.
+    pub(super) fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
     pub(super) fn outcomes(&self) -> impl Iterator<Item = (Vec<Answered>, State)> {
         self.outcomes.iter().map(|(answers, state)| {
-            let answered = match &self.asked {
-                Asked::FromEnd(selectors) => {
+            let answered = match &self.question {
+                Question::FromEnd(selectors) => {
                     let all = selectors.iter().enumerate();
                     all.map(|(at, one)| Answered::FromEnd(*one, answers.get(at))).collect()
                 }
-                Asked::Filters(filters) => {
+                Question::Filters(filters) => {
                     let all = filters.iter().enumerate();
                     all.map(|(at, one)| Answered::Filter(*one, answers.get(at))).collect()
                 }
@@ -157,15 +154,25 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    pub(super) fn id(&mut self, filter: &Filter) -> Result<FilterId, ProgramError> {
-        if let Some(known) = self.ids.get(filter) {
-            return Ok(*known);
+    /// Those that are asked on the way of these paths.
+    pub(super) fn of(paths: &[Path]) -> Self {
+        let mut filters = Self::default();
+        let segments = paths.iter().flat_map(reached);
+        for selector in segments.flat_map(|segment| &segment.selectors) {
+            let Selector::Filter(filter) = selector else { continue };
+            let Ok(next) = u32::try_from(filters.all.len()) else { break };
+            if filters.ids.contains_key(filter) {
+                continue;
+            }
+            filters.ids.insert(filter.clone(), FilterId(next));
+            filters.all.push(filter.clone());
+            filters.ask_root |= filter.asks_root();
         }
-        let id = FilterId(u32::try_from(self.all.len()).map_err(|_over| ProgramError::Filters)?);
-        self.all.push(filter.clone());
-        self.ask_root |= filter.asks_root();
-        self.ids.insert(filter.clone(), id);
-        Ok(id)
+        filters
+    }
+
+    pub(super) fn id(&self, filter: &Filter) -> Result<FilterId, ProgramError> {
+        self.ids.get(filter).copied().ok_or(ProgramError::Filters)
     }
 
     pub(super) fn all(&self) -> &[Filter] {
@@ -205,6 +212,16 @@ impl Filters {
         }
         (!seen.is_empty()).then(|| seen.into_iter().collect())
     }
+}
+
+/// The segments of a path that some node can be asked by: behind one that selects nothing, none is.
+pub(super) fn reached(path: &Path) -> &[Segment] {
+    let selects_nothing = |segment: &Segment| {
+        let mut selectors = segment.selectors.iter();
+        selectors.all(|one| matches!(one.elements(), Some(Elements::Nothing)))
+    };
+    let end = path.segments().iter().position(selects_nothing);
+    end.and_then(|end| path.segments().get(..end)).unwrap_or(path.segments())
 }
 
 /// What filters ask, as conditions on facts of which each has one of several cases.

@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::path::{ProgramError, State, program::Position};
+use crate::path::{ProgramError, State, subsets::Position};
 
 /// The set of each state, by its number.
 #[derive(Debug, Default)]
@@ -29,6 +29,16 @@ impl Sets {
     /// How many states there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// How many positions all states have together.
+    pub(super) fn positions(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// As [`get`](Self::get); none if there is no such state.
+    pub(super) fn find(&self, state: State) -> Option<&[Position]> {
+        (state.index() < self.ends.len()).then(|| self.get(state))
     }
 
     /// The positions of a state, in order.

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{
-    Answered, Answers, Class, Elements, FromEnd, Kind, Number, Path, PathId, Program, ProgramError,
-    Question, Selector, State, plain,
+    Answered, Answers, Class, Elements, FromEnd, Kind, Member, Number, Path, PathId, Program,
+    ProgramError, Question, Selector, State, plain,
 };
 
 /// Which of `paths` select each of `places` (names as they are, indices as numbers, parted by `/`).
@@ -166,13 +166,65 @@ fn names_of_every_length_are_found() {
 
 #[test]
 fn combinations_that_explode_are_refused() {
-    let paths: Vec<Path> = (0..20).map(|n| Path::parse(&format!("$..a{n}..z")).unwrap()).collect();
-    assert!(Program::compile(&paths).is_err());
     let slices = ["$[::4093]", "$[::4099]"].map(|path| Path::parse(path).unwrap());
     assert!(Program::compile(&slices).is_err());
     let far: Vec<Path> =
         (0..300).map(|n| Path::parse(&format!("$[{}::4096]", n * 5000)).unwrap()).collect();
     assert!(Program::compile(&far).is_err());
+}
+
+/// Twenty such paths have a million states, of which this document has one for each level.
+#[test]
+fn states_that_are_too_many_are_made_on_the_way() {
+    let paths: Vec<Path> =
+        (0..20).map(|n| Path::parse(&format!("$..a{n}..z{n}")).unwrap()).collect();
+    let program = Program::compile(&paths).unwrap();
+    assert!(program.is_lazy() && program.automaton().is_none());
+    let mut state = program.start();
+    for n in 0..20 {
+        state = program.member(state, format!("a{n}").as_bytes()).state;
+        state = program.element(state, n);
+        for m in 0..20 {
+            let member = program.member(state, format!("z{m}").as_bytes());
+            assert_eq!(member.spelled, m <= n);
+            let expected: &[usize] = if m <= n { &[usize::try_from(m).unwrap()] } else { &[] };
+            assert_eq!(indices(program.selected(member.state)), expected, "z{m} below a{n}");
+        }
+        assert_eq!(program.member(state, b"x"), Member { state, spelled: false });
+    }
+}
+
+#[test]
+fn states_are_forgotten_but_for_those_that_are_needed() {
+    let paths: Vec<Path> = (0..40).map(|n| Path::parse(&format!("$..a{n}..z")).unwrap()).collect();
+    let program = Program::compile(&paths).unwrap();
+    let mut random = 1u64;
+    let mut name = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        format!("a{}", (random >> 33) % 40)
+    };
+    let mut forgotten = 0;
+    let mut needed = vec![program.start()];
+    for n in 0..30_000usize {
+        needed.truncate(1 + n % 17);
+        let state = program.member(*needed.last().unwrap(), name().as_bytes()).state;
+        needed.push(state);
+        if program.is_crowded() {
+            let matched = |states: &[State]| -> Vec<Vec<_>> {
+                states.iter().map(|at| program.matched(*at, program.anywhere()).collect()).collect()
+            };
+            let before = matched(&needed);
+            program.forget_all_but(needed.iter_mut());
+            assert_eq!(before, matched(&needed));
+            assert!(!program.is_crowded());
+            forgotten += 1;
+            assert_eq!(program.forgotten(), forgotten);
+        }
+    }
+    assert!(forgotten > 2, "{forgotten}");
+    assert_eq!(program.member(State::LOST, b"a1").state, State::LOST);
+    assert_eq!(program.element(State::LOST, 0), State::LOST);
+    assert_eq!(program.unspelled(State::LOST), State::LOST);
 }
 
 /// Compiling took minutes once: each of two thousand states had two thousand steps, and each step
@@ -183,21 +235,25 @@ fn many_descendants_compile_or_are_refused_at_once() {
         (0..count).map(|n| Path::parse(&format!("$..name_{n}")).unwrap()).collect()
     };
     let program = Program::compile(&paths(10_000)).unwrap();
-    assert_eq!(program.states().count(), 10_002);
+    assert_eq!(program.automaton().unwrap().states().count(), 10_002);
     let x = program.member(program.start(), b"x").state;
     let found = program.member(x, b"name_7777").state;
     assert_eq!(indices(program.selected(found)), [7777]);
     assert!(program.member(found, b"name_7777").spelled);
-    assert_eq!(program.rows().count(), 3, "whatever they have matched, the steps are the same");
+    assert_eq!(
+        program.automaton().unwrap().rows().count(),
+        3,
+        "whatever they have matched, the steps are the same"
+    );
     let multiplying = |count: usize, rest: &str| {
         let paths = (0..count).map(|n| Path::parse(&format!("$..name_{n}{rest}")).unwrap());
-        Program::compile(&paths.collect::<Vec<_>>()).err()
+        Program::compile(&paths.collect::<Vec<_>>()).ok().map(|program| program.is_lazy())
     };
-    assert_eq!(multiplying(10_000, ".field"), None);
-    assert_eq!(multiplying(200, "[*]"), None);
-    assert_eq!(multiplying(300, "[*]"), Some(ProgramError::States));
-    assert_eq!(multiplying(12, "..field"), None);
-    assert_eq!(multiplying(20, "..field"), Some(ProgramError::States));
+    assert_eq!(multiplying(10_000, ".field"), Some(false));
+    assert_eq!(multiplying(200, "[*]"), Some(false));
+    assert_eq!(multiplying(300, "[*]"), Some(true));
+    assert_eq!(multiplying(12, "..field"), Some(false));
+    assert_eq!(multiplying(10_000, "..field"), Some(true));
 }
 
 /// What can be seen of two states, and of all that can be reached from them, has to be the same.
@@ -274,7 +330,9 @@ proptest! {
             paths.iter().map(|(first, rest)| format!("{first}{}", rest.concat())).collect();
         let parsed: Vec<Path> = texts.iter().map(|text| Path::parse(text).unwrap()).collect();
         let alike = Program::compile_alike(&parsed).unwrap();
-        for program in [Program::compile(&parsed), Program::compile_open(&parsed)] {
+        for program in
+            [Program::compile(&parsed), Program::compile_open(&parsed), Program::compile_lazily(&parsed)]
+        {
             assert_alike(&texts, &program.unwrap(), &alike);
         }
     }

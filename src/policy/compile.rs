@@ -7,8 +7,8 @@ use crate::{
     path::ProgramError,
     policy::{
         finding::Finding,
-        model::{Answer, CategoryId, Field, Header, PolicySet, Purpose, Unclassified},
-        plan::{PlanParts, RouteFields},
+        model::{Answer, CategoryId, Field, Header, PolicySet, Purpose, Route, Unclassified},
+        plan::{PlanParts, RouteFields, Undecided},
     },
     transform::{Action, Keys},
 };
@@ -26,23 +26,18 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
             let fields = match RouteFields::compile(&route.fields, keeps_unclassified) {
                 Ok(fields) => fields,
                 Err(error) => {
-                    let message = format!("the paths of `{}` are too many: {error}", route.label);
-                    let help = match error {
-                        ProgramError::States | ProgramError::Transitions | ProgramError::Work => {
-                            "spell names where you can: `..` multiplies with every `*` after it"
-                        }
-                        ProgramError::Period => "give the slices at one place steps that fit",
-                        ProgramError::Filters => {
-                            "let the filters at one place ask about fewer things: comparisons of one field with `==` are counted once"
-                        }
-                        ProgramError::FromEnd => "count from the front where you can",
-                    };
-                    findings.push(
-                        Finding::error("too-many-paths", route.at.clone(), message).help(help),
-                    );
+                    findings.push(too_many_paths(route, &error));
                     continue;
                 }
             };
+            if fields.is_lazy() {
+                let message = format!(
+                    "the paths of `{}` combine to too many states to list them: they are made while a body is read, which takes more time, and some memory",
+                    route.label
+                );
+                let help = "spell names where you can: `..` multiplies with every `..` and `*` that comes behind a name";
+                findings.push(Finding::note("many-paths", route.at.clone(), message).help(help));
+            }
             plan_states = plan_states.saturating_add(fields.states() * purposes.len());
             if plan_states > PLAN_STATES_MAX {
                 let message = "the routes and purposes are too many together: their plans would not fit in memory";
@@ -86,7 +81,17 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 };
                 match fields.plan(&parts) {
                     Ok(plan) => route.answers.push(Answer::Plan(Arc::new(plan))),
-                    Err(ties) => findings.extend(ties.into_iter().map(|tie| {
+                    Err(Undecided::TooMany) => {
+                        let message = format!(
+                            "the paths of `{}` are too many to say which of them meet, and the rules for `{}` treat what they select in different ways",
+                            route.label, purpose.name
+                        );
+                        let help = "give the categories of this route the same parameters where they have the same action";
+                        findings.push(
+                            Finding::error("too-many-paths", route.at.clone(), message).help(help),
+                        );
+                    }
+                    Err(Undecided::Ties(ties)) => findings.extend(ties.into_iter().map(|tie| {
                         let message = format!(
                             "two lines can meet at one {} of `{}`, and the rules for `{}` treat it in two ways",
                             tie.at_one, route.label, purpose.name
@@ -99,6 +104,21 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
             }
         }
     }
+}
+
+fn too_many_paths(route: &Route, error: &ProgramError) -> Finding {
+    let message = format!("the paths of `{}` are too many: {error}", route.label);
+    let help = match error {
+        ProgramError::States | ProgramError::Transitions | ProgramError::Work => {
+            "spell names where you can: `..` multiplies with every `*` after it"
+        }
+        ProgramError::Period => "give the slices at one place steps that fit",
+        ProgramError::Filters => {
+            "let the filters at one place ask about fewer things: comparisons of one field with `==` are counted once"
+        }
+        ProgramError::FromEnd => "count from the front where you can",
+    };
+    Finding::error("too-many-paths", route.at.clone(), message).help(help)
 }
 
 /// Whether fields or headers can give a category that the purpose is denied.

@@ -37,6 +37,8 @@ mod decide;
 mod explain;
 mod finding;
 mod framing;
+mod lazy;
+mod lines;
 mod lint;
 mod model;
 mod needs;

@@ -7,9 +7,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     access::Labels,
-    path::{Kind, PathId, Program, ProgramError, Row, State},
+    path::{Automaton, Kind, PathId, Program, ProgramError, Row, State},
     policy::{
         finding::Place,
+        lazy::{LazyVerdicts, Relations},
+        lines::{Lines, Rivals},
         model::{Category, CategoryId, Class, Digest, Field, Header, Stream},
     },
     transform::{Action, Keys, Sealer, Transform},
@@ -22,23 +24,30 @@ pub const OPAQUE: &str = "opaque";
 /// [`PolicySet::decide`](crate::policy::PolicySet::decide).
 ///
 /// It does not say in which direction a body goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Who asks for what; the caller is not part of the plan and stands as `unknown`.
     pub labels: Labels,
     /// The policies that it was compiled from.
     pub digest: Digest,
     program: Arc<Program>,
-    verdicts: Box<[Verdict]>,
-    cells: Box<[Cell]>,
+    verdicts: Verdicts,
+    cells: Arc<[Cell]>,
     /// For each path, the cell of its category.
-    path_cells: Box<[Option<CellId>]>,
+    path_cells: Arc<[Option<CellId>]>,
     keeps_unclassified: bool,
     stream: Arc<Stream>,
     /// Names, lower-case, each with the cell of its category.
-    headers: Box<[(Box<str>, CellId)]>,
+    headers: Arc<[(Box<str>, CellId)]>,
     passes: bool,
-    sealer: Option<Sealer>,
+    sealer: Option<Arc<Sealer>>,
+}
+
+/// What is known of nodes, by their states.
+#[derive(Clone, Debug)]
+enum Verdicts {
+    Made(Arc<[Verdict]>),
+    Lazy(Arc<LazyVerdicts>),
 }
 
 /// What is known of every node in one state.
@@ -61,6 +70,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing leaves, of the node nor of what is below.
+    pub(super) const CLOSED: Self = Self {
+        own: Own::Drop,
+        names: Names::Drop,
+        mount: Some(false),
+        below_object: false,
+        below_array: false,
+        leaf: true,
+        strings: Strings::Text,
+    };
+
     /// Whether a container of this kind stays because of what can be below it.
     pub fn below(&self, kind: Kind) -> bool {
         match kind {
@@ -138,11 +158,33 @@ impl Plan {
         &self.program
     }
 
+    /// The plan for another body, or for a document inside of one whose root is in this state: itself, or a
+    /// [copy](Program::afresh) of which nobody else makes states; and what the state is in it.
+    #[must_use]
+    pub fn afresh(self: Arc<Self>, state: State) -> (Arc<Self>, State) {
+        let Verdicts::Lazy(lazy) = &self.verdicts else { return (self, state) };
+        let (program, state) = self.program.afresh(state);
+        let verdicts = Verdicts::Lazy(Arc::new(lazy.afresh()));
+        (Arc::new(Self { program, verdicts, ..Self::clone(&self) }), state)
+    }
+
     /// What is decided of a node in this state of [`Plan::program`].
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "a state of another program is a bug: stop")]
     pub fn verdict(&self, state: State) -> Verdict {
-        self.verdicts[state.index()]
+        match &self.verdicts {
+            Verdicts::Made(made) => made[state.index()],
+            Verdicts::Lazy(lazy) => lazy.verdict(&self.program, state),
+        }
+    }
+
+    /// All that can be decided of nodes; where their states are made on the way, what each line decides by
+    /// itself.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        match &self.verdicts {
+            Verdicts::Made(made) => made.to_vec(),
+            Verdicts::Lazy(lazy) => lazy.of_lines(),
+        }
     }
 
     /// The cell of the one category whose paths wait in this state; none if they are of several, or of
@@ -197,7 +239,7 @@ impl Plan {
 
     /// What seals the upstream's validators, if clients are given any.
     pub fn sealer(&self) -> Option<&Sealer> {
-        self.sealer.as_ref()
+        self.sealer.as_deref()
     }
 
     /// Whether what leaves depends on the day.
@@ -208,17 +250,18 @@ impl Plan {
     /// Whether every key that the plan needs was there when it was compiled. Without, the values that
     /// need one become `null`, and no validator leaves.
     pub fn is_ready(&self) -> bool {
-        let has_key = self.sealer.as_ref().is_none_or(Sealer::is_ready);
+        let has_key = self.sealer().is_none_or(Sealer::is_ready);
         has_key && self.cells.iter().all(|cell| cell.transform.is_ready())
     }
 
     /// The same, as far as a body needs keys: what needs one only in the head is left aside.
     pub fn is_ready_for_bodies(&self) -> bool {
-        let own = self.verdicts.iter().filter_map(|verdict| match verdict.own {
+        let verdicts = self.verdicts();
+        let own = verdicts.iter().filter_map(|verdict| match verdict.own {
             Own::Keep(cell) | Own::Change(cell) => Some(cell),
             Own::None | Own::Null | Own::Drop => None,
         });
-        let names = self.verdicts.iter().filter_map(|verdict| match verdict.names {
+        let names = verdicts.iter().filter_map(|verdict| match verdict.names {
             Names::Keep(cell) | Names::Change(cell) => Some(cell),
             Names::Unclassified | Names::Drop => None,
         });
@@ -234,8 +277,6 @@ pub(crate) struct Tie {
     pub(crate) at_one: &'static str,
     pub(crate) first: Place,
     pub(crate) second: Place,
-    /// Whether a filter decides if they meet: then it is no mistake of the author, and nothing leaves.
-    pub(crate) filtered: bool,
 }
 
 /// What a plan needs to know of its purpose.
@@ -260,7 +301,10 @@ pub(crate) struct RouteFields<'a> {
     fields: &'a [Field],
     keeps_unclassified: bool,
     program: Arc<Program>,
+    /// By the rows of the automaton, if there is one.
     rows: Vec<Steps>,
+    /// If there is none.
+    relations: Option<Arc<Relations>>,
 }
 
 /// Where the steps of a row of the program lead; what is pending, to all that it can be settled to.
@@ -275,12 +319,12 @@ struct Steps {
 }
 
 impl Steps {
-    fn of(program: &Program, row: Row) -> Self {
+    fn of(program: &Program, automaton: &Automaton, row: Row) -> Self {
         Self {
-            members: settled(program, program.own_steps(row, Kind::Object)),
-            elements: settled(program, program.own_steps(row, Kind::Array)),
-            behind: program.row_behind(row),
-            shadowed: settled(program, program.shadowed(row)),
+            members: settled(program, automaton.own_steps(row, Kind::Object)),
+            elements: settled(program, automaton.own_steps(row, Kind::Array)),
+            behind: automaton.row_behind(row),
+            shadowed: settled(program, automaton.shadowed(row)),
         }
     }
 
@@ -325,43 +369,44 @@ impl<'a> RouteFields<'a> {
     ) -> Result<Self, ProgramError> {
         let paths: Vec<_> = fields.iter().map(|field| field.path.clone()).collect();
         let program = Program::compile(&paths)?;
-        let rows = program.rows().map(|row| Steps::of(&program, row)).collect();
-        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows })
+        let (mut rows, mut relations) = (Vec::new(), None);
+        match program.automaton() {
+            Some(made) => rows.extend(made.rows().map(|row| Steps::of(&program, made, row))),
+            None => relations = Some(Arc::new(Relations::new(paths))),
+        }
+        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows, relations })
     }
 
     /// How many states the paths have: the size of each plan.
     pub(crate) fn states(&self) -> usize {
-        self.program.states().count()
+        self.program.automaton().map_or(0, |made| made.states().count())
+    }
+
+    /// Whether states are made on the way, since there can be too many.
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.program.is_lazy()
     }
 
     /// The plan for one purpose, or the ties that leave open what it would do.
-    pub(crate) fn plan(&self, parts: &PlanParts<'_>) -> Result<Plan, Vec<Tie>> {
-        let mut cells = Cells::new(self.fields, parts);
+    pub(crate) fn plan(&self, parts: &PlanParts<'_>) -> Result<Plan, Undecided> {
+        let cells = Cells::new(self.fields, parts);
+        let lines = Lines::new(self.fields, parts, &cells);
         let mut ties = Vec::new();
-        let mut names: Vec<Option<Names>> = vec![None; self.rows.len()];
-        let mut verdicts = Vec::with_capacity(self.states());
-        for state in self.program.states() {
-            let row = self.program.row(state);
-            let own = self.own(state, parts, &mut cells, &mut ties);
-            let known = names.get(row.index()).copied().flatten();
-            let of_row = known.unwrap_or_else(|| self.names(state, parts, &mut cells, &mut ties));
-            if let Some(names) = names.get_mut(row.index()) {
-                *names = Some(of_row);
+        let verdicts = match (self.program.automaton(), &self.relations) {
+            (Some(made), _) => Verdicts::Made(self.verdicts(made, &lines, &mut ties).into()),
+            (None, relations) => {
+                let relations = relations.as_ref().ok_or(Undecided::TooMany)?;
+                let (values, names) = relations.rivals(&lines).ok_or(Undecided::TooMany)?;
+                self.put_ties("value", &values, &mut ties);
+                self.put_ties("name", &names, &mut ties);
+                let anywhere = self.program.anywhere();
+                let lazy = LazyVerdicts::new(lines, Arc::clone(relations), anywhere);
+                Verdicts::Lazy(Arc::new(lazy))
             }
-            verdicts.push(Verdict {
-                own,
-                names: of_row,
-                mount: self.mount(state),
-                below_object: false,
-                below_array: false,
-                leaf: self.rows.get(row.index()).is_none_or(Steps::lead_nowhere),
-                strings: self.strings(state),
-            });
-        }
+        };
         if !ties.is_empty() {
-            return Err(ties);
+            return Err(Undecided::Ties(ties));
         }
-        self.look_below(&mut verdicts);
         let path_cells = self.fields.iter().map(|field| match field.class {
             Class::Category(category) => {
                 Some(cells.id(category, field.action((parts.action)(category))))
@@ -375,103 +420,70 @@ impl<'a> RouteFields<'a> {
         Ok(Plan {
             headers: headers.collect(),
             passes: parts.passes,
-            sealer: parts.validates.then(|| Sealer::new(parts.keys)),
+            sealer: parts.validates.then(|| Arc::new(Sealer::new(parts.keys))),
             path_cells: path_cells.collect(),
             labels: parts.labels.clone(),
             digest: parts.digest.clone(),
             program: Arc::clone(&self.program),
-            verdicts: verdicts.into_boxed_slice(),
-            cells: cells.list.into_boxed_slice(),
+            verdicts,
+            cells: cells.list.into(),
             keeps_unclassified: self.keeps_unclassified,
             stream: Arc::clone(&parts.stream),
         })
     }
 
-    fn own(
-        &self,
-        state: State,
-        parts: &PlanParts<'_>,
-        cells: &mut Cells,
-        ties: &mut Vec<Tie>,
-    ) -> Own {
-        let classes = self.program.selected(state).filter_map(|path| {
-            let field = self.field(path)?;
-            match field.class {
-                Class::Category(category) => {
-                    Some((category, field.action((parts.action)(category)), field))
-                }
-                Class::Mount { .. } => None,
-            }
-        });
-        let mut open = Vec::new();
-        let strictest = strictest("value", classes, parts, &mut open);
-        let Some((category, action)) = strictest else { return Own::None };
-        if put_ties(open, ties) {
-            return Own::Drop;
-        }
-        let cell = cells.id(category, action);
-        match action {
-            Action::Keep => Own::Keep(cell),
-            Action::Pseudonym { .. } | Action::Generalise(_) | Action::Mask(_) => Own::Change(cell),
-            Action::Null => Own::Null,
-            // A route that can give what is denied is refused before there is a body.
-            Action::Drop | Action::Deny => Own::Drop,
-        }
-    }
-
-    fn names(
-        &self,
-        state: State,
-        parts: &PlanParts<'_>,
-        cells: &mut Cells,
-        ties: &mut Vec<Tie>,
-    ) -> Names {
-        // An entry speaks for its own steps, not for those of the mounts above it: whoever says that the
-        // names inside of a record are field names says nothing of the keys under which it is filed.
-        let names = self.program.reaching_unspelled(state).filter_map(|(path, segment)| {
-            let field = self.field(path)?;
-            let own = segment >= field.own_from;
-            let category = field.names.filter(|_| own)?;
-            Some((category, (parts.action)(category), field))
-        });
-        let mut open = Vec::new();
-        let Some((category, action)) = strictest("name", names, parts, &mut open) else {
-            return Names::Unclassified;
-        };
-        let cell = cells.id(category, action);
-        match action {
-            Action::Keep => Names::Keep(cell),
-            Action::Pseudonym { .. } if put_ties(open, ties) => Names::Drop,
-            Action::Pseudonym { .. } => Names::Change(cell),
-            // These remove the member, whatever their parameters.
-            Action::Generalise(_)
-            | Action::Mask(_)
-            | Action::Null
-            | Action::Drop
-            | Action::Deny => Names::Drop,
-        }
-    }
-
-    fn strings(&self, state: State) -> Strings {
-        let mut fields = self.program.selected(state).filter_map(|path| self.field(path));
-        if fields.any(|field| field.embedded) { Strings::Documents } else { Strings::Text }
-    }
-
-    fn mount(&self, state: State) -> Option<bool> {
-        let mounts =
-            self.program.selected(state).filter_map(|path| match self.field(path)?.class {
-                Class::Mount { keeps_unclassified } => Some(keeps_unclassified),
-                Class::Category(_) => None,
+    fn verdicts(&self, made: &Automaton, lines: &Lines, ties: &mut Vec<Tie>) -> Vec<Verdict> {
+        let mut names: Vec<Option<Names>> = vec![None; self.rows.len()];
+        let mut verdicts = Vec::with_capacity(self.states());
+        let (mut values, mut of_names) = (Vec::new(), Vec::new());
+        for state in made.states() {
+            let row = made.row(state);
+            let selected: Vec<_> = self.program.selected(state).collect();
+            let known = names.get(row.index()).copied().flatten();
+            let of_row = known.unwrap_or_else(|| {
+                lines.names(self.program.reaching_unspelled(state), &mut of_names)
             });
-        mounts.reduce(|one, other| one && other)
+            if let Some(names) = names.get_mut(row.index()) {
+                *names = Some(of_row);
+            }
+            verdicts.push(Verdict {
+                own: lines.own(&selected, &mut values),
+                names: of_row,
+                mount: lines.mount(&selected),
+                below_object: false,
+                below_array: false,
+                leaf: self.rows.get(row.index()).is_none_or(Steps::lead_nowhere),
+                strings: lines.strings(&selected),
+            });
+            self.put_ties("value", &values, ties);
+            self.put_ties("name", &of_names, ties);
+            values.clear();
+            of_names.clear();
+        }
+        self.look_below(made, &mut verdicts);
+        verdicts
+    }
+
+    /// Puts aside the ties that are mistakes: where a filter decides whether they are any, nothing leaves.
+    fn put_ties(&self, at_one: &'static str, rivals: &[Rivals], ties: &mut Vec<Tie>) {
+        for rivals in rivals.iter().filter(|rivals| !rivals.filtered) {
+            let at = |path: PathId| self.fields.get(path.index()).map(|field| field.at.clone());
+            let (Some(first), Some(second)) = (at(rivals.first), at(rivals.second)) else {
+                continue;
+            };
+            let tie = Tie { at_one, first, second };
+            if !ties.contains(&tie) {
+                ties.push(tie);
+            }
+        }
     }
 
     /// Fills in what a path can still reach. Rows have higher numbers than those that lead to them but for
     /// loops, so going backwards needs few rounds.
-    fn look_below(&self, verdicts: &mut [Verdict]) {
+    fn look_below(&self, made: &Automaton, verdicts: &mut [Verdict]) {
         let mut rows = vec![Below::default(); self.rows.len()];
         let below = |rows: &[Below], state: State| {
-            rows.get(self.program.row(state).index()).copied().unwrap_or_default()
+            rows.get(made.row(state).index()).copied().unwrap_or_default()
         };
         let mut changed = true;
         while changed {
@@ -500,90 +512,26 @@ impl<'a> RouteFields<'a> {
                 *known = new;
             }
         }
-        for (state, verdict) in self.program.states().zip(verdicts) {
+        for (state, verdict) in made.states().zip(verdicts) {
             let below = below(&rows, state);
             verdict.below_object = below.members > 0;
             verdict.below_array = below.elements > 0;
         }
     }
-
-    fn field(&self, path: PathId) -> Option<&Field> {
-        self.fields.get(path.index())
-    }
 }
 
-/// Puts aside the ties that are mistakes, and says whether one is left that a filter decides about.
-fn put_ties(open: Vec<Tie>, ties: &mut Vec<Tie>) -> bool {
-    let filtered = open.iter().any(|tie| tie.filtered);
-    for tie in open.into_iter().filter(|tie| !tie.filtered) {
-        if !ties.contains(&tie) {
-            ties.push(tie);
-        }
-    }
-    filtered
-}
-
-/// The category whose action is carried out where several meet: the stricter action; among equals a
-/// declared category before `public`, then the first by name. Equals that differ in their
-/// parameters are a tie.
-fn strictest<'f, 'p>(
-    at_one: &'static str,
-    classes: impl Iterator<Item = (CategoryId, &'p Action, &'f Field)>,
-    parts: &PlanParts<'_>,
-    ties: &mut Vec<Tie>,
-) -> Option<(CategoryId, &'p Action)> {
-    let name = |category: CategoryId| {
-        let declared = parts.categories.get(category.index());
-        (category == CategoryId::PUBLIC, declared.map(|category| category.name.as_str()))
-    };
-    let mut strictest: Option<(CategoryId, &'p Action, &'f Field)> = None;
-    let mut rivals: Vec<(&Field, &Field)> = Vec::new();
-    for (category, action, at) in classes {
-        let Some((leader, leading, leader_at)) = strictest else {
-            strictest = Some((category, action, at));
-            continue;
-        };
-        match action.rank().cmp(&leading.rank()) {
-            std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Greater => {
-                strictest = Some((category, action, at));
-                rivals.clear();
-            }
-            std::cmp::Ordering::Equal => {
-                if !same_parameters(action, leading, parts.purpose) {
-                    rivals.push((leader_at, at));
-                }
-                if name(category) < name(leader) {
-                    strictest = Some((category, action, at));
-                }
-            }
-        }
-    }
-    let (category, action, _) = strictest?;
-    for (first, second) in rivals {
-        let filtered = first.path.has_filter() || second.path.has_filter();
-        let (first, second) = (first.at.clone(), second.at.clone());
-        let tie = Tie { at_one, first, second, filtered };
-        if !ties.contains(&tie) {
-            ties.push(tie);
-        }
-    }
-    Some((category, action))
-}
-
-/// Whether two actions of the same rank do the same.
-fn same_parameters(one: &Action, other: &Action, purpose: &str) -> bool {
-    match (one, other) {
-        (Action::Pseudonym { domain: one }, Action::Pseudonym { domain: other }) => {
-            one.as_deref().unwrap_or(purpose) == other.as_deref().unwrap_or(purpose)
-        }
-        (one, other) => one == other,
-    }
+/// Why there is no plan.
+#[derive(Clone, Debug)]
+pub(crate) enum Undecided {
+    /// These meet.
+    Ties(Vec<Tie>),
+    /// It takes too much to say which do.
+    TooMany,
 }
 
 /// The cells of a plan: one for each category that the fields and headers name, and another one where its pieces are
 /// dropped.
-struct Cells {
+pub(super) struct Cells {
     list: Vec<Cell>,
     ids: BTreeMap<(CategoryId, &'static str), CellId>,
 }
@@ -622,7 +570,7 @@ impl Cells {
     }
 
     /// The cell of a category that some field names, under this action.
-    fn id(&self, category: CategoryId, action: &Action) -> CellId {
+    pub(super) fn id(&self, category: CategoryId, action: &Action) -> CellId {
         self.ids.get(&(category, action.word())).copied().unwrap_or(CellId(u32::MAX))
     }
 }

@@ -2,14 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use tamis::{access::Count, policy::PolicySet};
+
 use crate::{
     oracle::{
-        generate::{self, Rng},
-        sieve,
+        generate::{self, Case, Rng},
+        sieve::{self, Sieved},
         world::{Action, Class, Target},
     },
     product,
 };
+
+/// What the oracle says of each document of a case, and the policies of the case with more lines, whose nodes
+/// no document has and every purpose drops.
+fn filled(
+    case: &mut Case,
+    paths: impl Iterator<Item = String>,
+) -> (Vec<Sieved>, Option<PolicySet>) {
+    let expected = |document: &Vec<u8>| {
+        sieve::sieve(&case.world, &case.purpose, &case.api, &case.route, document, &product::SETUP)
+    };
+    let expected = case.documents.iter().map(expected).collect();
+    case.world.categories.insert("fill".to_owned(), false);
+    for purpose in case.world.callers["tester"].clone() {
+        let rules = case.world.rules.entry(purpose).or_default();
+        rules.insert("fill".to_owned(), Action::Drop);
+    }
+    let routes = &mut case.world.apis.get_mut("things").unwrap().routes;
+    let (_, fields) = routes.iter_mut().find(|(route, _)| *route == case.route).unwrap();
+    for path in paths {
+        let target = Target::Category("fill".to_owned());
+        // Before those that are embedded, as a file has them.
+        fields.insert(0, (path, Class { target, names: None, embedded: false }));
+    }
+    (expected, product::random_policy(&generate::yaml(&case.world)))
+}
 
 /// Names that stand anywhere and are dropped change nothing but the counts, however many there are: what is
 /// looked up by them is looked up apart.
@@ -18,45 +45,77 @@ fn many_names_that_stand_anywhere_are_none_of_the_others() {
     let mut documents = 0;
     for seed in product::seeds(150) {
         let mut case = generate::case(seed);
-        let expected = |document: &[u8]| {
-            let (world, setup) = (&case.world, &product::SETUP);
-            sieve::sieve(world, &case.purpose, &case.api, &case.route, document, setup)
-        };
-        let expected: Vec<_> = case.documents.iter().map(|one| expected(one)).collect();
-        case.world.categories.insert("fill".to_owned(), false);
-        for purpose in case.world.callers["tester"].clone() {
-            let rules = case.world.rules.entry(purpose).or_default();
-            rules.insert("fill".to_owned(), Action::Drop);
-        }
-        for (_, fields) in &mut case.world.apis.get_mut("things").unwrap().routes {
-            for line in 0..40 {
+        let (expected, set) = filled(
+            &mut case,
+            (0..40).map(|line| {
                 let names: Vec<String> = (0..20).map(|n| format!("'fill_{line}_{n}'")).collect();
-                let target = Target::Category("fill".to_owned());
-                let class = Class { target, names: None, embedded: false };
-                // Before those that are embedded, as a file has them.
-                fields.insert(0, (format!("$..[{}]", names.join(",")), class));
-            }
-        }
-        let Some(set) = product::random_policy(&generate::yaml(&case.world)) else { continue };
-        let request = case.route.replace("{id}", "1");
-        let plan = product::plan(&set, "tester", &case.purpose, None, &request);
-        for (document, expected) in case.documents.iter().zip(expected) {
-            let (Ok(plan), None) = (&plan, expected.refused) else { continue };
-            let (whole, _, _) = product::sieve(plan, [document.as_slice()]).unwrap();
-            assert!(
-                expected.left_as(&whole),
-                "seed {seed}, purpose {}, {}\n{}\n{}\ngives     {}",
+                format!("$..[{}]", names.join(","))
+            }),
+        );
+        let Some(set) = set else { continue };
+        documents += assert_filled(seed, &case, &set, expected);
+    }
+    println!("{documents} random documents as the oracle says, among 800 names");
+    assert!(documents > 200 || std::env::var_os("TAMIS_SEED").is_some(), "{documents}");
+}
+
+/// Nor do paths that combine to more states than can be listed, so that all states are made on the way.
+#[test]
+fn states_that_are_made_on_the_way_are_those_that_would_be_listed() {
+    let (mut documents, mut lazy) = (0, 0);
+    for seed in product::seeds(150) {
+        let mut case = generate::case(seed);
+        let path = format!("$..fill{}.fill", ".*".repeat(18));
+        let (expected, set) = filled(&mut case, std::iter::once(path));
+        let Some(set) = set else { continue };
+        lazy += set.plans().filter(|(_, plan)| plan.program().is_lazy()).count();
+        documents += assert_filled(seed, &case, &set, expected);
+    }
+    println!(
+        "{documents} random documents as the oracle says, by {lazy} plans that list no states"
+    );
+    assert!(documents > 200 || std::env::var_os("TAMIS_SEED").is_some(), "{documents}");
+    assert!(lazy > 0);
+}
+
+/// Holds what leaves of the documents of a case against what is expected; says of how many.
+fn assert_filled(seed: u64, case: &Case, set: &PolicySet, expected: Vec<Sieved>) -> usize {
+    let request = case.route.replace("{id}", "1");
+    let plan = product::plan(set, "tester", &case.purpose, None, &request);
+    let mut documents = 0;
+    for (document, expected) in case.documents.iter().zip(expected) {
+        let (Ok(plan), None) = (&plan, expected.refused) else { continue };
+        let (whole, counts, unclassified) = product::sieve(plan, [document.as_slice()]).unwrap();
+        let shown = || {
+            format!(
+                "seed {seed}, purpose {}, {}\n{}\n{}\ngives     {}\nexpected  {}",
                 case.purpose,
                 case.route,
                 case.yaml,
                 String::from_utf8_lossy(document),
                 String::from_utf8_lossy(&whole),
-            );
-            documents += 1;
-        }
+                String::from_utf8_lossy(&expected.tree.to_json()),
+            )
+        };
+        assert!(expected.left_as(&whole), "{}", shown());
+        let mut counted = by_name(counts, unclassified);
+        counted.remove(&("fill".to_owned(), "drop".to_owned()));
+        assert_eq!(counted, expected.counts, "{}", shown());
+        let cut = product::sieve(plan, document.chunks(1).collect::<Vec<_>>()).unwrap();
+        assert!(cut.0 == whole, "cut differently: {}", shown());
+        documents += 1;
     }
-    println!("{documents} random documents as the oracle says, among 800 names");
-    assert!(documents > 200 || std::env::var_os("TAMIS_SEED").is_some(), "{documents}");
+    documents
+}
+
+fn by_name(counts: Vec<Count>, unclassified: bool) -> BTreeMap<(String, String), u64> {
+    let named =
+        |count: Count| ((count.category.to_string(), count.action.to_owned()), count.accesses);
+    let mut counted: BTreeMap<_, _> = counts.into_iter().map(named).collect();
+    if unclassified {
+        counted.insert(("unclassified".to_owned(), "drop".to_owned()), 1);
+    }
+    counted
 }
 
 /// What leaves is what the oracle says, byte for byte, and so are the counts.
@@ -111,13 +170,7 @@ fn the_product_agrees_with_the_oracle() {
                 String::from_utf8_lossy(&whole),
                 String::from_utf8_lossy(&expected.tree.to_json())
             );
-            let mut counted: BTreeMap<(String, String), u64> = counts
-                .into_iter()
-                .map(|c| ((c.category.to_string(), c.action.to_owned()), c.accesses))
-                .collect();
-            if unclassified {
-                counted.insert(("unclassified".to_owned(), "drop".to_owned()), 1);
-            }
+            let counted = by_name(counts, unclassified);
             assert_eq!(counted, expected.counts, "seed {seed}\n{}\n{}", case.yaml, shown());
 
             for chunks in [document.chunks(1).collect(), product::cuts(document, rng)] {

@@ -1,7 +1,10 @@
 //! What filters ask about: who sees the node that a filter let through, or let stay, learns the answer, and
 //! so has to see what was asked about.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     path::{Answered, Filter, FilterId, Kind, Path, Program, Row, Segment, Selector, State},
@@ -19,6 +22,8 @@ use crate::{
 
 /// Most steps from one node to another that are looked at for one purpose.
 const STEPS_MAX: usize = 1 << 24;
+/// The same where each state has to be made.
+const LAZY_STEPS_MAX: usize = 1 << 17;
 
 /// Filters that ask about what a purpose does not see as it is.
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
@@ -28,6 +33,7 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
         }
         for (purpose, answer) in set.purposes.iter().zip(&route.answers) {
             if let Some(plan) = Answer::plan(answer) {
+                let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
                 let walk = Walk { set, route, purpose, plan };
                 let mut asked =
                     Asked { walk, told: HashSet::new(), been: HashSet::new(), findings };
@@ -41,7 +47,7 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
 type Node = (State, Scope);
 
 /// What of a node decides what is seen of it: nodes with the same are told apart by nothing but their lines.
-type Alike = (Row, Own, Option<bool>, Shape);
+type Alike = (Option<Row>, Own, Option<bool>, Shape);
 
 struct Asked<'w, 'f> {
     walk: Walk<'w>,
@@ -55,15 +61,16 @@ impl Asked<'_, '_> {
     /// Goes to every node that a filter can be asked of, in the body and in documents in strings.
     fn run(&mut self) {
         let program = self.walk.plan.program().clone();
-        let asking = rows_that_ask(&program);
         let start = (program.start(), self.walk.outside());
         let mut seen = HashSet::from([(start.0, self.walk.shape(start.1), self.alike(start))]);
         let mut gone_on = HashSet::new();
+        let mut asking = HashMap::new();
+        let steps_max = if program.is_lazy() { LAZY_STEPS_MAX } else { STEPS_MAX };
         let mut steps = 0usize;
         let mut next = vec![(start, start)];
         while let Some(((state, under), root)) = next.pop() {
-            let row = program.row(state);
-            if !asking.get(row.index()).copied().unwrap_or_default() {
+            let Some(row) = program.row(state) else { return self.give_up() };
+            if !*asking.entry(row).or_insert_with(|| program.asks_below(state)) {
                 continue;
             }
             for kind in [Kind::Object, Kind::Array] {
@@ -75,12 +82,15 @@ impl Asked<'_, '_> {
                 }
                 let children = program.unsettled_children(state, kind);
                 steps = steps.saturating_add(children.len());
-                if steps > STEPS_MAX {
+                if steps > steps_max {
                     return self.give_up();
                 }
                 for child in children {
                     let unspelled = kind == Kind::Object && child == program.unspelled(state);
                     for (answers, settled) in program.outcomes(child) {
+                        if settled == State::LOST {
+                            return self.give_up();
+                        }
                         let unseen = unspelled && self.walk.name(inside, state, settled).is_err();
                         if unseen || !self.is_seen(inside, settled) {
                             continue;
@@ -197,34 +207,6 @@ impl Asked<'_, '_> {
             "let filters ask about what each purpose keeps; if it is not personal, classify it as `public`",
         ));
     }
-}
-
-/// For each row of a program, whether a filter is asked of a node that its steps can come to.
-fn rows_that_ask(program: &Program) -> Vec<bool> {
-    let rows: Vec<Row> = program.rows().collect();
-    let mut asking = vec![false; rows.len()];
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for row in rows.iter().rev() {
-            let asks = |row: Row| asking.get(row.index()).copied().unwrap_or_default();
-            let mut steps = [Kind::Object, Kind::Array]
-                .into_iter()
-                .flat_map(|kind| program.own_steps(*row, kind))
-                .flat_map(|step| program.outcomes(step));
-            let asks = asks(*row)
-                || program.row_behind(*row).is_some_and(asks)
-                || steps.any(|(answers, state)| {
-                    answers.iter().any(|one| matches!(one, Answered::Filter(..)))
-                        || asks(program.row(state))
-                });
-            if let Some(known) = asking.get_mut(row.index()) {
-                changed |= *known != asks;
-                *known = asks;
-            }
-        }
-    }
-    asking
 }
 
 /// What a filter looks at: from the document or from the node that it is asked of.

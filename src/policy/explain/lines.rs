@@ -27,9 +27,17 @@ struct Meetings {
     stricter: Vec<(PathId, CategoryId)>,
 }
 
+impl Meetings {
+    /// Of a line that has not been met where not all has been looked at, only its own action is known.
+    fn seen_if(&self, complete: bool) -> Self {
+        let wins = self.wins || (!complete && self.stricter.is_empty());
+        Self { wins, stricter: self.stricter.clone() }
+    }
+}
+
 /// Tells about every line of a route, in their order.
 pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
-    let states = walk.states();
+    let (states, complete) = walk.states();
     let mut names: Vec<Meetings> = Vec::new();
     let mut values: Vec<Meetings> = Vec::new();
     names.resize_with(walk.route.fields.len(), Meetings::default);
@@ -42,15 +50,31 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
             meet(walk, walk.names(state), &mut names, names_in_words, Of::Names);
         }
     }
+    if !complete {
+        told.rest.push(
+            "The paths meet in more ways than are told here: ask about one path to see what is true of it."
+                .to_owned(),
+        );
+    }
     for (field, (names, values)) in walk.route.fields.iter().zip(names.iter().zip(&values)) {
         if let Some(category) = field.names {
-            let (fate, lines, stays) =
-                fate_of(walk, (field, category, Of::Names), names, names_in_words, names_leave);
+            let (fate, lines, stays) = fate_of(
+                walk,
+                (field, category, Of::Names),
+                &names.seen_if(complete),
+                names_in_words,
+                names_leave,
+            );
             told.put(stays, Row { what: format!("names in {}", field.path), fate, lines });
         }
         if let Class::Category(category) = field.class {
-            let (fate, lines, left) =
-                fate_of(walk, (field, category, Of::Values), values, in_words, leaves);
+            let (fate, lines, left) = fate_of(
+                walk,
+                (field, category, Of::Values),
+                &values.seen_if(complete),
+                in_words,
+                leaves,
+            );
             told.put(left, Row { what: field.path.to_string(), fate, lines });
         }
     }

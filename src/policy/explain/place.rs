@@ -135,6 +135,8 @@ struct Search<'w> {
     /// Nodes that the path selects.
     found: Vec<Node>,
     steps: usize,
+    /// Whether there were more states than can be told apart.
+    lost: bool,
 }
 
 impl<'w> Search<'w> {
@@ -180,6 +182,7 @@ impl<'w> Search<'w> {
             next: VecDeque::new(),
             found: Vec::new(),
             steps: 0,
+            lost: false,
         }
     }
 
@@ -206,10 +209,14 @@ impl<'w> Search<'w> {
             self.members(&node);
             self.elements(&node);
         }
-        (self.found, self.next.is_empty())
+        (self.found, self.next.is_empty() && !self.lost)
     }
 
     fn go(&mut self, node: Node) {
+        if node.state == State::LOST || node.probe == State::LOST {
+            self.lost = true;
+            return;
+        }
         let seen = (node.state, node.probe, node.under, node.renamed);
         if node.probe != State::DEAD && self.seen.insert(seen) {
             if self.probe.selected(node.probe).next().is_some() {

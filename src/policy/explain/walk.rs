@@ -3,7 +3,10 @@
 //! These are the rules that a body is sieved by ("What a path classifies" in the language reference);
 //! the tests of explanations hold one against the other.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashSet, VecDeque},
+};
 
 use crate::{
     path::{Kind, PathId, State},
@@ -14,6 +17,9 @@ use crate::{
     },
     transform::Action,
 };
+
+/// Most states that are looked at where they are not listed beforehand.
+const LAZY_STATES_MAX: usize = 1 << 12;
 
 /// One route for one purpose. A line that classifies is known by its path in the plan.
 #[derive(Clone, Copy)]
@@ -262,14 +268,19 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// All states that a node can be in whose name, and whose names above, are not removed.
-    pub(super) fn states(&self) -> Vec<State> {
+    /// All states that a node can be in whose name, and whose names above, are not removed; and whether
+    /// these are all.
+    pub(super) fn states(&self) -> (Vec<State>, bool) {
         let program = self.plan.program();
         let start = (program.start(), self.outside());
         let mut seen = HashSet::from([(start.0, self.shape(start.1))]);
         let mut gone_on = HashSet::new();
-        let mut next = vec![start];
-        while let Some((state, under)) = next.pop() {
+        let states_max = if program.is_lazy() { LAZY_STATES_MAX } else { usize::MAX };
+        let mut lost = false;
+        let mut next = VecDeque::from([start]);
+        while let Some((state, under)) = next.pop_front()
+            && seen.len() < states_max
+        {
             for kind in [Kind::Object, Kind::Array] {
                 // Below what is removed, everything is removed by its own line, or by one above.
                 let inside = self.container(under, state, kind);
@@ -285,9 +296,13 @@ impl<'s> Walk<'s> {
                 for unsettled in program.unsettled_children(state, kind) {
                     let unspelled = kind == Kind::Object && unsettled == program.unspelled(state);
                     for child in program.settled(unsettled) {
+                        if child == State::LOST {
+                            lost = true;
+                            continue;
+                        }
                         let removed = unspelled && self.name(inside, state, child).is_err();
                         if child != State::DEAD && !removed && seen.insert((child, shape)) {
-                            next.push((child, inside));
+                            next.push_back((child, inside));
                         }
                     }
                 }
@@ -296,7 +311,7 @@ impl<'s> Walk<'s> {
         let mut states: Vec<State> = seen.into_iter().map(|(state, _)| state).collect();
         states.sort_unstable();
         states.dedup();
-        states
+        (states, next.is_empty() && !lost)
     }
 
     /// What is unclassified at a node: its record decides, or else what stands above.

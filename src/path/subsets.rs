@@ -1,0 +1,519 @@
+//! The subset construction: sets of positions become states, and what positions say of children becomes
+//! the sets of these.
+//!
+//! A *position* is a path and the number of its segments that have been matched. A state is the set of
+//! positions that a node of the document has reached; [`State::DEAD`] is the empty set.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use crate::path::{
+    FilterId, Path, PathId, ProgramError, Segment, Selector, State,
+    anywhere::Anywhere,
+    from_end::{Elements, FromEnd, Indices},
+    program::{FROM_END_MAX, PERIOD_MAX},
+    questions::{Answers, Filters, Pending, Waiting, reached},
+    sets::Sets,
+};
+
+/// Most positions that are looked at while compiling: bounds the time and the memory that it may take.
+const WORK_MAX: usize = 1 << 25;
+/// What one takes, about: a position stands in its set, and in what finds the set and goes on from it; a state
+/// has a verdict elsewhere.
+const POSITION_BYTES: usize = 24;
+const STATE_BYTES: usize = 128;
+const UNION_BYTES: usize = 96;
+const PENDING_BYTES: usize = 256;
+const OUTCOME_BYTES: usize = 32;
+
+/// How many positions every child has before it pays to remember what becomes of them and some more.
+const UNIONS_FROM: usize = 8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) path: PathId,
+    /// How many segments have been matched; all of them means that the node is selected.
+    pub(super) matched: u32,
+}
+
+/// The paths of a program, and what is known of them before there is any state.
+#[derive(Debug)]
+pub(super) struct Paths {
+    all: Box<[Path]>,
+    pub(super) anywhere: Anywhere,
+    pub(super) filters: Filters,
+    /// Of each path, how many of its segments there are up to the last that has a filter.
+    filtered: Box<[u32]>,
+}
+
+impl Paths {
+    pub(super) fn new(paths: &[Path], anywhere: Anywhere) -> Self {
+        let has_filter = |segment: &Segment| {
+            segment.selectors.iter().any(|one| matches!(one, Selector::Filter(_)))
+        };
+        let filtered = paths.iter().map(|path| {
+            let numbered = (1..).zip(reached(path));
+            numbered.filter(|(_, segment)| has_filter(segment)).last().map_or(0, |(last, _)| last)
+        });
+        let filtered = filtered.collect();
+        Self { all: paths.into(), anywhere, filters: Filters::of(paths), filtered }
+    }
+
+    /// The positions of the root of a document.
+    pub(super) fn begun(&self) -> Vec<Position> {
+        let begun = (0..u32::MAX).zip(&self.all);
+        let begun = begun.map(|(path, _)| Position { path: PathId(path), matched: 0 });
+        begun.filter(|at| !self.anywhere.is_stood_for(*at)).collect()
+    }
+
+    /// The segment that comes next; none where the path has ended.
+    pub(super) fn segment(&self, at: Position) -> Option<&Segment> {
+        self.all.get(at.path.index())?.segments().get(at.matched as usize)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// The positions of a set from where a path goes on.
+    pub(super) fn leading_on(&self, set: &[Position]) -> impl Iterator<Item = Position> {
+        set.iter().copied().filter(|at| self.segment(*at).is_some())
+    }
+
+    /// Every position from where a path goes on.
+    pub(super) fn everywhere(&self) -> Vec<Position> {
+        let paths = (0..u32::MAX).zip(&self.all);
+        let positions = paths.flat_map(|(path, segments)| {
+            let matched = (0..u32::MAX).zip(reached(segments));
+            matched.map(move |(matched, _)| Position { path: PathId(path), matched })
+        });
+        positions.filter(|at| !self.anywhere.is_stood_for(*at)).collect()
+    }
+
+    /// Whether a filter may be asked on the way that is left from these positions.
+    pub(super) fn ask_below(&self, set: &[Position]) -> bool {
+        let all = self.anywhere.paths();
+        let mut positions = set.iter().flat_map(|at| self.anywhere.spread(*at, all));
+        positions.any(|at| self.filtered.get(at.path.index()).is_some_and(|to| at.matched < *to))
+    }
+
+    /// What is reached from these positions by a name, because they spell it.
+    pub(super) fn reached(&self, positions: &[Position], name: &[u8]) -> Vec<Position> {
+        let mut reached = Vec::new();
+        for at in positions {
+            if self.anywhere.is_all(*at) {
+                reached.extend(self.anywhere.find(name).into_iter().flat_map(|(_, after)| after));
+                continue;
+            }
+            let after = Position { path: at.path, matched: at.matched + 1 };
+            let selectors = self.segment(*at).into_iter().flat_map(|segment| &segment.selectors);
+            let spells = |one: &Selector| matches!(one, Selector::Name(spelled) if spelled.as_bytes() == name);
+            reached.extend(selectors.filter(|one| spells(one)).map(|_| after));
+        }
+        reached
+    }
+
+    /// The paths that have ended.
+    pub(super) fn selected(&self, set: &[Position]) -> impl Iterator<Item = PathId> {
+        set.iter().filter(|at| self.segment(**at).is_none()).map(|at| at.path)
+    }
+
+    /// The paths that step to members whose names they do not spell, each with the index of the segment
+    /// that does.
+    pub(super) fn reaching_unspelled(
+        &self,
+        set: &[Position],
+        anywhere: &[PathId],
+    ) -> Vec<(PathId, usize)> {
+        let reaches = |at: &Position| {
+            self.segment(*at).is_some_and(|segment| {
+                segment.descendant
+                    || segment.selectors.iter().any(|selector| {
+                        matches!(selector, Selector::Wildcard | Selector::Filter(_))
+                    })
+            })
+        };
+        let set = set.iter().copied().filter(reaches);
+        let spread = set.flat_map(|at| self.anywhere.spread(at, anywhere));
+        let mut reaching: Vec<_> = spread.collect();
+        reaching.sort_unstable();
+        reaching.into_iter().map(|at| (at.path, at.matched as usize)).collect()
+    }
+
+    /// What these positions say about children, but for those by name.
+    pub(super) fn next(&self, positions: &[Position]) -> Result<Next, ProgramError> {
+        let mut next = Next::default();
+        for at in positions {
+            let Some(segment) = self.segment(*at) else { continue };
+            if segment.descendant {
+                next.every.push(*at);
+            }
+            if self.anywhere.is_all(*at) {
+                continue;
+            }
+            let at = Position { path: at.path, matched: at.matched + 1 };
+            for selector in &segment.selectors {
+                match selector {
+                    Selector::Name(_) => {}
+                    Selector::Wildcard => next.every.push(at),
+                    Selector::Filter(filter) => next.filters.push((self.filters.id(filter)?, at)),
+                    Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
+                        Some(Elements::Front(indices)) => next.indices.push((indices, at)),
+                        Some(Elements::End(from_end)) => next.from_end.push((from_end, at)),
+                        Some(Elements::Nothing) | None => {}
+                    },
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// The names that these positions spell, without those that are spelled everywhere, in order, each
+    /// with what has been matched after it.
+    pub(super) fn names<'p>(&'p self, positions: &[Position]) -> Vec<(&'p str, Position)> {
+        let mut names = Vec::new();
+        for at in positions.iter().filter(|at| !self.anywhere.is_all(**at)) {
+            let after = Position { path: at.path, matched: at.matched + 1 };
+            let selectors = self.segment(*at).into_iter().flat_map(|segment| &segment.selectors);
+            names.extend(selectors.filter_map(|selector| match selector {
+                Selector::Name(name) => Some((name.as_str(), after)),
+                Selector::Wildcard
+                | Selector::Index(_)
+                | Selector::Slice { .. }
+                | Selector::Filter(_) => None,
+            }));
+        }
+        names.sort_unstable();
+        names
+    }
+}
+
+/// What the positions of a set say about children, whatever their names.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// Positions that every child has.
+    pub(super) every: Vec<Position>,
+    indices: Vec<(Indices, Position)>,
+    from_end: Vec<(FromEnd, Position)>,
+    filters: Vec<(FilterId, Position)>,
+}
+
+impl Next {
+    /// Whether it depends on the index where an element goes.
+    pub(super) fn asks_index(&self) -> bool {
+        !self.indices.is_empty() || !self.from_end.is_empty()
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.filters.is_empty()
+    }
+}
+
+/// Elements from index `from` on go to these states, over and over.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    pub(super) from: u64,
+    pub(super) states: Vec<State>,
+}
+
+/// The elements at `first`, `first + period` and so on, below `end`.
+#[derive(Clone, Copy)]
+struct Class {
+    first: u64,
+    period: u64,
+    end: u64,
+}
+
+/// The states that there are so far.
+#[derive(Debug)]
+pub(super) struct Subsets {
+    pub(super) paths: Arc<Paths>,
+    /// Most states that there may be, and most of those that pend.
+    states_max: usize,
+    pub(super) sets: Sets,
+    /// The set that is looked up.
+    set: Vec<Position>,
+    /// The states that are known to hold the positions of another one and some more: with many
+    /// descendants, most steps lead to one of these.
+    unions: HashMap<(State, Vec<Position>), State, RandomState>,
+    work: usize,
+    pub(super) pendings: Vec<Pending>,
+    pending_ids: HashMap<Waiting, State>,
+    /// How many outcomes all that is pending has.
+    outcomes: usize,
+}
+
+impl Subsets {
+    /// None yet.
+    pub(super) fn new(paths: Arc<Paths>, states_max: usize) -> Self {
+        Self {
+            paths,
+            states_max,
+            sets: Sets::default(),
+            set: Vec::new(),
+            unions: HashMap::default(),
+            work: 0,
+            pendings: Vec::new(),
+            pending_ids: HashMap::new(),
+            outcomes: 0,
+        }
+    }
+
+    /// None yet; there will be about as many.
+    pub(super) fn with_capacity(paths: Arc<Paths>, states_max: usize, states: usize) -> Self {
+        Self { sets: Sets::with_capacity(states), ..Self::new(paths, states_max) }
+    }
+
+    /// How many bytes they take, about.
+    pub(super) fn bytes(&self) -> usize {
+        POSITION_BYTES * self.sets.positions()
+            + STATE_BYTES * self.sets.len()
+            + UNION_BYTES * self.unions.len()
+            + PENDING_BYTES * self.pendings.len()
+            + OUTCOME_BYTES * self.outcomes
+    }
+
+    /// The state with these positions together.
+    pub(super) fn intern(
+        &mut self,
+        some: &[Position],
+        more: &[Position],
+    ) -> Result<State, ProgramError> {
+        self.spend(some.len() + more.len())?;
+        self.set.clear();
+        self.set.extend_from_slice(some);
+        self.set.extend_from_slice(more);
+        self.set.sort_unstable();
+        self.set.dedup();
+        self.sets.id(&self.set, self.states_max)
+    }
+
+    /// The state of children of which nothing is known but that they are.
+    pub(super) fn other(&mut self, base: State, next: &Next) -> Result<State, ProgramError> {
+        if next.is_filtered() { self.filtered(&next.every, &next.filters) } else { Ok(base) }
+    }
+
+    /// The state of members that have these positions besides those that every child has, which are `base`.
+    pub(super) fn named(
+        &mut self,
+        base: State,
+        next: &Next,
+        reached: &[Position],
+    ) -> Result<State, ProgramError> {
+        if next.is_filtered() {
+            self.filtered(&[next.every.as_slice(), reached].concat(), &next.filters)
+        } else {
+            self.union(base, &next.every, reached)
+        }
+    }
+
+    /// The states of elements, cut at every bound of a selector: in between, which selectors match repeats.
+    pub(super) fn stretches(
+        &mut self,
+        base: State,
+        next: &Next,
+    ) -> Result<Vec<Stretch>, ProgramError> {
+        let Next { every, indices, from_end, filters, .. } = next;
+        let mut bounds = vec![0];
+        bounds.extend(indices.iter().flat_map(|(range, _)| [range.start, range.end]));
+        bounds.extend(from_end.iter().flat_map(|(selector, _)| selector.fronts()));
+        bounds.retain(|bound| *bound < u64::MAX);
+        bounds.sort_unstable();
+        bounds.dedup();
+        let mut stretches = Vec::with_capacity(bounds.len());
+        for (at, from) in bounds.iter().copied().enumerate() {
+            let length = bounds.get(at + 1).map_or(u64::MAX, |next| next - from);
+            let active =
+                indices.iter().filter(|(range, _)| range.start <= from && from < range.end);
+            let steps_of = active.map(|(range, _)| range.step);
+            let steps_of =
+                steps_of.chain(from_end.iter().map(|(selector, _)| selector.front_step()));
+            let mut period = 1u64;
+            for step in steps_of {
+                period = least_common_multiple(period, step).min(length);
+                if period > PERIOD_MAX {
+                    return Err(ProgramError::Period);
+                }
+            }
+            let mut states = Vec::new();
+            for index in from..from + period {
+                let matching =
+                    indices.iter().filter(|(range, _)| range.contains(index)).map(|(_, at)| *at);
+                states.push(if from_end.is_empty() && filters.is_empty() {
+                    self.union(base, every, &matching.collect::<Vec<_>>())?
+                } else {
+                    let set: Vec<_> = every.iter().copied().chain(matching).collect();
+                    let end = from.saturating_add(length);
+                    self.placed(&set, next, Class { first: index, period, end })?
+                });
+                self.spend(1 + indices.len())?;
+            }
+            stretches.push(Stretch { from, states });
+        }
+        Ok(stretches)
+    }
+
+    /// The state of elements that have the positions of `set`, and more where selectors that count from the
+    /// end say so, or filters.
+    fn placed(
+        &mut self,
+        set: &[Position],
+        next: &Next,
+        class: Class,
+    ) -> Result<State, ProgramError> {
+        let Next { from_end, filters, .. } = next;
+        let answers = self.answers(from_end, class)?;
+        let selected = |answers: Answers| {
+            let more = from_end.iter().enumerate().filter(move |(at, _)| answers.get(*at));
+            set.iter().copied().chain(more.map(|(_, (_, at))| *at)).collect::<Vec<_>>()
+        };
+        if let [] | [_] = answers.as_slice() {
+            let always = answers.first().copied().unwrap_or_default();
+            return self.filtered(&selected(always), filters);
+        }
+        let waiting = Waiting {
+            set: set.into(),
+            from_end: from_end.clone(),
+            filters: filters.clone(),
+            answers: answers.clone(),
+        };
+        if let Some(known) = self.pending_ids.get(&waiting) {
+            return Ok(*known);
+        }
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answers in answers {
+            outcomes.push((answers, self.filtered(&selected(answers), filters)?));
+        }
+        self.put_pending(waiting, Pending::from_end(from_end, outcomes))
+    }
+
+    /// Every combination of what selectors that count from the end can say of the elements of a class.
+    fn answers(
+        &mut self,
+        selectors: &[(FromEnd, Position)],
+        class: Class,
+    ) -> Result<Vec<Answers>, ProgramError> {
+        let largest = |of: fn(FromEnd) -> u64| {
+            selectors.iter().map(|(selector, _)| of(*selector)).max().unwrap_or(0)
+        };
+        let (back, border) = (largest(FromEnd::back), largest(FromEnd::border));
+        let mut repeats = 1;
+        for (selector, _) in selectors {
+            repeats = least_common_multiple(repeats, selector.end_step());
+            if repeats > PERIOD_MAX {
+                return Err(ProgramError::Period);
+            }
+        }
+        if back.max(border) > FROM_END_MAX {
+            return Err(ProgramError::FromEnd);
+        }
+        // Beyond its bounds a selector repeats with its step, in indices and in distances from the end.
+        let distances = border.saturating_sub(class.first).max(back) + 2 * repeats;
+        let last = class.first.max(back).saturating_add(repeats * class.period).min(class.end - 1);
+        let mut seen = Vec::new();
+        let mut index = class.first;
+        while index <= last && !selectors.is_empty() {
+            for distance in 1..=distances {
+                let length = index.saturating_add(distance);
+                let selected =
+                    selectors.iter().map(|(selector, _)| selector.selects(index, length));
+                let answers = Answers::of(selected).ok_or(ProgramError::FromEnd)?;
+                if !seen.contains(&answers) {
+                    seen.push(answers);
+                }
+            }
+            // At most three times the largest of the bounds above.
+            let looked_at = usize::try_from(distances).unwrap_or(usize::MAX);
+            self.spend(looked_at.saturating_mul(selectors.len()))?;
+            index = index.saturating_add(class.period);
+        }
+        seen.sort_unstable();
+        Ok(seen)
+    }
+
+    /// The state of children that have the positions of `set`, and more where filters hold.
+    fn filtered(
+        &mut self,
+        set: &[Position],
+        filters: &[(FilterId, Position)],
+    ) -> Result<State, ProgramError> {
+        if filters.is_empty() {
+            return self.intern(set, &[]);
+        }
+        let waiting = Waiting {
+            set: set.into(),
+            from_end: Vec::new(),
+            filters: filters.to_vec(),
+            answers: Vec::new(),
+        };
+        if let Some(known) = self.pending_ids.get(&waiting) {
+            return Ok(*known);
+        }
+        let mut asked: Vec<FilterId> = filters.iter().map(|(filter, _)| *filter).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        let combinations = self.paths.filters.combinations(&asked).ok_or(ProgramError::Filters)?;
+        self.spend(combinations.len().saturating_mul(set.len() + filters.len()))?;
+        let mut outcomes = Vec::with_capacity(combinations.len());
+        for answers in combinations {
+            let holds = |filter: FilterId| {
+                asked.iter().position(|one| *one == filter).is_some_and(|at| answers.get(at))
+            };
+            let more = filters.iter().filter(|(filter, _)| holds(*filter)).map(|(_, at)| *at);
+            outcomes.push((answers, self.intern(set, &more.collect::<Vec<_>>())?));
+        }
+        let waits = filters.iter().map(|(_, at)| at.path).collect();
+        self.put_pending(waiting, Pending::filters(asked, waits, outcomes))
+    }
+
+    fn put_pending(&mut self, waiting: Waiting, pending: Pending) -> Result<State, ProgramError> {
+        if self.pendings.len() >= self.states_max {
+            return Err(ProgramError::States);
+        }
+        let state = State::pending(self.pendings.len())?;
+        self.outcomes += pending.len();
+        self.pendings.push(pending);
+        self.pending_ids.insert(waiting, state);
+        Ok(state)
+    }
+
+    /// The state with the positions of `other`, which are `every`, and some more.
+    fn union(
+        &mut self,
+        other: State,
+        every: &[Position],
+        more: &[Position],
+    ) -> Result<State, ProgramError> {
+        if every.len() < UNIONS_FROM {
+            return self.intern(every, more);
+        }
+        self.spend(more.len())?;
+        let key = (other, more.to_vec());
+        if let Some(known) = self.unions.get(&key) {
+            return Ok(*known);
+        }
+        let state = self.intern(every, more)?;
+        self.unions.insert(key, state);
+        Ok(state)
+    }
+
+    /// The work of what comes is bounded by itself.
+    pub(super) fn begin_step(&mut self) {
+        self.work = 0;
+    }
+
+    pub(super) fn spend(&mut self, positions: usize) -> Result<(), ProgramError> {
+        self.work += positions;
+        if self.work > WORK_MAX { Err(ProgramError::Work) } else { Ok(()) }
+    }
+}
+
+fn least_common_multiple(a: u64, b: u64) -> u64 {
+    let (mut divisor, mut rest) = (a, b);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).saturating_mul(b)
+}
