@@ -28,6 +28,13 @@ pub(super) fn redacting_text(rules: usize) -> String {
     nulling_text(five.into_iter().chain((CUSTOMER_NAMES.len()..rules).map(beside)))
 }
 
+/// The five rules, and one for a name that may stand anywhere and has so many members above what it selects:
+/// no record has it, and every member more is twice the states.
+pub(super) fn redacting_below_anywhere(members: usize) -> Arc<Plan> {
+    let below = format!("$..field{}.field", ".*".repeat(members));
+    nulling(CUSTOMER_NAMES.map(|name| format!("$[*].{name}")).into_iter().chain([below]))
+}
+
 /// A policy with so many names that may stand anywhere.
 pub(super) fn anywhere_text(rules: usize) -> String {
     nulling_text((0..rules).map(|n| format!("$..field_{n}")))
