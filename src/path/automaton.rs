@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use crate::path::{
     Kind, Member, ProgramError, State,
     members::{Members, Transition},
-    program::{STATES_MAX, TRANSITIONS_MAX, count},
+    program::{TRANSITIONS_MAX, count},
     questions::Pending,
     sets::Sets,
     subsets::{Next, Paths, Position, Subsets},
@@ -96,8 +96,12 @@ struct Run {
 
 impl Automaton {
     /// Makes the states of these paths.
-    pub(super) fn new(paths: &Arc<Paths>, closing_max: usize) -> Result<Self, ProgramError> {
-        Compiler::new(paths, closing_max).run()
+    pub(super) fn new(
+        paths: &Arc<Paths>,
+        states_max: usize,
+        closing_max: usize,
+    ) -> Result<Self, ProgramError> {
+        Compiler::new(paths, states_max, closing_max).run()
     }
 
     /// The state of a document's root.
@@ -282,12 +286,12 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(paths: &'a Arc<Paths>, closing_max: usize) -> Self {
+    fn new(paths: &'a Arc<Paths>, states_max: usize, closing_max: usize) -> Self {
         Self {
             paths,
             closing_max,
             // Mostly each path ends in a state of its own.
-            subsets: Subsets::with_capacity(Arc::clone(paths), STATES_MAX, paths.len()),
+            subsets: Subsets::with_capacity(Arc::clone(paths), states_max, paths.len()),
             nodes: Vec::new(),
             rows: Vec::new(),
             row_ids: HashMap::default(),

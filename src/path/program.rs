@@ -153,7 +153,7 @@ impl Program {
     /// Compiles paths into one program.
     pub fn compile(paths: &[Path]) -> Result<Self, ProgramError> {
         let paths = Arc::new(Paths::new(paths, Anywhere::of(paths)));
-        let made = Automaton::new(&paths, CLOSING_MAX);
+        let made = Automaton::new(&paths, STATES_MAX, CLOSING_MAX);
         let states = match made {
             Ok(made) => States::Made(made),
             Err(
@@ -161,6 +161,13 @@ impl Program {
             ) => States::Lazy(Lazy::new(&paths).map_err(|_worse| too_many)?),
             Err(error) => return Err(error),
         };
+        Ok(Self { paths, states })
+    }
+
+    /// As [`compile`](Self::compile), of paths that are not worth more than so many states.
+    pub(super) fn compile_within(states_max: usize, paths: &[Path]) -> Result<Self, ProgramError> {
+        let paths = Arc::new(Paths::new(paths, Anywhere::of(paths)));
+        let states = States::Made(Automaton::new(&paths, states_max, CLOSING_MAX)?);
         Ok(Self { paths, states })
     }
 
@@ -179,7 +186,7 @@ impl Program {
     #[cfg(test)]
     fn made(paths: &[Path], anywhere: Anywhere, closing_max: usize) -> Result<Self, ProgramError> {
         let paths = Arc::new(Paths::new(paths, anywhere));
-        let states = States::Made(Automaton::new(&paths, closing_max)?);
+        let states = States::Made(Automaton::new(&paths, STATES_MAX, closing_max)?);
         Ok(Self { paths, states })
     }
 

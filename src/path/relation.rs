@@ -2,6 +2,9 @@
 
 use crate::path::{Path, PathId, Program, Segment, Selector, State};
 
+/// Most states of two or three paths that are looked at: very many are asked about.
+const STATES_MAX: usize = 1 << 10;
+
 /// Whether a node can be selected by both paths. Where that takes too much to say, it can.
 pub(crate) fn can_meet(one: &Path, other: &Path) -> bool {
     may_meet(one, other)
@@ -97,7 +100,7 @@ pub(crate) fn can_select(selector: &Selector) -> [bool; 2] {
 
 /// Whether there is a state of these paths of which that is true, or may be.
 fn some_state(paths: &[Path], is: impl Fn(&Program, State) -> bool) -> bool {
-    let Ok(program) = Program::compile(paths) else { return true };
+    let Ok(program) = Program::compile_within(STATES_MAX, paths) else { return true };
     let Some(made) = program.automaton() else { return true };
     made.states().any(|state| is(&program, state))
 }

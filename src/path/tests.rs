@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Answered, Answers, Class, Elements, FromEnd, Kind, Member, Number, Path, PathId, Program,
-    ProgramError, Question, Selector, State, plain,
+    ProgramError, Question, Selector, State, plain, relation,
 };
 
 /// Which of `paths` select each of `places` (names as they are, indices as numbers, parted by `/`).
@@ -307,6 +307,39 @@ fn assert_alike(texts: &[String], one: &Program, other: &Program) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
+    /// What is said of two paths holds at every place.
+    #[test]
+    fn no_place_speaks_against_what_is_said_of_two_paths(
+        texts in prop::collection::vec(
+            prop::collection::vec(
+                prop::sample::select(vec![
+                    ".a", ".b", "..a", "..b", ".*", "..*", "['a','c']", "[0]", "[1:]", "[::2]", "..[0]",
+                ]),
+                0..4,
+            ),
+            2,
+        ),
+        places in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "x", "0", "1", "2"]), 0..6),
+            40,
+        ),
+    ) {
+        let paths: Vec<Path> =
+            texts.iter().map(|text| Path::parse(&format!("${}", text.concat())).unwrap()).collect();
+        let program = Program::compile(&paths).unwrap();
+        let within = relation::is_within(&paths[0], &paths[1]);
+        let meet = relation::can_meet(&paths[0], &paths[1]);
+        for place in places {
+            let state = place.iter().fold(program.start(), |state, step| match step.parse() {
+                Ok(index) => program.element(state, index),
+                Err(_) => program.member(state, step.as_bytes()).state,
+            });
+            let selected = indices(program.selected(state));
+            assert!(!within || selected != [0], "{texts:?} at {place:?}");
+            assert!(meet || selected != [0, 1], "{texts:?} at {place:?}");
+        }
+    }
+
     /// Paths that begin everywhere are taken apart; nothing of that can be seen.
     #[test]
     fn paths_that_begin_everywhere_select_as_all_others(
@@ -336,6 +369,64 @@ proptest! {
             assert_alike(&texts, &program.unwrap(), &alike);
         }
     }
+}
+
+#[test]
+fn paths_are_within_others_or_meet_them() {
+    let parse = |text: &str| Path::parse(text).unwrap();
+    let large = format!("$..a{}.b", ".*".repeat(20));
+    for (one, other, within, meet) in [
+        ("$..a..b", "$..b", true, true),
+        ("$.a.b", "$..b", true, true),
+        ("$..b", "$.a..b", false, true),
+        ("$..a..b", "$..a", false, false),
+        ("$..a.x", "$..b.x", false, false),
+        ("$..a..x", "$..b..x", false, true),
+        ("$.x['a','b']", "$.x.*", true, true),
+        ("$[?@.a]", "$[*]", true, true),
+        ("$[*]", "$[?@.a]", false, true),
+        ("$[1:3]", "$[:5]", true, true),
+        ("$[-1]", "$[*]", true, true),
+        ("$.a[0]", "$.a[1:]", false, false),
+        ("$.a[0]", "$.a[::2]", true, true),
+        ("$", "$", true, true),
+        ("$", "$.a", false, false),
+        // There are too many states to look at.
+        (&large, "$..b", false, true),
+        ("$..b", &large, false, true),
+    ] {
+        assert_eq!(relation::is_within(&parse(one), &parse(other)), within, "{one} in {other}");
+        assert_eq!(relation::can_meet(&parse(one), &parse(other)), meet, "{one} and {other}");
+    }
+    for (selector, selects) in [
+        ("a", [true, false]),
+        ("*", [true, true]),
+        ("[?@.a]", [true, true]),
+        ("[0]", [false, true]),
+        ("[-1]", [false, true]),
+        ("[2:2]", [false, false]),
+        ("[-1:-5]", [false, false]),
+    ] {
+        let text = if selector.starts_with('[') {
+            format!("${selector}")
+        } else {
+            format!("$.{selector}")
+        };
+        let path = parse(&text);
+        assert_eq!(relation::can_select(&path.segments()[0].selectors[0]), selects, "{selector}");
+    }
+    let meet = |one: &str, other: &str, unless: &str| {
+        relation::can_meet_outside(&parse(one), &parse(other), &parse(unless))
+    };
+    assert!(meet("$..a.x", "$.b..x", "$.c..x"));
+    assert!(meet("$..a.x", "$.b..x", "$.b.a.x"), "it can be further below");
+    assert!(!meet("$..a.x", "$.b..x", "$..x"));
+    let names = |one: (&str, usize), other: (&str, usize)| {
+        relation::can_reach_one_name((&parse(one.0), one.1), (&parse(other.0), other.1))
+    };
+    assert!(names(("$.a.*", 0), ("$.a..b", 0)));
+    assert!(!names(("$.a.*", 0), ("$.*.b", 0)), "the one spells what the other does not");
+    assert!(!names(("$.a.*", 2), ("$.a..b", 0)), "the segment is one of a mount above");
 }
 
 #[test]
