@@ -4,6 +4,7 @@
 use super::*;
 use crate::{
     access::Reason,
+    path::{Path, State},
     transform::{Action, NoKeys},
 };
 use model::{CategoryId, Class};
@@ -170,6 +171,39 @@ fn thousands_of_names_may_stand_anywhere() {
         Question { caller: "desk", purpose: None, request: "GET /a", host: None, path: None };
     let explanation = set.explain(&asked);
     assert_eq!(explanation.leaves.len() + explanation.withheld.len(), 9_992);
+}
+
+#[test]
+fn paths_that_combine_to_too_many_states_load_and_are_explained() {
+    let lines: Vec<String> = (0..2_000).map(|n| format!("$..a{n}..b{n}: c")).collect();
+    let entry = "\"$.entry[?@.type == 'a'].x\": c, \"$.entry[*].type\": public";
+    let text = policy("c: C", &format!("{}, {entry}", lines.join(", ")), "c: keep");
+    let Loaded { set, findings, .. } = load(&[source(&text)], &NoKeys);
+    assert!(findings.iter().any(|finding| finding.code == "many-paths"));
+    let set = set.unwrap();
+    let target = Target::parse("GET", "/a").unwrap();
+    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let plan = set.decide(&ask).unwrap().plan;
+    let program = plan.program();
+    let below = program.member(program.start(), b"a7").state;
+    let found = program.member(below, b"b7").state;
+    assert!(matches!(plan.verdict(found).own, Own::Keep(_)));
+    assert_eq!(plan.verdict(program.member(below, b"b8").state).own, Own::None);
+    // What cannot be said lets nothing leave.
+    let lost = plan.verdict(program.member(State::LOST, b"b7").state);
+    assert_eq!((lost.own, lost.names, lost.mount), (Own::Drop, Names::Drop, Some(false)));
+    assert!(!lost.below_object && !lost.below_array);
+    let of = |path: Option<&Path>| {
+        let request = "GET /a";
+        set.explain(&Question { caller: "desk", purpose: None, request, host: None, path })
+    };
+    let all = of(None);
+    assert_eq!(all.leaves.len(), 2_002);
+    let more = |rest: &[String]| rest.iter().any(|line| line.contains("in more ways"));
+    assert!(more(&all.rest));
+    let one = of(Some(&Path::parse("$.a7.a9.b7").unwrap()));
+    assert_eq!((one.leaves.len(), one.withheld.len()), (1, 0));
+    assert!(!more(&one.rest));
 }
 
 #[test]

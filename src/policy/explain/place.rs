@@ -235,8 +235,11 @@ impl<'w> Search<'w> {
         self.steps += self.names.len() + 1;
         let inside = self.inside(object, Kind::Object);
         let names = self.names.iter().filter_map(|name| {
-            let member = program.member(object.state, name.as_bytes());
             let probe = self.probe.member(object.probe, name.as_bytes());
+            if probe.state == State::DEAD {
+                return None;
+            }
+            let member = program.member(object.state, name.as_bytes());
             let step = Step::Selector(Selector::Name((*name).to_owned()));
             let is_other = !member.spelled && !probe.spelled;
             (!is_other).then_some((member.state, member.spelled, probe.state, step))
