@@ -50,3 +50,4 @@ pub use questions::{Answered, Answers, FilterId, Question, can_be};
 pub(crate) use relation::{
     can_meet, can_meet_outside, can_reach_one_name, can_select, is_within, may_be_within, may_meet,
 };
+pub(crate) use subsets::least_common_multiple;

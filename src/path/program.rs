@@ -166,27 +166,29 @@ impl Program {
 
     /// As [`compile`](Self::compile), of paths that are not worth more than so many states.
     pub(super) fn compile_within(states_max: usize, paths: &[Path]) -> Result<Self, ProgramError> {
-        let paths = Arc::new(Paths::new(paths, Anywhere::of(paths)));
-        let states = States::Made(Automaton::new(&paths, states_max, CLOSING_MAX)?);
-        Ok(Self { paths, states })
+        Self::made(paths, Anywhere::of(paths), states_max, CLOSING_MAX)
     }
 
     /// As [`compile`](Self::compile), with paths that begin everywhere taken like all others.
     #[cfg(test)]
     pub(super) fn compile_alike(paths: &[Path]) -> Result<Self, ProgramError> {
-        Self::made(paths, Anywhere::default(), CLOSING_MAX)
+        Self::made(paths, Anywhere::default(), STATES_MAX, CLOSING_MAX)
     }
 
     /// As [`compile`](Self::compile), and names that are spelled everywhere are always looked up apart.
     #[cfg(test)]
     pub(super) fn compile_open(paths: &[Path]) -> Result<Self, ProgramError> {
-        Self::made(paths, Anywhere::of(paths), 0)
+        Self::made(paths, Anywhere::of(paths), STATES_MAX, 0)
     }
 
-    #[cfg(test)]
-    fn made(paths: &[Path], anywhere: Anywhere, closing_max: usize) -> Result<Self, ProgramError> {
+    fn made(
+        paths: &[Path],
+        anywhere: Anywhere,
+        states_max: usize,
+        closing_max: usize,
+    ) -> Result<Self, ProgramError> {
         let paths = Arc::new(Paths::new(paths, anywhere));
-        let states = States::Made(Automaton::new(&paths, STATES_MAX, closing_max)?);
+        let states = States::Made(Automaton::new(&paths, states_max, closing_max)?);
         Ok(Self { paths, states })
     }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::{
-    path::{Answered, Elements, Filter, Kind, Path, PathId, Program, Selector, State, can_be},
+    path::{
+        Answered, Elements, Filter, Kind, Path, PathId, Program, Selector, State, can_be,
+        least_common_multiple,
+    },
     policy::{
         explain::{
             Explanation, Row,
@@ -156,11 +159,12 @@ impl<'w> Search<'w> {
                     Some(Elements::Front(range)) => {
                         bounds.insert(range.start);
                         bounds.extend((range.end < u64::MAX).then_some(range.end));
-                        period = common_multiple(period, range.step).min(PERIOD_MAX);
+                        period = least_common_multiple(period, range.step).min(PERIOD_MAX);
                     }
                     Some(Elements::End(from_end)) => {
                         bounds.extend(from_end.fronts());
-                        period = common_multiple(period, from_end.front_step()).min(PERIOD_MAX);
+                        period =
+                            least_common_multiple(period, from_end.front_step()).min(PERIOD_MAX);
                         let step = from_end.end_step();
                         let far = from_end.back().max(from_end.border()).saturating_add(step);
                         back = back.max(far.saturating_add(step)).min(PERIOD_MAX);
@@ -499,12 +503,4 @@ impl Outcome {
             }
         }
     }
-}
-
-fn common_multiple(a: u64, b: u64) -> u64 {
-    let (mut divisor, mut rest) = (a, b);
-    while rest != 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    (a / divisor).saturating_mul(b)
 }
