@@ -21,6 +21,10 @@ pub(super) const SEGMENTS_MAX: usize = 128;
 /// Largest number of selectors in one path, over all its segments.
 const SELECTORS_MAX: usize = 1000;
 
+/// Deepest nesting of brackets and parentheses in one path. All that is done with a filter, from reading to
+/// dropping it, may recurse as deep.
+const NESTING_MAX: usize = 32;
+
 /// Most digits of a number in a filter that is written with a point or an exponent.
 const DIGITS_MAX: usize = 15;
 
@@ -164,6 +168,7 @@ impl Path {
 
     /// As [`parse`](Self::parse), by the grammar, whatever the path is like.
     pub(super) fn parse_any(text: &str) -> Result<Self, PathError> {
+        check_nesting(text)?;
         check_white_space(text)?;
         check_digits(text)?;
         let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
@@ -276,6 +281,23 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
         }
         false
     })
+}
+
+/// Brackets that would make a reader recurse too deep.
+fn check_nesting(text: &str) -> Result<(), PathError> {
+    let mut depth = 0usize;
+    for (at, c) in outside_quotes(text) {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            let message = format!("brackets nested deeper than {NESTING_MAX} levels");
+            return Err(PathError::new(at, message));
+        }
+    }
+    Ok(())
 }
 
 /// Numbers that jsonpath-rust would round: with a point or an exponent it takes them for floats.
