@@ -18,11 +18,12 @@ use regex::Regex;
 use crate::{
     json::{
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
-        judge::{self, Node, Unclear},
+        judge::{self, Inquiry, Patterns, Spot, Unclear, compile_from_document},
+        outline::{Node, Outline, Outlined},
         pending::Replayed,
         rewriter::{Rewriter, Violation},
     },
-    path::{Filter, Kind, Program, Query, State, compile_pattern},
+    path::{Filter, Kind, Program, Query, State},
 };
 
 /// Most bytes of containers in the document that nodes are compared with, all together: each comparison goes through
@@ -47,7 +48,7 @@ impl Whole {
         match self {
             Self::Awaited => 0,
             Self::Held(held) => held.bytes.capacity(),
-            Self::There(document) => document.text.capacity(),
+            Self::There(document) => document.text.capacity() + document.outline.held_bytes(),
         }
     }
 
@@ -70,6 +71,9 @@ pub(super) struct Held {
 /// A document that is complete and right, and what filters have found in it.
 pub(crate) struct Document {
     text: String,
+    /// Offset of its first byte that is no white space.
+    root: u32,
+    outline: Arc<Outline>,
     found: HashMap<Query, Result<Found, Unclear>>,
     /// How many bytes of containers in it have been compared with others.
     compared: AtomicU64,
@@ -77,62 +81,76 @@ pub(crate) struct Document {
 
 /// What a query has found.
 struct Found {
-    count: usize,
-    /// The place of the only one.
-    only: Option<Range<usize>>,
+    count: u64,
+    /// The only node.
+    only: Option<Node>,
     /// Its length, in the sense of the function.
-    length: Result<Option<usize>, Unclear>,
+    length: Result<Option<u64>, Unclear>,
     /// The regular expressions that it is: one for a part of a text, one for all of it.
-    patterns: [Option<Regex>; 2],
+    patterns: [Result<Option<Regex>, Unclear>; 2],
 }
 
 impl Document {
-    /// Looks up what filters ask about a document.
-    pub(super) fn new(text: String, filters: &[Filter]) -> Self {
-        let mut document = Self { text, found: HashMap::new(), compared: AtomicU64::new(0) };
+    /// Looks up what filters ask about a document, which nests at most `depth_max` containers.
+    pub(super) fn new(
+        text: String,
+        depth_max: usize,
+        filters: &[Filter],
+        patterns: &mut Patterns,
+    ) -> Result<Self, Unclear> {
+        let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        let spaces = text.bytes().take_while(is_space).count();
+        let root = u32::try_from(spaces).map_err(|_too_large| Unclear)?;
+        let (found, compared) = (HashMap::new(), AtomicU64::new(0));
+        let mut document = Self { text, root, outline, found, compared };
         for filter in filters {
             // The innermost first: an outer one asks for what these have found.
             for inner in filter.filters_within() {
-                document.look_up(inner);
+                document.look_up(inner, patterns);
             }
-            document.look_up(filter);
+            document.look_up(filter, patterns);
         }
-        document
+        Ok(document)
     }
 
-    fn look_up(&mut self, filter: &Filter) {
+    /// Where its containers begin and end.
+    pub(super) fn outline(&self) -> &Arc<Outline> {
+        &self.outline
+    }
+
+    fn root(&self) -> Result<Spot<'_>, Unclear> {
+        let value = self.text.as_bytes().get(self.root as usize..).unwrap_or_default();
+        Spot::root(Outlined::new(value, self.root, &self.outline))
+    }
+
+    fn look_up(&mut self, filter: &Filter, compiled: &mut Patterns) {
         for query in filter.queries().into_iter().filter(|query| query.from_root) {
             if !self.found.contains_key(query) {
-                let found = self.find(query);
+                let found = self.find(query, compiled);
                 self.found.insert(query.clone(), found);
             }
         }
         for (query, whole) in filter.patterns_in_document() {
             let Ok(Some(text)) =
-                self.only(query).and_then(|node| node.map_or(Ok(None), Node::string))
+                self.only(query).and_then(|spot| spot.map_or(Ok(None), Spot::string))
             else {
                 continue;
             };
-            let pattern = compile_pattern(&text, whole);
+            let pattern = compile_from_document(&text, whole);
             if let Some(Ok(Found { patterns: [part, all], .. })) = self.found.get_mut(query) {
                 *if whole { all } else { part } = pattern;
             }
         }
     }
 
-    fn find(&self, query: &Query) -> Result<Found, Unclear> {
-        let nodes = judge::select(query, Node::read(self.text.as_bytes())?, self)?;
-        let only = match nodes.as_slice() {
-            [only] => Some(*only),
-            [] | [_, _, ..] => None,
-        };
-        let place = |node: Node<'_>| {
-            let from = node.text().as_ptr().addr().checked_sub(self.text.as_ptr().addr())?;
-            Some(from..from.checked_add(node.text().len())?)
-        };
-        let length = only.map_or(Ok(None), Node::length);
-        let only = only.and_then(place);
-        Ok(Found { count: nodes.len(), only, length, patterns: [None, None] })
+    fn find(&self, query: &Query, patterns: &mut Patterns) -> Result<Found, Unclear> {
+        let mut inquiry = Inquiry::new(self.text.len());
+        let root = self.root()?;
+        let selected = judge::select(query, root, self, &mut inquiry, patterns)?;
+        let only = selected.only();
+        let length = only.map_or(Ok(None), |node| Spot { node, ..root }.length(&mut inquiry));
+        Ok(Found { count: selected.count()?, only, length, patterns: [Ok(None), Ok(None)] })
     }
 
     fn found(&self, query: &Query) -> Result<&Found, Unclear> {
@@ -140,32 +158,33 @@ impl Document {
     }
 
     /// How many nodes a query selects.
-    pub(super) fn count(&self, query: &Query) -> Result<usize, Unclear> {
+    pub(super) fn count(&self, query: &Query) -> Result<u64, Unclear> {
         Ok(self.found(query)?.count)
     }
 
     /// The node that a query selects, if it selects one.
-    pub(super) fn only(&self, query: &Query) -> Result<Option<Node<'_>>, Unclear> {
-        let place = self.found(query)?.only.clone();
-        Ok(place.and_then(|place| self.text.get(place)).map(Node::of))
+    pub(super) fn only(&self, query: &Query) -> Result<Option<Spot<'_>>, Unclear> {
+        let root = self.root()?;
+        Ok(self.found(query)?.only.map(|node| Spot { node, ..root }))
     }
 
     /// The length of that node.
-    pub(super) fn length(&self, query: &Query) -> Result<Option<usize>, Unclear> {
+    pub(super) fn length(&self, query: &Query) -> Result<Option<u64>, Unclear> {
         self.found(query)?.length
     }
 
     /// The regular expression that this node is, for all of a text or for a part; none if it is none.
     pub(super) fn pattern(&self, query: &Query, whole: bool) -> Result<Option<&Regex>, Unclear> {
         // Of a text that readers can take for two, nobody can say what matches it.
-        self.only(query)?.map_or(Ok(None), Node::string)?;
+        self.only(query)?.map_or(Ok(None), Spot::string)?;
         let [part, all] = &self.found(query)?.patterns;
-        Ok(if whole { all } else { part }.as_ref())
+        let pattern = if whole { all } else { part };
+        pattern.as_ref().map(Option::as_ref).map_err(|unclear| *unclear)
     }
 
-    /// Notes that something is compared with a container in it.
-    pub(super) fn compare(&self, container: Node<'_>) -> Result<(), Unclear> {
-        let bytes = container.text().len() as u64;
+    /// Notes that something is compared with a container of so many bytes in it.
+    pub(super) fn compare(&self, bytes: usize) -> Result<(), Unclear> {
+        let bytes = bytes as u64;
         let before = self.compared.fetch_add(bytes, Ordering::Relaxed);
         let most = COMPARED_BYTES_MAX.max(2 * self.text.len() as u64);
         if before.saturating_add(bytes) > most { Err(Unclear) } else { Ok(()) }
@@ -210,8 +229,13 @@ impl<E: Edits> Rewriter<E> {
         check.finish(&mut Checked, &mut Nowhere)?;
         let text = String::from_utf8(bytes)
             .map_err(|error| Violation::Utf8 { at: error.utf8_error().valid_up_to() as u64 })?;
-        let document = Arc::new(Document::new(text, self.program.filters()));
+        let (depth_max, filters) = (self.limits.depth_max, self.program.filters());
+        // It has been read: what an outline cannot say is how large it is.
+        let document = Document::new(text, depth_max, filters, &mut self.patterns)
+            .map_err(|_too_large| Violation::TooLarge { at: u64::from(u32::MAX) })?;
+        let document = Arc::new(document);
         self.document = Whole::There(Arc::clone(&document));
+        self.outline(0, document.text.len(), Arc::clone(document.outline()));
         // All that could have to wait is there.
         self.limits.candidate_bytes_max = usize::MAX;
         let bytes = document.text.as_bytes();

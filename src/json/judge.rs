@@ -3,30 +3,124 @@
 //! The answer is exact, or there is none: numbers compare by their value, and where two readers of the
 //! same bytes could see two things (a name that stands twice, half a surrogate pair, a number beyond
 //! what a double holds), nobody can say what the filter would select.
+//!
+//! A query is carried out one segment at a time, on all nodes that the segments before it selected. A node
+//! that was selected several ways is kept once, with the number of ways: so `..a..a` looks at each byte once
+//! per segment, however deep the value is nested. The only recursion is over the filter, which
+//! [`Path::parse`](crate::path::Path::parse) limits.
 
-use std::{borrow::Cow, cell::Cell, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
+use foldhash::fast::RandomState;
 use regex::Regex;
 
-use crate::json::{ahead::ValueEnd, document::Document};
+use crate::json::{
+    document::Document,
+    outline::{Child, Node, Outline, Outlined},
+};
 use crate::path::{
-    Comparison, Expression, Filter, Literal, Number, Operand, Pattern, Query, Segment, Selector,
-    compile_pattern,
+    Comparison, Expression, Filter, Literal, Number, Operand, Pattern, PatternError, Query,
+    Segment, Selector, compile_pattern,
 };
 
 /// Nobody can say: see the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unclear;
 
-/// Most nodes that are looked at to answer one filter: paths with several `..` could go on for long.
-const NODES_MAX: usize = 1 << 22;
+/// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
+/// how many they may take of a short one. A step is a byte that is looked at, or a comparison.
+const STEPS_PER_BYTE: u64 = 1 << 10;
+const STEPS_MIN: u64 = 1 << 20;
 
-/// A value, as the bytes that it is written in. Nothing is built of it: a filter mostly asks about little.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Node<'b>(&'b str);
+/// How many steps stand for compiling a pattern that comes from a document, and for each byte that such a
+/// pattern is matched with: its automaton can have many states.
+const COMPILE_STEPS: u64 = 1 << 12;
+const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
 
-/// A member of an object, with its name as it is meant.
-type Member<'b> = (Cow<'b, str>, Node<'b>);
+/// Most patterns of one response that come from its documents, their longest, and the most bytes that one
+/// takes when it is compiled.
+const PATTERNS_MAX: usize = 64;
+const PATTERN_TEXT_BYTES_MAX: usize = 1 << 10;
+const PATTERN_BYTES_MAX: usize = 1 << 16;
+
+/// One answer of a filter in a query is remembered for so many bytes of the value.
+const BYTES_PER_ANSWER: usize = 8;
+
+/// What the filters that are asked of one value, and of all in it, may cost, and what they have found out.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    steps: u64,
+    steps_max: u64,
+    /// What filters in queries said of nodes, by where the filter stands in memory and where the node begins.
+    answers: HashMap<(usize, u32), Result<bool, Unclear>, RandomState>,
+    answers_max: usize,
+}
+
+impl Inquiry {
+    /// About a value of so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            steps: 0,
+            steps_max: STEPS_MIN.max((bytes as u64).saturating_mul(STEPS_PER_BYTE)),
+            answers: HashMap::default(),
+            answers_max: bytes / BYTES_PER_ANSWER,
+        }
+    }
+
+    /// How many steps it has taken.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
+        self.steps = self.steps.saturating_add(steps);
+        if self.steps > self.steps_max { Err(Unclear) } else { Ok(()) }
+    }
+}
+
+/// The patterns of a response that came from its documents, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    known: HashMap<(String, bool), Result<Option<Regex>, Unclear>, RandomState>,
+}
+
+impl Patterns {
+    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Unclear where
+    /// it is too long, or one of too many.
+    fn get(
+        &mut self,
+        pattern: &str,
+        whole: bool,
+        inquiry: &mut Inquiry,
+    ) -> Result<Option<&Regex>, Unclear> {
+        if pattern.len() > PATTERN_TEXT_BYTES_MAX {
+            return Err(Unclear);
+        }
+        let key = (pattern.to_owned(), whole);
+        if !self.known.contains_key(&key) {
+            if self.known.len() >= PATTERNS_MAX {
+                return Err(Unclear);
+            }
+            inquiry.spend(COMPILE_STEPS)?;
+            let compiled = compile_from_document(pattern, whole);
+            self.known.insert(key.clone(), compiled);
+        }
+        match self.known.get(&key) {
+            Some(Ok(regex)) => Ok(regex.as_ref()),
+            Some(Err(Unclear)) | None => Err(Unclear),
+        }
+    }
+}
+
+/// Compiles a pattern that comes from a document; none if it is no I-Regexp.
+pub(crate) fn compile_from_document(pattern: &str, whole: bool) -> Result<Option<Regex>, Unclear> {
+    match compile_pattern(pattern, whole, PATTERN_BYTES_MAX) {
+        Ok(regex) => Ok(Some(regex)),
+        Err(PatternError::Invalid) => Ok(None),
+        // Who takes it for none would answer `!match(..)` by yes.
+        Err(PatternError::TooLarge) => Err(Unclear),
+    }
+}
 
 /// What a value is.
 enum Kind {
@@ -38,226 +132,176 @@ enum Kind {
     Object,
 }
 
-impl<'b> Node<'b> {
-    /// A value that nothing but white space follows.
-    pub(crate) fn read(bytes: &'b [u8]) -> Result<Self, Unclear> {
-        let mut reader = Reader { rest: std::str::from_utf8(bytes).map_err(|_error| Unclear)? };
-        let node = reader.value()?;
-        reader.skip_space();
-        if reader.rest.is_empty() { Ok(node) } else { Err(Unclear) }
-    }
-
-    /// A value that has been read before.
-    pub(crate) fn of(text: &'b str) -> Self {
-        Self(text)
-    }
-
-    /// As it is written.
-    pub(crate) fn text(self) -> &'b str {
-        self.0
-    }
-
-    /// Its length, as the function has it; none if it has none.
-    pub(crate) fn length(self) -> Result<Option<usize>, Unclear> {
-        match self.kind() {
-            Kind::String => Ok(Some(text(self.0)?.chars().count())),
-            Kind::Array | Kind::Object => self.count().map(Some),
-            Kind::Null | Kind::Bool(_) | Kind::Number => Ok(None),
-        }
-    }
-
-    /// The text that it is; none if it is something else.
-    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Unclear> {
-        match self.kind() {
-            Kind::String => text(self.0).map(Some),
-            Kind::Null | Kind::Bool(_) | Kind::Number | Kind::Array | Kind::Object => Ok(None),
-        }
-    }
-
-    fn is_container(self) -> bool {
-        self.0.starts_with(['{', '['])
-    }
-
-    fn kind(self) -> Kind {
-        match self.0 {
-            "null" => Kind::Null,
-            "true" => Kind::Bool(true),
-            "false" => Kind::Bool(false),
-            other if other.starts_with('{') => Kind::Object,
-            other if other.starts_with('[') => Kind::Array,
-            other if other.starts_with('"') => Kind::String,
-            _ => Kind::Number,
-        }
-    }
-
-    /// What a container holds, with names where it is an object; nothing of a scalar.
-    fn inside(self) -> Inside<'b> {
-        let is_object = self.0.starts_with('{');
-        let is_container = is_object || self.0.starts_with('[');
-        let rest = if is_container { self.0.get(1..).unwrap_or_default() } else { "" };
-        Inside { reader: Reader { rest }, is_object, first: true, done: !is_container }
-    }
-
-    /// The children, if no two of them have the same name. They are read as they are asked for: a list
-    /// of them would take many times what they do.
-    fn children(self) -> Result<impl Iterator<Item = Result<Self, Unclear>>, Unclear> {
-        if self.0.starts_with('{') {
-            let mut names = Vec::new();
-            for member in self.inside() {
-                let (name, _) = member?;
-                names.push(text(name).unwrap_or(Cow::Borrowed(name)));
-            }
-            names.sort_unstable();
-            if names.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
-                return Err(Unclear);
-            }
-        }
-        Ok(self.inside().map(|child| child.map(|(_, value)| value)))
-    }
-
-    /// The members by their names, if no two of these are the same.
-    fn members(self) -> Result<Vec<Member<'b>>, Unclear> {
-        let mut members = Vec::new();
-        for member in self.inside() {
-            let (name, value) = member?;
-            members.push((text(name)?, value));
-        }
-        members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
-        if members.windows(2).any(twice) { Err(Unclear) } else { Ok(members) }
-    }
-
-    /// How many children it has, if no two of them have the same name.
-    fn count(self) -> Result<usize, Unclear> {
-        self.children()?.try_fold(0, |count, child| child.map(|_| count + 1))
-    }
-
-    /// The member of this name.
-    fn member(self, wanted: &str) -> Result<Option<Self>, Unclear> {
-        if !self.0.starts_with('{') {
-            return Ok(None);
-        }
-        let mut found = None;
-        for member in self.inside() {
-            let (name, value) = member?;
-            if text(name).is_ok_and(|name| name == wanted) && found.replace(value).is_some() {
-                return Err(Unclear);
-            }
-        }
-        Ok(found)
+fn kind(text: &[u8]) -> Kind {
+    match text {
+        b"null" => Kind::Null,
+        b"true" => Kind::Bool(true),
+        b"false" => Kind::Bool(false),
+        [b'{', ..] => Kind::Object,
+        [b'[', ..] => Kind::Array,
+        [b'"', ..] => Kind::String,
+        _ => Kind::Number,
     }
 }
 
 /// A string without its quotes and escapes.
-fn text(quoted: &str) -> Result<Cow<'_, str>, Unclear> {
-    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(Unclear)?;
-    if !inner.contains('\\') {
-        return Ok(Cow::Borrowed(inner));
+fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
+    let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let inner = inner.ok_or(Unclear)?;
+    if !inner.contains(&b'\\') {
+        return str::from_utf8(inner).map(Cow::Borrowed).map_err(|_cut| Unclear);
     }
-    serde_json::from_str(quoted).map(Cow::Owned).map_err(|_lone_surrogate| Unclear)
+    serde_json::from_slice(quoted).map(Cow::Owned).map_err(|_lone_surrogate| Unclear)
 }
 
-/// The children of a container, one after the other.
-struct Inside<'b> {
-    reader: Reader<'b>,
-    is_object: bool,
-    first: bool,
-    done: bool,
+/// A node, and what it stands in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot<'b> {
+    pub(crate) of: Outlined<'b>,
+    pub(crate) node: Node,
 }
 
-impl<'b> Inside<'b> {
-    fn child(&mut self) -> Result<Option<(&'b str, Node<'b>)>, Unclear> {
-        let first = std::mem::replace(&mut self.first, false);
-        if self.reader.takes(if self.is_object { '}' } else { ']' }) {
-            return Ok(None);
+impl<'b> Spot<'b> {
+    /// The value as a whole.
+    pub(crate) fn root(of: Outlined<'b>) -> Result<Self, Unclear> {
+        Ok(Self { of, node: of.root()? })
+    }
+
+    /// As it is written.
+    pub(crate) fn text(self) -> &'b [u8] {
+        self.of.text(self.node)
+    }
+
+    /// Whether it is an object or an array.
+    pub(crate) fn is_container(self) -> bool {
+        self.node.is_container()
+    }
+
+    /// The text that it is; none if it is something else.
+    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Unclear> {
+        let written = self.text();
+        if written.starts_with(b"\"") { text(written).map(Some) } else { Ok(None) }
+    }
+
+    /// Its length, as the function has it; none if it has none.
+    pub(crate) fn length(self, inquiry: &mut Inquiry) -> Result<Option<u64>, Unclear> {
+        if self.is_container() {
+            return Ok(Some(children(self, inquiry)?.len() as u64));
         }
-        if !first && !self.reader.takes(',') {
-            return Err(Unclear);
-        }
-        let mut name = "";
-        if self.is_object {
-            name = self.reader.value()?.0;
-            if !name.starts_with('"') || !self.reader.takes(':') {
-                return Err(Unclear);
-            }
-        }
-        Ok(Some((name, self.reader.value()?)))
+        inquiry.spend(self.text().len() as u64)?;
+        Ok(self.string()?.map(|string| string.chars().count() as u64))
     }
 }
 
-impl<'b> Iterator for Inside<'b> {
-    type Item = Result<(&'b str, Node<'b>), Unclear>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
+/// The children of a node, if no two of them have the same name.
+fn children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<Vec<Node>, Unclear> {
+    let mut nodes = Vec::new();
+    let mut names = Vec::new();
+    for child in spot.of.children(spot.node) {
+        let Child { name, node, looked_at } = child?;
+        inquiry.spend(looked_at as u64)?;
+        nodes.push(node);
+        if !name.is_empty() {
+            // What is no text is its own name: nobody takes it for another.
+            names.push(text(name).unwrap_or(String::from_utf8_lossy(name)));
         }
-        let child = self.child().transpose();
-        self.done = !matches!(child, Some(Ok(_)));
-        child
     }
+    if are_unique(&mut names) { Ok(nodes) } else { Err(Unclear) }
 }
 
-struct Reader<'b> {
-    rest: &'b str,
+fn are_unique(names: &mut [Cow<'_, str>]) -> bool {
+    names.sort_unstable();
+    !names.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
 }
 
-impl<'b> Reader<'b> {
-    fn skip_space(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-    }
+/// A member of an object, with its name as it is meant.
+type Member<'b> = (Cow<'b, str>, Spot<'b>);
 
-    fn takes(&mut self, token: char) -> bool {
-        self.skip_space();
-        let Some(rest) = self.rest.strip_prefix(token) else { return false };
-        self.rest = rest;
-        true
+/// The members by their names, if no two of these are the same.
+fn members<'b>(spot: Spot<'b>, inquiry: &mut Inquiry) -> Result<Vec<Member<'b>>, Unclear> {
+    let mut members = Vec::new();
+    for child in spot.of.children(spot.node) {
+        let Child { name, node, looked_at } = child?;
+        inquiry.spend(looked_at as u64)?;
+        members.push((text(name)?, Spot { node, ..spot }));
     }
-
-    fn value(&mut self) -> Result<Node<'b>, Unclear> {
-        self.skip_space();
-        // A number or literal can end with the text.
-        let end = ValueEnd::default().find(self.rest.as_bytes()).unwrap_or(self.rest.len());
-        let (value, rest) = self.rest.split_at_checked(end).ok_or(Unclear)?;
-        self.rest = rest;
-        if value.is_empty() { Err(Unclear) } else { Ok(Node(value)) }
-    }
+    members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
+    if members.windows(2).any(twice) { Err(Unclear) } else { Ok(members) }
 }
 
 /// Whether a filter holds for a value; `document` is what it stands in, where the filter asks about that.
 pub(crate) fn holds(
     filter: &Filter,
-    current: Node<'_>,
+    current: Spot<'_>,
     document: Option<&Document>,
+    inquiry: &mut Inquiry,
+    patterns: &mut Patterns,
 ) -> Result<bool, Unclear> {
-    Judge { current, document, nodes: &Cell::new(0) }.expression(filter.expression())
+    Judge { document, inquiry, patterns }.expression(filter.expression(), current)
 }
 
-/// What a query selects that begins at a node, which is that of a document.
-pub(crate) fn select<'b>(
+/// The nodes that a query selects which begins at a node of a document.
+pub(crate) fn select(
     query: &Query,
-    root: Node<'b>,
-    document: &'b Document,
-) -> Result<Vec<Node<'b>>, Unclear> {
-    let judge = Judge { current: root, document: Some(document), nodes: &Cell::new(0) };
-    judge.select(query)
+    root: Spot<'_>,
+    document: &Document,
+    inquiry: &mut Inquiry,
+    patterns: &mut Patterns,
+) -> Result<Selection, Unclear> {
+    Judge { document: Some(document), inquiry, patterns }.select(query, root)
 }
 
-/// What a filter is asked of.
-#[derive(Clone, Copy)]
-struct Judge<'t, 'b> {
-    current: Node<'b>,
+/// What a query selects: each node once, with the number of ways in which it is selected.
+#[derive(Debug)]
+pub(crate) struct Selection(Vec<(Node, u64)>);
+
+impl Selection {
+    /// How many nodes that are, each as often as it is selected (RFC 9535, section 2.1.2).
+    pub(crate) fn count(&self) -> Result<u64, Unclear> {
+        let mut times = self.0.iter().map(|(_, times)| *times);
+        times.try_fold(0u64, u64::checked_add).ok_or(Unclear)
+    }
+
+    /// The node, if there is one and it is selected in one way.
+    pub(crate) fn only(&self) -> Option<Node> {
+        match self.0.as_slice() {
+            [(only, 1)] => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// In the order of the document, each node once.
+    fn gathered(mut nodes: Vec<(Node, u64)>) -> Result<Self, Unclear> {
+        nodes.sort_unstable_by_key(|(node, _)| node.start);
+        let mut is_countable = true;
+        nodes.dedup_by(|(one, times), (other, all)| {
+            let is_same = one.start == other.start;
+            if is_same {
+                match all.checked_add(*times) {
+                    Some(sum) => *all = sum,
+                    None => is_countable = false,
+                }
+            }
+            is_same
+        });
+        if is_countable { Ok(Self(nodes)) } else { Err(Unclear) }
+    }
+}
+
+/// Who answers, and what that has cost.
+struct Judge<'a, 'b> {
     document: Option<&'b Document>,
-    /// How many have been looked at.
-    nodes: &'t Cell<usize>,
+    inquiry: &'a mut Inquiry,
+    patterns: &'a mut Patterns,
 }
 
 /// What is compared.
-enum Value<'t, 'b> {
+enum Value<'e, 'b> {
     Nothing,
-    Literal(&'t Literal),
+    Literal(&'e Literal),
     Number(Number),
-    Node(Node<'b>),
+    Node(Spot<'b>),
 }
 
 /// A value as far as it is a scalar.
@@ -268,42 +312,64 @@ enum Scalar<'t> {
     String(Cow<'t, str>),
 }
 
-impl<'t, 'b: 't> Judge<'t, 'b> {
-    fn expression(self, expression: &'t Expression) -> Result<bool, Unclear> {
-        match expression {
+impl<'b> Judge<'_, 'b> {
+    fn expression(&mut self, asked: &Expression, current: Spot<'b>) -> Result<bool, Unclear> {
+        self.inquiry.spend(1)?;
+        match asked {
             // Whatever comes first may decide; but for what is unclear, it does not matter which.
-            Expression::Or(all) => self.first(all, true),
-            Expression::And(all) => self.first(all, false),
-            Expression::Not(inner) => Ok(!self.expression(inner)?),
+            Expression::Or(all) => self.first(all, current, true),
+            Expression::And(all) => self.first(all, current, false),
+            Expression::Not(inner) => Ok(!self.expression(inner, current)?),
             Expression::Compare(left, comparison, right) => {
-                let (one, other) = (self.operand(left)?, self.operand(right)?);
+                let (one, other) = (self.operand(left, current)?, self.operand(right, current)?);
                 self.note_containers((left, &one), (right, &other))?;
-                compare(&one, *comparison, &other)
+                compare(&one, *comparison, &other, self.inquiry)
             }
-            Expression::Exists(query) => Ok(self.count(query)? > 0),
+            Expression::Exists(query) => Ok(self.count(query, current)? > 0),
             Expression::Matches { whole, text, pattern } => {
-                let Some(text) = self.string(text)? else { return Ok(false) };
-                match pattern {
-                    Pattern::Written(_, regex) => Ok(regex.is_match(&text)),
-                    Pattern::Of(operand) if let Some(query) = operand.in_document() => {
-                        let pattern = self.document()?.pattern(query, *whole)?;
-                        Ok(pattern.is_some_and(|regex| regex.is_match(&text)))
-                    }
-                    Pattern::Of(operand) => {
-                        let Some(pattern) = self.string(operand)? else { return Ok(false) };
-                        let regex: Option<Regex> = compile_pattern(&pattern, *whole);
-                        Ok(regex.is_some_and(|regex| regex.is_match(&text)))
-                    }
+                let Some(text) = self.string(text, current)? else { return Ok(false) };
+                self.matches(&text, *whole, pattern, current)
+            }
+        }
+    }
+
+    /// Whether a text matches a pattern.
+    fn matches(
+        &mut self,
+        text: &str,
+        whole: bool,
+        pattern: &Pattern,
+        current: Spot<'b>,
+    ) -> Result<bool, Unclear> {
+        let bytes = text.len() as u64;
+        match pattern {
+            Pattern::Written(_, regex) => {
+                self.inquiry.spend(bytes)?;
+                Ok(regex.is_match(text))
+            }
+            Pattern::Of(operand) => {
+                self.inquiry.spend(bytes.saturating_mul(MATCH_STEPS_PER_BYTE))?;
+                if let Some(query) = operand.in_document() {
+                    let pattern = self.document()?.pattern(query, whole)?;
+                    return Ok(pattern.is_some_and(|regex| regex.is_match(text)));
                 }
+                let Some(pattern) = self.string(operand, current)? else { return Ok(false) };
+                let pattern = self.patterns.get(&pattern, whole, self.inquiry)?;
+                Ok(pattern.is_some_and(|regex| regex.is_match(text)))
             }
         }
     }
 
     /// Whether one of these is `wanted`; if not, the opposite, unless one of them is unclear.
-    fn first(self, all: &'t [Expression], wanted: bool) -> Result<bool, Unclear> {
+    fn first(
+        &mut self,
+        all: &[Expression],
+        current: Spot<'b>,
+        wanted: bool,
+    ) -> Result<bool, Unclear> {
         let mut unclear = false;
         for one in all {
-            match self.expression(one) {
+            match self.expression(one, current) {
                 Ok(holds) if holds == wanted => return Ok(wanted),
                 Ok(_) => {}
                 Err(Unclear) => unclear = true,
@@ -312,20 +378,24 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
         if unclear { Err(Unclear) } else { Ok(!wanted) }
     }
 
-    fn operand(self, operand: &'t Operand) -> Result<Value<'t, 'b>, Unclear> {
+    fn operand<'e>(
+        &mut self,
+        operand: &'e Operand,
+        current: Spot<'b>,
+    ) -> Result<Value<'e, 'b>, Unclear> {
         match operand {
             Operand::Literal(literal) => Ok(Value::Literal(literal)),
             Operand::Node(query) | Operand::Value(query) => {
-                Ok(self.only(query)?.map_or(Value::Nothing, Value::Node))
+                Ok(self.only(query, current)?.map_or(Value::Nothing, Value::Node))
             }
-            Operand::Count(query) => Ok(Value::Number(Number::of(self.count(query)?))),
+            Operand::Count(query) => Ok(Value::Number(Number::of(self.count(query, current)?))),
             Operand::Length(operand) => {
                 let length = if let Some(query) = operand.in_document() {
                     self.document()?.length(query)?
                 } else {
-                    match self.operand(operand)? {
-                        Value::Literal(Literal::String(string)) => Some(string.chars().count()),
-                        Value::Node(node) => node.length()?,
+                    match self.operand(operand, current)? {
+                        Value::Literal(Literal::String(text)) => Some(text.chars().count() as u64),
+                        Value::Node(spot) => spot.length(self.inquiry)?,
                         Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
                         | Value::Number(_)
                         | Value::Nothing => None,
@@ -337,21 +407,21 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
     }
 
     /// The document, which has to be there.
-    fn document(self) -> Result<&'b Document, Unclear> {
+    fn document(&self) -> Result<&'b Document, Unclear> {
         self.document.ok_or(Unclear)
     }
 
     /// Notes what of the document is gone through to compare containers.
     fn note_containers(
-        self,
+        &self,
         (left, one): (&Operand, &Value<'_, 'b>),
         (right, other): (&Operand, &Value<'_, 'b>),
     ) -> Result<(), Unclear> {
         let (Value::Node(one), Value::Node(other)) = (one, other) else { return Ok(()) };
         if one.is_container() && other.is_container() {
-            for (operand, node) in [(left, one), (right, other)] {
+            for (operand, spot) in [(left, one), (right, other)] {
                 if operand.in_document().is_some() {
-                    self.document()?.compare(*node)?;
+                    self.document()?.compare(spot.text().len())?;
                 }
             }
         }
@@ -359,100 +429,189 @@ impl<'t, 'b: 't> Judge<'t, 'b> {
     }
 
     /// How many nodes a query selects.
-    fn count(self, query: &'t Query) -> Result<usize, Unclear> {
-        if query.from_root { self.document()?.count(query) } else { Ok(self.select(query)?.len()) }
+    fn count(&mut self, query: &Query, current: Spot<'b>) -> Result<u64, Unclear> {
+        if query.from_root {
+            self.document()?.count(query)
+        } else {
+            self.select(query, current)?.count()
+        }
     }
 
     /// The node that a query selects, if it selects one.
-    fn only(self, query: &'t Query) -> Result<Option<Node<'b>>, Unclear> {
+    fn only(&mut self, query: &Query, current: Spot<'b>) -> Result<Option<Spot<'b>>, Unclear> {
         if query.from_root {
             return self.document()?.only(query);
         }
-        Ok(match self.select(query)?.as_slice() {
-            [only] => Some(*only),
-            [] | [_, _, ..] => None,
-        })
+        let only = self.select(query, current)?.only();
+        Ok(only.map(|node| Spot { node, ..current }))
     }
 
-    fn string(self, operand: &'t Operand) -> Result<Option<Cow<'t, str>>, Unclear> {
-        match self.operand(operand)? {
-            Value::Literal(Literal::String(string)) => Ok(Some(Cow::Borrowed(string))),
-            Value::Node(node) => node.string(),
+    fn string(
+        &mut self,
+        operand: &Operand,
+        current: Spot<'b>,
+    ) -> Result<Option<Cow<'b, str>>, Unclear> {
+        match self.operand(operand, current)? {
+            Value::Literal(Literal::String(string)) => Ok(Some(Cow::Owned(string.clone()))),
+            Value::Node(spot) => {
+                self.inquiry.spend(if spot.is_container() {
+                    1
+                } else {
+                    spot.text().len() as u64
+                })?;
+                spot.string()
+            }
             Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
             | Value::Number(_)
             | Value::Nothing => Ok(None),
         }
     }
 
-    /// What a query selects from the node in question on.
-    fn select(self, query: &'t Query) -> Result<Vec<Node<'b>>, Unclear> {
-        let mut nodes = vec![self.current];
+    /// What a query selects from a node on.
+    fn select(&mut self, query: &Query, from: Spot<'b>) -> Result<Selection, Unclear> {
+        let mut selected = Selection(vec![(from.node, 1)]);
         for segment in &query.segments {
             let mut next = Vec::new();
-            for node in nodes {
-                self.step(segment, node, &mut next)?;
+            if segment.descendant {
+                self.descend(segment, from.of, &selected, &mut next)?;
+            } else {
+                for (node, times) in selected.0 {
+                    self.step(segment, Spot { node, ..from }, times, &mut next)?;
+                }
             }
-            nodes = next;
+            self.inquiry.spend(next.len() as u64)?;
+            selected = Selection::gathered(next)?;
         }
-        Ok(nodes)
+        Ok(selected)
     }
 
-    fn step(
-        self,
-        segment: &'t Segment,
-        node: Node<'b>,
-        into: &mut Vec<Node<'b>>,
+    /// A step from these nodes, and from all below them, to children.
+    fn descend(
+        &mut self,
+        segment: &Segment,
+        of: Outlined<'b>,
+        from: &Selection,
+        into: &mut Vec<(Node, u64)>,
     ) -> Result<(), Unclear> {
-        self.nodes.set(self.nodes.get() + 1);
-        if self.nodes.get() > NODES_MAX {
-            return Err(Unclear);
-        }
-        for selector in &segment.selectors {
-            self.choose(selector, node, into)?;
-        }
-        if segment.descendant {
-            for child in node.children()? {
-                self.step(segment, child?, into)?;
+        // The containers around the current one, by where those behind each begin, and in how many ways the
+        // children of each are reached.
+        let mut around: Vec<(u32, u64)> = Vec::new();
+        let mut from = from.0.iter().peekable();
+        while let Some(&&(outermost, _)) = from.peek() {
+            if !outermost.is_container() {
+                from.next();
+                continue;
             }
+            for (node, behind) in of.containers(outermost) {
+                self.inquiry.spend(1)?;
+                let place = node.place().unwrap_or_default();
+                while around.last().is_some_and(|(end, _)| *end <= place) {
+                    around.pop();
+                }
+                let mut times = around.last().map_or(0, |(_, times)| *times);
+                // Those before it that are no containers have no children.
+                while let Some((one, more)) = from.next_if(|(one, _)| one.start <= node.start) {
+                    if one.start == node.start {
+                        times = times.checked_add(*more).ok_or(Unclear)?;
+                    }
+                }
+                around.push((behind, times));
+                self.step(segment, Spot { of, node }, times, into)?;
+                // What stands twice below makes it unclear what is there.
+                children(Spot { of, node }, self.inquiry)?;
+            }
+            around.clear();
+        }
+        Ok(())
+    }
+
+    /// A step from a node, which is reached in so many ways, to children.
+    fn step(
+        &mut self,
+        segment: &Segment,
+        spot: Spot<'b>,
+        times: u64,
+        into: &mut Vec<(Node, u64)>,
+    ) -> Result<(), Unclear> {
+        for selector in &segment.selectors {
+            self.choose(selector, spot, times, into)?;
         }
         Ok(())
     }
 
     fn choose(
-        self,
-        selector: &'t Selector,
-        node: Node<'b>,
-        into: &mut Vec<Node<'b>>,
+        &mut self,
+        selector: &Selector,
+        spot: Spot<'b>,
+        times: u64,
+        into: &mut Vec<(Node, u64)>,
     ) -> Result<(), Unclear> {
+        self.inquiry.spend(1)?;
         match selector {
-            Selector::Name(name) => into.extend(node.member(name)?),
+            Selector::Name(name) => {
+                let member = self.member(spot, name)?;
+                into.extend(member.map(|node| (node, times)));
+            }
             Selector::Wildcard => {
-                for child in node.children()? {
-                    into.push(child?);
-                }
+                let children = children(spot, self.inquiry)?;
+                into.extend(children.into_iter().map(|node| (node, times)));
             }
             Selector::Index(_) | Selector::Slice { .. } => {
-                if let Kind::Array = node.kind() {
-                    let chosen = selector.choice(node.count()? as u64);
-                    for (index, child) in (0..).zip(node.children()?) {
-                        let child = child?;
-                        if chosen(index) {
-                            into.push(child);
-                        }
-                    }
+                if spot.of.is_array(spot.node) {
+                    let children = children(spot, self.inquiry)?;
+                    let chosen = selector.choice(children.len() as u64);
+                    let numbered = (0..).zip(children).filter(|(index, _)| chosen(*index));
+                    into.extend(numbered.map(|(_, node)| (node, times)));
                 }
             }
             Selector::Filter(filter) => {
-                for child in node.children()? {
-                    let child = child?;
-                    let inner = Judge { current: child, ..self };
-                    if inner.expression(filter.expression())? {
-                        into.push(child);
+                for node in children(spot, self.inquiry)? {
+                    if self.holds_within(filter, Spot { node, ..spot })? {
+                        into.push((node, times));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a filter in a query holds for a node: of each node this is found out once.
+    fn holds_within(&mut self, filter: &Filter, spot: Spot<'b>) -> Result<bool, Unclear> {
+        let expression = filter.expression();
+        let key = (std::ptr::from_ref(expression).addr(), spot.node.start);
+        if let Some(known) = self.inquiry.answers.get(&key) {
+            return *known;
+        }
+        let holds = self.expression(expression, spot);
+        if self.inquiry.answers.len() < self.inquiry.answers_max {
+            self.inquiry.answers.insert(key, holds);
+        }
+        holds
+    }
+
+    /// The member of this name.
+    fn member(&mut self, spot: Spot<'b>, wanted: &str) -> Result<Option<Node>, Unclear> {
+        if !spot.of.is_object(spot.node) {
+            return Ok(None);
+        }
+        let mut found = None;
+        for child in spot.of.children(spot.node) {
+            let Child { name, node, looked_at } = child?;
+            self.inquiry.spend(looked_at as u64)?;
+            if is_named(name, wanted) && found.replace(node).is_some() {
+                return Err(Unclear);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a name, as it is written, is this one.
+fn is_named(quoted: &[u8], wanted: &str) -> bool {
+    let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    match inner {
+        Some(inner) if !inner.contains(&b'\\') => inner == wanted.as_bytes(),
+        Some(_) | None => text(quoted).is_ok_and(|name| name == wanted),
     }
 }
 
@@ -461,10 +620,10 @@ fn compare(
     left: &Value<'_, '_>,
     comparison: Comparison,
     right: &Value<'_, '_>,
+    inquiry: &mut Inquiry,
 ) -> Result<bool, Unclear> {
-    let equal = || equal(left, right);
-    let less = |one, other| -> Result<bool, Unclear> {
-        Ok(match (scalar(one)?, scalar(other)?) {
+    let less = |one, other, inquiry: &mut Inquiry| -> Result<bool, Unclear> {
+        Ok(match (scalar(one, inquiry)?, scalar(other, inquiry)?) {
             (Some(Scalar::Number(one)), Some(Scalar::Number(other))) => one < other,
             // Strings order by their Unicode scalars, as their UTF-8 does.
             (Some(Scalar::String(one)), Some(Scalar::String(other))) => {
@@ -474,44 +633,60 @@ fn compare(
         })
     };
     match comparison {
-        Comparison::Equal => equal(),
-        Comparison::NotEqual => Ok(!equal()?),
-        Comparison::Less => less(left, right),
-        Comparison::Greater => less(right, left),
-        Comparison::LessOrEqual => Ok(less(left, right)? || equal()?),
-        Comparison::GreaterOrEqual => Ok(less(right, left)? || equal()?),
+        Comparison::Equal => equal(left, right, inquiry),
+        Comparison::NotEqual => Ok(!equal(left, right, inquiry)?),
+        Comparison::Less => less(left, right, inquiry),
+        Comparison::Greater => less(right, left, inquiry),
+        Comparison::LessOrEqual => Ok(less(left, right, inquiry)? || equal(left, right, inquiry)?),
+        Comparison::GreaterOrEqual => {
+            Ok(less(right, left, inquiry)? || equal(left, right, inquiry)?)
+        }
     }
 }
 
-fn equal(left: &Value<'_, '_>, right: &Value<'_, '_>) -> Result<bool, Unclear> {
+fn equal(
+    left: &Value<'_, '_>,
+    right: &Value<'_, '_>,
+    inquiry: &mut Inquiry,
+) -> Result<bool, Unclear> {
     match (left, right) {
         (Value::Nothing, Value::Nothing) => Ok(true),
         (Value::Nothing, _) | (_, Value::Nothing) => Ok(false),
-        (Value::Node(left), Value::Node(right)) => same(*left, *right),
-        (left, right) => Ok(match (scalar(left)?, scalar(right)?) {
+        (Value::Node(left), Value::Node(right)) => same(*left, *right, inquiry),
+        (left, right) => Ok(match (scalar(left, inquiry)?, scalar(right, inquiry)?) {
             (Some(left), Some(right)) => same_scalar(&left, &right),
             (None, _) | (_, None) => false,
         }),
     }
 }
 
-/// Whether a value, or nothing, compares with a literal like this; `swapped` if the literal comes first.
+/// Whether a scalar as it is written, empty brackets for a container, or nothing, compares with a literal
+/// like this; `swapped` if the literal comes first.
 pub(crate) fn compares(
-    value: Option<Node<'_>>,
+    written: Option<&[u8]>,
     comparison: Comparison,
     literal: &Literal,
     swapped: bool,
 ) -> Result<bool, Unclear> {
-    let value = value.map_or(Value::Nothing, Value::Node);
+    let bytes = written.map_or(0, <[u8]>::len);
+    let mut inquiry = Inquiry::new(bytes);
+    let outline = Outline::of(written.unwrap_or_default(), 1)?;
+    let value = match written {
+        Some(written) => Value::Node(Spot::root(Outlined::new(written, 0, &outline))?),
+        None => Value::Nothing,
+    };
     let literal = Value::Literal(literal);
     if swapped {
-        compare(&literal, comparison, &value)
+        compare(&literal, comparison, &value, &mut inquiry)
     } else {
-        compare(&value, comparison, &literal)
+        compare(&value, comparison, &literal, &mut inquiry)
     }
 }
 
-fn scalar<'t>(value: &'t Value<'_, '_>) -> Result<Option<Scalar<'t>>, Unclear> {
+fn scalar<'t>(
+    value: &'t Value<'_, '_>,
+    inquiry: &mut Inquiry,
+) -> Result<Option<Scalar<'t>>, Unclear> {
     match value {
         Value::Nothing => Ok(None),
         Value::Number(number) => Ok(Some(Scalar::Number(number.clone()))),
@@ -521,16 +696,24 @@ fn scalar<'t>(value: &'t Value<'_, '_>) -> Result<Option<Scalar<'t>>, Unclear> {
             Literal::Number(number) => Scalar::Number(number.clone()),
             Literal::String(string) => Scalar::String(Cow::Borrowed(string)),
         })),
-        Value::Node(node) => node_scalar(*node),
+        Value::Node(spot) => scalar_at(*spot, inquiry),
     }
 }
 
-fn node_scalar(node: Node<'_>) -> Result<Option<Scalar<'_>>, Unclear> {
-    Ok(match node.kind() {
+fn scalar_at<'b>(spot: Spot<'b>, inquiry: &mut Inquiry) -> Result<Option<Scalar<'b>>, Unclear> {
+    if spot.is_container() {
+        return Ok(None);
+    }
+    let written = spot.text();
+    inquiry.spend(written.len() as u64)?;
+    Ok(match kind(written) {
         Kind::Null => Some(Scalar::Null),
         Kind::Bool(bool) => Some(Scalar::Bool(bool)),
-        Kind::Number => Some(Scalar::Number(Number::read(node.0).ok_or(Unclear)?)),
-        Kind::String => Some(Scalar::String(text(node.0)?)),
+        Kind::Number => {
+            let number = str::from_utf8(written).ok().and_then(Number::read);
+            Some(Scalar::Number(number.ok_or(Unclear)?))
+        }
+        Kind::String => Some(Scalar::String(text(written)?)),
         Kind::Array | Kind::Object => None,
     })
 }
@@ -545,35 +728,58 @@ fn same_scalar(one: &Scalar<'_>, other: &Scalar<'_>) -> bool {
     }
 }
 
-fn same(one: Node<'_>, other: Node<'_>) -> Result<bool, Unclear> {
-    match (one.kind(), other.kind()) {
-        (Kind::Array, Kind::Array) => {
-            let mut same = one.count()? == other.count()?;
-            if same {
-                for (one, other) in one.children()?.zip(other.children()?) {
-                    same &= self::same(one?, other?)?;
+/// Whether two nodes are equal, with all that is below them. All pairs are looked at, whatever the first
+/// ones say: what nobody can say of one of them nobody can say of the whole.
+fn same(one: Spot<'_>, other: Spot<'_>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
+    let mut same = true;
+    let mut pairs = vec![(one, other)];
+    while let Some((one, other)) = pairs.pop() {
+        inquiry.spend(1)?;
+        match (one.is_container(), other.is_container()) {
+            (true, true) => {}
+            (false, false) => {
+                same &= match (scalar_at(one, inquiry)?, scalar_at(other, inquiry)?) {
+                    (Some(one), Some(other)) => same_scalar(&one, &other),
+                    (None, _) | (_, None) => false,
+                };
+                continue;
+            }
+            (true, false) => {
+                scalar_at(other, inquiry)?;
+                same = false;
+                continue;
+            }
+            (false, true) => {
+                scalar_at(one, inquiry)?;
+                same = false;
+                continue;
+            }
+        }
+        match (one.of.is_object(one.node), other.of.is_object(other.node)) {
+            (true, true) => {
+                let (one, other) = (members(one, inquiry)?, members(other, inquiry)?);
+                let paired = || one.iter().zip(&other);
+                if one.len() != other.len() || paired().any(|(one, other)| one.0 != other.0) {
+                    same = false;
+                } else {
+                    pairs.extend(paired().map(|(one, other)| (one.1, other.1)));
                 }
             }
-            Ok(same)
-        }
-        (Kind::Object, Kind::Object) => {
-            let (one, other) = (one.members()?, other.members()?);
-            let pairs = || one.iter().zip(&other);
-            if one.len() != other.len() || pairs().any(|(one, other)| one.0 != other.0) {
-                return Ok(false);
+            (false, false) => {
+                let (ones, others) = (children(one, inquiry)?, children(other, inquiry)?);
+                if ones.len() == others.len() {
+                    let paired = ones.into_iter().zip(others);
+                    pairs.extend(
+                        paired.map(|(node, with)| {
+                            (Spot { node, ..one }, Spot { node: with, ..other })
+                        }),
+                    );
+                } else {
+                    same = false;
+                }
             }
-            let mut same = true;
-            for (one, other) in pairs() {
-                same &= self::same(one.1, other.1)?;
-            }
-            Ok(same)
+            (true, false) | (false, true) => same = false,
         }
-        (
-            Kind::Null | Kind::Bool(_) | Kind::Number | Kind::String | Kind::Array | Kind::Object,
-            _,
-        ) => Ok(match (node_scalar(one)?, node_scalar(other)?) {
-            (Some(one), Some(other)) => same_scalar(&one, &other),
-            (None, _) | (_, None) => false,
-        }),
     }
+    Ok(same)
 }

@@ -51,6 +51,7 @@ mod edits;
 mod gap;
 mod judge;
 mod kernel;
+mod outline;
 mod pending;
 mod primitive;
 mod rewriter;
@@ -65,14 +66,27 @@ pub use edits::{Always, Copied, Edits, OnContainer, OnName, OnScalar, Sink};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
 
-/// Whether a filter holds for a value that stands in a document; none if nobody can say, or it is no JSON.
-pub fn filter_holds(filter: &crate::path::Filter, value: &[u8], document: &[u8]) -> Option<bool> {
-    let node = judge::Node::read(value).ok()?;
+/// Whether a filter holds for a value that stands in a document, both of at most `depth_max` levels; none if
+/// nobody can say, or it is no JSON.
+pub fn filter_holds(
+    filter: &crate::path::Filter,
+    value: &[u8],
+    document: &[u8],
+    depth_max: usize,
+) -> Option<bool> {
+    let mut patterns = judge::Patterns::default();
     let document = if filter.asks_root() {
         let text = str::from_utf8(document).ok()?.to_owned();
-        Some(document::Document::new(text, std::slice::from_ref(filter)))
+        let filters = std::slice::from_ref(filter);
+        Some(document::Document::new(text, depth_max, filters, &mut patterns).ok()?)
     } else {
         None
     };
-    judge::holds(filter, node, document.as_ref()).ok()
+    let outline = outline::Outline::of(value, depth_max).ok()?;
+    let spot = judge::Spot::root(outline::Outlined::new(value, 0, &outline)).ok()?;
+    if spot.text().len() != value.trim_ascii_end().len() {
+        return None;
+    }
+    let mut inquiry = judge::Inquiry::new(value.len());
+    judge::holds(filter, spot, document.as_ref(), &mut inquiry, &mut patterns).ok()
 }

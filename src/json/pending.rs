@@ -10,8 +10,9 @@ use crate::{
     json::{
         ahead::{Ahead, Fate, ValueEnd},
         edits::{Edits, Sink},
-        judge::{self, Node, Unclear},
+        judge::{self, Inquiry, Spot, Unclear},
         kernel::Carry,
+        outline::{Outline, Outlined},
         rewriter::{Rewriter, Violation},
         scout::Scout,
     },
@@ -45,7 +46,7 @@ pub(crate) struct Hold {
 
 enum Awaited {
     /// The end of the value, or answers before it.
-    End(ValueEnd, Option<Early>),
+    End(ValueEnd, Option<Box<Early>>),
     /// More of the array.
     Elements,
 }
@@ -78,7 +79,14 @@ enum Progress {
 }
 
 impl Early {
-    fn look(&mut self, value: &[u8], bytes_max: usize) -> Progress {
+    /// Looks at more of the value. Says how many steps that took, too.
+    fn look(&mut self, value: &[u8], bytes_max: usize) -> (Progress, u64) {
+        let (seen, before) = (self.seen, self.scout.steps());
+        let progress = self.look_at(value, bytes_max);
+        (progress, (self.seen - seen) as u64 + (self.scout.steps() - before))
+    }
+
+    fn look_at(&mut self, value: &[u8], bytes_max: usize) -> Progress {
         let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
         for (at, byte) in value.iter().enumerate() {
             let more = self.scout.step(*byte);
@@ -108,6 +116,35 @@ pub(crate) struct Watch {
     scout: Scout,
     /// Offset in the document up to which it has been looked at.
     at: u64,
+}
+
+/// A value that is there as a whole, and filters are asked of it or of values in it. The outermost one is
+/// gone through once for all of these.
+pub(crate) struct Asked {
+    /// Offsets in the document of its first byte and of that behind it.
+    place: Range<u64>,
+    outline: Arc<Outline>,
+    inquiry: Inquiry,
+}
+
+impl Asked {
+    /// Bytes that it has room for, besides those of the value.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.outline.held_bytes()
+    }
+
+    /// The offset where all of it has been read.
+    pub(super) fn end(&self) -> u64 {
+        self.place.end
+    }
+
+    /// How a value in it that begins at this offset is told apart in its outline.
+    fn base(&self, begins: u64) -> Option<u32> {
+        if !self.place.contains(&begins) {
+            return None;
+        }
+        u32::try_from(begins - self.place.start).ok()
+    }
 }
 
 impl Hold {
@@ -257,16 +294,23 @@ impl<E: Edits> Rewriter<E> {
         let rest = chunk.get(at..).unwrap_or_default();
         let bytes_max = self.limits.candidate_bytes_max;
         let mut end = ValueEnd::default();
-        let ends = end.find(rest);
+        let begins = self.offset + at as u64;
+        let ends = self.known_end(begins).or_else(|| {
+            let ends = end.find(rest);
+            self.steps += ends.unwrap_or(rest.len()) as u64;
+            ends
+        });
         let value = rest.get(..ends.unwrap_or(rest.len())).unwrap_or_default();
         let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
         // Nothing waits, nor has to be let go, where all is there.
         if ends.is_some() && (value.len() <= whole_max || self.document.there().is_some()) {
-            return Ok(self.judge(program, value));
+            return Ok(self.judge(program, begins, value));
         }
         let mut early = self.early(program);
         if let Some(early) = &mut early {
-            match early.look(value, bytes_max) {
+            let (progress, steps) = early.look(value, bytes_max);
+            self.steps += steps;
+            match progress {
                 Progress::Open => {}
                 Progress::Unclear => return Ok(Found::Unclear),
                 Progress::Answered(answers, seen) => {
@@ -276,17 +320,18 @@ impl<E: Edits> Rewriter<E> {
             }
         }
         Ok(match ends {
-            Some(_) => self.judge(program, value),
+            Some(_) => self.judge(program, begins, value),
             None if value.len() > bytes_max => Found::Unclear,
             None => Found::Nothing(Awaited::End(end, early)),
         })
     }
 
     /// Looks for answers to the filters that the current state asks, if they can be seen going by.
-    fn early(&self, program: &Program) -> Option<Early> {
+    fn early(&self, program: &Program) -> Option<Box<Early>> {
         let Some(Question::Filters(filters)) = program.question(self.state) else { return None };
         let filters = filters.iter().filter_map(|filter| program.filter(*filter));
-        Some(Early { scout: Scout::new(filters)?, seen: 0, answers: None })
+        let scout = Scout::new(filters)?;
+        Some(Box::new(Early { scout, seen: 0, answers: None }))
     }
 
     /// A value goes on before its end: what has been seen of it ends at the offset `at`.
@@ -308,6 +353,7 @@ impl<E: Edits> Rewriter<E> {
                 }
                 watch.scout.step(*byte);
                 watch.at += 1;
+                self.steps += 1;
                 if watch.scout.saw_twice() {
                     return Err(Violation::Ambiguous { at: watch.at });
                 }
@@ -317,24 +363,52 @@ impl<E: Edits> Rewriter<E> {
         Ok(())
     }
 
-    /// What the filters that the current state asks say of a value.
-    fn judge(&self, program: &Program, value: &[u8]) -> Found {
+    /// How long the value is that begins at an offset of the document, if it is a container in one that is
+    /// there as a whole.
+    fn known_end(&self, begins: u64) -> Option<usize> {
+        let asked = self.asked.as_ref()?;
+        let base = asked.base(begins)?;
+        asked.outline.end_of(base).map(|end| (end - base) as usize)
+    }
+
+    /// Goes through a value that is there as a whole, and begins at an offset of the document.
+    pub(super) fn outline(&mut self, begins: u64, bytes: usize, outline: Arc<Outline>) {
+        let place = begins..begins.saturating_add(bytes as u64);
+        self.asked = Some(Asked { place, outline, inquiry: Inquiry::new(bytes) });
+    }
+
+    /// What the filters that the current state asks say of a value, which begins at an offset of the document.
+    fn judge(&mut self, program: &Program, begins: u64, value: &[u8]) -> Found {
         if value.len() > self.limits.candidate_bytes_max {
             return Found::Unclear;
         }
         let Some(Question::Filters(filters)) = program.question(self.state) else {
             return Found::Unclear;
         };
-        let answers = || -> Result<Answers, Unclear> {
-            let node = Node::read(value)?;
+        if self.asked.as_ref().and_then(|asked| asked.base(begins)).is_none() {
+            // As deep as the walker would go: what is deeper is refused when that comes to it.
+            let depth_max = self.limits.depth_max.saturating_sub(self.levels.len());
+            self.steps += value.len() as u64;
+            let Ok(outline) = Outline::of(value, depth_max) else { return Found::Unclear };
+            self.outline(begins, value.len(), Arc::new(outline));
+        }
+        let Some(asked) = &mut self.asked else { return Found::Unclear };
+        let Some(base) = asked.base(begins) else { return Found::Unclear };
+        let (document, inquiry) = (self.document.there(), &mut asked.inquiry);
+        let patterns = &mut self.patterns;
+        let before = inquiry.steps();
+        let mut answers = || -> Result<Answers, Unclear> {
+            let spot = Spot::root(Outlined::new(value, base, &asked.outline))?;
             let mut answers = Vec::with_capacity(filters.len());
             for filter in filters.iter() {
                 let filter = program.filter(*filter).ok_or(Unclear)?;
-                answers.push(judge::holds(filter, node, self.document.there())?);
+                answers.push(judge::holds(filter, spot, document, inquiry, patterns)?);
             }
             Answers::of(answers).ok_or(Unclear)
         };
-        answers().map_or(Found::Unclear, Found::Answers)
+        let found = answers().map_or(Found::Unclear, Found::Answers);
+        self.steps += inquiry.steps() - before;
+        found
     }
 
     /// Lets the arrays that are looked ahead in see a chunk before it goes, asked or not.
@@ -371,7 +445,12 @@ impl<E: Edits> Rewriter<E> {
                     let bytes_max = self.limits.candidate_bytes_max;
                     let ends = end.find(chunk);
                     let more = chunk.get(..ends.unwrap_or(chunk.len())).unwrap_or_default();
-                    let progress = early.as_mut().map(|early| early.look(more, bytes_max));
+                    self.steps += more.len() as u64;
+                    let looked = early.as_mut().map(|early| early.look(more, bytes_max));
+                    let progress = looked.map(|(progress, steps)| {
+                        self.steps += steps;
+                        progress
+                    });
                     match (progress, ends) {
                         (Some(Progress::Answered(answers, seen)), _) => {
                             if let Some(early) = &mut early {
@@ -390,9 +469,7 @@ impl<E: Edits> Rewriter<E> {
                         (Some(Progress::Open) | None, Some(ends)) => {
                             if self.hold_more(more) {
                                 read = ends;
-                                let held =
-                                    self.hold.bytes.get(self.hold.from..).unwrap_or_default();
-                                match self.judge(&program, held) {
+                                match self.judge_held(&program) {
                                     Found::Answers(answers) => {
                                         self.settle(&program, answers, edits, sink);
                                     }
@@ -424,6 +501,15 @@ impl<E: Edits> Rewriter<E> {
         }
         self.mark = read;
         Ok(Some(read))
+    }
+
+    /// What is said of the value that was held.
+    fn judge_held(&mut self, program: &Program) -> Found {
+        let bytes = std::mem::take(&mut self.hold.bytes);
+        let held = bytes.get(self.hold.from..).unwrap_or_default();
+        let found = self.judge(program, self.hold.offset, held);
+        self.hold.bytes = bytes;
+        found
     }
 
     /// Holds more of a value, if it may.

@@ -21,8 +21,9 @@ use crate::{
         document::Whole,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
+        judge::Patterns,
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
-        pending::{Hold, Met, Watch},
+        pending::{Asked, Hold, Met, Watch},
         primitive::{self, Primitive, Step},
         utf8::Utf8,
         window::{Row, Window, first_kind},
@@ -152,6 +153,12 @@ pub struct Rewriter<E: Edits> {
     pub(super) watches: Vec<Watch>,
     /// The document, where filters ask about it.
     pub(super) document: Whole,
+    /// The value that filters are asked of, while it is read.
+    pub(super) asked: Option<Asked>,
+    /// The patterns of filters that came from documents.
+    pub(super) patterns: Patterns,
+    /// How many steps were taken besides those of the walk.
+    pub(super) steps: u64,
     failed: Option<Violation>,
 }
 
@@ -240,6 +247,9 @@ impl<E: Edits> Rewriter<E> {
             aheads: Vec::new(),
             watches: Vec::new(),
             document: Whole::default(),
+            asked: None,
+            patterns: Patterns::default(),
+            steps: 0,
             failed: None,
         }
     }
@@ -258,6 +268,13 @@ impl<E: Edits> Rewriter<E> {
             + self.written.capacity()
             + self.hold.held_bytes()
             + self.document.held_bytes()
+            + self.asked.as_ref().map_or(0, Asked::held_bytes)
+    }
+
+    /// How many steps it has taken besides the walk over the tokens, which takes one for each: bytes that were
+    /// looked at to answer what a path asks, comparisons, and positions of states that were made on the way.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     pub(super) fn kernel(&self) -> Kernel {
@@ -268,8 +285,10 @@ impl<E: Edits> Rewriter<E> {
     pub fn restart(&mut self) {
         let fresh = Self::new(Arc::clone(&self.program), self.limits).on(self.kernel);
         let before = std::mem::replace(self, fresh);
-        // What documents of a row have in common.
+        // What documents of a row have in common, and what a response may have so much of.
         self.shapes = before.shapes;
+        self.patterns = before.patterns;
+        self.steps = before.steps;
     }
 
     /// Reads the next bytes of the document, and lets go of what is decided.
@@ -342,6 +361,9 @@ impl<E: Edits> Rewriter<E> {
             self.look_ahead(chunk);
         }
         self.offset += chunk.len() as u64;
+        if self.asked.as_ref().is_some_and(|asked| asked.end() <= self.offset) {
+            self.asked = None;
+        }
         Ok(())
     }
 

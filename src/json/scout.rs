@@ -4,8 +4,12 @@
 //! Only filters of comparisons of `@.name[0]..` with literals, and of tests whether there is such a
 //! node, are answered here. Whatever is not clear at once waits for the whole node.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
 use crate::{
-    json::judge::{self, Node},
+    json::judge,
     path::{Answers, Comparison, Expression, Filter, Literal, Operand, Query, Selector},
 };
 
@@ -18,7 +22,7 @@ const PLACES_MAX: usize = 256;
 /// Follows one node, from its first byte on.
 #[derive(Debug)]
 pub(crate) struct Scout {
-    questions: Vec<Question>,
+    gates: Gates,
     places: Vec<Place>,
     /// The containers around the next token that are on the way to a place, the innermost last.
     levels: Vec<Level>,
@@ -34,23 +38,30 @@ pub(crate) struct Scout {
     twice: bool,
     /// A value was too long to be noted.
     lost: bool,
+    /// How many tests have been made, and how many places found not to be there.
+    steps: u64,
 }
 
 /// A place that filters ask about, or one on the way to it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Place {
-    steps: Vec<(Step, usize)>,
+    /// The places below it.
+    names: HashMap<String, usize, RandomState>,
+    indices: HashMap<u64, usize, RandomState>,
     known: Known,
+    /// The tests that ask about it, by their gates.
+    tests: Vec<usize>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Name(String),
-    Index(u64),
+impl Place {
+    fn below(&self) -> impl Iterator<Item = usize> {
+        self.names.values().chain(self.indices.values()).copied()
+    }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Known {
+    #[default]
     Nothing,
     /// It is being read.
     Begun,
@@ -82,25 +93,95 @@ enum Token {
     },
 }
 
+/// What filters ask, as a circuit: each test is made once, when its place becomes known, and what follows from
+/// it is passed on once.
+#[derive(Debug, Default)]
+struct Gates {
+    all: Vec<Gate>,
+    /// One for each filter.
+    outputs: Vec<usize>,
+    /// How many of these are not known.
+    open: usize,
+}
+
 #[derive(Debug)]
-enum Question {
-    Any(Vec<Question>),
-    All(Vec<Question>),
-    Not(Box<Question>),
-    Exists(usize),
-    Compare { place: usize, comparison: Comparison, literal: Literal, swapped: bool },
+struct Gate {
+    kind: GateKind,
+    /// The gate that this one is an input of.
+    into: Option<usize>,
+    value: Option<bool>,
+}
+
+#[derive(Debug)]
+enum GateKind {
+    /// It is `wanted` as soon as an input is, and the opposite when none of so many is left.
+    First {
+        wanted: bool,
+        left: usize,
+    },
+    Not,
+    Test(Test),
+}
+
+#[derive(Debug)]
+enum Test {
+    Exists,
+    Compare { comparison: Comparison, literal: Literal, swapped: bool },
+}
+
+impl Gates {
+    fn add(&mut self, kind: GateKind, into: Option<usize>) -> usize {
+        self.all.push(Gate { kind, into, value: None });
+        self.all.len() - 1
+    }
+
+    /// The value of a gate is known, and whatever follows from it.
+    fn set(&mut self, gate: usize, value: bool) {
+        let mut next = Some((gate, value));
+        while let Some((at, value)) = next.take() {
+            let Some(gate) = self.all.get_mut(at).filter(|gate| gate.value.is_none()) else {
+                return;
+            };
+            gate.value = Some(value);
+            let Some(into) = gate.into else {
+                self.open = self.open.saturating_sub(1);
+                return;
+            };
+            let Some(after) = self.all.get_mut(into) else { return };
+            next = match &mut after.kind {
+                GateKind::First { wanted, .. } if value == *wanted => Some((into, value)),
+                GateKind::First { wanted, left } => {
+                    *left = left.saturating_sub(1);
+                    (*left == 0).then_some((into, !*wanted))
+                }
+                GateKind::Not => Some((into, !value)),
+                GateKind::Test(_) => None,
+            };
+        }
+    }
+
+    fn answers(&self) -> Option<Answers> {
+        if self.open > 0 {
+            return None;
+        }
+        let values =
+            self.outputs.iter().map(|gate| self.all.get(*gate).and_then(|gate| gate.value));
+        Answers::of(values.collect::<Option<Vec<bool>>>()?)
+    }
 }
 
 impl Scout {
     /// A scout for these filters; none if they ask for more than one can see going by.
     pub(crate) fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Option<Self> {
-        let mut places = vec![Place { steps: Vec::new(), known: Known::Nothing }];
-        let mut questions = Vec::new();
+        let mut places = vec![Place::default()];
+        let mut gates = Gates::default();
         for filter in filters {
-            questions.push(question(filter.expression(), &mut places)?);
+            let output = gate(filter.expression(), None, &mut gates, &mut places)?;
+            gates.outputs.push(output);
         }
+        gates.open = gates.outputs.len();
         Some(Self {
-            questions,
+            gates,
             places,
             levels: Vec::new(),
             beside: 0,
@@ -110,6 +191,7 @@ impl Scout {
             ended: false,
             twice: false,
             lost: false,
+            steps: 0,
         })
     }
 
@@ -123,13 +205,14 @@ impl Scout {
         self.twice
     }
 
+    /// How many steps it has taken, besides one for each byte.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
     /// The answers, if they are known.
     pub(crate) fn answers(&self) -> Option<Answers> {
-        if self.lost || self.twice {
-            return None;
-        }
-        let answers = self.questions.iter().map(|question| self.holds(question));
-        Answers::of(answers.collect::<Option<Vec<bool>>>()?)
+        if self.lost || self.twice { None } else { self.gates.answers() }
     }
 
     /// Goes on by one byte; true if more may be known now.
@@ -229,13 +312,47 @@ impl Scout {
 
     /// Whether the value that begins matters.
     fn begin_value(&mut self) -> bool {
-        let Some(place) = self.next.filter(|_| self.beside == 0) else { return false };
-        let Some(place) = self.places.get_mut(place) else { return false };
+        let Some(at) = self.next.filter(|_| self.beside == 0) else { return false };
+        let Some(place) = self.places.get_mut(at) else { return false };
         match place.known {
-            Known::Nothing => place.known = Known::Begun,
+            Known::Nothing => self.learn(at, Known::Begun),
             Known::Begun | Known::Absent | Known::Value(_) => self.twice = true,
         }
         true
+    }
+
+    /// More is known of a place: makes the tests that this answers.
+    fn learn(&mut self, at: usize, known: Known) {
+        let Some(place) = self.places.get_mut(at) else { return };
+        // Where something stands twice, nothing is answered any more.
+        if self.twice {
+            return;
+        }
+        place.known = known;
+        self.steps += 1 + place.tests.len() as u64;
+        for test in &place.tests {
+            let Some(Gate { kind: GateKind::Test(asked), value: None, .. }) =
+                self.gates.all.get(*test)
+            else {
+                continue;
+            };
+            let written = match &place.known {
+                Known::Value(value) => Some(value.as_slice()),
+                Known::Nothing | Known::Begun | Known::Absent => None,
+            };
+            let holds = match (asked, &place.known) {
+                (_, Known::Nothing) | (Test::Compare { .. }, Known::Begun) => None,
+                (Test::Exists, Known::Begun | Known::Value(_)) => Some(true),
+                (Test::Exists, Known::Absent) => Some(false),
+                (
+                    Test::Compare { comparison, literal, swapped },
+                    Known::Absent | Known::Value(_),
+                ) => judge::compares(written, *comparison, literal, *swapped).ok(),
+            };
+            if let Some(holds) = holds {
+                self.gates.set(*test, holds);
+            }
+        }
     }
 
     fn string_ends(&mut self, noted: bool) -> bool {
@@ -244,21 +361,16 @@ impl Scout {
         level.name = false;
         let place = level.place;
         let name: Option<String> = serde_json::from_slice(&self.noted).ok();
-        self.next = name.and_then(|name| self.step_to(place, &Step::Name(name)));
+        let below = self.places.get(place).map(|place| &place.names);
+        self.next = name.and_then(|name| below?.get(&name).copied());
         false
-    }
-
-    fn step_to(&self, place: usize, step: &Step) -> Option<usize> {
-        let place = self.places.get(place)?;
-        place.steps.iter().find(|(one, _)| one == step).map(|(_, to)| *to)
     }
 
     /// The place of the element to come, in an array.
     fn element(&mut self) {
-        let Some(level) = self.levels.last() else { return };
-        if !level.is_object {
-            self.next = self.step_to(level.place, &Step::Index(level.index));
-        }
+        let Some(level) = self.levels.last().filter(|level| !level.is_object) else { return };
+        let below = self.places.get(level.place).map(|place| &place.indices);
+        self.next = below.and_then(|below| below.get(&level.index).copied());
     }
 
     fn open(&mut self, is_object: bool) {
@@ -268,9 +380,7 @@ impl Scout {
             return;
         }
         let Some(place) = place else { return };
-        if let Some(opened) = self.places.get_mut(place) {
-            opened.known = Known::Value(if is_object { b"{}".into() } else { b"[]".into() });
-        }
+        self.learn(place, Known::Value(if is_object { b"{}".into() } else { b"[]".into() }));
         self.levels.push(Level { place, is_object, index: 0, name: is_object });
         self.forget_others(place, is_object);
         self.next = None;
@@ -289,10 +399,7 @@ impl Scout {
     fn value_ends(&mut self, noted: bool) -> bool {
         if noted && let Some(place) = self.next {
             let value = std::mem::take(&mut self.noted);
-            if let Some(place) = self.places.get_mut(place) {
-                place.known = Known::Value(value);
-            }
-            self.forget(place);
+            self.learn(place, Known::Value(value));
         }
         self.after_value();
         noted
@@ -307,13 +414,14 @@ impl Scout {
 
     /// An object has no elements, an array no members.
     fn forget_others(&mut self, place: usize, is_object: bool) {
-        let steps = self.places.get(place).map_or(&[][..], |place| place.steps.as_slice());
-        let others = steps.iter().filter(|(step, _)| matches!(step, Step::Name(_)) != is_object);
-        let others: Vec<usize> = others.map(|(_, to)| *to).collect();
+        let Some(place) = self.places.get(place).filter(|_| !self.twice) else { return };
+        let others = if is_object {
+            place.indices.values().copied().collect::<Vec<usize>>()
+        } else {
+            place.names.values().copied().collect()
+        };
         for to in others {
-            if let Some(place) = self.places.get_mut(to) {
-                place.known = Known::Absent;
-            }
+            self.learn(to, Known::Absent);
             self.forget(to);
         }
     }
@@ -322,73 +430,66 @@ impl Scout {
     fn forget(&mut self, place: usize) {
         let mut below: Vec<usize> = vec![place];
         while let Some(place) = below.pop() {
-            let Some(place) = self.places.get(place) else { continue };
-            let steps: Vec<usize> = place.steps.iter().map(|(_, to)| *to).collect();
-            for to in steps {
-                if let Some(place) = self.places.get_mut(to)
-                    && matches!(place.known, Known::Nothing)
-                {
-                    place.known = Known::Absent;
+            let Some(place) = self.places.get(place).filter(|_| !self.twice) else { return };
+            let missing: Vec<usize> = place.below().collect();
+            for to in missing {
+                let known = self.places.get(to).map(|place| &place.known);
+                if matches!(known, Some(Known::Nothing)) {
+                    self.learn(to, Known::Absent);
                     below.push(to);
                 }
             }
         }
     }
-
-    fn holds(&self, question: &Question) -> Option<bool> {
-        let first = |all: &[Question], wanted: bool| {
-            let mut open = false;
-            for one in all {
-                match self.holds(one) {
-                    Some(holds) if holds == wanted => return Some(wanted),
-                    Some(_) => {}
-                    None => open = true,
-                }
-            }
-            (!open).then_some(!wanted)
-        };
-        match question {
-            Question::Any(all) => first(all, true),
-            Question::All(all) => first(all, false),
-            Question::Not(inner) => self.holds(inner).map(|holds| !holds),
-            Question::Exists(place) => match &self.places.get(*place)?.known {
-                Known::Nothing => None,
-                Known::Absent => Some(false),
-                Known::Begun | Known::Value(_) => Some(true),
-            },
-            Question::Compare { place, comparison, literal, swapped } => {
-                let value = match &self.places.get(*place)?.known {
-                    Known::Nothing | Known::Begun => return None,
-                    Known::Absent => None,
-                    Known::Value(value) => Some(Node::read(value).ok()?),
-                };
-                judge::compares(value, *comparison, literal, *swapped).ok()
-            }
-        }
-    }
 }
 
-fn question(expression: &Expression, places: &mut Vec<Place>) -> Option<Question> {
-    let all = |all: &[Expression], places: &mut Vec<Place>| {
-        all.iter().map(|one| question(one, places)).collect::<Option<Vec<_>>>()
-    };
-    match expression {
-        Expression::Or(any) => all(any, places).map(Question::Any),
-        Expression::And(every) => all(every, places).map(Question::All),
-        Expression::Not(inner) => Some(Question::Not(Box::new(question(inner, places)?))),
-        Expression::Exists(query) => place(query, places).map(Question::Exists),
+/// The gate of an expression, which is an input of another one or an output.
+fn gate(
+    expression: &Expression,
+    into: Option<usize>,
+    gates: &mut Gates,
+    places: &mut Vec<Place>,
+) -> Option<usize> {
+    let (inputs, wanted) = match expression {
+        Expression::Or(any) => (any.as_slice(), true),
+        Expression::And(every) => (every.as_slice(), false),
+        Expression::Not(inner) => {
+            let not = gates.add(GateKind::Not, into);
+            gate(inner, Some(not), gates, places)?;
+            return Some(not);
+        }
+        Expression::Exists(query) => return test(query, Test::Exists, into, gates, places),
         Expression::Compare(Operand::Node(query), comparison, Operand::Literal(literal)) => {
             let (comparison, literal) = (*comparison, literal.clone());
-            let place = place(query, places)?;
-            Some(Question::Compare { place, comparison, literal, swapped: false })
+            let compare = Test::Compare { comparison, literal, swapped: false };
+            return test(query, compare, into, gates, places);
         }
         Expression::Compare(Operand::Literal(literal), comparison, Operand::Node(query)) => {
             let (comparison, literal) = (*comparison, literal.clone());
-            let place = place(query, places)?;
-            Some(Question::Compare { place, comparison, literal, swapped: true })
+            let compare = Test::Compare { comparison, literal, swapped: true };
+            return test(query, compare, into, gates, places);
         }
-        Expression::Compare(..) | Expression::Matches { .. } => None,
+        Expression::Compare(..) | Expression::Matches { .. } => return None,
+    };
+    let first = gates.add(GateKind::First { wanted, left: inputs.len() }, into);
+    for input in inputs {
+        gate(input, Some(first), gates, places)?;
     }
+    Some(first)
+}
+
+/// The gate of a test of a place.
+fn test(
+    query: &Query,
+    asked: Test,
+    into: Option<usize>,
+    gates: &mut Gates,
+    places: &mut Vec<Place>,
+) -> Option<usize> {
+    let place = place(query, places)?;
+    let test = gates.add(GateKind::Test(asked), into);
+    places.get_mut(place)?.tests.push(test);
+    Some(test)
 }
 
 /// The place that a query selects, put among the others.
@@ -398,20 +499,18 @@ fn place(query: &Query, places: &mut Vec<Place>) -> Option<usize> {
     }
     let mut at = 0;
     for segment in &query.segments {
-        let step = match segment.selectors.first()? {
-            Selector::Name(name) => Step::Name(name.clone()),
-            Selector::Index(index) => Step::Index(u64::try_from(*index).ok()?),
-            Selector::Wildcard | Selector::Slice { .. } | Selector::Filter(_) => return None,
-        };
         let next = places.len();
         let above = places.get_mut(at)?;
-        at = if let Some((_, to)) = above.steps.iter().find(|(one, _)| *one == step) {
-            *to
-        } else {
-            above.steps.push((step, next));
-            places.push(Place { steps: Vec::new(), known: Known::Nothing });
-            next
+        at = match segment.selectors.first()? {
+            Selector::Name(name) => *above.names.entry(name.clone()).or_insert(next),
+            Selector::Index(index) => {
+                *above.indices.entry(u64::try_from(*index).ok()?).or_insert(next)
+            }
+            Selector::Wildcard | Selector::Slice { .. } | Selector::Filter(_) => return None,
         };
+        if at == next {
+            places.push(Place::default());
+        }
         if next > PLACES_MAX {
             return None;
         }

@@ -1139,3 +1139,133 @@ fn states_that_are_forgotten_on_the_way_change_nothing() {
         assert!(lazy.program.forgotten() > 0);
     }
 }
+
+/// Paths that filters are in, and a document for them of so many parts.
+type Costly = (&'static str, fn(usize) -> String);
+
+/// What filters ask that could be answered by going down the value, or by looking at it again and again.
+const COSTLY: [Costly; 12] = [
+    ("$.t[?@.a == @.b]", |n| format!(r#"{{"t":[{{"a":{0},"b":{0}}}]}}"#, nested("[", n, "]"))),
+    ("$.t[?@..z]", |n| format!(r#"{{"t":[{{"a":{}}}]}}"#, nested("[", n, "]"))),
+    ("$.t[?@..a..a..z]", |n| format!(r#"{{"t":[{}]}}"#, nested(r#"{"a":"#, n, "}"))),
+    ("$.t[?count(@..a..a..a) > 1]", |n| format!(r#"{{"t":[{}]}}"#, nested(r#"{"a":"#, n, "}"))),
+    ("$.t[?length(value(@..z)) > 1]", |n| format!(r#"{{"t":[{}]}}"#, nested("[", n, "]"))),
+    ("$..k[?@..k[?@..z]]", |n| format!(r#"{{"t":{}}}"#, nested(r#"{"k":["#, n, "]}"))),
+    ("$..[?@[?@[?@[?@.z]]]]", |n| nested("[", n, "]")),
+    ("$.t[?@ == $.t]", |n| format!(r#"{{"t":[{}]}}"#, nested("[", n, "]"))),
+    ("$.t[?match(@.s, @.p)]", |n| {
+        let rows = (0..n).map(|n| format!(r#"{{"s":"a","p":"\\p{{L}}{{90}}{n}"}}"#));
+        format!(r#"{{"t":[{}]}}"#, rows.collect::<Vec<_>>().join(","))
+    }),
+    ("$.t[?@.a == 1 || @.b == 1 || @.c[1].d == 1 || !@.e || @.f < 1]", |n| {
+        format!(r#"{{"t":[{{"a":2,"y":[{}1]}}]}}"#, "[],".repeat(n))
+    }),
+    ("$..[?@.a == 1 || @.b == 1]", |n| {
+        format!(r#"{{"t":{}}}"#, nested(r#"{"a":[{"b":2}],"c":"#, n, "}"))
+    }),
+    ("$..[-1]", |n| nested("[0,", n, "]")),
+];
+
+fn nested(open: &str, levels: usize, close: &str) -> String {
+    format!("{}1{}", open.repeat(levels), close.repeat(levels))
+}
+
+/// How the document ends, and how many steps were taken besides the walk.
+fn work(path: &str, limits: Limits, chunks: &[&[u8]]) -> (Result<(), Violation>, u64) {
+    let mut rules = Rules::new(&[(path, Treat::Drop)]);
+    let mut rewriter = Rewriter::new(rules.program.clone(), limits);
+    let mut out = Vec::new();
+    let mut read = || {
+        for chunk in chunks {
+            rewriter.push(chunk, &mut rules, &mut Copied { chunk, out: &mut out })?;
+        }
+        rewriter.finish(&mut rules, &mut Copied { chunk: &[], out: &mut out })
+    };
+    (read(), rewriter.steps())
+}
+
+/// A test's thread has 2 MiB of stack, as those of the proxy have.
+#[test]
+fn no_nesting_makes_a_filter_recurse() {
+    for (path, document) in COSTLY {
+        let body = document(100_000);
+        for chunk in [body.len(), 4096] {
+            let chunks: Vec<&[u8]> = body.as_bytes().chunks(chunk).collect();
+            let (read, _) = work(path, Limits::default(), &chunks);
+            let is_nested = !path.contains("match") && !path.contains("@.c");
+            assert_eq!(matches!(read, Err(Violation::Depth { .. })), is_nested, "{path}: {read:?}");
+        }
+    }
+}
+
+/// Twice the bytes take twice the steps, whether a document is deep or wide; and no byte more than the limit.
+#[test]
+fn what_a_filter_costs_grows_with_the_bytes() {
+    for (path, document) in COSTLY {
+        for (depth_max, parts) in [(128, 60), (128, 12_000)] {
+            let limits = Limits { depth_max, ..Limits::default() };
+            for chunk in [usize::MAX, 999] {
+                let [small, large] = [parts, 2 * parts].map(|parts| {
+                    let body = document(parts);
+                    let chunks: Vec<&[u8]> = body.as_bytes().chunks(chunk).collect();
+                    (work(path, limits, &chunks).1, body.len() as u64)
+                });
+                // Nested values that filters are asked of one by one are asked at each level.
+                let levels = if path.starts_with("$..") && parts < depth_max { 2 } else { 1 };
+                assert!(large.0 <= 5 * levels * small.0 / 2 + 4096, "{path}: {small:?} {large:?}");
+                assert!(large.0 <= (1 << 20) + (1 << 10) * large.1, "{path}: {large:?}");
+            }
+        }
+    }
+}
+
+/// What comes to more than the limit for its length is removed, as everything that nobody can say of.
+#[test]
+fn a_filter_that_costs_too_much_removes_what_it_is_asked_of() {
+    let levels = 900;
+    let body = format!(r#"{{"t":{},"a":1}}"#, nested(r#"{"k":["#, levels, "]}"));
+    let limits = Limits { depth_max: 2048, ..Limits::default() };
+    let rules = [("$..k[?@..k[?@..z]]", Treat::Drop)];
+    for chunk in [body.len(), 1000] {
+        let chunks: Vec<&[u8]> = body.as_bytes().chunks(chunk).collect();
+        let mut rules = Rules::new(&rules);
+        let (out, _, _) = run_on(Kernel::in_use(), &mut rules, limits, &chunks).unwrap();
+        assert!(rules.unsettled > 0 && out.len() < body.len(), "something was removed");
+        assert!(out.ends_with(b",\"a\":1}"), "and nothing else");
+    }
+}
+
+#[test]
+fn patterns_from_documents_are_few() {
+    let row = |n: usize| format!(r#"{{"s":"a{n}","p":"a{n}","a":1}}"#);
+    let rows: Vec<String> = (0..70).map(row).collect();
+    let repeated = format!("[{},{}]", rows[..64].join(","), rows[..64].join(","));
+    let rules = [("$[?match(@.s, @.p)].a", Treat::Null)];
+    let (out, _, _, unsettled) = outcome_whole(&rules, repeated.as_bytes());
+    assert_eq!((out, unsettled), (repeated.replace(r#""a":1"#, r#""a":null"#), 0));
+    // The 65th is one too many, and so is one that is too long or takes too much.
+    let many = format!("[{}]", rows.join(","));
+    let (out, _, _, unsettled) = outcome_whole(&rules, many.as_bytes());
+    let left = format!("[{}]", rows[..64].join(",")).replace(r#""a":1"#, r#""a":null"#);
+    assert_eq!((out, unsettled), (left, 6));
+    for pattern in ["a".repeat(1025), "\\\\p{L}{500}".to_owned()] {
+        let body = format!(r#"[{{"s":"a","p":"{pattern}","a":1}}]"#);
+        let negated = [("$[?!match(@.s, @.p)].a", Treat::Null)];
+        for rules in [&rules, &negated] {
+            let (out, _, _, unsettled) = outcome_whole(rules, body.as_bytes());
+            assert_eq!((out.as_str(), unsettled), ("[]", 1), "{pattern}");
+        }
+    }
+}
+
+/// As [`outcome_of`], of a body that is too long to be cut everywhere.
+fn outcome_whole(rules: &[(&str, Treat)], body: &[u8]) -> (String, u64, u64, u64) {
+    let mut rules = Rules::new(rules);
+    let kernel = Kernel::in_use();
+    let whole = run_on(kernel, &mut rules, Limits::default(), &[body]).unwrap();
+    let unsettled = rules.unsettled;
+    let pieces: Vec<&[u8]> = body.chunks(100).collect();
+    assert_eq!(run_on(kernel, &mut rules, Limits::default(), &pieces).unwrap(), whole);
+    assert_eq!(rules.unsettled, 2 * unsettled);
+    (String::from_utf8(whole.0).unwrap(), whole.1, whole.2, unsettled)
+}

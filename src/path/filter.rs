@@ -255,8 +255,24 @@ pub enum Pattern {
     Of(Box<Operand>),
 }
 
-/// Compiles an I-Regexp (RFC 9485); `whole` for one that has to match all of a text.
-pub fn compile_pattern(pattern: &str, whole: bool) -> Option<Regex> {
+/// Why a text cannot be used as a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It is no I-Regexp (RFC 9485).
+    #[error("no regular expression of RFC 9485")]
+    Invalid,
+    /// It takes more memory than it may.
+    #[error("a regular expression that is too large")]
+    TooLarge,
+}
+
+/// Compiles an I-Regexp (RFC 9485) into at most so many bytes; `whole` for one that has to match all of a
+/// text.
+pub fn compile_pattern(
+    pattern: &str,
+    whole: bool,
+    bytes_max: usize,
+) -> Result<Regex, PatternError> {
     let mut translated = String::with_capacity(pattern.len() + 8);
     let mut in_class = false;
     let mut escaped = false;
@@ -272,16 +288,20 @@ pub fn compile_pattern(pattern: &str, whole: bool) -> Option<Regex> {
                 continue;
             }
             // Neither is an anchor in an I-Regexp, nor may they stand for themselves unescaped.
-            '^' | '$' if !in_class => return None,
+            '^' | '$' if !in_class => return Err(PatternError::Invalid),
             _ => {}
         }
         translated.push(c);
     }
     if !is_i_regexp(pattern) {
-        return None;
+        return Err(PatternError::Invalid);
     }
     let translated = if whole { format!(r"\A(?:{translated})\z") } else { translated };
-    regex::RegexBuilder::new(&translated).size_limit(PATTERN_BYTES_MAX).build().ok()
+    let compiled = regex::RegexBuilder::new(&translated).size_limit(bytes_max).build();
+    compiled.map_err(|error| {
+        let is_too_large = matches!(error, regex::Error::CompiledTooBig(_));
+        if is_too_large { PatternError::TooLarge } else { PatternError::Invalid }
+    })
 }
 
 /// Whether a pattern has only what the grammar of RFC 9485 has, as far as the crate would take more: its
@@ -383,7 +403,7 @@ impl Reader<'_> {
         let text = self.argument(text, name_of(function))?;
         let pattern = match self.argument(pattern, name_of(function))? {
             Operand::Literal(Literal::String(pattern)) => {
-                let Some(regex) = compile_pattern(&pattern, whole) else {
+                let Ok(regex) = compile_pattern(&pattern, whole, PATTERN_BYTES_MAX) else {
                     let message = format!(
                         "`{pattern}` is no regular expression of RFC 9485, or one that is too large"
                     );

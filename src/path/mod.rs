@@ -39,7 +39,7 @@ mod tests;
 
 pub use automaton::{Automaton, Row};
 pub use filter::{
-    Comparison, Expression, Filter, Literal, Operand, Pattern, Query, compile_pattern,
+    Comparison, Expression, Filter, Literal, Operand, Pattern, PatternError, Query, compile_pattern,
 };
 pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;

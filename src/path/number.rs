@@ -49,7 +49,7 @@ impl Number {
     }
 
     /// A number of things.
-    pub fn of(count: usize) -> Self {
+    pub fn of(count: u64) -> Self {
         Self::read(&count.to_string()).unwrap_or(Self {
             negative: false,
             digits: String::new(),

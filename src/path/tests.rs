@@ -823,3 +823,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn brackets_nest_as_deep_as_they_may() {
+    for (open, close) in [("(", ")"), ("!(", ")"), ("@[?", "]")] {
+        let path =
+            |levels: usize| format!("$[?{}@.a{}]", open.repeat(levels), close.repeat(levels));
+        let deepest = Path::parse(&path(31)).unwrap();
+        assert_eq!(Path::parse(&deepest.to_string()).unwrap(), deepest);
+        let error = Path::parse(&path(32)).unwrap_err();
+        assert_eq!(error.message, "brackets nested deeper than 32 levels");
+        for levels in [1_000, 1_000_000] {
+            assert_eq!(Path::parse(&path(levels)).unwrap_err().message, error.message);
+        }
+    }
+    let text = format!("$['{}']", "[(".repeat(100));
+    assert!(Path::parse(&text).is_ok(), "brackets in quotes are none");
+}

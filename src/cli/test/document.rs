@@ -14,6 +14,10 @@ use crate::{
     policy::Framing,
 };
 
+/// Deepest nesting of a document that is read: that of a body which the engine lets leave, with the limits that
+/// tests have. So nothing here goes deeper than that, whatever an upstream of a test answers.
+const DEPTH_MAX: usize = 128;
+
 /// A node of a document, with all that is below.
 pub(super) enum Document {
     Null,
@@ -31,14 +35,14 @@ impl Document {
         let text = String::from_utf8_lossy(body);
         let documents: Vec<String> = match framing {
             None => return Ok(Self::String(text.into_owned())),
-            Some(Framing::Document) => return read_raw(serde_json::from_slice(body)?),
+            Some(Framing::Document) => return read_raw(serde_json::from_slice(body)?, 0),
             Some(Framing::Lines) => text.lines().map(str::to_owned).collect(),
             Some(Framing::Sequence) => text.split('\u{1e}').map(str::to_owned).collect(),
             Some(Framing::Events) => return Ok(Self::Array(events(&text))),
         };
         let documents = documents.iter().filter(|document| !document.trim().is_empty());
         documents
-            .map(|json| read_raw(serde_json::from_str(json)?))
+            .map(|json| read_raw(serde_json::from_str(json)?, 0))
             .collect::<Result<_, _>>()
             .map(Self::Array)
     }
@@ -90,8 +94,8 @@ impl Document {
                 let document = if filter.asks_root() { root.to_string() } else { String::new() };
                 let holds = |child: &&Self| {
                     let child = child.to_string();
-                    json::filter_holds(filter, child.as_bytes(), document.as_bytes())
-                        .unwrap_or(false)
+                    let (child, document) = (child.as_bytes(), document.as_bytes());
+                    json::filter_holds(filter, child, document, DEPTH_MAX).unwrap_or(false)
                 };
                 selected.extend(self.children().filter(holds));
             }
@@ -261,7 +265,7 @@ fn events(stream: &str) -> Vec<Document> {
             ("", _, data) => {
                 let ended = data.take();
                 events.extend(ended.map(|text| {
-                    let document = serde_json::from_str(&text).and_then(read_raw);
+                    let document = serde_json::from_str(&text).and_then(|raw| read_raw(raw, 0));
                     document.unwrap_or(Document::String(text))
                 }));
             }
@@ -276,17 +280,24 @@ fn events(stream: &str) -> Vec<Document> {
     events
 }
 
-fn read_raw(raw: &RawValue) -> Result<Document, serde_json::Error> {
+/// Reads a value that stands in so many containers.
+fn read_raw(raw: &RawValue, depth: usize) -> Result<Document, serde_json::Error> {
     let text = raw.get();
+    let inside = depth + 1;
+    if inside > DEPTH_MAX && text.starts_with(['{', '[']) {
+        return Err(Error::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
+    }
     Ok(match text.bytes().next() {
         Some(b'{') => {
             let Members(members) = serde_json::from_str(text)?;
-            let members = members.into_iter().map(|(name, value)| Ok((name, read_raw(value)?)));
+            let read = |(name, value)| Ok((name, read_raw(value, inside)?));
+            let members = members.into_iter().map(read);
             Document::Object(members.collect::<Result<_, serde_json::Error>>()?)
         }
         Some(b'[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-            Document::Array(elements.into_iter().map(read_raw).collect::<Result<_, _>>()?)
+            let elements = elements.into_iter().map(|element| read_raw(element, inside));
+            Document::Array(elements.collect::<Result<_, _>>()?)
         }
         Some(b'"') => {
             let Text(string) = serde_json::from_str(text)?;
