@@ -137,6 +137,8 @@ impl Decisions {
                     Inherited::Null => OnContainer::Null,
                     Inherited::Drop => OnContainer::Drop,
                     Inherited::Nothing if keeps => Self::enter(scope, verdict.leaf),
+                    // Known, and withheld from this purpose.
+                    Inherited::Nothing if verdict.knows(kind) => OnContainer::Drop,
                     Inherited::Nothing => return None,
                 }
             }
@@ -184,6 +186,14 @@ impl Decisions {
             Inherited::Nothing if verdict.mount.unwrap_or(under.keeps) => {
                 self.tally.keep_unclassified(1);
                 OnScalar::Pass
+            }
+            // A document that could stand here is known, and withheld from this purpose.
+            Inherited::Nothing
+                if verdict.strings == Strings::Documents
+                    && !Self::may_leave(under, verdict)
+                    && (verdict.known.object || verdict.known.array) =>
+            {
+                OnScalar::Drop
             }
             Inherited::Nothing => {
                 self.tally.withhold_unclassified();

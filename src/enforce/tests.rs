@@ -542,6 +542,61 @@ fn what_leaves_is_counted_and_what_does_not_once() {
     assert!(!unclassified);
 }
 
+/// A container below which a path goes on is withheld, and nobody has to be told of it.
+#[test]
+fn what_the_policy_knows_is_not_unclassified() {
+    let record = "  r: { fields: { $.b: drop, \"$.l[*].m\": drop } }\n";
+    let says = |route: &str, record: &str, body: &str, expected: &str| {
+        let route = format!("    routes: {{ GET /x: {route} }}");
+        check_api(&route, record, body, expected).1
+    };
+    let of = |fields: &str, body: &str, expected: &str| {
+        says(&format!("{{ body: {fields} }}"), "", body, expected)
+    };
+    let fields = "{ $.a.b: drop, \"$.l[*].m\": drop, $.k: keep }";
+    for known in [r#"{"a":{"b":1},"k":1}"#, r#"{"a":{"new":[1]},"l":[{"m":1},2],"k":1}"#] {
+        assert!(!of(fields, known, r#"{"k":1}"#), "{known}");
+    }
+    // Of another kind than what the path goes on below, or below which none does.
+    for unknown in ["[1]", "[]", "7", "\"b\""] {
+        assert!(of(fields, &format!(r#"{{"a":{unknown},"k":1}}"#), r#"{"k":1}"#), "{unknown}");
+    }
+    // `[*]` goes on below both kinds.
+    assert!(!of(fields, r#"{"l":{"0":{"m":1}},"k":1}"#, r#"{"k":1}"#));
+    assert!(of(fields, r#"{"k":1,"z":{}}"#, r#"{"k":1}"#));
+    assert!(of("{ $.a.b: keep }", r#"{"a":{"b":{"c":1}}}"#, r#"{"a":{"b":{}}}"#));
+    assert!(of("{ \"$.a[0:0].b\": drop, $.k: keep }", r#"{"a":[1],"k":1}"#, r#"{"k":1}"#));
+    // The root, and what `..` goes on below.
+    assert!(!of("{ $.a: drop }", r#"{"a":1}"#, "null"));
+    assert!(!of("{ $..b: drop }", r#"[[{"b":1}]]"#, "null"));
+    assert!(of("{ $..b: drop, $.k: keep }", r#"{"a":{"b":1}}"#, "{}"), "a name nobody spelled");
+    // A filter goes below only what it selects.
+    let filtered = "{ \"$.l[?@.t == 1].m.n\": drop, \"$.l[?@.t == 1].t\": public }";
+    assert!(!of(filtered, r#"{"l":[{"t":1,"m":{"n":1}}]}"#, r#"{"l":[{"t":1}]}"#));
+    assert!(of(filtered, r#"{"l":[{"t":3,"m":{"n":1}}]}"#, r#"{"l":[]}"#));
+    // A record, and one in a string.
+    assert!(!says(
+        "{ body: { $.a: r, $.k: keep } }",
+        record,
+        r#"{"a":{"x":1},"k":1}"#,
+        r#"{"k":1}"#
+    ));
+    let embedded = "{ body: { $.k: keep }, embedded: { $.s: r } }";
+    for held in [r#""{\"x\":1}""#, r#"{"x":1}"#] {
+        assert!(!says(embedded, record, &format!(r#"{{"s":{held},"k":1}}"#), r#"{"k":1}"#));
+    }
+    // Members that are alike, of which each is a container that the policy knows.
+    let fields = "{ \"$[*].a.b\": drop, \"$[*].k\": keep }";
+    let rows = [r#"{"a":{"b":1},"k":1}"#; 9].join(",");
+    let left = [r#"{"k":1}"#; 9].join(",");
+    assert!(!of(fields, &format!("[{rows}]"), &format!("[{left}]")));
+    assert!(of(
+        fields,
+        &format!("[{rows},{}]", r#"{"a":[],"k":1}"#),
+        &format!("[{left},{}]", r#"{"k":1}"#)
+    ));
+}
+
 #[test]
 fn a_name_counts_only_if_its_member_leaves() {
     let fields = "{ \"$.m.*\": { category: drop, names: second.keep }, $.m..k: keep }";

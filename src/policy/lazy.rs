@@ -20,7 +20,7 @@ use crate::{
     },
     policy::{
         lines::{Contestant, Lines, Rivals},
-        plan::Verdict,
+        plan::{Kinds, Verdict},
     },
 };
 
@@ -322,7 +322,16 @@ impl LazyVerdicts {
             }
         }
         let [below_object, below_array] = below;
-        Verdict { names, below_object, below_array, leaf: on.is_empty(), ..Verdict::CLOSED }
+        let ways = on.iter().map(|at| self.relations.ways(*at));
+        let [object, array] = ways.fold(below, |all, one| [all[0] | one[0], all[1] | one[1]]);
+        Verdict {
+            names,
+            below_object,
+            below_array,
+            known: Kinds { object, array },
+            leaf: on.is_empty(),
+            ..Verdict::CLOSED
+        }
     }
 
     /// What each line decides by itself.

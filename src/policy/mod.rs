@@ -68,7 +68,7 @@ pub use model::{
     Unclassified,
 };
 pub use needs::{Needs, PathNeeds, RouteNeeds};
-pub use plan::{Cell, CellId, Names, OPAQUE, Own, Plan, Strings, Verdict};
+pub use plan::{Cell, CellId, Kinds, Names, OPAQUE, Own, Plan, Strings, Verdict};
 pub use suite::{Case, Claim, Says, Suite};
 
 use model::SourceLines;

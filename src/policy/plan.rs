@@ -63,6 +63,8 @@ pub struct Verdict {
     pub below_object: bool,
     /// Whether a path goes on below an array to a node that is not dropped.
     pub below_array: bool,
+    /// Below containers of which kind a path goes on to a node that it selects, whatever becomes of that.
+    pub known: Kinds,
     /// Whether no path goes on below, to whatever node.
     pub leaf: bool,
     /// What a string here holds.
@@ -77,6 +79,7 @@ impl Verdict {
         mount: Some(false),
         below_object: false,
         below_array: false,
+        known: Kinds { object: false, array: false },
         leaf: true,
         strings: Strings::Text,
     };
@@ -88,6 +91,24 @@ impl Verdict {
             Kind::Array => self.below_array,
         }
     }
+
+    /// Whether the paths know a container of this kind: then it is not unclassified, though all of it may be
+    /// withheld.
+    pub fn knows(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Object => self.known.object,
+            Kind::Array => self.known.array,
+        }
+    }
+}
+
+/// Some of the two kinds of container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    /// Objects.
+    pub object: bool,
+    /// Arrays.
+    pub array: bool,
 }
 
 /// The action of a node that paths select, after ties.
@@ -303,6 +324,8 @@ pub(crate) struct RouteFields<'a> {
     program: Arc<Program>,
     /// By the rows of the automaton, if there is one.
     rows: Vec<Steps>,
+    /// How many steps of each row lead to where a path selects something.
+    known: Vec<Below>,
     /// If there is none.
     relations: Option<Arc<Relations>>,
 }
@@ -347,7 +370,7 @@ fn settled(program: &Program, states: impl Iterator<Item = State>) -> Vec<State>
     all
 }
 
-/// How many steps of a row, to members and to elements, lead to where something can be left. Those by names
+/// How many steps of a row, to members and to elements, lead to what is looked for. Those by names
 /// are counted one by one: so those that are not shared can be taken off.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Below {
@@ -369,12 +392,18 @@ impl<'a> RouteFields<'a> {
     ) -> Result<Self, ProgramError> {
         let paths: Vec<_> = fields.iter().map(|field| field.path.clone()).collect();
         let program = Program::compile(&paths)?;
-        let (mut rows, mut relations) = (Vec::new(), None);
+        let (mut rows, mut known, mut relations) = (Vec::new(), Vec::new(), None);
         match program.automaton() {
-            Some(made) => rows.extend(made.rows().map(|row| Steps::of(&program, made, row))),
+            Some(made) => {
+                rows.extend(made.rows().map(|row| Steps::of(&program, made, row)));
+                let selects = |state| program.selected(state).next().is_some();
+                let selected: Vec<bool> = made.states().map(selects).collect();
+                let is_selected = |state: State| selected.get(state.index()) == Some(&true);
+                known = look_below(made, &rows, is_selected);
+            }
             None => relations = Some(Arc::new(Relations::new(paths))),
         }
-        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows, relations })
+        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows, known, relations })
     }
 
     /// How many states the paths have: the size of each plan.
@@ -446,12 +475,14 @@ impl<'a> RouteFields<'a> {
             if let Some(names) = names.get_mut(row.index()) {
                 *names = Some(of_row);
             }
+            let known = self.known.get(row.index()).copied().unwrap_or_default();
             verdicts.push(Verdict {
                 own: lines.own(&selected, &mut values),
                 names: of_row,
                 mount: lines.mount(&selected),
                 below_object: false,
                 below_array: false,
+                known: Kinds { object: known.members > 0, array: known.elements > 0 },
                 leaf: self.rows.get(row.index()).is_none_or(Steps::lead_nowhere),
                 strings: lines.strings(&selected),
             });
@@ -460,7 +491,16 @@ impl<'a> RouteFields<'a> {
             values.clear();
             of_names.clear();
         }
-        self.look_below(made, &mut verdicts);
+        let stays = |state: State| {
+            let verdict = verdicts.get(state.index());
+            verdict.is_some_and(|it| !matches!(it.own, Own::None | Own::Drop))
+        };
+        let below = look_below(made, &self.rows, stays);
+        for (state, verdict) in made.states().zip(&mut verdicts) {
+            let below = below.get(made.row(state).index()).copied().unwrap_or_default();
+            verdict.below_object = below.members > 0;
+            verdict.below_array = below.elements > 0;
+        }
         verdicts
     }
 
@@ -477,47 +517,39 @@ impl<'a> RouteFields<'a> {
             }
         }
     }
+}
 
-    /// Fills in what a path can still reach. Rows have higher numbers than those that lead to them but for
-    /// loops, so going backwards needs few rounds.
-    fn look_below(&self, made: &Automaton, verdicts: &mut [Verdict]) {
-        let mut rows = vec![Below::default(); self.rows.len()];
-        let below = |rows: &[Below], state: State| {
-            rows.get(made.row(state).index()).copied().unwrap_or_default()
-        };
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for (row, steps) in self.rows.iter().enumerate().rev() {
-                let count = |children: &[State]| {
-                    let stays = |child: &&State| {
-                        let verdict = verdicts.get(child.index());
-                        let own =
-                            verdict.is_some_and(|it| !matches!(it.own, Own::None | Own::Drop));
-                        own || below(&rows, **child).is_any()
-                    };
-                    children.iter().filter(stays).count()
-                };
-                let behind = steps.behind.and_then(|row| rows.get(row.index()));
-                let behind = behind.map_or(0, |behind| behind.members);
-                let shared = behind.saturating_sub(count(&steps.shadowed));
-                let (members, elements) = (count(&steps.members) + shared, count(&steps.elements));
-                let Some(known) = rows.get_mut(row) else { continue };
-                // What is behind may have been counted before what is shadowed, and then is too little.
-                let new = Below {
-                    members: members.max(known.members),
-                    elements: elements.max(known.elements),
-                };
-                changed |= *known != new;
-                *known = new;
-            }
-        }
-        for (state, verdict) in made.states().zip(verdicts) {
-            let below = below(&rows, state);
-            verdict.below_object = below.members > 0;
-            verdict.below_array = below.elements > 0;
+/// How many steps of each row lead to a state of which `is_found` is true, or to a row from which some step
+/// does. Rows have higher numbers than those that lead to them but for loops, so going backwards needs few
+/// rounds.
+fn look_below(made: &Automaton, rows: &[Steps], is_found: impl Fn(State) -> bool) -> Vec<Below> {
+    let mut found = vec![Below::default(); rows.len()];
+    let below = |found: &[Below], state: State| {
+        found.get(made.row(state).index()).copied().unwrap_or_default()
+    };
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (row, steps) in rows.iter().enumerate().rev() {
+            let count = |children: &[State]| {
+                let leads = |child: &&State| is_found(**child) || below(&found, **child).is_any();
+                children.iter().filter(leads).count()
+            };
+            let behind = steps.behind.and_then(|row| found.get(row.index()));
+            let behind = behind.map_or(0, |behind| behind.members);
+            let shared = behind.saturating_sub(count(&steps.shadowed));
+            let (members, elements) = (count(&steps.members) + shared, count(&steps.elements));
+            let Some(known) = found.get_mut(row) else { continue };
+            // What is behind may have been counted before what is shadowed, and then is too little.
+            let new = Below {
+                members: members.max(known.members),
+                elements: elements.max(known.elements),
+            };
+            changed |= *known != new;
+            *known = new;
         }
     }
+    found
 }
 
 /// Why there is no plan.

@@ -79,6 +79,7 @@ pub(crate) fn sieve(
         document,
         alphabet: alphabet(&paths),
         ways_down: HashMap::new(),
+        ways_on: HashMap::new(),
         withheld_unclassified: false,
         counts: BTreeMap::new(),
         withheld: Vec::new(),
@@ -461,6 +462,8 @@ struct Walk<'a> {
     alphabet: Vec<(Step, usize, Option<Filter>)>,
     /// What [`Walk::way_down`] has found.
     ways_down: HashMap<(Positions, bool), bool>,
+    /// What [`Walk::goes_on`] has found.
+    ways_on: HashMap<(Positions, bool), bool>,
     withheld_unclassified: bool,
     counts: BTreeMap<(String, String), u64>,
     withheld: Vec<Withheld>,
@@ -611,10 +614,36 @@ impl<'a> Walk<'a> {
         match trail.iter().rev().find_map(|level| level.own) {
             Some((_, Action::Drop)) => Fate::Removed,
             Some((_, Action::Null)) => Fate::Null,
-            _ if !keeps_unclassified(trail, self.api_keeps) => Fate::RemovedUnclassified,
+            _ if !keeps_unclassified(trail, self.api_keeps) => {
+                if self.is_known(trail, kind) {
+                    Fate::Removed
+                } else {
+                    Fate::RemovedUnclassified
+                }
+            }
             _ if kind == Kind::Scalar => Fate::Kept,
             _ => Fate::Structure,
         }
+    }
+
+    /// "What is counted": whether an unclassified node that is removed is one that the policy knows.
+    fn is_known(&mut self, trail: &[Level<'a>], kind: Kind) -> bool {
+        let positions = trail[trail.len() - 1].positions.clone();
+        match kind {
+            Kind::Object => self.goes_on(&positions, true),
+            Kind::Array => self.goes_on(&positions, false),
+            Kind::Scalar => {
+                let is_embedded = trail[trail.len() - 1].embedded;
+                let known = self.goes_on(&positions, true) || self.goes_on(&positions, false);
+                // Nothing can leave there: no container stays, and no scalar.
+                is_embedded && known && !self.has_way_down(&positions)
+            }
+        }
+    }
+
+    /// Whether an object or an array with these positions would stay for what can be below it.
+    fn has_way_down(&mut self, positions: &Positions) -> bool {
+        self.way_down(positions, true) || self.way_down(positions, false)
     }
 
     /// Notes that the node is withheld. Another node may stand there where it would share its fate.
@@ -751,18 +780,39 @@ impl<'a> Walk<'a> {
     }
 
     /// Rule 4: whether a path can still go below a container with these positions to a node whose action after ties
-    /// is not `drop`. Every document that there could be is tried, in the steps of the alphabet.
+    /// is not `drop`.
     fn way_down(&mut self, positions: &Positions, is_object: bool) -> bool {
         let question = (positions.clone(), is_object);
         if let Some(answer) = self.ways_down.get(&question) {
             return *answer;
         }
-        let answer = self.find_way_down(positions, is_object);
+        let stays = |selecting: &BTreeSet<usize>| {
+            own(self.paths, selecting).is_some_and(|(_, action)| *action != Action::Drop)
+        };
+        let answer = self.find_below(positions, is_object, &stays);
         self.ways_down.insert(question, answer);
         answer
     }
 
-    fn find_way_down(&self, positions: &Positions, is_object: bool) -> bool {
+    /// Whether a path can go on below a container with these positions to a node that it selects.
+    fn goes_on(&mut self, positions: &Positions, is_object: bool) -> bool {
+        let question = (positions.clone(), is_object);
+        if let Some(answer) = self.ways_on.get(&question) {
+            return *answer;
+        }
+        let answer = self.find_below(positions, is_object, &|selecting| !selecting.is_empty());
+        self.ways_on.insert(question, answer);
+        answer
+    }
+
+    /// Whether there is a node below a container with these positions that is selected by such paths. Every document
+    /// that there could be is tried, in the steps of the alphabet.
+    fn find_below(
+        &self,
+        positions: &Positions,
+        is_object: bool,
+        is_found: &dyn Fn(&BTreeSet<usize>) -> bool,
+    ) -> bool {
         let first =
             self.alphabet.iter().filter(|(step, ..)| matches!(step, Step::Member(_)) == is_object);
         let down = |positions: &Positions,
@@ -776,8 +826,7 @@ impl<'a> Walk<'a> {
             if !seen.insert(positions.clone()) {
                 continue;
             }
-            let selecting = selecting(self.paths, &positions);
-            if own(self.paths, &selecting).is_some_and(|(_, action)| *action != Action::Drop) {
+            if is_found(&selecting(self.paths, &positions)) {
                 return true;
             }
             let next = self.alphabet.iter().map(|way| down(&positions, way));

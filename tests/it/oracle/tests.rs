@@ -311,6 +311,19 @@ fn counting() {
     // In a tie a declared category before `public`.
     let sieved = run(&policy("drop", "", r#"$.a: public, "$..a": kept"#, ""), r#"{"a":1}"#);
     assert_eq!(counts(&sieved), [("kept", "keep", 1)]);
+    // A container below which a path goes on is known, for any purpose; one below which none does is not, and a
+    // name that no path spells is not.
+    let body = "$.a.b: dropped, \"$.l[*].m\": dropped, \"$.z[0:0]\": dropped, $.k: kept";
+    let is_unclassified = |document: &str| {
+        let sieved = run(&policy("drop", "", body, ""), document);
+        sieved.counts.contains_key(&("unclassified".to_owned(), "drop".to_owned()))
+    };
+    for known in [r#"{"a":{"x":1},"l":[{"m":1}],"k":1}"#, r#"{"a":{},"l":[]}"#, r#"{"l":{}}"#] {
+        assert!(!is_unclassified(known), "{known}");
+    }
+    for unknown in [r#"{"a":[]}"#, r#"{"a":1}"#, r#"{"z":[]}"#, r#"{"k":{"x":1}}"#] {
+        assert!(is_unclassified(unknown), "{unknown}");
+    }
     // What leaves unclassified, and nothing withheld.
     let sieved =
         run(&policy("{ keep: { because: B } }", "", "$.a: kept", ""), r#"{"x":[1,{"y":2}]}"#);
