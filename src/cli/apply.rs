@@ -20,7 +20,7 @@ use crate::{
         folder::{self, Folder, KeyFile},
     },
     config::PASS_BYTES,
-    enforce::Refusal,
+    enforce::{Places, Refusal},
     frame::Framed,
     json::Limits,
     policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
@@ -66,7 +66,8 @@ pub(super) struct Apply {
     /// The day that ages are counted for [default: today, in UTC].
     #[arg(long, value_name = "YYYY-MM-DD")]
     today: Option<Date>,
-    /// Prints on stderr what the proxy would count, one JSON object a line.
+    /// Prints on stderr what the proxy would count, one JSON object a line, and where unclassified data
+    /// was withheld.
     #[arg(long)]
     counts: bool,
     /// The response's body; none, or `-`, reads stdin.
@@ -126,7 +127,9 @@ impl Apply {
             Ok(Treatment::Problem) => {
                 let plan = proxy::problem_plan();
                 let plan = plan.ok_or_else(|| Failure::cannot("there is no plan for problems"))?;
-                self.carry_out(plan, Framing::Document, false, streams)
+                let body =
+                    Treated { framing: Framing::Document, may_be_empty: false, is_problem: true };
+                self.carry_out(plan, body, streams)
             }
             Ok(Treatment::Sieve { framing, may_be_empty }) => {
                 // What is needed for a head is not needed here.
@@ -136,7 +139,8 @@ impl Apply {
                         "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
                     ));
                 }
-                self.carry_out(permit.plan, framing, may_be_empty, streams)
+                let body = Treated { framing, may_be_empty, is_problem: false };
+                self.carry_out(permit.plan, body, streams)
             }
         }
     }
@@ -176,7 +180,7 @@ impl Apply {
             Ok(())
         })?;
         if self.counts {
-            say_counts(passing.access().as_slice(), false, streams);
+            say_counts(passing.access().as_slice(), None, streams);
         }
         let Err(reason) = done else { return Ok(Exit::Fine) };
         streams.say(format_args!("refused: {reason}\n  {}\n  {INCOMPLETE}", Reason::title(reason)));
@@ -187,8 +191,7 @@ impl Apply {
     fn carry_out(
         &self,
         plan: Arc<Plan>,
-        framing: Framing,
-        may_be_empty: bool,
+        Treated { framing, may_be_empty, is_problem }: Treated,
         streams: &mut Streams<'_>,
     ) -> Result<Exit, Failure> {
         let context = Context { today: self.today.unwrap_or_else(folder::today) };
@@ -202,7 +205,10 @@ impl Apply {
             framed.write(chunk, out)
         })?;
         if self.counts {
-            say_counts(&framed.tally().counts(), framed.tally().unclassified(), streams);
+            let tally = framed.tally();
+            // As in the proxy: no policy could classify what a problem says.
+            let places = (tally.unclassified() && !is_problem).then(|| framed.places());
+            say_counts(&tally.counts(), places.as_ref(), streams);
         }
         let Err(Refusal { reason, violation }) = done else { return Ok(Exit::Fine) };
         let name = self.body_name();
@@ -339,6 +345,14 @@ impl Apply {
     }
 }
 
+/// How a body is treated that goes through a plan.
+struct Treated {
+    framing: Framing,
+    may_be_empty: bool,
+    /// Whether it is a problem (RFC 9457), of which tamis itself says what leaves.
+    is_problem: bool,
+}
+
 /// Most names in one line of help.
 const LISTED_MAX: usize = 12;
 
@@ -361,17 +375,31 @@ struct Counted<'a> {
     category: &'a str,
     action: &'a str,
     accesses: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    places: Option<&'a [String]>,
+    /// Whether there are more places than that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left_out: bool,
 }
 
-fn say_counts(counts: &[Count], withholds_unclassified: bool, streams: &mut Streams<'_>) {
+/// Says what was counted, and where unclassified data was withheld, if any was.
+fn say_counts(counts: &[Count], withheld: Option<&Places>, streams: &mut Streams<'_>) {
     let counted = counts.iter().map(|count| Counted {
         category: &count.category,
         action: count.action,
         accesses: count.accesses,
+        places: None,
+        left_out: false,
     });
     // Once per response that had any, as the proxy counts it.
-    let withheld = Counted { category: "unclassified", action: "drop", accesses: 1 };
-    for line in counted.chain(withholds_unclassified.then_some(withheld)) {
+    let withheld = withheld.map(|places| Counted {
+        category: "unclassified",
+        action: "drop",
+        accesses: 1,
+        places: Some(&places.paths),
+        left_out: places.left_out,
+    });
+    for line in counted.chain(withheld) {
         if folder::write_json_line(streams.err, &line).is_err() {
             // As with everything on stderr: the exit code still tells.
             return;

@@ -65,7 +65,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Demo {
     pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-        logs::start();
+        logs::start()?;
         let upstream = serve_customers().map_err(|error| cannot("start the sample API", &error))?;
         let folder = tempfile::Builder::new()
             .prefix("tamis-demo-")

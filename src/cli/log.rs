@@ -2,6 +2,7 @@
 //! shows them.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread,
@@ -11,8 +12,13 @@ use env_logger::{Builder, Target};
 use jiff::{Timestamp, Unit};
 use log::LevelFilter;
 
+use crate::cli::Failure;
+
 /// How records of tamis itself begin; those of libraries have other targets.
 const OURS: &str = "tamis";
+
+/// Says how much tamis itself has to say.
+const VARIABLE: &str = "TAMIS_LOG";
 
 /// Most records that wait for stderr.
 const QUEUE_RECORDS_MAX: usize = 1024;
@@ -22,12 +28,13 @@ const QUEUE_RECORDS_MAX: usize = 1024;
 ///
 /// A library may quote a request in what it says, Pingora does. Of such a record only the place is
 /// shown: it says which library complains, and never about whom.
-pub(super) fn start() {
+pub(super) fn start() -> Result<(), Failure> {
+    let level = level(std::env::var_os(VARIABLE).as_deref())?;
     let (queue, records) = sync_channel(QUEUE_RECORDS_MAX);
     let mut builder = Builder::new();
     builder
         .filter_level(LevelFilter::Error)
-        .filter_module(OURS, LevelFilter::Info)
+        .filter_module(OURS, level)
         .target(Target::Pipe(Box::new(Queued(queue))))
         .format(|out, record| {
             let now = Timestamp::now().round(Unit::Millisecond).unwrap_or_default();
@@ -46,6 +53,18 @@ pub(super) fn start() {
         if written.spawn(move || write_all(&records)).is_err() {
             // Without the thread nothing is shown; what is done goes on.
         }
+    }
+    Ok(())
+}
+
+/// How much tamis itself says. A wrong word is an error: whoever writes one waits for records that do not come.
+fn level(said: Option<&OsStr>) -> Result<LevelFilter, Failure> {
+    match said.map(OsStr::to_string_lossy).as_deref() {
+        None | Some("info") => Ok(LevelFilter::Info),
+        Some("debug") => Ok(LevelFilter::Debug),
+        Some(word) => Err(Failure::cannot(format!(
+            "{VARIABLE}={word}: there is no such level: write info or debug"
+        ))),
     }
 }
 
@@ -76,6 +95,17 @@ fn write_all(records: &Receiver<Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_is_one_of_two_words() {
+        let level = |word: Option<&str>| level(word.map(OsStr::new)).ok();
+        assert_eq!(level(None), Some(LevelFilter::Info));
+        assert_eq!(level(Some("info")), Some(LevelFilter::Info));
+        assert_eq!(level(Some("debug")), Some(LevelFilter::Debug));
+        for wrong in ["", "DEBUG", "trace", "tamis=debug"] {
+            assert_eq!(level(Some(wrong)), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_stderr_that_nobody_reads_holds_nobody_up() {

@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     metrics::Metrics,
     policy::PolicySet,
-    proxy::{self, AccessLog, Certificates, Listeners, Observers, Proxy},
+    proxy::{self, AccessLog, Certificates, Listeners, Observers, Proxy, Unclassified},
     reload::{self, Observer, Start, Watched},
 };
 
@@ -41,6 +41,7 @@ Environment:
                        TAMIS__UPSTREAMS__CRM__ADDRESS=127.0.0.1:8002
   TAMIS_KERNEL         reads bodies with these instructions and not the best that the processor has:
                        portable, avx2 or avx512
+  TAMIS_LOG            says how much goes to stderr: info, or debug for more
 
 Signals:
   SIGHUP   reads the policies again, now
@@ -60,7 +61,7 @@ Example:
 
 impl Serve {
     pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-        logs::start();
+        logs::start()?;
         // A variable that is not text is none of ours: it could not be meant.
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -131,7 +132,8 @@ impl Ready {
         let (policies, reloader) = start
             .watch(Arc::new(Reloads(Arc::clone(&metrics))))
             .map_err(|error| Failure::cannot(format!("cannot watch the policies: {error}")))?;
-        let observers = Observers { metrics, access_log };
+        let unclassified = Unclassified::default();
+        let observers = Observers { metrics, access_log, unclassified };
         let proxy = Proxy::new(settings, certificates, policies, observers);
         proxy
             .run(listeners, move || reloader.reload_now())

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::{
-    enforce::{Tally, embedded::Nesting},
-    json::{Always, Edits, Limits, OnContainer, OnName, OnScalar},
+    enforce::{Tally, embedded::Nesting, places::Trail},
+    json::{Always, Edits, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
     policy::{CellId, Names, Own, Plan, Stream, Strings, Verdict},
     transform::{Applied, Context, Scalar},
@@ -18,6 +18,10 @@ pub(crate) struct Decisions {
     context: Context,
     pub(super) limits: Limits,
     pub(super) tally: Tally,
+    /// Where unclassified data was withheld.
+    pub(super) trail: Trail,
+    /// Some was just now, and it is not known where.
+    pub(super) asks_where: bool,
     /// How deep documents stand in documents, and what is around the innermost.
     pub(super) nesting: Nesting,
     /// A name has been read that leaves by its `names:`, if the value behind it does.
@@ -58,15 +62,28 @@ impl Decisions {
         let keeps = plan.keeps_unclassified();
         let root = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
         let nesting = Nesting::outside(root);
-        Self { plan, context, limits, tally, nesting, name_to_count: None }
+        let (trail, asks_where) = (Trail::default(), false);
+        Self { plan, context, limits, tally, trail, asks_where, nesting, name_to_count: None }
     }
 
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    pub(crate) fn withhold_unclassified(&mut self) {
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// An event of a stream is withheld, whose name the policies do not know.
+    pub(crate) fn withhold_event(&mut self) {
         self.tally.withhold_unclassified();
+        self.trail.note_event();
+    }
+
+    /// A node is withheld, or a name, because it is unclassified.
+    fn withhold_unclassified(&mut self) {
+        self.tally.withhold_unclassified();
+        self.asks_where = true;
     }
 
     pub(crate) fn stream(&self) -> &Arc<Stream> {
@@ -196,7 +213,7 @@ impl Decisions {
                 OnScalar::Drop
             }
             Inherited::Nothing => {
-                self.tally.withhold_unclassified();
+                self.withhold_unclassified();
                 OnScalar::Drop
             }
         }
@@ -229,7 +246,7 @@ impl Edits for Decisions {
 
     fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
         let decided = self.decide_container(under, state, kind).unwrap_or_else(|| {
-            self.tally.withhold_unclassified();
+            self.withhold_unclassified();
             OnContainer::Drop
         });
         self.nesting.root_is(!matches!(decided, OnContainer::Null | OnContainer::Drop));
@@ -266,7 +283,7 @@ impl Edits for Decisions {
                 OnName::Keep
             }
             Names::Unclassified => {
-                self.tally.withhold_unclassified();
+                self.withhold_unclassified();
                 OnName::Drop
             }
         }
@@ -276,7 +293,7 @@ impl Edits for Decisions {
         self.name_to_count = None;
         match self.plan.verdict(object).names {
             Names::Keep(cell) | Names::Change(cell) => self.tally.count_unfit(cell),
-            Names::Drop | Names::Unclassified => self.tally.withhold_unclassified(),
+            Names::Drop | Names::Unclassified => self.withhold_unclassified(),
         }
     }
 
@@ -315,6 +332,33 @@ impl Edits for Decisions {
 
     fn passed(&mut self, scalars: u64) {
         self.tally.keep_unclassified(scalars);
+    }
+
+    fn asks_where(&mut self) -> bool {
+        std::mem::take(&mut self.asks_where)
+    }
+
+    fn removed_in(&mut self, container: Option<(Place, Kind)>) {
+        match container {
+            Some((place, kind)) => self.trail.note(place, kind),
+            None => self.trail.note_root(self.nesting.place),
+        }
+    }
+
+    fn root_place(&self) -> Place {
+        self.nesting.place
+    }
+
+    fn place(&mut self, above: Place, step: Step<'_>) -> Place {
+        self.trail.step(above, step, self.plan.spelled())
+    }
+
+    fn asks_where_captured(&self, capture: Capture) -> bool {
+        matches!(capture, Capture::Embedded(..))
+    }
+
+    fn captured_at(&mut self, place: Place) {
+        self.nesting.captured = place;
     }
 
     /// Where nothing is counted but what is kept although it is unclassified.

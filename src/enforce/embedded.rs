@@ -7,7 +7,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     enforce::decisions::{Capture, Decisions, Scope},
-    json::{Copied, OnScalar, Rewriter},
+    json::{Copied, OnScalar, Place, Rewriter},
     path::State,
     policy::Own,
     transform::Scalar,
@@ -24,6 +24,10 @@ pub(super) struct Nesting {
     depth: usize,
     /// What became of the root of a document in a string; none before it is decided.
     root: Root,
+    /// Where its root stands,
+    pub(super) place: Place,
+    /// and a string in it that is being captured and may hold another document.
+    pub(super) captured: Place,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,8 @@ enum Root {
 impl Nesting {
     /// The body itself.
     pub(super) fn outside(around: Scope) -> Self {
-        Self { around, depth: 0, root: Root::Stays }
+        let (place, captured) = (Place::default(), Place::default());
+        Self { around, depth: 0, root: Root::Stays, place, captured }
     }
 
     /// Whether the next node is the root of a document in a string.
@@ -102,9 +107,10 @@ impl Decisions {
         if depth > NESTING_MAX {
             return None;
         }
-        let inside = Nesting { around: under, depth, root: Root::Awaited };
+        let place = self.nesting.captured;
+        let inside = Nesting { around: under, depth, root: Root::Awaited, place, captured: place };
         let outside = std::mem::replace(&mut self.nesting, inside);
-        let counted = self.tally.clone();
+        let (counted, noted) = (self.tally.clone(), self.trail.noted());
         // Each of the two has to know which states it still needs.
         let (plan, state) = Arc::clone(&self.plan).afresh(state);
         let mut rewriter = Rewriter::starting_at(Arc::clone(plan.program()), state, self.limits);
@@ -118,6 +124,8 @@ impl Decisions {
         self.name_to_count = None;
         if read.is_err() {
             self.tally = counted;
+            self.trail.forget_from(noted);
+            self.asks_where = false;
             return None;
         }
         if inside.root == Root::Goes {

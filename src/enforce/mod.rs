@@ -37,6 +37,7 @@
 
 mod decisions;
 mod embedded;
+mod places;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ use crate::{
 };
 
 use decisions::Decisions;
+pub use places::Places;
 pub use tally::Tally;
 
 /// One body on its way through one plan.
@@ -94,9 +96,9 @@ impl Enforcement {
         self.rewriter.held_bytes()
     }
 
-    /// Notes that something was withheld that the policies do not know.
-    pub fn withhold_unclassified(&mut self) {
-        self.decisions.withhold_unclassified();
+    /// Notes that an event of a stream was withheld, whose name the policies do not know.
+    pub fn withhold_event(&mut self) {
+        self.decisions.withhold_event();
     }
 
     /// What a stream may say besides documents.
@@ -107,6 +109,11 @@ impl Enforcement {
     /// What has been counted so far, also of a body that was refused.
     pub fn tally(&self) -> &Tally {
         self.decisions.tally()
+    }
+
+    /// Where unclassified data was withheld so far: none where there was none.
+    pub fn places(&self) -> Places {
+        self.decisions.trail().places(self.decisions.plan.spelled())
     }
 }
 

@@ -769,3 +769,117 @@ fn records_that_are_alike_are_decided_and_counted_one_by_one() {
         }
     }
 }
+
+/// Where unclassified data is withheld, however the body is cut.
+#[track_caller]
+fn check_places(route: &str, records: &str, body: &str, expected: &[&str]) {
+    let plan = plan(&format!("    routes: {{ GET /x: {route} }}"), records);
+    for size in [body.len().max(1), 1, 2, 7, 64] {
+        let context = Context { today: date(2026, 11, 21) };
+        let mut enforcement = Enforcement::new(Arc::clone(&plan), context, Limits::default());
+        for chunk in body.as_bytes().chunks(size) {
+            enforcement.write(chunk, &mut Copied { chunk, out: &mut Vec::new() }).unwrap();
+        }
+        enforcement.finish(&mut Copied { chunk: b"", out: &mut Vec::new() }).unwrap();
+        let places = enforcement.places();
+        assert_eq!(places.paths, expected, "by {size}: {body}");
+        assert!(!places.left_out);
+        assert_eq!(enforcement.tally().unclassified(), !expected.is_empty());
+    }
+}
+
+#[test]
+fn a_place_is_a_container_in_names_of_the_policies() {
+    let body = |fields: &str| format!("{{ body: {fields} }}");
+    let check = |fields: &str, body_of: &str, expected: &[&str]| {
+        check_places(&body(fields), "", body_of, expected);
+    };
+    check("{ $.a: keep }", r#"{"a":1}"#, &[]);
+    check("{ $.a: keep }", r#"{"a":1,"b":2,"c":{"d":1}}"#, &["$.*"]);
+    check("{ $.a: keep }", "7", &["$"]);
+    check("{ $.a: keep }", "[7]", &["$"]);
+    check(
+        "{ '$.l[*].m': keep }",
+        r#"{"l":[{"m":1,"x":1},{"m":1,"y":1},3]}"#,
+        &["$.l[*]", "$.l[*].*"],
+    );
+    check("{ '$.a[0].b': keep }", r#"{"a":[{"b":1},{"b":2}]}"#, &["$.a[*]"]);
+    let two = r#"{"home":{"city":1,"x":1},"work":{"city":1,"x":1}}"#;
+    check("{ \"$['home','work'].city\": keep }", two, &["$.home.*", "$.work.*"]);
+    check(
+        "{ \"$['first name']['it\\\\'s'].b\": keep }",
+        r#"{"first name":{"it\u0027s":{"b":1,"c":2}}}"#,
+        &[r"$['first name']['it\'s'].*"],
+    );
+    // A name that no path spells is nobody's business, unless another path spells it.
+    let fields = "{ '$.by.*.id': { category: keep, names: keep }, $.anna: keep }";
+    let both = r#"{"by":{"anna":{"x":1},"bob":{"x":1},"\u0061nna":{"x":1}}}"#;
+    check(fields, both, &["$.by.*.*", "$.by.anna.*"]);
+    let fields = "{ '$.by.*.id': { category: keep, names: pseudonym }, $.anna: keep }";
+    check(fields, both, &["$.by.*.*"]);
+    // A name that is too long, or that is none.
+    let long = format!(r#"{{"a":{{"b":1,"{}":1}}}}"#, "x".repeat(5000));
+    check("{ $.a.b: keep }", &long, &["$.a.*"]);
+    check("{ $.a.b: keep }", r#"{"a":{"\ud800":1}}"#, &["$.a.*"]);
+    // What waits for a filter, or for the end of an array.
+    let fields = "{ '$.l[?@.t == 1].m': keep, '$.l[?@.t == 1].t': public, '$.e[-1].m': keep }";
+    check(
+        fields,
+        r#"{"l":[{"t":1,"m":1,"x":1},{"t":2}],"e":[{"m":1},{"m":1,"y":1}]}"#,
+        &["$.e[*]", "$.e[*].*", "$.l[*]", "$.l[*].*"],
+    );
+}
+
+#[test]
+fn places_in_strings_are_those_of_the_document_there() {
+    let record = "  r: { fields: { $.id: keep, \"$.l[*].m\": keep }, embedded: { $.p: r2 } }\n  r2: { fields: { $.n: keep } }\n";
+    let route = "{ body: { $.k: keep }, embedded: { $.s: r, \"$.t[*]\": r } }";
+    let check = |body: &str, expected: &[&str]| check_places(route, record, body, expected);
+    let of = |text: &str| quoted(text);
+    check(&format!(r#"{{"k":1,"s":{}}}"#, of(r#"{"id":1}"#)), &[]);
+    check(
+        &format!(r#"{{"k":1,"s":{}}}"#, of(r#"{"id":1,"x":1,"l":[{"y":1}]}"#)),
+        &["$.s.*", "$.s.l[*].*"],
+    );
+    let nested = of(&format!(r#"{{"p":{}}}"#, of(r#"{"n":1,"z":1}"#)));
+    check(&format!(r#"{{"s":{nested},"t":[{nested}]}}"#), &["$.s.p.*", "$.t[*].p.*"]);
+    // Its root.
+    check(&format!(r#"{{"s":{},"t":[{}]}}"#, of("[1]"), of("7")), &["$.*", "$.t[*]"]);
+    check(r#"{"s":7}"#, &["$.*"]);
+    // What is no document counts for nothing, whatever it begins with.
+    check(&format!(r#"{{"s":{}}}"#, of(r#"{"x":1"#)), &[]);
+    check(&format!(r#"{{"s":{},"t":[{}]}}"#, of(r#"{"x":1"#), of(r#"{"x":1}"#)), &["$.t[*].*"]);
+}
+
+#[test]
+fn places_are_bounded_however_much_there_is() {
+    let sieve = |fields: &str, body: &str| {
+        let plan = plan(&format!("    routes: {{ GET /x: {{ body: {fields} }} }}"), "");
+        let context = Context { today: date(2026, 11, 21) };
+        let mut enforcement = Enforcement::new(plan, context, Limits::default());
+        for chunk in body.as_bytes().chunks(4096) {
+            enforcement.write(chunk, &mut Copied { chunk, out: &mut Vec::new() }).unwrap();
+        }
+        enforcement.finish(&mut Copied { chunk: b"", out: &mut Vec::new() }).unwrap();
+        enforcement.places()
+    };
+    // Many members at one place.
+    let members: Vec<String> = (0..100_000).map(|n| format!("\"m{n}\":{n}")).collect();
+    let places = sieve("{ $.a: keep }", &format!("{{{}}}", members.join(",")));
+    assert_eq!((places.paths.as_slice(), places.left_out), (&["$.*".to_owned()][..], false));
+    // Many places.
+    let names = || (0..1500).map(|n| format!("n{n}"));
+    let fields: Vec<String> = names().map(|name| format!("$.{name}.k: keep")).collect();
+    let members: Vec<String> = names().map(|name| format!("\"{name}\":{{\"x\":1}}")).collect();
+    let places =
+        sieve(&format!("{{ {} }}", fields.join(", ")), &format!("{{{}}}", members.join(",")));
+    assert!(places.left_out && places.paths.len() == 1023, "{}", places.paths.len());
+    // A long way down: the path that is written selects the same nodes, and more.
+    let name = "n".repeat(200);
+    let fields = format!("{{ $..{name}: {{ category: keep, names: keep }} }}");
+    let body = format!("{}{{\"x\":1}}{}", format!("{{\"{name}\":").repeat(100), "}".repeat(100));
+    let places = sieve(&fields, &body);
+    assert_eq!(places.paths, [format!("$..{name}.{name}.*")]);
+    let body = format!("{}{{\"x\":1}}{}", format!("{{\"{name}\":[").repeat(60), "]}".repeat(60));
+    assert_eq!(sieve(&fields, &body).paths, [format!("$..[*].{name}[*].{name}[*].*")]);
+}

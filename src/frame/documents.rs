@@ -1,7 +1,7 @@
 //! The engine as a framing uses it: one document after the other, with offsets of the whole body.
 
 use crate::{
-    enforce::{Enforcement, Refusal, Tally},
+    enforce::{Enforcement, Places, Refusal, Tally},
     json::{Copied, Sink, Violation},
 };
 
@@ -76,8 +76,12 @@ impl Documents {
         self.enforcement.finish(&mut Copied { chunk: &[], out })
     }
 
-    pub(super) fn withhold_unclassified(&mut self) {
-        self.enforcement.withhold_unclassified();
+    pub(super) fn places(&self) -> Places {
+        self.enforcement.places()
+    }
+
+    pub(super) fn withhold_event(&mut self) {
+        self.enforcement.withhold_event();
     }
 
     /// What stands at `at` of the chunk cannot stand there.

@@ -382,7 +382,7 @@ impl Events {
                 } else {
                     event.is_dropped = true;
                     event.others = event.others.max(Others::Stay);
-                    documents.withhold_unclassified();
+                    documents.withhold_event();
                 }
             }
             Field::Data | Field::Other => event.others = event.others.max(Others::Stay),

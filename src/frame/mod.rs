@@ -49,7 +49,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 use crate::{
-    enforce::{Enforcement, Refusal, Tally},
+    enforce::{Enforcement, Places, Refusal, Tally},
     json::{Copied, Limits, Violation},
     policy::{Framing, Plan},
     transform::Context,
@@ -117,6 +117,11 @@ impl Framed {
     /// What has been counted so far, also of a body that was refused.
     pub fn tally(&self) -> &Tally {
         self.documents.tally()
+    }
+
+    /// Where unclassified data was withheld so far: none where there was none.
+    pub fn places(&self) -> Places {
+        self.documents.places()
     }
 
     /// Bytes of the body that it holds, or has room for, between two calls.

@@ -1,6 +1,6 @@
 //! The two sides of a rewriter: who decides, and where the bytes go.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use crate::path::{Kind, State};
 
@@ -58,6 +58,35 @@ pub trait Edits {
     /// passed whole and has ended, and those that [always](Edits::always) pass.
     fn passed(&mut self, scalars: u64);
 
+    /// Whether it has to be told where the node stands that was just removed, through [`Edits::removed_in`]. It is
+    /// asked after a node or a name that is removed, and after a captured scalar; to ask takes the answer back.
+    fn asks_where(&mut self) -> bool {
+        false
+    }
+
+    /// What was just removed stands directly in this container, or is the root of the document. Told once for
+    /// each container that was entered, however much of it is removed.
+    fn removed_in(&mut self, _container: Option<(Place, Kind)>) {}
+
+    /// The place of the root of the document.
+    fn root_place(&self) -> Place {
+        Place::default()
+    }
+
+    /// The place of a child of the container at `above`. It is asked for where a child has to be told of, and for
+    /// the containers that a chunk ends in.
+    fn place(&mut self, _above: Place, _step: Step<'_>) -> Place {
+        Place::default()
+    }
+
+    /// Whether it has to know where such a scalar stands before it [writes](Edits::write_scalar) what leaves.
+    fn asks_where_captured(&self, _capture: Self::Capture) -> bool {
+        false
+    }
+
+    /// Where the scalar stands that is being captured.
+    fn captured_at(&mut self, _place: Place) {}
+
     /// What always happens to nodes in this state, scalars or containers of this kind, if that is known. It is
     /// taken in place of an answer of [`scalar`](Edits::scalar) or [`container`](Edits::container), which
     /// then is not asked for: nothing may depend on its being asked but what [`passed`](Edits::passed) says.
@@ -71,6 +100,29 @@ pub trait Edits {
         _unspelled: Option<State>,
     ) -> Option<Always> {
         None
+    }
+}
+
+/// Where a container stands, in numbers of whoever decides: see [`Edits::place`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place(pub u32);
+
+/// A step from a container to a child.
+#[derive(Clone, Copy)]
+pub enum Step<'n> {
+    /// To the member of this name, which is as it stands in the document, with its quotes.
+    Member(&'n [u8]),
+    /// To an element of an array.
+    Element,
+}
+
+/// A name can be data of a person, and is not shown.
+impl fmt::Debug for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Member(_) => "Member",
+            Self::Element => "Element",
+        })
     }
 }
 

@@ -93,6 +93,12 @@ impl Gap {
         }
     }
 
+    /// Where in the chunk the name begins and ends, quotes included; none if it has been copied, or is none.
+    #[inline]
+    pub(crate) fn name_in_chunk(&self) -> Option<(usize, usize)> {
+        self.name_from.zip(self.name_to)
+    }
+
     /// How much of a name has been copied.
     pub(crate) fn name_held(&self) -> usize {
         self.name.len()

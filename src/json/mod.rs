@@ -62,7 +62,7 @@ mod tests;
 mod utf8;
 mod window;
 
-pub use edits::{Always, Copied, Edits, OnContainer, OnName, OnScalar, Sink};
+pub use edits::{Always, Copied, Edits, OnContainer, OnName, OnScalar, Place, Sink, Step};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
 

@@ -420,9 +420,15 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// Holds what is left of a chunk, from the value that waits at `at`.
-    pub(super) fn park<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
+    pub(super) fn park<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
         self.hold_gap(chunk, at, sink);
-        self.gap.next_chunk();
+        self.leave_chunk(chunk, edits);
         self.hold.bytes.clear();
         self.hold.bytes.extend_from_slice(chunk.get(at..).unwrap_or_default());
         self.hold.from = 0;
@@ -539,7 +545,7 @@ impl<E: Edits> Rewriter<E> {
         let stopped = self.read(held, 0, edits, sink)?;
         if let Some(at) = stopped {
             self.hold_gap(held, at, sink);
-            self.gap.next_chunk();
+            self.leave_chunk(held, edits);
             self.hold.from = from + at;
             self.hold.offset += at as u64;
         } else if complete {

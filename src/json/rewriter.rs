@@ -19,12 +19,12 @@ use crate::{
         ahead::Ahead,
         alike::{Shapes, Spot},
         document::Whole,
-        edits::{Edits, OnContainer, OnName, OnScalar, Sink},
+        edits::{Edits, OnContainer, OnName, OnScalar, Place, Sink, Step},
         gap::Gap,
         judge::Patterns,
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         pending::{Asked, Hold, Met, Watch},
-        primitive::{self, Primitive, Step},
+        primitive::{self, Primitive, Step as PrimitiveStep},
         utf8::Utf8,
         window::{Row, Window, first_kind},
     },
@@ -194,6 +194,12 @@ pub(super) struct Level<Scope> {
     /// The index of the current child.
     pub(super) index: u64,
     pub(super) spot: Spot,
+    /// Where in the current chunk its name begins and ends, if it is a member and its place is not known.
+    name: (usize, usize),
+    /// Where it stands, if that has been asked for, or its name is in no chunk any more.
+    place: Option<Place>,
+    /// Whether it was told that something in it was removed.
+    told: bool,
 }
 
 /// What comes first in a container.
@@ -355,7 +361,7 @@ impl<E: Edits> Rewriter<E> {
         if let Some(from) = from
             && let Some(stopped) = self.read(chunk, from, edits, sink)?
         {
-            self.park(chunk, stopped, sink);
+            self.park(chunk, stopped, edits, sink);
         }
         if !self.aheads.is_empty() {
             self.look_ahead(chunk);
@@ -433,7 +439,7 @@ impl<E: Edits> Rewriter<E> {
             Mode::Gap => {
                 self.hold_gap(chunk, chunk.len(), sink);
                 if self.expect == Expect::NameEnd && self.name_is_too_long(self.gap.name_held()) {
-                    self.doom_long_name(edits, sink);
+                    self.doom_long_name(chunk, edits, sink);
                 }
             }
             Mode::Capture(_) => {
@@ -447,7 +453,15 @@ impl<E: Edits> Rewriter<E> {
             }
         }
         self.mark = 0;
+        self.leave_chunk(chunk, edits);
+    }
+
+    /// The chunk goes, and with it the names of the containers that it began.
+    pub(super) fn leave_chunk(&mut self, chunk: &[u8], edits: &mut E) {
         self.gap.next_chunk();
+        if self.levels.last().is_some_and(|level| level.place.is_none()) {
+            self.innermost_place(chunk, edits);
+        }
     }
 
     /// Walks the tokens of one window. Gives the position of a value that has to wait.
@@ -857,6 +871,13 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
+                let (name, place) = match (self.levels.last(), self.gap.name_in_chunk()) {
+                    (Some(Level { kind: Kind::Object, .. }), Some(name)) => (name, None),
+                    (Some(Level { kind: Kind::Array, .. }), _) => ((0, 0), None),
+                    (Some(Level { kind: Kind::Object, .. }) | None, _) => {
+                        ((0, 0), Some(self.value_place(chunk, edits)))
+                    }
+                };
                 self.levels.push(Level {
                     kind,
                     state: self.state,
@@ -864,6 +885,9 @@ impl<E: Edits> Rewriter<E> {
                     kept: false,
                     index: 0,
                     spot,
+                    name,
+                    place,
+                    told: false,
                 });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
@@ -874,7 +898,10 @@ impl<E: Edits> Rewriter<E> {
             }
             OnContainer::Pass => self.keep(chunk, at, sink),
             OnContainer::Null => self.null(chunk, at, sink),
-            OnContainer::Drop => self.discard(chunk, at, sink),
+            OnContainer::Drop => {
+                self.discard(chunk, at, sink);
+                self.tell_where(chunk, edits);
+            }
         }
         self.whole_passes = matches!(decided, OnContainer::Pass);
         self.scalars = 0;
@@ -932,8 +959,75 @@ impl<E: Edits> Rewriter<E> {
         match decided {
             OnScalar::Pass => self.keep(chunk, at, sink),
             OnScalar::Null => self.null(chunk, at, sink),
-            OnScalar::Drop => self.discard(chunk, at, sink),
-            OnScalar::Capture(capture) => self.capture(capture, chunk, at, sink),
+            OnScalar::Drop => {
+                self.discard(chunk, at, sink);
+                self.tell_where(chunk, edits);
+            }
+            OnScalar::Capture(capture) => {
+                self.capture(capture, chunk, at, sink);
+                if edits.asks_where_captured(capture) {
+                    let place = self.value_place(chunk, edits);
+                    edits.captured_at(place);
+                }
+            }
+        }
+    }
+
+    /// Says where something was removed, if that is asked.
+    #[inline]
+    fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
+        if edits.asks_where() {
+            self.tell_container(chunk, edits);
+        }
+    }
+
+    #[cold]
+    fn tell_container(&mut self, chunk: &[u8], edits: &mut E) {
+        match self.levels.last().map(|level| (level.kind, level.told)) {
+            None => edits.removed_in(None),
+            Some((_, true)) => {}
+            Some((kind, false)) => {
+                let place = self.innermost_place(chunk, edits);
+                edits.removed_in(Some((place, kind)));
+                if let Some(level) = self.levels.last_mut() {
+                    level.told = true;
+                }
+            }
+        }
+    }
+
+    /// Where the innermost container stands; that of the root, outside of all.
+    #[cold]
+    fn innermost_place(&mut self, chunk: &[u8], edits: &mut E) -> Place {
+        let unknown = self.levels.iter().rev().take_while(|level| level.place.is_none()).count();
+        let known = self.levels.len() - unknown;
+        let (known, rest) = self.levels.split_at_mut(known);
+        let mut above = known.last().map(|level| (level.place.unwrap_or_default(), level.kind));
+        for level in rest {
+            let place = match above {
+                None => edits.root_place(),
+                Some((above, Kind::Array)) => edits.place(above, Step::Element),
+                Some((above, Kind::Object)) => {
+                    let name = chunk.get(level.name.0..level.name.1).unwrap_or_default();
+                    edits.place(above, Step::Member(name))
+                }
+            };
+            level.place = Some(place);
+            above = Some((place, level.kind));
+        }
+        above.map_or_else(|| edits.root_place(), |(place, _)| place)
+    }
+
+    /// Where the value stands that begins, and whose name, if it has one, has been decided.
+    #[cold]
+    fn value_place(&mut self, chunk: &[u8], edits: &mut E) -> Place {
+        let Some(kind) = self.levels.last().map(|level| level.kind) else {
+            return edits.root_place();
+        };
+        let above = self.innermost_place(chunk, edits);
+        match kind {
+            Kind::Array => edits.place(above, Step::Element),
+            Kind::Object => edits.place(above, Step::Member(self.gap.name(chunk))),
         }
     }
 
@@ -963,9 +1057,9 @@ impl<E: Edits> Rewriter<E> {
     ) -> Result<(), Violation> {
         for (read, byte) in chunk.get(at..).unwrap_or_default().iter().enumerate() {
             match primitive.step(*byte) {
-                Step::More(more) => primitive = more,
-                Step::Wrong => return Err(self.grammar(at + read)),
-                Step::End => {
+                PrimitiveStep::More(more) => primitive = more,
+                PrimitiveStep::Wrong => return Err(self.grammar(at + read)),
+                PrimitiveStep::End => {
                     self.scalar_ends(chunk, at + read, edits, sink);
                     return Ok(());
                 }
@@ -1031,6 +1125,7 @@ impl<E: Edits> Rewriter<E> {
         edits.write_scalar(capture, fits.then_some(raw), &mut self.written);
         sink.put(&self.written);
         self.mark = end;
+        self.tell_where(chunk, edits);
     }
 
     /// The comma at `at` begins the gap before the next child.
@@ -1076,7 +1171,7 @@ impl<E: Edits> Rewriter<E> {
         }
         let quoted = self.gap.name(chunk);
         if self.name_is_too_long(quoted.len().saturating_sub(1)) {
-            self.doom_long_name(edits, sink);
+            self.doom_long_name(chunk, edits, sink);
             return;
         }
         // What is no Unicode text, a lone surrogate, is no name that a path can spell.
@@ -1123,7 +1218,10 @@ impl<E: Edits> Rewriter<E> {
         let Some(level) = self.levels.last() else { return };
         match edits.name(level.scope, level.state, self.state) {
             OnName::Keep => {}
-            OnName::Drop => self.doom(sink),
+            OnName::Drop => {
+                self.doom(sink);
+                self.tell_where(chunk, edits);
+            }
             OnName::Capture(capture) => {
                 self.written.clear();
                 let name = name.and_then(|name| std::str::from_utf8(name).ok());
@@ -1144,7 +1242,7 @@ impl<E: Edits> Rewriter<E> {
 
     /// A name that is too long: longer than any that a path spells.
     #[cold]
-    fn doom_long_name<S: Sink + ?Sized>(&mut self, edits: &mut E, sink: &mut S) {
+    fn doom_long_name<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
         if let Some(level) = self.levels.last() {
             let member = self.program.unanswered(self.program.unspelled(level.state));
             match edits.name(level.scope, level.state, member) {
@@ -1155,6 +1253,7 @@ impl<E: Edits> Rewriter<E> {
             }
         }
         self.doom(sink);
+        self.tell_where(chunk, edits);
     }
 
     /// The member whose name has been read, or is being read, is removed.

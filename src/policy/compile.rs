@@ -9,6 +9,7 @@ use crate::{
         finding::Finding,
         model::{Answer, CategoryId, Field, Header, PolicySet, Purpose, Route, Unclassified},
         plan::{PlanParts, RouteFields, Undecided},
+        spelled::Spelled,
     },
     transform::{Action, Keys},
 };
@@ -19,6 +20,8 @@ const PLAN_STATES_MAX: usize = 10_000_000;
 /// Compiles a plan for every route and purpose of a set without errors.
 pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<Finding>) {
     let PolicySet { apis, purposes, categories, digest, .. } = set;
+    let fields = apis.iter().flat_map(|api| &api.routes).flat_map(|route| &route.fields);
+    let spelled = Arc::new(Spelled::of(fields.map(|field| &field.path)));
     let mut plan_states = 0usize;
     for api in apis {
         let keeps_unclassified = api.unclassified != Unclassified::Drop;
@@ -60,6 +63,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 labels: labels.clone(),
                 digest: digest.clone(),
                 stream: route.stream.clone().unwrap_or_default(),
+                spelled: Arc::clone(&spelled),
                 headers: &api.response_headers,
                 passes: !api.media.is_empty() || route.pass.is_some(),
                 validates: route.validators.is_some(),

@@ -45,6 +45,7 @@ mod needs;
 mod plan;
 mod read;
 mod reader;
+mod spelled;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,7 @@ pub use model::{
 };
 pub use needs::{Needs, PathNeeds, RouteNeeds};
 pub use plan::{Cell, CellId, Kinds, Names, OPAQUE, Own, Plan, Strings, Verdict};
+pub use spelled::{NameId, Spelled};
 pub use suite::{Case, Claim, Says, Suite};
 
 use model::SourceLines;

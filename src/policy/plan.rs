@@ -13,6 +13,7 @@ use crate::{
         lazy::{LazyVerdicts, Relations},
         lines::{Lines, Rivals},
         model::{Category, CategoryId, Class, Digest, Field, Header, Stream},
+        spelled::Spelled,
     },
     transform::{Action, Keys, Sealer, Transform},
 };
@@ -37,6 +38,7 @@ pub struct Plan {
     path_cells: Arc<[Option<CellId>]>,
     keeps_unclassified: bool,
     stream: Arc<Stream>,
+    spelled: Arc<Spelled>,
     /// Names, lower-case, each with the cell of its category.
     headers: Arc<[(Box<str>, CellId)]>,
     passes: bool,
@@ -237,6 +239,11 @@ impl Plan {
         &self.stream
     }
 
+    /// The names that the paths of all routes of the policies spell.
+    pub fn spelled(&self) -> &Spelled {
+        &self.spelled
+    }
+
     /// The response headers that the policies know by name, lower-case, and what happens to each.
     pub fn headers(&self) -> &[(Box<str>, CellId)] {
         &self.headers
@@ -310,6 +317,7 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) labels: Labels,
     pub(crate) digest: Digest,
     pub(crate) stream: Arc<Stream>,
+    pub(crate) spelled: Arc<Spelled>,
     pub(crate) headers: &'a [Header],
     /// Whether there are bodies that pass as they are.
     pub(crate) passes: bool,
@@ -458,6 +466,7 @@ impl<'a> RouteFields<'a> {
             cells: cells.list.into(),
             keeps_unclassified: self.keeps_unclassified,
             stream: Arc::clone(&parts.stream),
+            spelled: Arc::clone(&parts.spelled),
         })
     }
 

@@ -1,4 +1,4 @@
-//! What operations see: metrics, and whether this process lives and should be asked.
+//! What operations see: metrics, where unclassified data was withheld, and whether this process lives and should be asked.
 
 use std::sync::Arc;
 
@@ -15,34 +15,49 @@ pub(super) struct Admin {
 
 impl Admin {
     fn answer(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
-        let (status, text) = match path {
-            "/livez" => (StatusCode::OK, "ok\n".to_owned()),
+        let plain = |text: String| (StatusCode::OK, TEXT, text);
+        let (status, media, text) = match path {
+            "/livez" => plain("ok\n".to_owned()),
             "/readyz" => match self.shared.readiness() {
-                Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+                Ok(()) => plain("ok\n".to_owned()),
+                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
             },
-            "/metrics" => (StatusCode::OK, self.shared.observers.metrics.render()),
-            "/version" => (StatusCode::OK, format!("tamis {}\n", env!("CARGO_PKG_VERSION"))),
+            "/metrics" => plain(self.shared.observers.metrics.render()),
+            "/unclassified" => {
+                let set = self.shared.policies.current();
+                let digest = set.as_ref().map(|set| set.digest().as_str());
+                (StatusCode::OK, JSON, self.shared.observers.unclassified.render(digest))
+            }
+            "/version" => plain(format!("tamis {}\n", env!("CARGO_PKG_VERSION"))),
             _ => (
                 StatusCode::NOT_FOUND,
-                "there are /metrics, /livez, /readyz and /version\n".to_owned(),
+                TEXT,
+                "there are /metrics, /unclassified, /livez, /readyz and /version\n".to_owned(),
             ),
         };
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned(), method);
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return response(status, TEXT, "only GET\n".to_owned(), method);
         }
-        plain(status, text, method)
+        response(status, media, text, method)
     }
 }
 
-fn plain(status: StatusCode, text: String, method: &Method) -> Response<Vec<u8>> {
+/// The version is that of Prometheus' text format, and disturbs nobody else.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+
+fn response(
+    status: StatusCode,
+    media: &'static str,
+    text: String,
+    method: &Method,
+) -> Response<Vec<u8>> {
     let length = text.len();
     let body = if *method == Method::HEAD { Vec::new() } else { text.into_bytes() };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    // The version is that of Prometheus' text format, and disturbs nobody else.
-    let media = "text/plain; version=0.0.4; charset=utf-8";
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(media));
     headers.insert(header::CONTENT_LENGTH, length.into());
     response

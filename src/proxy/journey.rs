@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
+    enforce::Places,
     metrics::{Flight, Holding},
     policy::Digest,
     proxy::{Observers, quota::Slot, respond::Crossing, upload::Upload},
@@ -20,6 +21,8 @@ use crate::{
 pub(super) struct Journey {
     observers: Arc<Observers>,
     record: AccessRecord,
+    /// Where unclassified data was withheld, under policies that are still in force.
+    places: Places,
     began: Instant,
     worked: Duration,
     crossing: Option<Crossing>,
@@ -49,6 +52,7 @@ impl Journey {
                 duration: Duration::ZERO,
                 overhead: Duration::ZERO,
             },
+            places: Places::default(),
             began: Instant::now(),
             worked: Duration::ZERO,
             crossing: None,
@@ -124,6 +128,11 @@ impl Journey {
         self.record.unclassified = unclassified;
     }
 
+    /// Where unclassified data was withheld. It is forgotten as counts are.
+    pub(super) fn found(&mut self, places: Places) {
+        self.places = places;
+    }
+
     /// What has left besides. Withheld is counted once a response, wherever it could have stood.
     pub(super) fn count_more(&mut self, counts: Vec<Count>) {
         for count in counts {
@@ -165,10 +174,12 @@ impl Drop for Journey {
             Decision::Denied | Decision::Refused => {
                 record.counts.clear();
                 record.unclassified = false;
+                self.places = Places::default();
             }
         }
         record.duration = self.began.elapsed();
         record.overhead = self.worked;
         self.observers.write(record);
+        self.observers.unclassified.note(record, std::mem::take(&mut self.places));
     }
 }

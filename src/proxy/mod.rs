@@ -18,14 +18,14 @@
 //! use tamis::{
 //!     config::Settings,
 //!     metrics::Metrics,
-//!     proxy::{AccessLog, Certificates, Listeners, Observers, Proxy},
+//!     proxy::{AccessLog, Certificates, Listeners, Observers, Proxy, Unclassified},
 //!     reload::Policies,
 //! };
 //!
 //! let settings = Settings::load(Path::new("config/tamis.yaml"), std::env::vars())?;
 //! let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
 //! let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))?;
-//! let observers = Observers { metrics, access_log };
+//! let observers = Observers { metrics, access_log, unclassified: Unclassified::default() };
 //! let certificates = Certificates::load(&settings)?;
 //! // No policies: everything is denied.
 //! Proxy::new(settings, certificates, Policies::none(), observers)
@@ -57,6 +57,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unclassified;
 mod upload;
 mod upstream;
 mod validate;
@@ -101,6 +102,7 @@ pub(crate) use respond::error_of_upstream;
 pub(crate) use response::{Asked, Treatment};
 pub use server::{Listeners, ServeError};
 pub use tls::{Certificates, CertificatesError};
+pub use unclassified::Unclassified;
 
 use cork::Cork;
 use journey::Journey;
@@ -119,6 +121,8 @@ pub struct Observers {
     pub metrics: Arc<Metrics>,
     /// The lines.
     pub access_log: AccessLog,
+    /// Where unclassified data was withheld.
+    pub unclassified: Unclassified,
 }
 
 impl Observers {

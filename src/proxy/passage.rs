@@ -22,7 +22,7 @@ use crate::{
         cork::Cork,
         headers,
         journey::Journey,
-        pipe::{Codings, Passing, Pipe, Sieve},
+        pipe::{Codings, Passing, Pipe, Problem, Sieve},
         quota::Quotas,
         respond::{self, PROBLEM},
         response::{self, Asked, Treatment},
@@ -175,10 +175,14 @@ impl Passage {
             }
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
             Treatment::Sieve { framing, may_be_empty } => {
-                self.sieve(&self.permit.plan, context, coding()?, framing, may_be_empty)?
+                let sieve = self.sieve(&self.permit.plan, context, framing);
+                self.pipe(coding()?, self.coding, sieve, may_be_empty)?
             }
             Treatment::Problem => match &self.gate.problems {
-                Some(plan) => self.sieve(plan, context, coding()?, Framing::Document, false)?,
+                Some(plan) => {
+                    let sieve = Problem(self.sieve(plan, context, Framing::Document));
+                    self.pipe(coding()?, self.coding, Box::new(sieve), false)?
+                }
                 None => Body::Replace(respond::error_of_upstream(head.status)),
             },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
@@ -190,16 +194,9 @@ impl Passage {
         Ok(Opened { body, counts })
     }
 
-    fn sieve(
-        &self,
-        plan: &Arc<Plan>,
-        context: Context,
-        coding: Coding,
-        framing: Framing,
-        may_be_empty: bool,
-    ) -> Result<Body, Reason> {
+    fn sieve(&self, plan: &Arc<Plan>, context: Context, framing: Framing) -> Box<dyn Sieve> {
         let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
-        self.pipe(coding, self.coding, (self.gate.make_sieve)(framed), may_be_empty)
+        (self.gate.make_sieve)(framed)
     }
 
     /// Lets a body pass as it is. One that says that it is too long is refused while it can be said why.

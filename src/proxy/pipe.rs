@@ -3,6 +3,7 @@
 use crate::{
     access::{Count, Reason},
     coding::{Coding, Decoder, Encoder, Fault, Limits},
+    enforce::Places,
     frame::Framed,
     policy::OPAQUE,
 };
@@ -26,6 +27,10 @@ pub(super) trait Sieve: Send + Sync {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason>;
     /// What has left so far, and whether something was withheld as unclassified.
     fn counts(&self) -> (Vec<Count>, bool);
+    /// Where it was.
+    fn places(&self) -> Places {
+        Places::default()
+    }
     /// Bytes of the body that it holds between two calls.
     fn held_bytes(&self) -> usize;
 }
@@ -43,8 +48,35 @@ impl Sieve for Framed {
         (self.tally().counts(), self.tally().unclassified())
     }
 
+    fn places(&self) -> Places {
+        self.places()
+    }
+
     fn held_bytes(&self) -> usize {
         self.held_bytes()
+    }
+}
+
+/// What sieves a problem (RFC 9457) of the upstream. What is withheld of it is withheld by tamis: no policy could
+/// classify it, so it is not unclassified.
+pub(super) struct Problem(pub(super) Box<dyn Sieve>);
+
+impl Sieve for Problem {
+    fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.0.write(chunk, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
+        self.0.finish(out)
+    }
+
+    fn counts(&self) -> (Vec<Count>, bool) {
+        let (counts, _unclassified) = self.0.counts();
+        (counts, false)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.0.held_bytes()
     }
 }
 
@@ -157,5 +189,10 @@ impl Pipe {
     /// What has left so far, and whether something was withheld as unclassified.
     pub(super) fn counts(&self) -> (Vec<Count>, bool) {
         self.sieve.counts()
+    }
+
+    /// Where something was withheld as unclassified.
+    pub(super) fn places(&self) -> Places {
+        self.sieve.places()
     }
 }

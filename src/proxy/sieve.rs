@@ -105,7 +105,12 @@ impl SieveModule {
 
     /// Gives the record back, with what was counted.
     pub(super) fn conclude(&mut self) -> Option<Journey> {
-        let mut journey = self.passage.take()?.journey;
+        let Passage { mut journey, set, .. } = self.passage.take()?;
+        if let Body::Sieve { pipe, .. } = &self.body
+            && set.replaced().is_none()
+        {
+            journey.found(pipe.places());
+        }
         let (body, unclassified) = match &self.body {
             Body::Sieve { pipe, .. } => pipe.counts(),
             Body::Pass(passing) => (passing.access().into_iter().collect(), false),

@@ -230,7 +230,7 @@ fn apply_says_what_it_counts() {
             r#"{"category":"id","action":"keep","accesses":1}"#,
             r#"{"category":"name","action":"keep","accesses":1}"#,
             r#"{"category":"public","action":"keep","accesses":2}"#,
-            r#"{"category":"unclassified","action":"drop","accesses":1}"#,
+            r#"{"category":"unclassified","action":"drop","accesses":1,"places":["$.*"]}"#,
         ]
     );
 }
@@ -353,6 +353,9 @@ fn apply_treats_an_error_as_the_proxy_does() {
         let run = apply_as_desk(arguments, body).exits(0).says_nothing();
         assert_eq!(run.printed(), expected, "{arguments:?}");
     }
+    let counts = [cases[1].0, &["--counts"]].concat();
+    let run = apply_as_desk(&counts, problem).exits(0).says("public");
+    assert!(!run.stderr.contains("unclassified"), "{}", run.stderr);
     let refused = |arguments: &[&str], reason: &str| {
         apply_as_desk(arguments, BODY)
             .exits(3)

@@ -1,10 +1,14 @@
 //! The product's doors, as the tests use them: a policy in, a document through, cut in any way.
 
-use std::{collections::BTreeMap, env, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    sync::Arc,
+};
 
 use tamis::{
     access::{Count, Reason},
-    enforce::{Enforcement, Tally},
+    enforce::{Enforcement, Places, Tally},
     frame::Framed,
     json::{Copied, Limits},
     policy::{Ask, Framing, Plan, PolicySet, Source, Target, load},
@@ -21,6 +25,8 @@ pub(crate) const SETUP: Setup = Setup { key: [7; 32], today: (2026, 11, 21) };
 pub(crate) struct Left {
     pub(crate) bytes: Vec<u8>,
     pub(crate) counts: BTreeMap<(String, String), u64>,
+    /// Where unclassified data was withheld.
+    pub(crate) places: Places,
 }
 
 /// What came out of a document: its bytes, what was counted, whether unclassified data was withheld.
@@ -87,7 +93,26 @@ pub(crate) fn sieve<'a>(plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'a [
     enforcement
         .finish(&mut Copied { chunk: b"", out: &mut out })
         .map_err(|refusal| refusal.reason)?;
-    Ok((out, enforcement.tally().counts(), enforcement.tally().unclassified()))
+    let unclassified = enforcement.tally().unclassified();
+    let places = enforcement.places();
+    assert_eq!(unclassified, !places.paths.is_empty() || places.left_out, "{places:?}");
+    Ok((out, enforcement.tally().counts(), unclassified))
+}
+
+/// Where unclassified data of a document was withheld.
+pub(crate) fn places<'a>(
+    plan: &Arc<Plan>,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> BTreeSet<String> {
+    let mut enforcement = Enforcement::new(Arc::clone(plan), context(), Limits::default());
+    let mut out = Vec::new();
+    for chunk in chunks {
+        enforcement.write(chunk, &mut Copied { chunk, out: &mut out }).unwrap();
+    }
+    enforcement.finish(&mut Copied { chunk: b"", out: &mut out }).unwrap();
+    let places = enforcement.places();
+    assert!(!places.left_out);
+    places.paths.into_iter().collect()
 }
 
 /// A body of many documents through one plan, in these chunks.
@@ -102,7 +127,7 @@ pub(crate) fn stream<'a>(
         framed.write(chunk, &mut bytes).map_err(|refusal| refusal.reason)?;
     }
     framed.finish(&mut bytes).map_err(|refusal| refusal.reason)?;
-    Ok(Left { bytes, counts: counted(framed.tally()) })
+    Ok(Left { bytes, counts: counted(framed.tally()), places: framed.places() })
 }
 
 /// What was counted, as the oracle says it.

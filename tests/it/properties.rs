@@ -112,6 +112,8 @@ fn assert_filled(seed: u64, case: &Case, set: &PolicySet, expected: Vec<Sieved>)
         let mut counted = by_name(counts, unclassified);
         counted.remove(&("fill".to_owned(), "drop".to_owned()));
         assert_eq!(counted, expected.counts, "{}", shown());
+        let places = product::places(plan, [document.as_slice()]);
+        assert_eq!(places, expected.places, "{}", shown());
         let cut = product::sieve(plan, document.chunks(1).collect::<Vec<_>>()).unwrap();
         assert!(cut.0 == whole, "cut differently: {}", shown());
         documents += 1;
@@ -133,7 +135,7 @@ fn by_name(counts: Vec<Count>, unclassified: bool) -> BTreeMap<(String, String),
 #[test]
 fn the_product_agrees_with_the_oracle() {
     let (mut documents, mut denied, mut too_complex, mut filtered) = (0, 0, 0, 0);
-    let mut asked = 0;
+    let (mut asked, mut found) = (0, 0);
     for seed in product::seeds(3_000) {
         let case = generate::case(seed);
         let Some(set) = product::random_policy(&case.yaml) else {
@@ -183,11 +185,16 @@ fn the_product_agrees_with_the_oracle() {
             );
             let counted = by_name(counts, unclassified);
             assert_eq!(counted, expected.counts, "seed {seed}\n{}\n{}", case.yaml, shown());
+            let places = product::places(plan, [document.as_slice()]);
+            assert_eq!(places, expected.places, "seed {seed}\n{}\n{}", case.yaml, shown());
+            found += places.len();
 
             for chunks in [document.chunks(1).collect(), product::cuts(document, rng)] {
                 let chunks: Vec<&[u8]> = chunks;
-                let cut = product::sieve(plan, chunks).unwrap();
+                let cut = product::sieve(plan, chunks.iter().copied()).unwrap();
                 assert!(cut.0 == whole, "seed {seed}: cut differently, {}", shown());
+                let places_cut = product::places(plan, chunks);
+                assert_eq!(places_cut, places, "seed {seed}: cut differently, {}", shown());
             }
             documents += 1;
             asked += usize::from(case.yaml.contains('?'));
@@ -195,7 +202,8 @@ fn the_product_agrees_with_the_oracle() {
     }
     assert!(too_complex * 1000 <= documents, "{too_complex} policies were too complex");
     assert!(asked > 500 || std::env::var_os("TAMIS_SEED").is_some(), "{asked} with filters");
+    assert!(found > 500 || std::env::var_os("TAMIS_SEED").is_some(), "{found} places");
     println!(
-        "{documents} random documents as the oracle says, {asked} of them asked by filters, {denied} denied; {too_complex} policies too complex, {filtered} with filters refused"
+        "{documents} random documents as the oracle says, {found} places with unclassified data, {asked} documents asked by filters, {denied} denied; {too_complex} policies too complex, {filtered} with filters refused"
     );
 }

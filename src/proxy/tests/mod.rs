@@ -33,8 +33,8 @@ use tokio::{
 };
 
 use super::{
-    AccessLog, Certificates, Observers, Proxy, health::Doctor, passage::MakeSieve, pipe::Sieve,
-    server::Gateway, tls::Watch,
+    AccessLog, Certificates, Observers, Proxy, Unclassified, health::Doctor, passage::MakeSieve,
+    pipe::Sieve, server::Gateway, tls::Watch,
 };
 use crate::{
     access::{Count, Reason},
@@ -178,7 +178,11 @@ impl World {
         };
         let metrics = Arc::new(Metrics::new(1000));
         let access_log = AccessLog::start(&config::AccessLog::Off, Arc::clone(&metrics)).unwrap();
-        let observers = Observers { metrics: Arc::clone(&metrics), access_log };
+        let observers = Observers {
+            metrics: Arc::clone(&metrics),
+            access_log,
+            unclassified: Unclassified::default(),
+        };
         let certificates = Certificates::load(&settings).unwrap();
         let mut proxy = Proxy::new(settings, certificates, policies, observers);
         if let Some(make_sieve) = make_sieve {

@@ -293,7 +293,7 @@ fn a_validator_is_good_for_a_day_where_an_age_is_told() {
         let metrics = Arc::new(Metrics::new(1000));
         let access_log = AccessLog::start(&config::AccessLog::Off, Arc::clone(&metrics)).unwrap();
         let certificates = Certificates::load(&settings).unwrap();
-        let observers = Observers { metrics, access_log };
+        let observers = Observers { metrics, access_log, unclassified: Unclassified::default() };
         let proxy = Proxy::new(settings, certificates, Policies::none(), observers);
         let mut request = RequestHeader::build("GET", b"/c/7", None).unwrap();
         request.insert_header("host", "crm.test").unwrap();

@@ -23,6 +23,8 @@ pub(crate) struct Sieved {
     pub(crate) tree: Node,
     /// (category, action word) and how many.
     pub(crate) counts: BTreeMap<(String, String), u64>,
+    /// Where unclassified data was withheld.
+    pub(crate) places: BTreeSet<String>,
     /// What was removed or made null, but for what an action could not treat.
     pub(crate) withheld: Vec<Withheld>,
 }
@@ -65,8 +67,8 @@ pub(crate) fn sieve(
     let paths = paths(world, purpose, api, route);
     if paths.iter().flat_map(Path::actions).any(|action| *action == Action::Deny) {
         let refused = Some("category-denied");
-        let (counts, withheld) = (BTreeMap::new(), Vec::new());
-        return Sieved { refused, tree: Node::null(), counts, withheld };
+        let (counts, places, withheld) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        return Sieved { refused, tree: Node::null(), counts, places, withheld };
     }
 
     let document = Document::new(Node::parse(body), 0, 0);
@@ -80,7 +82,8 @@ pub(crate) fn sieve(
         alphabet: alphabet(&paths),
         ways_down: HashMap::new(),
         ways_on: HashMap::new(),
-        withheld_unclassified: false,
+        unclassified: BTreeSet::new(),
+        renamed: HashSet::new(),
         counts: BTreeMap::new(),
         withheld: Vec::new(),
         paths: &paths,
@@ -96,10 +99,14 @@ pub(crate) fn sieve(
     let level = walk.level(Vec::new(), paths.iter().map(|_| 1).collect());
     // The root is never removed.
     let tree = walk.node(&[level], &root).unwrap_or_else(Node::null);
-    if walk.withheld_unclassified {
+    if !walk.unclassified.is_empty() {
         walk.counts.insert(("unclassified".to_owned(), "drop".to_owned()), 1);
     }
-    Sieved { refused: None, tree, counts: walk.counts, withheld: walk.withheld }
+    let spelled = spelled(world, purpose);
+    let written =
+        |name: &str, location: &[Step]| spelled.contains(name) && !walk.renamed.contains(location);
+    let places = walk.unclassified.iter().map(|location| place(location, &written)).collect();
+    Sieved { refused: None, tree, counts: walk.counts, places, withheld: walk.withheld }
 }
 
 /// One path of the plan, from the root of the document.
@@ -174,6 +181,47 @@ fn expand(
             expand(world, purpose, &text, &world.records[record].fields, paths);
         }
     }
+}
+
+/// The names that some path of some route spells.
+fn spelled(world: &World, purpose: &str) -> BTreeSet<String> {
+    let routes = world.apis.iter().flat_map(|(api, said)| {
+        said.routes.iter().flat_map(move |(route, _)| paths(world, purpose, api, route))
+    });
+    let mut names = BTreeSet::new();
+    for path in routes {
+        for selector in path.segments.iter().flat_map(|segment| parts(segment).1) {
+            if let Selector::Name(name) = selector {
+                names.insert(name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// Where unclassified data was withheld: the path of its container, with `*` for names that are not to be
+/// written, and then `*` for itself.
+fn place(location: &[Step], is_written: &dyn Fn(&str, &[Step]) -> bool) -> String {
+    let mut place = "$".to_owned();
+    for (index, step) in location.iter().enumerate() {
+        let is_last = index + 1 == location.len();
+        place += &match step {
+            Step::Element(_) => "[*]".to_owned(),
+            Step::Member(name) if is_last || !is_written(name, &location[..=index]) => {
+                ".*".to_owned()
+            }
+            Step::Member(name) => {
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+                let begins = name.starts_with(|c: char| is_plain(c) && !c.is_ascii_digit());
+                if begins && name.chars().all(is_plain) {
+                    format!(".{name}")
+                } else {
+                    format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
+                }
+            }
+        };
+    }
+    place
 }
 
 /// One step down: to the member with this name, or to the element with this index.
@@ -464,7 +512,10 @@ struct Walk<'a> {
     ways_down: HashMap<(Positions, bool), bool>,
     /// What [`Walk::goes_on`] has found.
     ways_on: HashMap<(Positions, bool), bool>,
-    withheld_unclassified: bool,
+    /// Where unclassified data was withheld.
+    unclassified: BTreeSet<Location>,
+    /// Members whose names leave as pseudonyms.
+    renamed: HashSet<Location>,
     counts: BTreeMap<(String, String), u64>,
     withheld: Vec<Withheld>,
 }
@@ -558,7 +609,7 @@ impl<'a> Walk<'a> {
                 None
             }
             Fate::RemovedUnclassified => {
-                self.withheld_unclassified = true;
+                self.unclassified.insert(trail[trail.len() - 1].location.clone());
                 self.withhold(trail, Kind::of(node));
                 None
             }
@@ -713,7 +764,7 @@ impl<'a> Walk<'a> {
                 && keeps_unclassified(&and(trail, plain), self.api_keeps)
                 && keeps_unclassified(&to_value, self.api_keeps);
             if !keeps {
-                self.withheld_unclassified = true;
+                self.unclassified.insert(location.clone());
                 self.withhold_member(location);
                 return None;
             }
@@ -727,6 +778,7 @@ impl<'a> Walk<'a> {
                     self.withhold_member(location);
                     return None;
                 };
+                self.renamed.insert(location);
                 Name::new(&token)
             }
             Action::Generalise(_)

@@ -16,6 +16,7 @@ mod reload;
 mod server;
 mod stream;
 mod testssl;
+mod unclassified;
 
 use std::{
     fs,
