@@ -62,7 +62,8 @@ impl Target {
             if query.contains(';') {
                 return Err(wrong);
             }
-            for pair in query.split('&') {
+            // An empty sequence between two `&` is no parameter (WHATWG URL, section 5.1).
+            for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                 parameters
                     .push((decode(name, true).ok_or(wrong)?, decode(value, true).ok_or(wrong)?));
