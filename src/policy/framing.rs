@@ -7,6 +7,13 @@ pub(crate) fn is_grpc(essence: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
 }
 
+/// Whether the name of a media type (`type/subtype`, lower-case) says that its bodies hold JSON, or events
+/// that do, be it in a framing that is not known here: `application/fhir+ndjson`, `application/x-json-stream`,
+/// `application/event-stream`.
+pub(crate) fn is_called_json(essence: &str) -> bool {
+    essence.contains("json") || essence.ends_with("event-stream")
+}
+
 /// How documents stand in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

@@ -531,6 +531,53 @@ fn parameters_are_decoded() {
     check("a?b=/c", &[("a?b", "/c")]);
 }
 
+/// A type that holds JSON is sieved or refused; under `media` nobody would look into it.
+#[test]
+fn what_is_called_json_never_passes_unread() {
+    let check = |media: &str, expected: &[&str]| {
+        let rule =
+            format!("    media: {{ {media}: {{ pass: {{ because: large }} }} }}\n    routes:\n");
+        let text = CRM.replacen("    routes:\n", &rule, 1);
+        let loaded = load(&[source(&text)], &NoKeys);
+        let errors = loaded.findings.iter().filter(|finding| finding.rank == Rank::Error);
+        let found: Vec<&str> = errors.map(|finding| finding.code).collect();
+        assert_eq!(found, expected, "{media}");
+    };
+    for media in [
+        "application/json",
+        "text/json",
+        "application/fhir+json",
+        "application/stream+json",
+        "application/x-ndjson",
+        "application/fhir+ndjson",
+        "Application/FHIR+NDJSON",
+        "application/vnd.acme.v2+x-ndjson",
+        "text/x-ndjson",
+        "application/x-ldjson",
+        "application/vnd.acme+jsonl",
+        "application/x-jsonl",
+        "application/jsonlines",
+        "application/json-seq",
+        "application/geo+json-seq",
+        "application/vnd.geojson-seq",
+        "application/x-json-stream",
+        "application/concatenated-json",
+        "application/json+oembed",
+        "application/x-amz-json-1.1",
+        "application/json5",
+        "text/x-json",
+        "text/event-stream",
+        "application/event-stream",
+        "text/x-event-stream",
+    ] {
+        check(media, &["bad-media"]);
+    }
+    for media in ["text/csv", "application/fhir+xml", "application/x-protobuf", "application/jso"] {
+        check(media, &[]);
+    }
+    check("application/grpc+json", &["bad-media"]);
+}
+
 #[test]
 fn debug_says_nothing_about_people() {
     let target = Target::parse("GET", "/customers/anna?email=anna").unwrap();

@@ -2,7 +2,7 @@
 
 use crate::policy::{
     finding::Finding,
-    framing::{Framing, is_grpc},
+    framing::{Framing, is_called_json, is_grpc},
     read::{WrittenApi, WrittenHeader, because::pass},
     reader::{At, Reader},
     yaml::Node,
@@ -211,6 +211,14 @@ pub(super) fn media(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) 
                 Finding::error("bad-media", at, message)
                     .help("trailers never leave; `application/grpc-web` has no need of them"),
             );
+        } else if is_called_json(&media) {
+            let message = format!(
+                "`{}` holds JSON, by its name: it would pass unread, and tamis does not know how to sieve it",
+                key.text
+            );
+            reader.report(Finding::error("bad-media", at, message).help(
+                "let the upstream call it by a type that is sieved, such as `application/json` or `application/x-ndjson`; a route that carries nothing personal can have `pass`",
+            ));
         } else if let Some(because) = because {
             api.media.push((media, because));
         }
