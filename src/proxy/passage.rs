@@ -264,6 +264,11 @@ impl Passage {
             head.remove_header(&header::CONTENT_LANGUAGE);
             head.remove_header(&header::CONTENT_TYPE);
         }
+        if !self.permit.passes
+            && let Some(value) = response::content_type_in_utf8(&head.headers)
+        {
+            head.insert_header(header::CONTENT_TYPE, value)?;
+        }
         if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
             return Ok(head);
         }

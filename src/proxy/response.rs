@@ -118,6 +118,19 @@ impl Treatment {
     }
 }
 
+/// Labels of UTF-8 (WHATWG Encoding, section 4.2), and of ASCII (IANA character sets), which is a subset of it.
+const UTF_8: [&str; 9] = [
+    "utf-8",
+    "utf8",
+    "unicode-1-1-utf-8",
+    "unicode11utf8",
+    "unicode20utf8",
+    "x-unicode20utf8",
+    "us-ascii",
+    "ascii",
+    "ansi_x3.4-1968",
+];
+
 /// What a response says that its body is.
 #[derive(Debug, PartialEq, Eq)]
 enum Media {
@@ -133,27 +146,59 @@ enum Media {
 
 impl Media {
     fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-        let Some(value) = values.next() else { return Self::Absent };
-        let parsed = value.to_str().ok().and_then(|value| {
-            // White space may stand before the first `;`, which the parser does not know.
-            let (essence, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
-            format!("{}{rest}", essence.trim_end()).parse::<Mime>().ok()
-        });
-        let (None, Some(media)) = (values.next(), parsed) else { return Self::Unclear };
+        if !headers.contains_key(header::CONTENT_TYPE) {
+            return Self::Absent;
+        }
+        let Some(media) = content_type(headers) else { return Self::Unclear };
         // `essence_str` is lower-case, and without parameters.
         let essence = media.essence_str();
         let Some(framing) = Framing::of(essence) else { return Self::Other(essence.to_owned()) };
-        let is_utf8 = media
-            .params()
-            .filter(|(name, _)| *name == mime::CHARSET)
-            .all(|(_, charset)| charset.as_str().eq_ignore_ascii_case("utf-8"));
-        if is_utf8 {
+        // The parser has made them lower-case.
+        if charsets(&media).all(|charset| UTF_8.contains(&charset)) {
             Self::Json { framing, is_problem: essence == "application/problem+json" }
         } else {
             Self::Unclear
         }
     }
+}
+
+/// The media type of a response, if it has one, and one only.
+fn content_type(headers: &HeaderMap) -> Option<Mime> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = values.next()?.to_str().ok()?;
+    // White space may stand before the first `;`, which the parser does not know.
+    let (essence, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
+    let media = format!("{}{rest}", essence.trim_end()).parse().ok()?;
+    values.next().is_none().then_some(media)
+}
+
+fn charsets(media: &Mime) -> impl Iterator<Item = &str> {
+    let params = media.params().filter(|(name, _)| *name == mime::CHARSET);
+    params.map(|(_, charset)| charset.as_str())
+}
+
+/// The `Content-Type` that leaves in place of the upstream's, where that labels JSON with another charset than `utf-8`.
+/// The body leaves in UTF-8: an action may write characters that are not in ASCII, and a client may not know
+/// the other labels. None if the upstream's can leave as it is.
+pub(super) fn content_type_in_utf8(headers: &HeaderMap) -> Option<HeaderValue> {
+    if !says_json(headers) {
+        return None;
+    }
+    let media = content_type(headers)?;
+    if charsets(&media).all(|charset| charset == "utf-8") {
+        return None;
+    }
+    let mut value = media.essence_str().to_owned();
+    for (name, text) in media.params() {
+        let text = if name == mime::CHARSET { "utf-8" } else { text.as_str() };
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let quote = if text.bytes().all(is_token) { "" } else { "\"" };
+        for piece in ["; ", name.as_str(), "=", quote, text, quote] {
+            value.push_str(piece);
+        }
+    }
+    HeaderValue::try_from(value).ok()
 }
 
 /// Whether a response says that its body is JSON in UTF-8.
@@ -215,6 +260,11 @@ mod tests {
             "application/fhir+json; fhirVersion=4.0",
             "application/json;charset=UTF-8",
             "application/json; charset=\"utf-8\"",
+            "application/json; charset=utf8",
+            "application/json;charset=US-ASCII;",
+            "application/json; Charset=\"Ascii\"; charset=utf-8",
+            "application/json; charset=ANSI_X3.4-1968",
+            "application/json; charset=unicode-1-1-UTF-8",
             "text/json",
             "application/hal+json",
         ] {
@@ -252,6 +302,17 @@ mod tests {
             "application/x-ndjson; charset=iso-8859-1",
             "application/json; charset=utf-16",
             "application/json; charset=utf-8; charset=utf-16",
+            "application/json; charset=utf8; charset=utf-16",
+            "application/json; charset=utf-16; charset=us-ascii",
+            "application/json; charset=utf-7",
+            "application/json; charset=utf",
+            "application/json; charset=\"\"",
+            "application/json; charset=\" utf-8\"",
+            "application/json; charset=",
+            "application/json; charset",
+            "application/json; charset=utf-8-sig",
+            "application/json; charset=iso-8859-1",
+            "application/json; charset=windows-1252",
             "application/json, text/html",
             "json",
             "*/*",
@@ -261,6 +322,31 @@ mod tests {
         check("200", BODY, refused);
         check("200|content-type: application/json|content-type: text/html", BODY, refused);
         check("200|content-type: text/csv; header=present", BODY, Ok(Treatment::Pass));
+    }
+
+    #[test]
+    fn utf_8_leaves_by_its_own_name() {
+        let check = |media: &'static str, expected: Option<&str>| {
+            let headers =
+                HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(media))]);
+            let value = content_type_in_utf8(&headers);
+            assert_eq!(value.as_ref().map(|value| value.to_str().unwrap()), expected, "{media}");
+        };
+        for same in [
+            "application/json",
+            "application/json;charset=UTF-8",
+            "application/json ; charset=\"Utf-8\"; version=\"a b\"",
+            "application/json; charset=utf-16",
+            "text/csv; charset=us-ascii",
+        ] {
+            check(same, None);
+        }
+        check("application/json;charset=utf8", Some("application/json; charset=utf-8"));
+        check("Text/JSON; charset=\"US-ASCII\";", Some("text/json; charset=utf-8"));
+        check(
+            "application/fhir+json ;V=\"a;B\"; charset=ascii; x=Y",
+            Some("application/fhir+json; v=\"a;B\"; charset=utf-8; x=Y"),
+        );
     }
 
     #[test]

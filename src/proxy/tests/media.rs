@@ -29,6 +29,7 @@ async fn a_media_type_is_one_line_that_says_one_thing() {
         "Content-Type: text/csv, application/json\r\n",
         "Content-Type: application/json; charset=utf-16\r\n",
         "Content-Type: application/json; charset=utf-8; charset=latin1\r\n",
+        "Content-Type: application/json; charset=us-ascii; charset=latin1\r\n",
         "Content-Type: application/json\u{e9}\r\n",
         "Content-Type: application/xml\r\n",
         "Content-Type: multipart/mixed; boundary=x\r\n",
@@ -37,6 +38,45 @@ async fn a_media_type_is_one_line_that_says_one_thing() {
         assert_eq!(reply.reason(), "media-not-allowed", "{lines}");
         assert_eq!(record, "refused media-not-allowed", "{lines}");
     }
+}
+
+/// The body is read as UTF-8, and what an action writes into it may be no ASCII.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charset_that_is_a_part_of_utf_8_leaves_as_utf_8() {
+    for (charset, leaves) in [
+        ("utf8", "utf-8"),
+        ("\"US-ASCII\"", "utf-8"),
+        ("unicode-1-1-utf-8", "utf-8"),
+        ("UTF-8", "UTF-8"),
+        ("\"Utf-8\"", "\"Utf-8\""),
+    ] {
+        let lines = format!("Content-Type: application/json; charset={charset}; v=2\r\n");
+        let (reply, record) = check(answer_as(&lines, BODY)).await;
+        assert_eq!((reply.body.as_deref(), record.as_str()), (Some(SIEVED), "allowed"));
+        let line = format!("Content-Type: application/json; charset={leaves}; v=2\r\n");
+        assert!(reply.raw.contains(&line), "{charset}: {reply:?}");
+        // What is called ASCII and is not is read as what else it can be.
+        for (letter, expected) in
+            [(&b"\xc3\xa9"[..], "allowed"), (b"\xe9", "refused body-unreadable")]
+        {
+            let body = [b"{\"odd\":\"", letter, b"\"}"].concat();
+            let mut answer =
+                format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: {}\r\n\r\n", body.len())
+                    .into_bytes();
+            answer.extend_from_slice(&body);
+            let (_, record) = check(Upstream::bytes(answer)).await;
+            assert_eq!(record, expected, "{charset} {letter:?}");
+        }
+    }
+    // A HEAD says what a GET would; what passes unread is called as the upstream calls it.
+    let ascii = |media: &str| format!("Content-Type: {media}; charset=ascii\r\n");
+    let world = World::new(answer_as(&ascii("application/json"), "")).await;
+    let lines = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let reply = world.send(request("HEAD", "/c/7", lines)).await;
+    assert!(reply.head.contains("content-type: application/json; charset=utf-8"), "{reply:?}");
+    let world = World::new(answer_as(&ascii("text/csv"), "a")).await;
+    let reply = world.get("/c", "support", "").await;
+    assert!(reply.head.contains("content-type: text/csv; charset=ascii"), "{reply:?}");
 }
 
 /// What calls itself JSON is read as JSON, whatever it is.
