@@ -27,19 +27,24 @@ impl Documents {
         self.enforcement.held_bytes()
     }
 
+    /// Where in the body `at` of the current chunk is.
+    pub(super) fn offset(&self, at: usize) -> u64 {
+        self.before + at as u64
+    }
+
     /// The chunk has been dealt with.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.before += bytes as u64;
     }
 
-    /// Reads a piece of a document, which stands at `at` in the chunk.
+    /// Reads a piece of a document, which stands at `begins` in the body.
     pub(super) fn write<S: Sink + ?Sized>(
         &mut self,
         piece: &[u8],
-        at: usize,
+        begins: u64,
         sink: &mut S,
     ) -> Result<(), Refusal> {
-        let (read, begins) = (self.read, self.before + at as u64);
+        let read = self.read;
         self.read += piece.len() as u64;
         self.enforcement.write(piece, sink).map_err(|refusal| {
             // The engine counts from the start of the document, people from that of the body.
@@ -56,11 +61,11 @@ impl Documents {
         })
     }
 
-    /// The framing says at `at` of the chunk that the document has ended; another one may begin.
-    pub(super) fn end<S: Sink + ?Sized>(&mut self, at: usize, sink: &mut S) -> Result<(), Refusal> {
+    /// The framing says at `at` of the body that the document has ended; another one may begin.
+    pub(super) fn end<S: Sink + ?Sized>(&mut self, at: u64, sink: &mut S) -> Result<(), Refusal> {
         let ended = self.enforcement.finish(sink);
         // That more of it was to come is no news: here it could not.
-        ended.map_err(|_cut| self.wrong(at))?;
+        ended.map_err(|_cut| wrong(at))?;
         self.forget();
         Ok(())
     }
@@ -83,9 +88,9 @@ impl Documents {
     pub(super) fn withhold_event(&mut self) {
         self.enforcement.withhold_event();
     }
+}
 
-    /// What stands at `at` of the chunk cannot stand there.
-    pub(super) fn wrong(&self, at: usize) -> Refusal {
-        Violation::Grammar { at: self.before + at as u64 }.into()
-    }
+/// What stands at `at` of the body cannot stand there.
+pub(super) fn wrong(at: u64) -> Refusal {
+    Violation::Grammar { at }.into()
 }

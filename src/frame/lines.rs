@@ -23,10 +23,10 @@ impl Lines {
         for end in memchr::memchr_iter(b'\n', chunk).chain([chunk.len()]) {
             let piece = chunk.get(from..end).unwrap_or_default();
             self.begun = self.begun || piece.iter().any(|byte| !b" \t\r".contains(byte));
-            documents.write(piece, from, &mut Copied { chunk: piece, out })?;
+            documents.write(piece, documents.offset(from), &mut Copied { chunk: piece, out })?;
             if end < chunk.len() {
                 if std::mem::take(&mut self.begun) {
-                    documents.end(end, &mut Copied { chunk: &[], out })?;
+                    documents.end(documents.offset(end), &mut Copied { chunk: &[], out })?;
                 } else {
                     documents.forget();
                 }

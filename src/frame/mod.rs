@@ -3,8 +3,8 @@
 //! A [`Framed`] stands between the bytes of a body and an [`Enforcement`]: it finds where a document
 //! begins and ends, sends each through the plan as if it were alone, and puts the framing around what
 //! leaves. Bytes come in chunks of any size, and how they were cut makes no difference. A document
-//! streams through; of the framing no more is held than a name or a listed text can be long. No I/O, no
-//! clock.
+//! streams through; an event, whose name may stand behind its data, is held to its end, up to `candidate_bytes_max`.
+//! No I/O, no clock.
 //!
 //! What is wrong in one document ends the body there: what follows could be read in more than one way.
 //!
@@ -73,7 +73,7 @@ enum Frames {
     Document,
     Lines(Lines),
     Sequence(Sequence),
-    Events(Events),
+    Events(Box<Events>),
 }
 
 impl Framed {
@@ -83,7 +83,10 @@ impl Framed {
             Framing::Document => Frames::Document,
             Framing::Lines => Frames::Lines(Lines::default()),
             Framing::Sequence => Frames::Sequence(Sequence::default()),
-            Framing::Events => Frames::Events(Events::new(Arc::clone(plan.stream()))),
+            Framing::Events => {
+                let listed = Arc::clone(plan.stream());
+                Frames::Events(Box::new(Events::new(listed, limits.candidate_bytes_max)))
+            }
         };
         let documents = Documents::new(Enforcement::new(plan, context, limits));
         Self { documents, frames, failed: None }
@@ -126,7 +129,11 @@ impl Framed {
 
     /// Bytes of the body that it holds, or has room for, between two calls.
     pub fn held_bytes(&self) -> usize {
-        self.documents.held_bytes()
+        let framing = match &self.frames {
+            Frames::Document | Frames::Lines(_) | Frames::Sequence(_) => 0,
+            Frames::Events(events) => events.held_bytes(),
+        };
+        self.documents.held_bytes() + framing
     }
 
     /// Runs a step unless one has failed before; one that panics has failed.

@@ -6,7 +6,7 @@
 
 use crate::{
     enforce::Refusal,
-    frame::documents::Documents,
+    frame::documents::{Documents, wrong},
     json::{Copied, Violation},
 };
 
@@ -41,9 +41,13 @@ impl Sequence {
             let piece = chunk.get(from..end).unwrap_or_default();
             if let Some(last) = piece.last() {
                 if self.document.is_none() {
-                    return Err(documents.wrong(from));
+                    return Err(wrong(documents.offset(from)));
                 }
-                documents.write(piece, from, &mut Copied { chunk: piece, out })?;
+                documents.write(
+                    piece,
+                    documents.offset(from),
+                    &mut Copied { chunk: piece, out },
+                )?;
                 let is_closed = *last == b'\n';
                 self.document = Some(if is_closed { Document::Closed } else { Document::Open });
             }
@@ -51,9 +55,9 @@ impl Sequence {
                 match self.document {
                     // More than one of them are as good as one.
                     None | Some(Document::Empty) => {}
-                    Some(Document::Open) => return Err(documents.wrong(end)),
+                    Some(Document::Open) => return Err(wrong(documents.offset(end))),
                     Some(Document::Closed) => {
-                        documents.end(end, &mut Copied { chunk: &[], out })?;
+                        documents.end(documents.offset(end), &mut Copied { chunk: &[], out })?;
                     }
                 }
                 self.document = Some(Document::Empty);

@@ -36,8 +36,13 @@ const CONTEXT: Context = Context { today: date(2026, 11, 21) };
 /// What leaves, and why it ends if it is refused; whether something unknown was withheld.
 type Left = (String, Result<(), Reason>, bool);
 
-fn run<'c>(framing: Framing, plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'c [u8]>) -> Left {
-    let mut framed = Framed::new(framing, Arc::clone(plan), CONTEXT, Limits::default());
+fn run<'c>(
+    framing: Framing,
+    plan: &Arc<Plan>,
+    limits: Limits,
+    chunks: impl IntoIterator<Item = &'c [u8]>,
+) -> Left {
+    let mut framed = Framed::new(framing, Arc::clone(plan), CONTEXT, limits);
     let mut out = Vec::new();
     let written = chunks.into_iter().try_for_each(|chunk| framed.write(chunk, &mut out));
     let ended = written.and_then(|()| framed.finish(&mut out));
@@ -53,10 +58,14 @@ fn run<'c>(framing: Framing, plan: &Arc<Plan>, chunks: impl IntoIterator<Item = 
 
 /// Whole, cut in two at every place, and byte by byte: all the same.
 fn everywhere(framing: Framing, plan: &Arc<Plan>, body: &[u8]) -> Left {
-    let bytes = run(framing, plan, body.chunks(1));
+    everywhere_within(Limits::default(), framing, plan, body)
+}
+
+fn everywhere_within(limits: Limits, framing: Framing, plan: &Arc<Plan>, body: &[u8]) -> Left {
+    let bytes = run(framing, plan, limits, body.chunks(1));
     let halves = (0..=body.len()).map(|at| <[&[u8]; 2]>::from(body.split_at(at)).to_vec());
     for chunks in halves.chain([vec![body], body.chunks(3).collect()]) {
-        let cut = run(framing, plan, chunks.iter().copied());
+        let cut = run(framing, plan, limits, chunks.iter().copied());
         assert_eq!(cut.1, bytes.1, "{chunks:?}");
         if cut.1.is_ok() {
             assert_eq!(cut, bytes, "{chunks:?}");
@@ -211,19 +220,19 @@ fn of_an_event_only_its_data_and_a_listed_name_leave() {
     check(
         Events,
         "id: 7\nevent: delta\nretry: 10\n: anna\ndata: {\"id\":1}\nx-mail: anna\n\n",
-        "event: delta\n:\ndata: {\"id\":1}\n\n",
+        ":\nevent: delta\ndata: {\"id\":1}\n\n",
     );
     check(Events, "id: 7\n\nretry: 10\n\nid\n\nnonsense\n\ndata: {}\n\n", "data: {}\n\n");
     check(Events, ": keep\n\n:alive\r\n\r\n:\n", ":\n\n:\r\n\r\n:\n");
     check(Events, "data: {\ndata: }\nid: 7\n\n", "data: {\ndata: }\n\n");
-    // Between lines of data it waits for the end of the event.
-    check(Events, "data: {\n: anna\ndata: }\n: anna\n\n", "data: {\ndata: }\n\n:\n");
+    // It does not wait for the event in which it stands.
+    check(Events, "data: {\n: anna\ndata: }\n: anna\n\n", ":\n:\ndata: {\ndata: }\n\n");
     check(
         Events,
         "data: {\r: anna\rdata: }\r\rdata: {}\r\r",
-        "data: {\rdata: }\r\r:\rdata: {}\r\r",
+        ":\rdata: {\rdata: }\r\rdata: {}\r\r",
     );
-    check(Events, "data: {\r\n: x\r\ndata: }\r\n\r\n", "data: {\r\ndata: }\r\n\r:\r\n");
+    check(Events, "data: {\r\n: x\r\ndata: }\r\n\r\n", ":\r\ndata: {\r\ndata: }\r\n\r\n");
     // What parts two line ends is gone, and they do not become one.
     check(Events, "data: {}\rid: 7\n\n: x\rid: 7\n\n", "data: {}\r\n\n:\r\n\n");
     check(Events, "Data: anna\n\n data: anna\n\ndatas: anna\n\ndata : anna\n\n", "");
@@ -241,50 +250,168 @@ fn an_event_with_another_name_does_not_leave() {
     assert!(check(Events, "event:  delta\ndata: 1\n\n", ""));
     check(Events, "event: a b\ndata: {}\n\n", "event: a b\ndata: {}\n\n");
     check(Events, "event: Delta\ndata: {}\n: x\n\n", ":\n\n");
-    // One that is not listed is enough.
-    check(Events, "event: delta\nevent: x\ndata: {\"id\":1}\n\n", "event: delta\n\n");
-    check(Events, "event: x\nevent: delta\ndata: {\"id\":1}\n\n", "");
-    check(
-        Events,
-        "event: delta\nevent: done\ndata: {}\n\n",
-        "event: delta\nevent: done\ndata: {}\n\n",
-    );
+    // Its data is not read: it need not be JSON.
+    assert!(check(Events, "data: anna\ndata: {\nevent: x\n\ndata: {}\n\n", "data: {}\n\n"));
+    assert!(check(Events, "data: {\nevent: anna\n: x\n\n", ":\n\n"));
     // A name of no bytes is none: the event has the name that all have.
     check(
         Events,
         "event:\ndata: {}\n\nevent: \ndata: {}\n\n",
         "event:\ndata: {}\n\nevent: \ndata: {}\n\n",
     );
-    // Of the document some has left before it has a name.
-    refuse(Events, "data: {}\nevent: delta\n\n", "data: {}", BodyUnreadable);
-    refuse(Events, "data: bye\nevent: delta\n\n", "", BodyUnreadable);
+}
+
+/// WHATWG HTML, section 9.2.6: a name is that of the event when its empty line comes.
+#[test]
+fn an_event_may_be_named_behind_its_data() {
+    for end in ["\n", "\r", "\r\n"] {
+        let check = |body: &str, left: &str| {
+            check(Events, &body.replace('|', end), &left.replace('|', end))
+        };
+        // It leaves with its name first, wherever that stood, and whatever is between.
+        let left = "event: delta|data: {\"id\":1}||";
+        for body in [
+            "data: {\"id\":1}|event: delta||",
+            "id: 1|data: {\"id\":1}|event: delta|retry: 7||",
+            "data: {\"id\":1}|id: anna|x|event: delta||",
+        ] {
+            assert!(!check(body, left));
+        }
+        check(
+            "data: {\"mail\":|event:done|data:  \"anna\"}||data: {}||",
+            "event:done|data: {\"mail\":|data:  \"********\"}||data: {}||",
+        );
+        check("data: {}|: x|event: delta||", ":|event: delta|data: {}||");
+        check(
+            "data|event: delta||data: [DONE]|event: done||",
+            "event: delta|data:||event: done|data: [DONE]||",
+        );
+        check("data: bye|event: a b|event||data: {}||", "event:|data: bye||data: {}||");
+        // The last one is it, listed or not.
+        check("event: delta|event: done|data: {}||", "event: done|data: {}||");
+        check("event: anna|data: {}|event: delta||", "event: delta|data: {}||");
+        check("event: anna|event:|data: {}||", "event:|data: {}||");
+        check("event: delta|data: {}|event||", "event:|data: {}||");
+        assert!(check("event: delta|data: {}|event: anna||", ""));
+        assert!(check("data: {}|event: delta|event: deltas||data: {}||", "data: {}||"));
+        // Without data there is no event; its name leaves as it did.
+        check("event: anna|event: delta||", "event: delta||");
+    }
+    check(Events, "data: {}\revent: delta\n\r\n", "event: delta\ndata: {}\r\r\n");
+    check(Events, "data: {}\r\nevent: delta\r\n", "");
+    check(Events, "data: {}\nevent: delta\r\n\n", "event: delta\r\ndata: {}\n\n");
+    check(Events, "event: delta\rid: 7\n\n", "event: delta\r\n\n");
+    // What is wrong with it is still wrong, and nothing of it leaves.
+    refuse(Events, "data: anna\nevent: delta\n\n", "", BodyUnreadable);
+    refuse(Events, ": x\ndata: {}\nevent: delta\ndata: {}\n\n", ":\n", BodyUnreadable);
+}
+
+/// As far as an event may be held it is one; longer, it goes on under the name that it has so far.
+#[test]
+fn an_event_that_is_too_long_to_be_held_keeps_its_name() {
+    let plan = plan(STREAM);
+    let within = |bytes: usize, body: &str| {
+        let limits = Limits { candidate_bytes_max: bytes, ..Limits::default() };
+        everywhere_within(limits, Events, &plan, body.as_bytes())
+    };
+    let mut refused = 0;
+    for body in [
+        "data: {\"id\":1}\nevent: delta\n\n",
+        "event: delta\r\ndata: {\"id\":\r\n: x\r\ndata: 1}\r\n: y\r\n\r\n",
+        "event: delta\rdata: {\"id\":\rid: 7\rdata: 1}\r\r",
+        "event: anna\n: x\ndata: {\"id\":1}\nevent: done\n\n",
+        "event: anna\n: x\ndata: anna\nid: 7\n\n",
+        "data: [DONE]\n: x\n\n",
+        "data\nevent\n\n",
+    ] {
+        let body = format!("{body}data: {{}}\n\n");
+        let whole = within(1 << 20, &body);
+        assert_eq!(whole.1, Ok(()), "{body:?}");
+        for bytes in 0..body.len() {
+            let left = within(bytes, &body);
+            if left.1.is_err() {
+                assert_eq!(left.1, Err(BodyUnreadable), "{bytes} {body:?}");
+                assert!(body.contains("event"), "{bytes} {body:?}");
+                refused += 1;
+            } else {
+                assert_eq!(events(&left.0), events(&whole.0), "{bytes} {body:?}");
+                assert_eq!(left.2, whole.2, "{bytes} {body:?}");
+            }
+        }
+    }
+    assert!(refused > 30, "{refused}");
+
+    // Counted from the first value on: here to the byte.
+    let body = "data: {\"id\":1}\nevent: delta\n\n";
+    let length = body.len() - "data: ".len();
+    assert_eq!(within(length, body).0, "event: delta\ndata: {\"id\":1}\n\n");
+    let left = within(length - 1, body);
+    assert_eq!(left, ("event: delta\ndata: {\"id\":1}\n\n".into(), Ok(()), false));
+    let left = within(length - 2, body);
+    assert_eq!(left, (String::new(), Err(BodyUnreadable), false), "in the middle of its name");
+    let left = within(5, body);
+    assert_eq!(left, ("data: {\"id\":1}".into(), Err(BodyUnreadable), false));
+    // Comments leave at once, or behind the data that is leaving.
+    let body = "event: delta\ndata: {\n: x\ndata: \"id\":1\n: y\ndata: }\n\n";
+    let left = within(25, body);
+    let expected = ":\nevent: delta\ndata: {\ndata: \"id\":1\ndata: }\n\n:\n";
+    assert_eq!(left, (expected.into(), Ok(()), false));
+    // Another name comes too late, also for one that does not leave.
+    let body = "event: anna\ndata: 1234567890\n: x\nevent: delta\n\n";
+    assert_eq!(within(10, body), (":\n".into(), Err(BodyUnreadable), true));
+    // What has left is no event without its end.
+    assert_eq!(within(5, "data: {\"id\":1}\n").1, Err(BodyCut));
+    assert_eq!(within(10, "event: anna\ndata: {\"id\":1}\n"), (String::new(), Ok(()), true));
+}
+
+/// WHATWG HTML, section 9.2.5: one at the very beginning is skipped.
+#[test]
+fn a_byte_order_mark_before_a_stream_is_left_out() {
+    check(Events, "\u{feff}", "");
+    check(Events, "\u{feff}data: {}\n\n", "data: {}\n\n");
+    check(Events, "\u{feff}\n", "\n");
+    check(Events, "\u{feff}: x\n\n", ":\n\n");
+    check(Events, "\u{feff}event: delta\rdata: {}\r\r", "event: delta\rdata: {}\r\r");
+    // Another one, or one further on, belongs to the name of a field.
+    check(Events, "\u{feff}\u{feff}data: anna\n\ndata: {}\n\n", "data: {}\n\n");
+    check(Events, ":\n\u{feff}data: {}\n\n", ":\n\n");
+    check(Events, " \u{feff}data: anna\n\n", "");
+    refuse(Events, "data: \u{feff}{}\n\n", "", BodyUnreadable);
+    // So does a part of one.
+    let plan = plan(STREAM);
+    for part in [&b"\xef"[..], b"\xef\xbb", b"\xef\xbb\xbe", b"\xbf"] {
+        let body = [part, b"data: anna\n\ndata: {}\n\n"].concat();
+        let left = everywhere(Events, &plan, &body);
+        assert_eq!((left.0.as_str(), left.1), ("data: {}\n\n", Ok(())), "{part:?}");
+        assert_eq!(everywhere(Events, &plan, part).1, Ok(()));
+    }
 }
 
 #[test]
 fn data_that_is_no_document_and_not_listed_ends_the_body() {
-    refuse(Events, "data: {}\n\ndata: anna\n\n", "data: {}\n\ndata: null", BodyUnreadable);
-    refuse(Events, "data: [DONE\n\n", "data: null", BodyUnreadable);
-    refuse(Events, "data: [DONE] \n\n", "data: null", BodyUnreadable);
-    refuse(Events, "data: [DONE]\ndata:\n\n", "data: null", BodyUnreadable);
-    refuse(Events, "data: by\n\n", "data: null", BodyUnreadable);
-    refuse(Events, "data: {}\ndata: {}\n\n", "data: {}\ndata: ", BodyUnreadable);
-    refuse(Events, "data: {\"id\":\"a\ndata: b\"}\n\n", "data: {\"id\":\"a", BodyUnreadable);
-    refuse(Events, b"data: {\"id\":\"\xff\"}\n\n", "data: {\"id\":\"", BodyUnreadable);
-    refuse(Events, "data: {\n\ndata: }\n\n", "data: {", BodyUnreadable);
-    refuse(Events, "\u{feff}data: {}\n\n", "", BodyUnreadable);
-    refuse(Events, "\u{feff}\n", "", BodyUnreadable);
-    check(Events, ":\n\u{feff}data: {}\n\n", ":\n\n");
+    refuse(Events, "data: {}\n\ndata: anna\n\n", "data: {}\n\n", BodyUnreadable);
+    refuse(Events, "data: [DONE\n\n", "", BodyUnreadable);
+    refuse(Events, "data: [DONE] \n\n", "", BodyUnreadable);
+    refuse(Events, "data: [DONE]\ndata:\n\n", "", BodyUnreadable);
+    refuse(Events, "data: by\n\n", "", BodyUnreadable);
+    refuse(Events, "data: {}\ndata: {}\n\n", "", BodyUnreadable);
+    refuse(Events, "data: {\"id\":\"a\ndata: b\"}\n\n", "", BodyUnreadable);
+    refuse(Events, b"data: {\"id\":\"\xff\"}\n\n", "", BodyUnreadable);
+    refuse(Events, "data: {\n\ndata: }\n\n", "", BodyUnreadable);
 }
 
 #[test]
 fn what_stands_behind_the_last_empty_line_is_no_event() {
-    refuse(Events, "data: {}\n\ndata: {\"id\":1}\n", "data: {}\n\ndata: {\"id\":1}", BodyCut);
-    refuse(Events, "data: {\"id\":1}", "data: {\"id\":1}", BodyCut);
-    refuse(Events, "data: {\"id\":1", "data: {\"id\":1", BodyCut);
-    refuse(Events, "data: [DONE]\n", "", BodyCut);
-    refuse(Events, "data:", "", BodyCut);
-    // Nothing of it is data.
-    check(Events, "data: {}\n\nevent: delta\n: x\nid: 7", "data: {}\n\nevent: delta\n:\n");
+    check(Events, "data: {}\n\ndata: {\"id\":1}\n", "data: {}\n\n");
+    check(Events, "data: {}\r\rdata: {\"id\":1}\r", "data: {}\r\r");
+    check(Events, "data: {\"id\":1}", "");
+    check(Events, "data: {\"id\":1", "");
+    check(Events, "data: anna\n", "");
+    check(Events, "data: [DONE]\n", "");
+    check(Events, "data:", "");
+    check(Events, "data: {}\n\nevent: delta\n: x\nid: 7", "data: {}\n\n:\n");
+    // It has no name yet, so that nothing is withheld by it.
+    assert!(!check(Events, "data: {}\n\nevent: anna\n", "data: {}\n\n"));
     check(Events, "event: x\ndata: {", "");
     check(Events, "event: x\ndata:", "");
     check(Events, "dat", "");
@@ -299,7 +426,7 @@ fn without_a_list_nothing_is_listed() {
     };
     check("data: {\"id\":1}\n\nevent: delta\ndata: {}\n\n", "data: {\"id\":1}\n\n", Ok(()));
     check("event:\ndata:\n\ndata:\ndata: {}\n\n", "event:\ndata:\n\ndata:\ndata: {}\n\n", Ok(()));
-    check("data: [DONE]\n\n", "data: null", Err(BodyUnreadable));
+    check("data: [DONE]\n\n", "", Err(BodyUnreadable));
 }
 
 #[test]
@@ -314,11 +441,17 @@ fn what_is_decided_leaves_at_once() {
                 (":", ""),
                 ("x\r", ":\r"),
                 ("\ndata", "\n"),
-                (": {\"id\":1}", "data: {\"id\":1}"),
+                (": {\"id\":1}", ""),
                 ("\n", ""),
-                ("\n", "\n\n"),
+                ("\n", "data: {\"id\":1}\n\n"),
                 ("data: [DONE]\r", ""),
                 ("\r", "data: [DONE]\r\r"),
+                // Who keeps the connection alive does not wait for an event.
+                ("data: {\n", ""),
+                (": ping\n", ":\n"),
+                ("data: }\nevent: delta\n:", ""),
+                ("\n", ":\n"),
+                ("\ndata", "event: delta\ndata: {\ndata: }\n\n"),
             ],
         ),
     ] {
@@ -421,6 +554,7 @@ fn documents_leave_as_if_they_were_alone() {
 
 /// The events of a stream, as the standard reads them: name and data of each.
 fn events(stream: &str) -> Vec<(String, String)> {
+    let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
     let stream = stream.replace("\r\n", "\n").replace('\r', "\n");
     let mut events = Vec::new();
     let (mut name, mut data) = (String::new(), None::<String>);
@@ -463,10 +597,6 @@ fn a_client_gets_the_events_that_it_may_have() {
         for _ in 0..dice.below(6) {
             let mut lines: Vec<String> = Vec::new();
             let gap = dice.one_of(&["", " "]);
-            if dice.below(2) == 0 {
-                let name = dice.one_of(&["delta", "done", "", "other", "a b"]);
-                lines.push(format!("event:{gap}{name}"));
-            }
             let data = match dice.below(6) {
                 0 => "[DONE]".to_owned(),
                 1 => String::new(),
@@ -476,7 +606,11 @@ fn a_client_gets_the_events_that_it_may_have() {
             lines.extend(
                 data.replace('|', joint).split('\n').map(|line| format!("data:{gap}{line}")),
             );
-            for noise in ["id: 7", "retry: 1", ": CANARY", ":", "x", "mail: CANARY"] {
+            for _ in 0..dice.below(3) {
+                let name = dice.one_of(&["delta", "done", "", "other", "a b"]);
+                lines.insert(dice.below(lines.len() + 1), format!("event:{gap}{name}"));
+            }
+            for noise in ["id: 7", "retry: 1", ": CANARY", ":", "x", "mail: CANARY", "event"] {
                 if dice.below(6) == 0 {
                     lines.insert(dice.below(lines.len() + 1), noise.to_owned());
                 }
@@ -493,6 +627,14 @@ fn a_client_gets_the_events_that_it_may_have() {
                     if line.is_empty() && stream.ends_with('\r') { &ends[1..] } else { &ends };
                 stream.push_str(if mixed { dice.one_of(fits) } else { end });
             }
+        }
+        // It may begin with a byte order mark, and break off anywhere.
+        if dice.below(4) == 0 {
+            stream.insert(0, '\u{feff}');
+        }
+        if dice.below(4) == 0 {
+            let end = dice.below(stream.len() + 1);
+            stream.truncate((0..=end).rfind(|end| stream.is_char_boundary(*end)).unwrap());
         }
         let expected: Vec<(String, String)> = events(&stream)
             .into_iter()
@@ -556,7 +698,7 @@ fn broken_streams_are_broken_everywhere() {
     assert!(refused > 100, "{refused}");
 }
 
-/// What is held does not grow with a line or an event.
+/// What is held does not grow with a line, nor with an event beyond what may be held of one.
 #[test]
 fn memory_does_not_grow_with_a_line() {
     let plan = plan(STREAM);
@@ -565,24 +707,54 @@ fn memory_does_not_grow_with_a_line() {
         (Sequence, "\x1e{\"x\":\"", "\"}\n"),
         (Events, "data: {\"x\":\"", "\"}\n\n"),
         (Events, "data: {\"x\":1", "}\n\n"),
+        (Events, "event: x\ndata: ", "\n\n"),
         (Events, ": ", "\n\n"),
-        (Events, "event: x", "\n\n"),
         (Events, "x", "\n\n"),
     ] {
-        let mut framed = Framed::new(framing, Arc::clone(&plan), CONTEXT, Limits::default());
+        let limits = Limits { candidate_bytes_max: 10_000, ..Limits::default() };
+        let mut framed = Framed::new(framing, Arc::clone(&plan), CONTEXT, limits);
         let mut out = Vec::new();
         framed.write(begin.as_bytes(), &mut out).unwrap();
         let filler = if begin.ends_with('1') { "\ndata:  ".repeat(1000) } else { "x".repeat(8000) };
         for _ in 0..100 {
             out.clear();
             framed.write(filler.as_bytes(), &mut out).unwrap();
-        }
-        if let super::Frames::Events(events) = &framed.frames {
-            assert!(events.held() <= 64, "{begin} {}", events.held());
+            if let super::Frames::Events(events) = &framed.frames {
+                assert!(events.held_bytes() <= 10_000 + 256, "{begin} {}", events.held_bytes());
+            }
         }
         framed.write(end.as_bytes(), &mut out).unwrap();
         framed.finish(&mut out).unwrap();
     }
+}
+
+/// What is held of an event is counted, and room for a large one is given back.
+#[test]
+fn a_held_event_is_counted() {
+    let plan = plan(STREAM);
+    let mut framed = Framed::new(Events, plan, CONTEXT, Limits::default());
+    let mut out = Vec::new();
+    let mut write = |text: &str| {
+        out.clear();
+        framed.write(text.as_bytes(), &mut out).unwrap();
+        (framed.held_bytes(), out.len())
+    };
+    let (nothing, _) = write("data: {}\n\n");
+    let piece = "x".repeat(100_000);
+    write("data: {\"id\":\"");
+    for pieces in 1..=10 {
+        let (held, left) = write(&piece);
+        assert!(held - nothing > pieces * 100_000, "{held}");
+        assert!(held - nothing < (1 << 20) + 1000, "{held}");
+        assert_eq!(left, 0);
+    }
+    let (held, left) = write("\"}\n\n");
+    assert!(left > 1_000_000 && held < nothing + 1000, "{left} {held}");
+    // One that is no longer than a chunk is not held at all.
+    let (held, _) = write(&format!("event: delta\ndata: {{\"id\":\"{piece}\"}}\n\n"));
+    assert!(held < nothing + 1000, "{held}");
+    let (held, left) = write("data: {\"id\":\"");
+    assert!(held > nothing && left == 0);
 }
 
 /// Each document is its own: a filter asks about the one that its node stands in.

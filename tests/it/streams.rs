@@ -95,8 +95,14 @@ fn events(case: &Case, rng: &mut Rng) -> Stream {
         };
         let mut lines: Vec<String> =
             data.split('\n').map(|line| format!("data:{gap}{line}")).collect();
+        // Wherever it stands, the last one is the name.
+        let mut at = rng.below(lines.len() + 1);
         if !name.is_empty() {
-            lines.insert(0, format!("event:{gap}{name}"));
+            lines.insert(at, format!("event:{gap}{name}"));
+            at = rng.below(at + 1);
+        }
+        if rng.percent(10) && !name.is_empty() {
+            lines.insert(at, format!("event:{gap}{}", rng.word(&["moved", "added", ""])));
         }
         for noise in ["id: 7", "retry: 1", ": CANARY", "mail: CANARY"] {
             if rng.percent(10) {
@@ -118,6 +124,14 @@ fn events(case: &Case, rng: &mut Rng) -> Stream {
             Part::Document(alone(case, data))
         };
         stream.parts.push((name.to_owned(), part));
+    }
+    if rng.percent(10) {
+        stream.body.insert(0, '\u{feff}');
+    }
+    // An event without its empty line is none.
+    if rng.percent(20) {
+        stream.body.push_str(rng.word(&["event: moved", "data: CANARY", "data: {", "id: 7"]));
+        stream.body.push_str(rng.word(&["", end]));
     }
     stream
 }
