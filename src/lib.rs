@@ -56,7 +56,8 @@
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
-//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Unsafe code is denied but for
+//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. One exception: when the metrics are
+//! rendered, their library asks the kernel what this process takes. Unsafe code is denied but for
 //! `json::kernel`, where the instructions are that only some processors have ([`json::Kernel`]).
 //!
 //! # The way of a policy

@@ -43,6 +43,7 @@ use hashbrown::{Equivalent, HashMap};
 use prometheus::{
     Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry, TextEncoder,
     core::{Atomic, Collector, Desc, GenericGauge, Metric},
+    process_collector::ProcessCollector,
     proto::{MetricFamily, MetricType},
 };
 
@@ -223,6 +224,17 @@ impl Metrics {
             metrics.handshake_failures.at([failure.code()], |_| ());
         }
         metrics.declare(&Labels::unknown(), &mut iter::empty());
+        metrics
+    }
+
+    /// The metrics of the process that carries requests: [`Metrics::new`], and what every client of
+    /// Prometheus says of its process, under the names that they have in common (`process_*`).
+    ///
+    /// The kernel is asked each time that the series are rendered: the library reads three small files
+    /// below `/proc`, which are made in memory, and counts the open files.
+    pub fn of_process(series_max: usize) -> Self {
+        let metrics = Self::new(series_max);
+        sound(metrics.registry.register(Box::new(ProcessCollector::for_self())));
         metrics
     }
 
@@ -774,6 +786,28 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
         ] {
             assert_eq!(shown.get(series), Some(&value), "{series}");
         }
+    }
+
+    #[test]
+    fn a_process_says_what_it_takes() {
+        const MIB: f64 = 1_048_576.0;
+        let shown = lines(&Metrics::of_process(PLENTY));
+        let value = |name: &str| shown.get(&format!("process_{name}")).copied().unwrap();
+        for (name, least, most) in [
+            ("cpu_seconds_total", 0.0, 1e6),
+            ("resident_memory_bytes", MIB, 1e6 * MIB),
+            ("virtual_memory_bytes", value("resident_memory_bytes"), 1e18),
+            ("open_fds", 3.0, 1e6),
+            ("max_fds", value("open_fds"), 1e10),
+            ("start_time_seconds", 1_700_000_000.0, 1e11),
+            ("threads", 2.0, 10_000.0),
+        ] {
+            let value = value(name);
+            assert!((least..=most).contains(&value), "{name}: {value}");
+        }
+        let process = |series: &&String| series.starts_with("process_");
+        assert_eq!(shown.keys().filter(process).count(), 7, "{shown:?}");
+        assert_eq!(lines(&Metrics::new(PLENTY)).keys().filter(process).count(), 0);
     }
 
     #[test]

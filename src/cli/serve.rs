@@ -119,7 +119,7 @@ impl Ready {
     pub(super) fn serve(self, listeners: Listeners) -> Result<Exit, Failure> {
         let Self { settings, certificates, start } = self;
         keep_memory_private()?;
-        let metrics = Arc::new(Metrics::new(settings.limits.metric_series));
+        let metrics = Arc::new(Metrics::of_process(settings.limits.metric_series));
         let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
             .map_err(|error| Failure::cannot(format!("cannot open the access log: {error}")))?;
         let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();

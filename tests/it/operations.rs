@@ -18,7 +18,11 @@ use tamis::{
 };
 
 /// Metrics that neither the dashboard nor an alert shows, and why they are exported all the same.
-const UNUSED: &[(&str, &str)] = &[];
+const UNUSED: &[(&str, &str)] = &[
+    ("process_virtual_memory_bytes", "address space costs nothing; every client exports it"),
+    ("process_start_time_seconds", "dashboards of all processes tell restarts by it"),
+    ("process_threads", "`threads` of the settings says how many; every client exports it"),
+];
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -62,7 +66,7 @@ pub(crate) fn alerts() -> Vec<Value> {
 
 /// All that is exported by a process in which everything has happened once.
 pub(crate) fn exported() -> String {
-    let metrics = Metrics::new(10_000);
+    let metrics = Metrics::of_process(10_000);
     let labels = Labels {
         caller: "billing".into(),
         purpose: "invoicing".into(),
@@ -103,7 +107,7 @@ fn kinds(exported: &str) -> BTreeMap<&str, &str> {
 
 /// The metrics that a query names, as they are exported: a histogram is queried by its parts.
 fn metrics_of(query: &str, kinds: &BTreeMap<&str, &str>) -> BTreeSet<String> {
-    let name = Regex::new("tamis_[a-z_]+").unwrap();
+    let name = Regex::new("(tamis|process)_[a-z_]+").unwrap();
     let whole = |name: &str| {
         let parts = ["_bucket", "_sum", "_count"];
         let base = parts.iter().find_map(|part| name.strip_suffix(part));
@@ -201,7 +205,7 @@ fn the_dashboard_works_wherever_it_is_loaded() {
         }
     }
     let selector = Regex::new(r"\{[^}]*\}").unwrap();
-    let metric = Regex::new(r"tamis_[a-z_]+").unwrap();
+    let metric = Regex::new(r"(tamis|process)_[a-z_]+").unwrap();
     let range = Regex::new(r"(rate|increase)\([^\[]*\[([^\]]+)\]").unwrap();
     for (name, query) in queries(&dashboard) {
         for selector in selector.find_iter(&query) {
