@@ -47,6 +47,13 @@ pub struct AccessRecord {
     pub overhead: Duration,
 }
 
+impl AccessRecord {
+    /// The class of the status that the client was given.
+    pub fn class(&self) -> StatusClass {
+        StatusClass::of(self.status)
+    }
+}
+
 /// The `trace-id` of a W3C Trace Context: 32 lower-case hexadecimal digits, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Trace([u8; Self::DIGITS]);
@@ -169,6 +176,54 @@ impl Decision {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
+    }
+}
+
+/// The class of the status that a client was given (RFC 9110, section 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatusClass {
+    /// 200 to 299.
+    Successful,
+    /// 300 to 399.
+    Redirection,
+    /// 400 to 499.
+    ClientError,
+    /// 500 to 599.
+    ServerError,
+    /// The client had gone before there was a response. An interim status (1xx) is not one.
+    Unanswered,
+}
+
+impl StatusClass {
+    /// All classes.
+    pub const ALL: [Self; 5] = [
+        Self::Successful,
+        Self::Redirection,
+        Self::ClientError,
+        Self::ServerError,
+        Self::Unanswered,
+    ];
+
+    /// The class of a status.
+    pub fn of(status: Option<u16>) -> Self {
+        match status {
+            Some(200..=299) => Self::Successful,
+            Some(300..=399) => Self::Redirection,
+            Some(400..=499) => Self::ClientError,
+            Some(500..=599) => Self::ServerError,
+            Some(_) | None => Self::Unanswered,
+        }
+    }
+
+    /// The word for metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Successful => "2xx",
+            Self::Redirection => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+            Self::Unanswered => "none",
+        }
     }
 }
 
@@ -363,6 +418,26 @@ mod tests {
         let codes = Decision::ALL.map(Decision::code);
         assert_eq!(codes, ["allowed", "denied", "refused", "aborted"]);
         assert_eq!(Decision::Aborted.to_string(), "aborted");
+    }
+
+    #[test]
+    fn a_status_is_of_one_class() {
+        for (status, class) in [
+            (None, "none"),
+            (Some(100), "none"),
+            (Some(199), "none"),
+            (Some(200), "2xx"),
+            (Some(299), "2xx"),
+            (Some(300), "3xx"),
+            (Some(304), "3xx"),
+            (Some(400), "4xx"),
+            (Some(499), "4xx"),
+            (Some(500), "5xx"),
+            (Some(599), "5xx"),
+            (Some(600), "none"),
+        ] {
+            assert_eq!(StatusClass::of(status).code(), class, "{status:?}");
+        }
     }
 
     #[test]

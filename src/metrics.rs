@@ -47,7 +47,7 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 
-use crate::access::{AccessRecord, Count, Decision, Labels};
+use crate::access::{AccessRecord, Count, Decision, Labels, StatusClass};
 
 /// What all labels say of the series that takes what is too much.
 const OVERFLOW: &str = "overflow";
@@ -86,6 +86,12 @@ const REFUSALS: Kind<IntCounter, 3> = counter(
     "tamis_refusals_total",
     "Requests denied and responses refused or cut, by reason.",
     ["api", "route", "reason"],
+);
+
+const RESPONSES: Kind<IntCounter, 3> = counter(
+    "tamis_responses_total",
+    "Requests, by the class of the status that the client was given; none if it went away before.",
+    ["api", "route", "class"],
 );
 
 const DURATION: Kind<Histogram, 2> = Kind {
@@ -149,6 +155,7 @@ pub struct Metrics {
     accesses: Family<IntCounter, 6>,
     unclassified: Family<IntCounter, 2>,
     refusals: Family<IntCounter, 3>,
+    responses: Family<IntCounter, 3>,
     duration: Family<Histogram, 2>,
     overhead: Family<Histogram, 1>,
     reloads: Family<IntCounter, 1>,
@@ -180,6 +187,7 @@ impl Metrics {
             accesses: Family::new(&registry, ACCESSES, budget),
             unclassified: Family::new(&registry, UNCLASSIFIED, budget),
             refusals: Family::new(&registry, REFUSALS, budget),
+            responses: Family::new(&registry, RESPONSES, budget),
             duration: Family::new(&registry, DURATION, budget),
             overhead: Family::new(&registry, OVERHEAD, budget),
             reloads: Family::new(&registry, RELOADS, None),
@@ -254,16 +262,21 @@ impl Metrics {
         if let Some(reason) = record.reason {
             self.refusals.at([api, route, reason.code()], IntCounter::inc);
         }
+        self.responses.at([api, route, record.class().code()], IntCounter::inc);
         self.duration.at([api, route], |series| series.observe(record.duration.as_secs_f64()));
         self.overhead.at([api], |series| series.observe(record.overhead.as_secs_f64()));
     }
 
     /// Makes series stand at zero before their first count, for a rate cannot see how a series came
-    /// to be: requests by decision, unclassified data, and accesses by `(category, action)`.
+    /// to be: requests by decision, responses by class, unclassified data, and accesses by
+    /// `(category, action)`.
     pub fn declare(&self, labels: &Labels, cells: &mut dyn Iterator<Item = (&str, &'static str)>) {
         let Labels { caller, purpose, api, route } = labels;
         for decision in Decision::ALL {
             self.requests.at([api, route, caller, purpose, decision.code()], |_| ());
+        }
+        for class in StatusClass::ALL {
+            self.responses.at([api, route, class.code()], |_| ());
         }
         self.unclassified.at([api, route], |_| ());
         for (category, action) in cells {
@@ -632,10 +645,15 @@ mod tests {
         metrics.record(&AccessRecord {
             decision: Decision::Refused,
             reason: Some(Reason::BodyUnreadable),
+            status: Some(502),
             ..record(billing.clone())
         });
         // The client went away: that is nobody's refusal.
-        metrics.record(&AccessRecord { decision: Decision::Aborted, ..record(billing) });
+        metrics.record(&AccessRecord {
+            decision: Decision::Aborted,
+            status: None,
+            ..record(billing)
+        });
 
         let expected = r#"
 tamis_field_accesses_total{action="keep",api="crm",caller="billing",category="contact",purpose="invoicing",route="GET /customers/{id}"} 5
@@ -654,6 +672,9 @@ tamis_request_duration_seconds_count{api="crm",route="GET /customers/{id}"} 4
 tamis_requests_total{api="crm",caller="billing",decision="aborted",purpose="invoicing",route="GET /customers/{id}"} 1
 tamis_requests_total{api="crm",caller="billing",decision="allowed",purpose="invoicing",route="GET /customers/{id}"} 2
 tamis_requests_total{api="crm",caller="billing",decision="refused",purpose="invoicing",route="GET /customers/{id}"} 1
+tamis_responses_total{api="crm",class="2xx",route="GET /customers/{id}"} 2
+tamis_responses_total{api="crm",class="5xx",route="GET /customers/{id}"} 1
+tamis_responses_total{api="crm",class="none",route="GET /customers/{id}"} 1
 tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
 "#;
         let text = metrics.render();
@@ -664,6 +685,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
             ("tamis_field_accesses_total", 7.0),
             ("tamis_refusals_total", 1.0),
             ("tamis_requests_total", 4.0),
+            ("tamis_responses_total", 4.0),
             ("tamis_unclassified_total", 1.0),
         ] {
             assert!((total(&metrics, name) - sum).abs() < f64::EPSILON, "{name}\n{text}");
@@ -723,7 +745,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
             }
             let shown = lines(&metrics).len();
             // Of each labelled family one series more.
-            let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+            let overflow = 5 + DURATION.lines + OVERHEAD.lines;
             assert!(shown <= MOST + fixed + overflow, "{shown} after round {round}");
             assert!(shown > MOST, "{shown}: what there is is used");
         }
@@ -733,6 +755,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
             ("tamis_field_accesses_total", 2.0 * both),
             ("tamis_unclassified_total", both),
             ("tamis_refusals_total", both),
+            ("tamis_responses_total", both),
             ("tamis_request_duration_seconds_count", both),
             ("tamis_overhead_seconds_count", both),
         ] {
@@ -762,7 +785,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
         let counted = total(&metrics, "tamis_requests_total");
         assert!((counted - f64::from(THREADS * NAMES)).abs() < 0.5, "{counted}");
         let fixed = lines(&Metrics::new(0)).len();
-        let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+        let overflow = 5 + DURATION.lines + OVERHEAD.lines;
         assert!(lines(&metrics).len() <= 1000 + fixed + overflow);
     }
 
@@ -851,6 +874,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
                 0..4,
             ),
             unclassified in any::<bool>(),
+            status in prop::option::of(200..600_u16),
             millis in 0..100_000_u64,
             micros in 0..200_000_u64,
         ) -> AccessRecord {
@@ -860,6 +884,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
                 reason,
                 counts: counts.into_iter().map(|(c, action, n)| count(c, action, n)).collect(),
                 unclassified,
+                status,
                 duration: Duration::from_millis(millis),
                 overhead: Duration::from_micros(micros),
                 ..record(labels(caller, purpose, api, route))
@@ -909,6 +934,9 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
                 let labels = [&at[..], &[("reason", reason.code())]].concat();
                 self.add("tamis_refusals_total", &labels, 1.0);
             }
+            let class =
+                record.status.map_or("none".to_owned(), |status| format!("{}xx", status / 100));
+            self.add("tamis_responses_total", &[&at[..], &[("class", &*class)]].concat(), 1.0);
             let duration = record.duration.as_secs_f64();
             self.observe("tamis_request_duration_seconds", &at, duration);
             self.observe("tamis_overhead_seconds", &at[..1], record.overhead.as_secs_f64());
@@ -948,7 +976,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
                 free.record(record);
                 bound.record(record);
             }
-            let overflow = 4 + DURATION.lines + OVERHEAD.lines;
+            let overflow = 5 + DURATION.lines + OVERHEAD.lines;
             let fixed = lines(&Metrics::new(0)).len();
             prop_assert!(lines(&bound).len() <= most + fixed + overflow);
             for name in [
@@ -956,6 +984,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
                 "tamis_field_accesses_total",
                 "tamis_unclassified_total",
                 "tamis_refusals_total",
+                "tamis_responses_total",
                 "tamis_request_duration_seconds_count",
                 "tamis_overhead_seconds_sum",
             ] {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    access::Decision,
+    access::{Decision, StatusClass},
     cli::{
         Exit, Failure, Streams,
         folder::{self, Folder, Format, PathView, counted, write_json_line},
@@ -46,6 +46,8 @@ make at most:
   tamis_field_accesses_total   for each caller, purpose it may ask for, and route: each category
                                with its action, and once more as `unfit` where its values can be;
                                what passes unread
+  tamis_responses_total        for each route, for what has none in each api and in no api, and
+                               for the preflights of an api: 5 classes
 
 And what is held of a body while it goes by: the paths for which a value, an element or the whole
 document has to be there before they are decided, and the limit of each.
@@ -201,7 +203,8 @@ fn summary(found: &Found, holds: Option<&Holds>) -> String {
     };
     format!(
         "{verdict}: {}, {}, {}, {}, {}; digest {:.12}\n\
-         metrics: at most {} series of tamis_requests_total, {} of tamis_field_accesses_total\n",
+         metrics: at most {} series of tamis_requests_total, {} of tamis_field_accesses_total, {} of \
+         tamis_responses_total\n",
         counted(holds.apis, "api", "apis"),
         counted(holds.routes, "route", "routes"),
         counted(holds.callers, "caller", "callers"),
@@ -210,6 +213,7 @@ fn summary(found: &Found, holds: Option<&Holds>) -> String {
         holds.digest,
         holds.series.requests,
         holds.series.field_accesses,
+        holds.series.responses,
     )
 }
 
@@ -220,6 +224,8 @@ struct Series {
     requests: usize,
     /// Of `tamis_field_accesses_total{api,route,caller,purpose,category,action}`.
     field_accesses: usize,
+    /// Of `tamis_responses_total{api,route,class}`.
+    responses: usize,
 }
 
 impl Series {
@@ -227,7 +233,7 @@ impl Series {
         let apis = set.apis();
         // What is denied before it is known what it is about has `unknown` labels and one decision:
         // nobody, ..
-        let mut series = Self { requests: 1, field_accesses: 0 };
+        let mut series = Self { requests: 1, field_accesses: 0, responses: 0 };
         let hosts_are_named = apis.iter().all(|api| !api.hosts.is_empty());
         let routes: usize = apis.iter().map(|api| api.routes.len()).sum();
         // .. a browser that asks whether it may, and is told so, or is of an origin that may not, ..
@@ -248,6 +254,9 @@ impl Series {
             series.requests += Decision::ALL.len();
             series.field_accesses += accesses(plan);
         }
+        // Every route, what has none in each api and in none, and preflights: each with all classes.
+        let preflights = apis.iter().filter(|api| api.answers_preflights()).count();
+        series.responses = (1 + apis.len() + routes + preflights) * StatusClass::ALL.len();
         series
     }
 }

@@ -441,6 +441,12 @@ fn host(request: &RequestHeader) -> Result<&str, Reason> {
     check_host(host).map(|()| host)
 }
 
+/// The status that the client was given. An interim response (1xx) announces one, and is none.
+fn final_status(session: &Session) -> Option<u16> {
+    let status = session.response_written()?.status;
+    (!status.is_informational()).then_some(status.as_u16())
+}
+
 /// What one request carries through the phases of Pingora.
 #[derive(Default)]
 pub struct Phases {
@@ -599,7 +605,7 @@ impl ProxyHttp for Proxy {
         _phases: &mut Phases,
         is_reused: bool,
     ) -> Box<Error> {
-        let has_begun = session.response_written().is_some_and(|it| !it.status.is_informational());
+        let has_begun = final_status(session).is_some();
         let has_body = !session.as_downstream_mut().is_body_empty();
         if session.req_header().method.is_idempotent() && !has_body && !has_begun && is_reused {
             error.retry.decide_reuse(is_reused);
@@ -682,8 +688,7 @@ impl ProxyHttp for Proxy {
         error: &Error,
         phases: &mut Phases,
     ) -> FailToProxy {
-        let is_final = |head: &ResponseHeader| !head.status.is_informational();
-        phases.cut = session.response_written().is_some_and(is_final);
+        phases.cut = final_status(session).is_some();
         let reason = self.why(session, error, phases);
         if let (Some(reason), false) = (reason, phases.cut) {
             let passage =
@@ -702,7 +707,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, phases: &mut Phases) {
         let cork = Cork::of(session);
-        let status = session.response_written().map(|head| head.status.as_u16());
+        let status = final_status(session);
         let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
         let (is_finished, passed) = match module {
             Some(module) => (module.is_finished(), module.conclude()),

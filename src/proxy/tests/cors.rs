@@ -47,6 +47,7 @@ async fn a_preflight_is_answered_by_rule_and_asks_no_upstream() {
             assert_eq!(world.record().await, "allowed");
             let series = "route=\"preflight\"} 1";
             assert!(world.metrics.render().contains(series));
+            assert_eq!(world.classes(), ["crm preflight 2xx"]);
             assert!(world.asked.lock().unwrap().is_empty());
         }
     }

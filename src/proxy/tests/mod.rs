@@ -240,6 +240,20 @@ impl World {
         .await
     }
 
+    /// The series of responses that are not at zero, as `API ROUTE CLASS`.
+    fn classes(&self) -> Vec<String> {
+        let text = self.metrics.render();
+        let series = text.lines().filter_map(|line| line.strip_prefix("tamis_responses_total{"));
+        let counted = series.filter(|line| !line.ends_with(" 0"));
+        let classes = counted.map(|line| {
+            assert!(line.ends_with(" 1"), "{line}");
+            let values: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+            let [api, class, route] = values[..] else { panic!("{line}") };
+            format!("{api} {route} {class}")
+        });
+        classes.collect()
+    }
+
     /// Waits until a request is on record, and says how: `decision`, or `decision reason`. There is
     /// exactly one.
     async fn record(&self) -> String {
@@ -1258,6 +1272,66 @@ async fn a_request_body_goes_on_where_a_rule_lets_it() {
     assert!(asked.contains("content-type: application/json"), "{asked}");
     assert!(!asked.contains("expect"), "{asked}");
     assert_eq!(world.record().await, "allowed");
+}
+
+/// What the client was given counts, whoever it is from; a response that is cut had a status.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_is_counted_by_the_class_that_the_client_was_given() {
+    let answer =
+        |status: &str| Upstream::bytes(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+    let cut =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"id\":";
+    for (upstream, path, status, record, class) in [
+        (Upstream::json(BODY), "/c/7", 200, "allowed", "crm GET /c/{id} 2xx"),
+        (answer("302 Found"), "/c/7", 302, "allowed", "crm GET /c/{id} 3xx"),
+        (answer("404 Not Found"), "/c/7", 404, "allowed", "crm GET /c/{id} 4xx"),
+        (answer("500 Oh"), "/c/7", 500, "allowed", "crm GET /c/{id} 5xx"),
+        (Upstream::Absent, "/c/7", 502, "refused upstream-unreachable", "crm GET /c/{id} 5xx"),
+        (
+            Upstream::Stalls(cut.into()),
+            "/c/7",
+            200,
+            "aborted upstream-timeout",
+            "crm GET /c/{id} 2xx",
+        ),
+        (answer("500 Oh"), "/no", 403, "denied route-unknown", "crm unknown 4xx"),
+        (answer("500 Oh"), "/c/../7", 400, "denied path-not-canonical", "unknown unknown 4xx"),
+    ] {
+        for version in VERSIONS {
+            let world = World::new(upstream.clone()).await.speaking(version);
+            let reply = world.get(path, "support", "").await;
+            assert_eq!(
+                (reply.status, world.record().await.as_str()),
+                (status, record),
+                "{reply:?}"
+            );
+            assert_eq!(world.classes(), [class], "{record}");
+        }
+    }
+}
+
+/// An interim response is no response: one who goes after it was given no status.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_before_its_response_was_given_no_status() {
+    let both = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let put = format!("{both}Expect: 100-continue\r\nContent-Length: 8\r\n");
+    for (request, route, interim) in [
+        (request("GET", "/c/7", both), "GET /c/{id}", ""),
+        (request("POST", "/c", &put), "POST /c", "HTTP/1.1 100 Continue\r\n\r\n"),
+    ] {
+        let world = World::new(Upstream::Stalls(Vec::new())).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut seen = vec![0; interim.len()];
+        stream.read_exact(&mut seen).await.unwrap();
+        assert_eq!(String::from_utf8(seen).unwrap(), interim);
+        while world.asked.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(stream);
+        assert_eq!(world.record().await, "aborted");
+        assert_eq!(world.classes(), [format!("crm {route} none")]);
+    }
 }
 
 /// What is ready together leaves together; but what is ready waits for nothing that is not.

@@ -127,6 +127,14 @@ fn ten_thousand_accesses_are_counted_exactly() {
             ("desk support GET /c/{id} refused", 1),
         ])
     );
+    assert_eq!(
+        series(&tamis, "tamis_responses_total", &["api", "route", "class"]),
+        expected(&[
+            ("crm GET /c/{id} 2xx", 3),
+            ("crm GET /c/{id} 5xx", 1),
+            ("unknown unknown 4xx", 1),
+        ])
+    );
     let mut refusals = expected(&[("purpose-missing", 1)]);
     refusals.insert("media-not-allowed".to_owned(), each / 2);
     refusals.insert("body-cut".to_owned(), each / 2);

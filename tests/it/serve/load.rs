@@ -219,6 +219,14 @@ fn at_saturation_every_request_ends_and_is_counted() {
         peak >> 10
     );
     assert_eq!(tamis.metric("tamis_requests_total{"), all.done);
+    assert_eq!(tamis.metric("tamis_responses_total{"), all.done);
+    let class = |class: &str| {
+        let series = format!(
+            r#"tamis_responses_total{{api="crm",class="{class}",route="GET /rows/{{n}}"}}"#
+        );
+        tamis.metric(&series)
+    };
+    assert_eq!((class("2xx"), class("5xx")), (all.fine, all.faulty));
     assert_eq!(denied, 0);
     // A response that is cut has had its 200, and does not count as a success.
     assert_eq!((all.fine, all.faulty), (allowed + aborted, refused));
