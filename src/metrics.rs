@@ -124,6 +124,24 @@ const CERTIFICATE_RELOADS: Kind<IntCounter, 1> = counter(
     ["result"],
 );
 
+const CERTIFICATE_EXPIRY: Kind<IntGauge, 1> = Kind {
+    name: "tamis_certificate_expiry_timestamp_seconds",
+    help: "When the certificates in use of a setting expire: the first of a chain, the last of authorities.",
+    labels: ["setting"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
+const CERTIFICATE_FILES_IN_USE: Kind<IntGauge, 1> = Kind {
+    name: "tamis_certificate_files_in_use",
+    help: "Whether the files of a setting, as they are now, are in use; 0 if they cannot be used.",
+    labels: ["setting"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
 const HANDSHAKE_FAILURES: Kind<IntCounter, 1> = counter(
     "tamis_tls_handshake_failures_total",
     "Connections of callers that did not get through the TLS handshake, by reason.",
@@ -160,6 +178,8 @@ pub struct Metrics {
     overhead: Family<Histogram, 1>,
     reloads: Family<IntCounter, 1>,
     certificate_reloads: Family<IntCounter, 1>,
+    certificate_expiry: Family<IntGauge, 1>,
+    certificate_files_in_use: Family<IntGauge, 1>,
     handshake_failures: Family<IntCounter, 1>,
     policy: Family<IntGauge, 1>,
     upstream_healthy: Family<IntGauge, 2>,
@@ -192,6 +212,8 @@ impl Metrics {
             overhead: Family::new(&registry, OVERHEAD, budget),
             reloads: Family::new(&registry, RELOADS, None),
             certificate_reloads: Family::new(&registry, CERTIFICATE_RELOADS, None),
+            certificate_expiry: Family::new(&registry, CERTIFICATE_EXPIRY, None),
+            certificate_files_in_use: Family::new(&registry, CERTIFICATE_FILES_IN_USE, None),
             handshake_failures: Family::new(&registry, HANDSHAKE_FAILURES, None),
             policy: Family::new(&registry, POLICY, None),
             upstream_healthy: Family::new(&registry, UPSTREAM_HEALTHY, None),
@@ -299,10 +321,23 @@ impl Metrics {
         self.policy.only([digest], |series| series.set(1));
     }
 
-    /// Says how an attempt to use new files of certificates and keys ended.
-    pub fn certificates_reloaded(&self, result: Result<(), ()>) {
-        let result = if result.is_ok() { SUCCESS } else { FAILURE };
-        self.certificate_reloads.at([result], IntCounter::inc);
+    /// Says that the files of certificates that a setting names are in use, and when what they hold
+    /// expires, in seconds since 1970.
+    pub fn certificates_in_use(&self, setting: &str, expiry: i64) {
+        self.certificate_expiry.at([setting], |series| series.set(expiry));
+        self.certificate_files_in_use.at([setting], |series| series.set(1));
+    }
+
+    /// Says how an attempt to use new files of certificates and keys ended: with the time at which
+    /// what they hold expires, or without success. Then what was in use stays in use.
+    pub fn certificates_reloaded(&self, setting: &str, result: Result<i64, ()>) {
+        if let Ok(expiry) = result {
+            self.certificates_in_use(setting, expiry);
+            self.certificate_reloads.at([SUCCESS], IntCounter::inc);
+        } else {
+            self.certificate_files_in_use.at([setting], |series| series.set(0));
+            self.certificate_reloads.at([FAILURE], IntCounter::inc);
+        }
     }
 
     /// Counts a caller that did not get through the TLS handshake.
@@ -809,6 +844,35 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
         ] {
             assert_eq!(shown.get(series), Some(&value), "{series}");
         }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_show_until_they_can() {
+        let metrics = Metrics::new(0);
+        let is = |in_use: f64, expiry: f64| {
+            let shown = lines(&metrics);
+            let value = |name: &str, setting: &str| {
+                shown[&format!(r#"tamis_certificate_{name}{{setting="{setting}"}}"#)]
+            };
+            let found = [
+                value("files_in_use", "listen[0].tls"),
+                value("expiry_timestamp_seconds", "listen[0].tls"),
+                value("files_in_use", "upstreams.crm.tls.ca"),
+                value("expiry_timestamp_seconds", "upstreams.crm.tls.ca"),
+            ];
+            let expected = [in_use, expiry, 1.0, 9.0];
+            let same = iter::zip(found, expected).all(|(one, other)| (one - other).abs() < 0.5);
+            assert!(same, "{found:?} {expected:?}");
+        };
+        metrics.certificates_in_use("listen[0].tls", 1_800_000_000);
+        metrics.certificates_in_use("upstreams.crm.tls.ca", 9);
+        is(1.0, 1.8e9);
+        for _ in 0..2 {
+            metrics.certificates_reloaded("listen[0].tls", Err(()));
+            is(0.0, 1.8e9);
+        }
+        metrics.certificates_reloaded("listen[0].tls", Ok(1_900_000_000));
+        is(1.0, 1.9e9);
     }
 
     #[test]

@@ -157,8 +157,7 @@ impl Proxy {
         server.add_service(background_service("health", doctor));
         server.add_service(admin);
         let observers = Arc::clone(&shared.observers);
-        let metrics = Arc::clone(&observers.metrics);
-        let watch = shared.certificates.watch(move |result| metrics.certificates_reloaded(result));
+        let watch = shared.certificates.watch(Arc::clone(&observers.metrics));
         let watch = watch.map_err(ServeError::Watch)?;
         let reload = move || {
             reload();

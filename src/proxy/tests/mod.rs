@@ -188,8 +188,7 @@ impl World {
         if let Some(make_sieve) = make_sieve {
             Arc::get_mut(&mut proxy.gate).unwrap().make_sieve = make_sieve;
         }
-        let told = Arc::clone(&metrics);
-        let watch = proxy.shared.certificates.watch(move |it| told.certificates_reloaded(it));
+        let watch = proxy.shared.certificates.watch(Arc::clone(&metrics));
         let address = serve_proxy(proxy).await;
         let version = Version::HTTP_11;
         Self { address, version, metrics, asked, watch: watch.unwrap() }

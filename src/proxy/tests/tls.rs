@@ -607,28 +607,80 @@ async fn certificates_are_exchanged_while_callers_connect() {
         }
         panic!("{result} {count}: {}", world.metrics.render());
     };
+    let shown = || {
+        let gauge = |name: &str| {
+            let series = format!("tamis_certificate_{name}{{setting=\"listen[0].tls\"}} ");
+            let text = world.metrics.render();
+            let line = text.lines().find_map(|line| line.strip_prefix(&series)).unwrap();
+            line.parse::<i64>().unwrap()
+        };
+        (gauge("files_in_use"), gauge("expiry_timestamp_seconds"))
+    };
+    // The new years of 2120 and 2060.
+    let (of_one, of_two) = (4_733_510_400, 2_840_140_800);
+    assert_eq!(shown(), (1, of_one));
     let mut first = connect(&world, &authority, "one.test", &[]).await.unwrap();
-    let two = authority.sign("two.test");
+    let two = authority.sign_between("two.test", 2020, 2060);
     files.write("own.pem", &two.certificate);
     until("failure", 1).await;
+    assert_eq!(shown(), (0, of_one), "what is in use goes on to be good as long as it was");
     assert!(connect(&world, &authority, "one.test", &[]).await.is_some(), "the key is not its own");
     files.write("own.key", two.key.split_at(two.key.len() / 2).0);
     until("failure", 2).await;
+    assert_eq!(shown(), (0, of_one));
     assert!(connect(&world, &authority, "one.test", &[]).await.is_some(), "half a key");
     files.write("own.key", &two.key);
     until("success", 1).await;
+    assert_eq!(shown(), (1, of_two));
     assert!(connect(&world, &authority, "one.test", &[]).await.is_none());
     assert!(connect(&world, &authority, "two.test", &[]).await.is_some());
     std::fs::remove_file(files.path("own.pem")).unwrap();
     until("failure", 3).await;
     assert!(connect(&world, &authority, "two.test", &[]).await.is_some(), "no file");
+    assert_eq!(shown(), (0, of_two));
+    // The same as before is in use again.
+    files.write("own.pem", &two.certificate);
+    until("success", 2).await;
+    assert_eq!(shown(), (1, of_two));
     // Who was there before is served as before.
     let get = request("GET", "/c/7", "Api-Key: desk-key\r\nData-Purpose: support\r\n");
     first.write_all(get.as_bytes()).await.unwrap();
     let mut raw = Vec::new();
     let _end = first.read_to_end(&mut raw).await;
     assert_eq!(Reply::parse(raw).body.as_deref(), Some(SIEVED));
-    assert_eq!((reloads("failure"), reloads("success")), (3, 1));
+    assert_eq!((reloads("failure"), reloads("success")), (3, 2));
+}
+
+/// A chain is good until the first of its certificates is not; authorities, until the last is not.
+#[test]
+fn each_setting_says_when_its_certificates_expire() {
+    let authority = Authority::new();
+    let [early, late] = [2030, 2040].map(|until| authority.sign_between("a.test", 2020, until));
+    let [authorities, chain] = [[&early, &late], [&late, &early]]
+        .map(|leaves| leaves.map(|leaf| leaf.certificate.as_str()).concat());
+    let files = Files::new(&[("ca", &authorities), ("chain", &chain), ("key", &late.key)]);
+    let pair = || KeyPair { certificate: files.path("chain"), key: files.path("key") };
+    let mut settings = settings(([127, 0, 0, 1], 1).into(), false);
+    for listener in &mut settings.listen {
+        listener.tls = Some(pair());
+    }
+    let tls = UpstreamTls { name: None, ca: Some(files.path("ca")), client: Some(pair()) };
+    settings.upstreams.get_mut("crm").unwrap().tls = Some(tls);
+    let metrics = Arc::new(Metrics::new(0));
+    let watch = Certificates::load(&settings).unwrap().watch(Arc::clone(&metrics)).unwrap();
+    drop(watch);
+    let text = metrics.render();
+    let (first, last) = (1_893_456_000, 2_208_988_800_i64);
+    for (setting, expiry) in [
+        ("listen[0].tls", first),
+        ("upstreams.crm.tls.ca", last),
+        ("upstreams.crm.tls.certificate", first),
+    ] {
+        for (name, value) in [("expiry_timestamp_seconds", expiry), ("files_in_use", 1)] {
+            let line = format!("tamis_certificate_{name}{{setting=\"{setting}\"}} {value}");
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+    }
 }
 
 /// What an upstream is believed by can change, too; connections that are kept are not used any more.

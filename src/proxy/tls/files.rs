@@ -102,6 +102,8 @@ pub(super) struct Pair {
 /// What was made of files, and what people should know about them all the same.
 pub(super) struct Made<T> {
     pub(super) what: T,
+    /// When it is not good any more, in seconds since 1970.
+    pub(super) expiry: i64,
     pub(super) warnings: Vec<String>,
 }
 
@@ -128,7 +130,9 @@ pub(super) fn pair(certificate: &Content, key: &Content) -> Result<Made<Pair>, S
             "every user of this machine can read the key file `{name}`: chmod 600 {name}"
         ));
     }
-    Ok(Made { what: Pair { chain, key: der, certified }, warnings })
+    // A chain is as good as the certificate in it that ends first.
+    let expiry = expiries(&chain).min().unwrap_or(i64::MAX);
+    Ok(Made { what: Pair { chain, key: der, certified }, expiry, warnings })
 }
 
 /// Those who sign certificates that are trusted.
@@ -142,8 +146,18 @@ pub(super) fn authorities(file: &Content) -> Result<Made<Arc<CaType>>, String> {
         )))?;
     }
     let warnings = out_of_date(file, &certificates).collect();
+    // Old authorities stand beside their successors; without the last of them nobody is believed.
+    let expiry = expiries(&certificates).max().unwrap_or(i64::MAX);
     let parsed = certificates.into_iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509));
-    Ok(Made { what: parsed.collect::<Vec<_>>().into(), warnings })
+    Ok(Made { what: parsed.collect::<Vec<_>>().into(), expiry, warnings })
+}
+
+/// When each of these certificates expires, in seconds since 1970.
+fn expiries(certificates: &[CertificateDer<'_>]) -> impl Iterator<Item = i64> {
+    certificates.iter().filter_map(|der| {
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    })
 }
 
 /// Whoever checks such a certificate says no: that is for the others to say, and for people to know.

@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -34,6 +35,8 @@ pub(super) struct Kept<T> {
     files: Vec<PathBuf>,
     make: Make<T>,
     now: ArcSwap<T>,
+    /// When that is not good any more, in seconds since 1970.
+    expiry: AtomicI64,
     /// What was read when something was made of it, or nothing could be.
     judged: Mutex<Reading>,
 }
@@ -48,10 +51,11 @@ impl<T: Send + Sync + 'static> Kept<T> {
         let make: Make<T> = Box::new(make);
         let at = |what: String| format!("`{place}`: {what}");
         let contents = read(&files).map_err(at)?;
-        let Made { what, warnings } = make(&contents).map_err(at)?;
+        let Made { what, expiry, warnings } = make(&contents).map_err(at)?;
         let warnings = warnings.into_iter().map(at).collect();
         let (now, judged) = (ArcSwap::from_pointee(what), Mutex::new(Ok(contents)));
-        Ok((Arc::new(Self { place, files, make, now, judged }), warnings))
+        let expiry = AtomicI64::new(expiry);
+        Ok((Arc::new(Self { place, files, make, now, expiry, judged }), warnings))
     }
 
     /// What was last made; whoever has it may keep it.
@@ -66,13 +70,27 @@ fn read(files: &[PathBuf]) -> Reading {
 
 /// Somebody who looks at files.
 pub(super) trait Look: Send + Sync {
-    /// Makes something new of the files if they have changed, and says whether it could; nothing, if they
-    /// are what they were.
-    fn look(&self) -> Option<Result<(), ()>>;
+    /// The setting that names them.
+    fn setting(&self) -> &str;
+
+    /// When what is in use expires, in seconds since 1970.
+    fn expiry(&self) -> i64;
+
+    /// Makes something new of the files if they have changed, and says when that expires, or that it could
+    /// not; nothing, if they are what they were.
+    fn look(&self) -> Option<Result<i64, ()>>;
 }
 
 impl<T: Send + Sync + 'static> Look for Kept<T> {
-    fn look(&self) -> Option<Result<(), ()>> {
+    fn setting(&self) -> &str {
+        &self.place
+    }
+
+    fn expiry(&self) -> i64 {
+        self.expiry.load(Ordering::Relaxed)
+    }
+
+    fn look(&self) -> Option<Result<i64, ()>> {
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reading = read(&self.files);
         if reading == *judged {
@@ -89,13 +107,14 @@ impl<T: Send + Sync + 'static> Look for Kept<T> {
         let made = reading.as_ref().map_err(Clone::clone).and_then(|it| (self.make)(it));
         *judged = reading;
         Some(match made {
-            Ok(Made { what, warnings }) => {
+            Ok(Made { what, expiry, warnings }) => {
                 self.now.store(Arc::new(what));
+                self.expiry.store(expiry, Ordering::Relaxed);
                 for warning in warnings {
                     log::warn!("`{}`: {warning}", self.place);
                 }
                 log::info!("`{}`: new files are in use", self.place);
-                Ok(())
+                Ok(expiry)
             }
             Err(error) => {
                 log::error!(
@@ -116,17 +135,17 @@ pub(in crate::proxy) struct Watch {
 }
 
 impl Watch {
-    /// `told` hears of each attempt to make something new.
+    /// `told` hears of each attempt to make something new, and for which setting.
     pub(super) fn start(
         all: Vec<Arc<dyn Look>>,
-        told: impl Fn(Result<(), ()>) + Send + 'static,
+        told: impl Fn(&str, Result<i64, ()>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (messages, received) = channel();
         let thread = thread::Builder::new().name("certificates".to_owned()).spawn(move || {
             loop {
                 for one in &all {
                     if let Some(result) = one.look() {
-                        told(result);
+                        told(one.setting(), result);
                     }
                 }
                 match received.recv_timeout(TICK) {

@@ -24,7 +24,10 @@ use pingora::{
     utils::tls::CertKey,
 };
 
-use crate::config::{KeyPair, Settings, UpstreamTls};
+use crate::{
+    config::{KeyPair, Settings, UpstreamTls},
+    metrics::Metrics,
+};
 
 pub(super) use door::Door;
 pub(super) use kept::Watch;
@@ -97,11 +100,15 @@ impl Certificates {
         self.upstreams.get(name).map(Arc::clone)
     }
 
-    /// Looks at the files from now on, and tells how each attempt to use new ones ended.
-    pub(super) fn watch(
-        &self,
-        told: impl Fn(Result<(), ()>) + Send + 'static,
-    ) -> io::Result<Watch> {
+    /// Looks at the files from now on, and has `metrics` say what is in use and how each attempt to use
+    /// new files ended.
+    pub(super) fn watch(&self, metrics: Arc<Metrics>) -> io::Result<Watch> {
+        for kept in &self.kept {
+            metrics.certificates_in_use(kept.setting(), kept.expiry());
+        }
+        let told = move |setting: &str, result: Result<i64, ()>| {
+            metrics.certificates_reloaded(setting, result);
+        };
         Watch::start(self.kept.clone(), told)
     }
 
@@ -113,8 +120,8 @@ impl Certificates {
     ) -> Option<Arc<Door>> {
         let make = |contents: &[Content]| match contents {
             [certificate, key] => {
-                let Made { what, warnings } = files::pair(certificate, key)?;
-                Ok(Made { what: what.certified, warnings })
+                let Made { what, expiry, warnings } = files::pair(certificate, key)?;
+                Ok(Made { what: what.certified, expiry, warnings })
             }
             _ => Err("it takes two files".to_owned()),
         };
@@ -135,10 +142,10 @@ impl Certificates {
         let client = tls.client.clone().and_then(|KeyPair { certificate, key }| {
             let make = |contents: &[Content]| match contents {
                 [certificate, key] => {
-                    let Made { what, warnings } = files::pair(certificate, key)?;
+                    let Made { what, expiry, warnings } = files::pair(certificate, key)?;
                     let chain = what.chain.iter().map(|der| der.to_vec()).collect();
                     let key = CertKey::new(chain, what.key.secret_der().to_vec());
-                    Ok(numbered(Made { what: Arc::new(key), warnings }))
+                    Ok(numbered(Made { what: Arc::new(key), expiry, warnings }))
                 }
                 _ => Err("it takes two files".to_owned()),
             };
@@ -194,10 +201,10 @@ struct Numbered<T> {
     number: u64,
 }
 
-fn numbered<T>(Made { what, warnings }: Made<T>) -> Made<Numbered<T>> {
+fn numbered<T>(Made { what, expiry, warnings }: Made<T>) -> Made<Numbered<T>> {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-    Made { what: Numbered { what, number }, warnings }
+    Made { what: Numbered { what, number }, expiry, warnings }
 }
 
 /// How an upstream is believed, and made to believe.
