@@ -329,6 +329,98 @@ fn promtool_finds_no_fault() {
     }
 }
 
+/// What each alert with a number says in the cases of tamis.rules.test.yml.
+const SAID: [&str; 10] = [
+    "10% of the requests to crm fail closed",
+    "crm answers 100% of the requests with an error of its own",
+    "hr answers 62% of the requests with an error of its own",
+    "billing is denied 60 requests a minute at crm",
+    "intern is denied 36 requests a minute at crm",
+    "The certificates of `upstreams.crm.tls.certificate` on a:9090 expire within a day",
+    "The certificates of `listen[0].tls` on a:9090 expire within 7 days",
+    "The instances of tamis enforce 2 versions of the policies",
+    "tamis adds 24 ms to slow requests to crm",
+    "a:9090 lost about 7 lines of its access log",
+];
+
+/// A template with the labels of an alert written out; what it says of numbers stays.
+fn labelled(template: &str, labels: &BTreeMap<String, String>) -> String {
+    labels.iter().fold(template.to_owned(), |text, (label, value)| {
+        text.replace(&format!("{{{{ $labels.{label} }}}}"), value)
+    })
+}
+
+/// Each alert that fires in the tests of the rules says what it should, to the character, and each number
+/// is a whole one.
+#[test]
+fn alerts_tell_whole_numbers() {
+    let template = Regex::new(r"\{\{[^}]*\}\}").unwrap();
+    let whole = Regex::new(r#"^\{\{ (printf "%\.0f" \$value|if eq \$value 1\.0) \}\}$"#).unwrap();
+    let alerts = alerts();
+    for alert in &alerts {
+        for (name, text) in alert["annotations"].as_object().unwrap() {
+            for part in template.find_iter(text.as_str().unwrap()) {
+                let is_number = part.as_str().contains("$value");
+                let is_whole = whole.is_match(part.as_str());
+                assert!(!is_number || is_whole, "{} {name}: {}", alert["alert"], part.as_str());
+            }
+        }
+    }
+
+    let label = Regex::new(r#"([a-z_]+)="([^"]*)""#).unwrap();
+    let mut tests = yaml("prometheus/tamis.rules.test.yml");
+    let mut said = BTreeSet::new();
+    for case in tests["tests"].as_array_mut().unwrap() {
+        let mut checks = Vec::new();
+        for check in case["promql_expr_test"].as_array().unwrap() {
+            let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+            for sample in check["exp_samples"].as_array().unwrap() {
+                let found = label.captures_iter(sample["labels"].as_str().unwrap());
+                let mut labels: BTreeMap<String, String> =
+                    found.map(|one| (one[1].to_owned(), one[2].to_owned())).collect();
+                labels.remove("alertstate");
+                let name = labels.remove("alertname").unwrap();
+                let alert = alerts.iter().find(|alert| alert["alert"] == *name).unwrap();
+                let mut annotations = serde_json::Map::new();
+                for (key, text) in alert["annotations"].as_object().unwrap() {
+                    let text = labelled(text.as_str().unwrap(), &labels);
+                    let (first, last) = (text.find("{{"), text.rfind("}}"));
+                    let text = match (first, last) {
+                        (Some(first), Some(last)) => {
+                            let (before, after) = (&text[..first], &text[last + 2..]);
+                            let fits = |it: &&&str| it.starts_with(before) && it.ends_with(after);
+                            let found = SAID.iter().find(fits);
+                            let found = found.unwrap_or_else(|| panic!("{name}: {text}"));
+                            said.insert(*found);
+                            (*found).to_owned()
+                        }
+                        _ => text,
+                    };
+                    annotations.insert(key.clone(), text.into());
+                }
+                let alert = json!({"exp_labels": labels, "exp_annotations": annotations});
+                expected.entry(name).or_default().push(alert);
+            }
+            for (name, alerts) in expected {
+                let at = &check["eval_time"];
+                checks.push(json!({"alertname": name, "eval_time": at, "exp_alerts": alerts}));
+            }
+        }
+        assert!(!checks.is_empty(), "{case}");
+        let case = case.as_object_mut().unwrap();
+        case.remove("promql_expr_test");
+        case.insert("alert_rule_test".to_owned(), checks.into());
+    }
+    assert_eq!(said, BTreeSet::from(SAID), "each is said");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tamis.rules.yml"), text("prometheus/tamis.rules.yml")).unwrap();
+    fs::write(folder.path().join("test.yml"), tests.to_string()).unwrap();
+    let Some((sound, said)) = promtool(folder.path(), &["test", "rules", "test.yml"], "") else {
+        return;
+    };
+    assert!(sound, "{said}");
+}
+
 /// Each query of the dashboard becomes an alert on series that a real export has, and must fire: it is
 /// sound, and a number comes out of it.
 #[test]
