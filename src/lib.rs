@@ -49,15 +49,17 @@
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`frame`] | finds the documents in a body that holds many, and puts its framing around what leaves | enforce, json, policy, transform |
 //! | [`coding`] | content codings: unpacks what upstreams packed, packs for clients | – |
-//! | [`config`] | settings as they are written, then settings as they are checked | – |
+//! | [`files`] | opens what is named as a file: only if it is one, without waiting, and so many bytes at most | – |
+//! | [`config`] | settings as they are written, then settings as they are checked | files |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
-//! | [`reload`] | reads and watches the folder of policies; keeps those in force | policy, transform |
+//! | [`reload`] | reads and watches the folder of policies; keeps those in force | files, policy, transform |
 //! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli and path |
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
-//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. One exception: when the metrics are
-//! rendered, their library asks the kernel what this process takes. Unsafe code is denied but for
+//! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Each file that a setting or a policy
+//! names is opened by [`files`]. One exception: when the metrics are rendered, their library asks the
+//! kernel what this process takes. Unsafe code is denied but for
 //! `json::kernel`, where the instructions are that only some processors have ([`json::Kernel`]).
 //!
 //! # The way of a policy
@@ -128,6 +130,7 @@ pub mod cli;
 pub mod coding;
 pub mod config;
 pub mod enforce;
+pub mod files;
 pub mod frame;
 pub mod json;
 pub mod metrics;

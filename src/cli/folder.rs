@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::File,
-    io::{Read, Write},
+    fs::{File, Metadata},
+    io::Write,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::{Failure, Streams},
+    files::{self, FileError, Opened},
     json,
     policy::{self, Caller, Loaded, Needs, PathNeeds, PolicySet, Purpose, Rank, Source, Suite},
     reload,
@@ -86,32 +88,52 @@ pub(super) struct KeyFile {
 
 impl KeyFile {
     /// The key of the file, if one is named.
+    ///
+    /// It may be a pipe, as `--key-file <(pass show tamis)` is one: whoever typed it waits for it.
     pub(super) fn read(&self, streams: &mut Streams<'_>) -> Result<Option<RootKey>, Failure> {
-        read_key(self.path.as_deref(), streams)
+        let Some(path) = &self.path else { return Ok(None) };
+        let bytes = File::open(path).map_err(FileError::from).and_then(|file| {
+            let metadata = file.metadata()?;
+            Ok((metadata, files::read_to_end(file, KEY_FILE_BYTES_MAX)?))
+        });
+        parse_key(path, bytes, streams).map(Some)
     }
 }
 
-/// The root key of a file, if one is named.
-pub(super) fn read_key(
+/// The root key of the settings, if they name its file.
+pub(super) fn read_root_key(
     path: Option<&Path>,
     streams: &mut Streams<'_>,
 ) -> Result<Option<RootKey>, Failure> {
     let Some(path) = path else { return Ok(None) };
+    let bytes = Opened::at(path).and_then(|opened| {
+        let metadata = opened.metadata().clone();
+        Ok((metadata, opened.read(KEY_FILE_BYTES_MAX)?))
+    });
+    parse_key(path, bytes, streams).map(Some)
+}
+
+/// The root key that a file holds, and a warning where too many can read it.
+fn parse_key(
+    path: &Path,
+    read: Result<(Metadata, Vec<u8>), FileError>,
+    streams: &mut Streams<'_>,
+) -> Result<RootKey, Failure> {
     let name = path.display();
     let cannot = |why: &dyn fmt::Display| {
         Failure::cannot(format!("cannot read the key file {name}: {why}"))
             .help("a key file holds 64 hexadecimal digits; `openssl rand -hex 32` makes them")
     };
-    let file = File::open(path).map_err(|error| cannot(&error))?;
-    if is_open_to_others(&file) {
+    let (metadata, bytes) = read.map_err(|error| cannot(&error))?;
+    let bytes = Zeroizing::new(bytes);
+    if is_open_to_others(&metadata) {
         streams.say(format_args!(
             "warning: every user of this machine can read the key file {name}\n  \
                  help: chmod 600 {name}"
         ));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| cannot(&error))?;
-    RootKey::from_hex(&text).map(Some).map_err(|error| cannot(&error))
+    let text = str::from_utf8(&bytes).map_err(|_| cannot(&"it is not text"))?;
+    RootKey::from_hex(text).map_err(|error| cannot(&error))
 }
 
 /// The key of the file, or none at all.
@@ -122,16 +144,9 @@ pub(super) fn keys(key: Option<RootKey>) -> Box<dyn Keys> {
     }
 }
 
-#[cfg(unix)]
-fn is_open_to_others(file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
+fn is_open_to_others(metadata: &Metadata) -> bool {
     const READABLE_BY_OTHERS: u32 = 0o004;
-    file.metadata().is_ok_and(|metadata| metadata.mode() & READABLE_BY_OTHERS != 0)
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &File) -> bool {
-    false
+    metadata.mode() & READABLE_BY_OTHERS != 0
 }
 
 /// The day it is, in UTC.

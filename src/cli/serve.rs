@@ -101,7 +101,7 @@ impl Ready {
         for warning in certificates.warnings() {
             streams.say(format_args!("warning: {warning}"));
         }
-        let key = folder::read_key(settings.root_key.as_deref(), streams)?;
+        let key = folder::read_root_key(settings.root_key.as_deref(), streams)?;
         let needs = settings.clone();
         let watched = Watched {
             folder: settings.policies.clone(),

@@ -31,8 +31,6 @@ mod written;
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::File,
-    io::{self, Read as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -40,6 +38,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use crate::files::{FileError, Opened};
 
 use check::check;
 use written::Node;
@@ -82,14 +82,11 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let name = file.display().to_string();
-        let cannot = |source| SettingsError::Unreadable { name: name.clone(), source };
-        let mut bytes = Vec::new();
-        let opened = File::open(file).map_err(cannot)?;
-        // One byte more than allowed tells a file of the largest size from a larger one.
-        opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(SettingsError::TooLarge { name });
-        }
+        let bytes = match Opened::at(file).and_then(|opened| opened.read(FILE_BYTES_MAX)) {
+            Ok(bytes) => bytes,
+            Err(FileError::TooLarge(_)) => return Err(SettingsError::TooLarge { name }),
+            Err(source) => return Err(SettingsError::Unreadable { name, source }),
+        };
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&name, &text, environment),
             Err(error) => {
@@ -128,8 +125,8 @@ pub enum SettingsError {
     Unreadable {
         /// The file.
         name: String,
-        /// What the operating system says.
-        source: io::Error,
+        /// What the operating system says, or what it is instead of a file.
+        source: FileError,
     },
     /// Settings are a page, not a book.
     #[error("`{name}` is larger than {FILE_BYTES_MAX} bytes: is this the file that is meant?")]

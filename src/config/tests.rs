@@ -875,4 +875,7 @@ fn a_file_is_read_within_bounds() {
             .unwrap_err()
             .ends_with("is larger than 1048576 bytes: is this the file that is meant?")
     );
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(load().unwrap_err().ends_with("cannot be read: it is a device, not a file"));
 }

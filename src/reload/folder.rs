@@ -2,12 +2,14 @@
 //! somebody might think counts.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::policy::Source;
+use crate::{
+    files::{FileError, Opened},
+    policy::Source,
+};
 
 /// Largest file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -62,11 +64,15 @@ pub enum ReadError {
         /// A policy in the folder.
         path: String,
     },
-    /// Something with the name of a policy that is no file: reading it may never end.
-    #[error("`{path}` has the name of a policy, and is not a file: take it out of the folder")]
+    /// Something with the name of a policy that is not a file: to read it may never end.
+    #[error(
+        "`{path}` has the name of a policy, and is {kind}, not a file: take it out of the folder"
+    )]
     NotFile {
-        /// The pipe, socket or device.
+        /// Its path.
         path: String,
+        /// What it is: a pipe, a socket or a device.
+        kind: &'static str,
     },
     /// A file that is too large.
     #[error("`{path}` is larger than {FILE_BYTES_MAX} bytes: spread it over several files")]
@@ -119,8 +125,8 @@ pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
             continue;
         }
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("yaml") if metadata.is_file() => files.push((name, path)),
-            Some("yaml") => return Err(ReadError::NotFile { path: shown(&path) }),
+            // Whether it is a file is asked when it is open: by then it may be something else.
+            Some("yaml") => files.push((name, path)),
             Some(extension) if is_like_yaml(extension) => {
                 return Err(ReadError::WrongExtension {
                     path: shown(&path),
@@ -195,13 +201,12 @@ fn is_like_yaml(extension: &str) -> bool {
 }
 
 fn read_file(path: &Path) -> Result<Source, ReadError> {
-    let file = File::open(path).map_err(|error| io_error(path, error))?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells a file of the largest size from a larger one.
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| io_error(path, error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(ReadError::FileTooLarge { path: shown(path) });
-    }
+    let read = Opened::at(path).and_then(|opened| opened.read(FILE_BYTES_MAX));
+    let bytes = read.map_err(|error| match error {
+        FileError::Io(error) => io_error(path, error),
+        FileError::NotFile(kind) => ReadError::NotFile { path: shown(path), kind },
+        FileError::TooLarge(_) => ReadError::FileTooLarge { path: shown(path) },
+    })?;
     let text = String::from_utf8(bytes).map_err(|error| ReadError::NotText {
         path: shown(path),
         at: error.utf8_error().valid_up_to(),
@@ -317,7 +322,7 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::os::unix::fs::symlink("pipe", folder.path().join("a.yaml")).unwrap();
         let error = read_folder(folder.path()).unwrap_err();
-        assert!(matches!(error, ReadError::NotFile { .. }), "{error}");
+        assert!(matches!(error, ReadError::NotFile { kind: "a pipe", .. }), "{error}");
     }
 
     #[cfg(unix)]

@@ -31,6 +31,7 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room { name: "access", rooms: &[], crates: &[] },
+    Room { name: "files", rooms: &[], crates: &["rustix"] },
     Room { name: "coding", rooms: &[], crates: &["brotli", "flate2", "zstd"] },
     Room {
         name: "policy",
@@ -58,13 +59,13 @@ const ROOMS: &[Room] = &[
     Room { name: "frame", rooms: &["enforce", "json", "policy", "transform"], crates: &["memchr"] },
     Room {
         name: "config",
-        rooms: &[],
+        rooms: &["files"],
         crates: &["data_encoding", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
     },
     Room { name: "metrics", rooms: &["access"], crates: &["foldhash", "hashbrown", "prometheus"] },
     Room {
         name: "reload",
-        rooms: &["policy", "transform"],
+        rooms: &["files", "policy", "transform"],
         crates: &["arc_swap", "log", "notify"],
     },
     Room {
@@ -74,6 +75,7 @@ const ROOMS: &[Room] = &[
             "coding",
             "config",
             "enforce",
+            "files",
             "frame",
             "json",
             "metrics",
@@ -106,6 +108,7 @@ const ROOMS: &[Room] = &[
             "access",
             "config",
             "enforce",
+            "files",
             "frame",
             "json",
             "metrics",

@@ -349,7 +349,7 @@ fn what_is_wrong_with_certificates_is_said_at_the_start() {
         check(&files, file, None, Err(&[&format!("error: `upstreams.crm.tls.ca`: {expected}")]));
     };
     ca("none", "`DIR/none` cannot be read: No such file or directory (os error 2)");
-    ca(".", "`DIR/.` is not a file");
+    ca(".", "`DIR/.` cannot be read: it is a folder, not a file");
     ca("empty", "`DIR/empty` has no certificate: it has to have `-----BEGIN CERTIFICATE-----`");
     ca("key", "`DIR/key` has no certificate: it has to have `-----BEGIN CERTIFICATE-----`");
     ca("broken", "`DIR/broken` has a certificate, number 1, that cannot be read");

@@ -3,8 +3,6 @@
 //! No text shows what a file holds: it may be a key that was put in the wrong place.
 
 use std::{
-    fs::File,
-    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,6 +16,8 @@ use pingora::{
 };
 use rustls_pki_types::pem::{Error, PemObject as _};
 use x509_parser::{prelude::FromDer as _, time::ASN1Time};
+
+use crate::files::Opened;
 
 /// Largest file of certificates or of a key, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
@@ -36,19 +36,9 @@ pub(super) struct Content {
 impl Content {
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let cannot = |error| format!("`{}` cannot be read: {error}", path.display());
-        let file = File::open(path).map_err(cannot)?;
-        let metadata = file.metadata().map_err(cannot)?;
-        if !metadata.is_file() {
-            // Reading a pipe may never end.
-            return Err(format!("`{}` is not a file", path.display()));
-        }
-        let is_open_to_others = metadata.mode() & READABLE_BY_OTHERS != 0;
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file of the largest size from a larger one.
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
-        if bytes.len() as u64 > BYTES_MAX {
-            return Err(format!("`{}` is larger than {BYTES_MAX} bytes", path.display()));
-        }
+        let file = Opened::at(path).map_err(cannot)?;
+        let is_open_to_others = file.metadata().mode() & READABLE_BY_OTHERS != 0;
+        let bytes = file.read(BYTES_MAX).map_err(cannot)?;
         Ok(Self { path: path.to_owned(), bytes, is_open_to_others })
     }
 

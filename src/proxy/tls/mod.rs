@@ -10,7 +10,8 @@ mod kept;
 
 use std::{
     collections::HashMap,
-    fmt, io,
+    env, fmt, io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,6 +28,7 @@ use pingora::{
 use crate::{
     config::{KeyPair, Settings, UpstreamTls},
     metrics::Metrics,
+    files::Opened,
 };
 
 pub(super) use door::Door;
@@ -186,6 +188,12 @@ fn roots() -> Result<(), String> {
     let mut store = RootCertStore::empty();
     let help =
         "install them (`ca-certificates`), or name those of each upstream (`tls: { ca: FILE }`)";
+    if let Some(file) = env::var_os("SSL_CERT_FILE") {
+        // Whoever reads it below would wait for a pipe, and read a device, without an end.
+        Opened::at(Path::new(&file)).map_err(|error| {
+            format!("SSL_CERT_FILE: `{}` cannot be read: {error}", Path::new(&file).display())
+        })?;
+    }
     match load_platform_certs_incl_env_into_store(&mut store) {
         Ok(()) if !store.is_empty() => Ok(()),
         Ok(()) => Err(format!("this machine has no certificates of authorities: {help}")),

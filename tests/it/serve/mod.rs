@@ -6,6 +6,7 @@ mod corpus;
 mod cut;
 mod doors;
 mod fhir;
+mod files;
 mod lifecycle;
 mod load;
 mod matrix;
@@ -164,8 +165,20 @@ impl Setup<'_> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = self.write(address, admin);
-        let status = spawn(folder.path(), arguments, environment).wait().unwrap();
+        let mut child = spawn(folder.path(), arguments, environment);
         let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    panic!("{arguments:?} {environment:?} does not end\n{}", read("stderr"));
+                }
+            }
+        };
         (status.code().unwrap(), read("stdout"), read("stderr"))
     }
 }
