@@ -166,6 +166,24 @@ const UPSTREAM_HEALTHY: Kind<IntGauge, 2> = Kind {
     make: IntGauge::with_opts,
 };
 
+const WATCHER_LOOKED: Kind<Gauge, 1> = Kind {
+    name: "tamis_watcher_last_look_timestamp_seconds",
+    help: "When a watcher of files last came to the end of a look, by what it watches.",
+    labels: ["watcher"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: Gauge::with_opts,
+};
+
+const WATCHER_STALLED: Kind<IntGauge, 1> = Kind {
+    name: "tamis_watcher_stalled",
+    help: "Whether a watcher of files hangs or has ended, so that nothing new comes into force.",
+    labels: ["watcher"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
 /// The numbers of one process. They have a registry of their own, so that no library can add to them.
 pub struct Metrics {
     registry: Registry,
@@ -188,6 +206,8 @@ pub struct Metrics {
     in_flight: IntGauge,
     held_bytes: IntGauge,
     access_log_lost: IntCounter,
+    watcher_looked: Family<Gauge, 1>,
+    watcher_stalled: Family<IntGauge, 1>,
 }
 
 impl Metrics {
@@ -244,6 +264,8 @@ impl Metrics {
                     "Lines of the access log that could not be written.",
                 ),
             ),
+            watcher_looked: Family::new(&registry, WATCHER_LOOKED, None),
+            watcher_stalled: Family::new(&registry, WATCHER_STALLED, None),
             registry,
         };
         for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
@@ -374,6 +396,14 @@ impl Metrics {
     /// Counts lines that the access log could not write.
     pub fn access_log_lost(&self, lines: u64) {
         self.access_log_lost.inc_by(lines);
+    }
+
+    /// Says how a watcher of files is: when it last came to the end of a look, and whether that is too long
+    /// ago. `what` it watches is a word of the code.
+    pub fn watcher(&self, what: &str, looked: SystemTime, is_stalled: bool) {
+        let since_1970 = looked.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.watcher_looked.at([what], |series| series.set(since_1970.as_secs_f64()));
+        self.watcher_stalled.at([what], |series| series.set(i64::from(is_stalled)));
     }
 
     /// All series in the text format, version 0.0.4, in a fixed order.

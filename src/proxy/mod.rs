@@ -61,6 +61,7 @@ mod unclassified;
 mod upload;
 mod upstream;
 mod validate;
+mod watchers;
 
 use std::{
     collections::HashMap,
@@ -91,7 +92,7 @@ use crate::{
     config::Settings,
     metrics::Metrics,
     policy::{Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host},
-    reload::{InForce, Policies},
+    reload::{Heartbeat, InForce, Policies},
 };
 
 pub use access_log::AccessLog;
@@ -178,11 +179,27 @@ struct Shared {
 
 impl Shared {
     /// Whether requests should come here.
-    fn readiness(&self) -> Result<(), &'static str> {
+    fn readiness(&self) -> Result<(), String> {
         if self.draining.load(Ordering::Acquire) {
-            return Err("draining");
+            return Err("draining".to_owned());
         }
-        self.policies.current().map(drop).ok_or("no policies are loaded")
+        if self.policies.current().is_none() {
+            return Err("no policies are loaded".to_owned());
+        }
+        // What is in force is right, but what should replace it would not be seen.
+        let faults: Vec<String> = self
+            .watchers()
+            .filter_map(|(what, heartbeat)| Some((what, heartbeat.fault()?)))
+            .map(|(what, fault)| format!("the watcher of the {what} {fault}"))
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
+    }
+
+    /// The threads that look for what should come into force: what each looks at, and when it last did.
+    fn watchers(&self) -> impl Iterator<Item = (&'static str, &Heartbeat)> {
+        let policies = self.policies.watched().map(|heartbeat| ("policies", heartbeat));
+        let certificates = self.certificates.watched();
+        policies.into_iter().chain(certificates.map(|heartbeat| ("certificates", heartbeat)))
     }
 }
 

@@ -11,10 +11,13 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
-    time::{Instant, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use crate::proxy::Shared;
+use crate::proxy::{
+    Shared,
+    watchers::{self, Watchers},
+};
 
 /// How often a draining process looks whether it is done.
 pub(super) const DRAIN_STEP: Duration = Duration::from_millis(20);
@@ -74,6 +77,9 @@ impl Signals {
     ) -> bool {
         let mut ended = pin!(ended);
         let mut is_replaced = false;
+        let mut watched = Watchers::default();
+        let mut looks = interval(watchers::EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // Nothing is ever sent: it is gone when Pingora is.
@@ -90,6 +96,7 @@ impl Signals {
                     }
                 }
                 _ = self.hangup.recv() => reload(),
+                _ = looks.tick() => watched.look(shared),
             }
         }
         if is_replaced {

@@ -32,6 +32,7 @@ mod folder;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod watcher;
 
 use std::{
     collections::BTreeSet,
@@ -51,6 +52,7 @@ use crate::{
 
 pub use folder::{FILE_BYTES_MAX, FOLDER_BYTES_MAX, Folder, ReadError, read_folder};
 pub use watch::Reloader;
+pub use watcher::{Heartbeat, LOOK_MAX, Watcher, WatcherFault};
 
 /// A set that is in force, or was.
 #[derive(Debug)]
@@ -80,7 +82,10 @@ impl Deref for InForce {
 
 /// The policies that are in force; its clones are the same ones.
 #[derive(Clone, Default)]
-pub struct Policies(Arc<ArcSwapOption<InForce>>);
+pub struct Policies {
+    in_force: Arc<ArcSwapOption<InForce>>,
+    watched: Option<Heartbeat>,
+}
 
 impl Policies {
     /// No policies, so that nothing is let through.
@@ -90,17 +95,23 @@ impl Policies {
 
     /// Policies that stay in force.
     pub fn of(set: PolicySet) -> Self {
-        Self(Arc::new(ArcSwapOption::new(Some(InForce::new(Arc::new(set))))))
+        let in_force = Arc::new(ArcSwapOption::new(Some(InForce::new(Arc::new(set)))));
+        Self { in_force, watched: None }
     }
 
     /// Those in force now. Whoever began with them ends with them; this never waits.
     pub fn current(&self) -> Option<Arc<InForce>> {
-        self.0.load_full()
+        self.in_force.load_full()
+    }
+
+    /// When their folder was last looked at, if somebody watches it.
+    pub fn watched(&self) -> Option<&Heartbeat> {
+        self.watched.as_ref()
     }
 
     #[expect(clippy::disallowed_methods, reason = "how old a set is, is counted from here")]
     fn replace(&self, set: Arc<PolicySet>) {
-        let before = self.0.swap(Some(InForce::new(set)));
+        let before = self.in_force.swap(Some(InForce::new(set)));
         // Written otherwise, the same policies are other ones: their digest says so.
         if let Some(before) = before {
             before.replaced.get_or_init(Instant::now);
@@ -170,7 +181,7 @@ impl Start {
     /// Puts the policies in force, and watches the folder for others from now on. It fails if there
     /// can be no thread.
     pub fn watch(self, observer: Arc<dyn Observer>) -> io::Result<(Policies, Reloader)> {
-        let policies = Policies::none();
+        let policies = Policies { watched: Some(Heartbeat::new()), ..Policies::none() };
         policies.replace(Arc::clone(&self.loaded.set));
         let reloader = Reloader::start(self, policies.clone(), observer)?;
         Ok((policies, reloader))

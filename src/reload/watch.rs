@@ -11,7 +11,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -22,7 +22,7 @@ use notify::{
 
 use crate::{
     policy::Source,
-    reload::{Loaded, Observer, Policies, Start, Watched},
+    reload::{Heartbeat, Loaded, Observer, Policies, Start, Watched, Watcher},
 };
 
 /// How long texts have to stay as they are before they count: somebody who edits two files, or one in
@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_secs(5);
 
 /// Watches the folder on a thread of its own, until it is dropped.
 pub struct Reloader {
-    thread: Option<JoinHandle<()>>,
+    thread: Watcher,
     messages: Sender<Message>,
 }
 
@@ -70,11 +70,12 @@ impl Reloader {
         let (messages, received) = channel();
         observer.reloaded(Ok(&loaded.set), now());
         let watch = Watch::of(&watched.folder, messages.clone());
+        let heartbeat = policies.watched().cloned().unwrap_or_default();
         let mut looking =
             Looking { watched, policies, observer, received, in_force: loaded, refused: None };
-        let thread = thread::Builder::new().name("reload".to_owned());
-        let thread = thread.spawn(move || looking.run(watch))?;
-        Ok(Self { thread: Some(thread), messages })
+        let look = move |heartbeat: &Heartbeat| looking.run(watch, heartbeat);
+        let thread = Watcher::start("policies", heartbeat, look)?;
+        Ok(Self { thread, messages })
     }
 
     /// Looks now, and says how that ended even if nothing has changed: for SIGHUP. Does not wait for
@@ -93,9 +94,7 @@ impl Reloader {
 impl Drop for Reloader {
     fn drop(&mut self) {
         self.tell(Message::Stop);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log::error!("the thread that watches the policies had failed");
-        }
+        self.thread.end();
     }
 }
 
@@ -130,7 +129,7 @@ enum Next {
 }
 
 impl Looking {
-    fn run(&mut self, mut watch: Watch) {
+    fn run(&mut self, mut watch: Watch, heartbeat: &Heartbeat) {
         // What was changed before the first look was not heard.
         let mut message = Message::Look;
         while let Some(is_asked) = message.or(false).and_then(|is_asked| self.heard(is_asked)) {
@@ -141,6 +140,7 @@ impl Looking {
                 Next::Nothing => {}
                 Next::Stop => return,
             }
+            heartbeat.beat();
             message = match self.received.recv_timeout(TICK) {
                 Ok(message) => message,
                 Err(RecvTimeoutError::Timeout) => Message::Look,

@@ -11,13 +11,14 @@ use std::{
         atomic::{AtomicI64, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 
 use super::files::{Content, Made};
+use crate::reload::{Heartbeat, Watcher};
 
 /// How long files have to stay as they are before they count.
 const QUIET: Duration = Duration::from_millis(100);
@@ -129,7 +130,7 @@ impl<T: Send + Sync + 'static> Look for Kept<T> {
 
 /// A thread that looks at files until this is dropped.
 pub(in crate::proxy) struct Watch {
-    thread: Option<JoinHandle<()>>,
+    thread: Watcher,
     /// Without it the thread ends.
     messages: Option<Sender<()>>,
 }
@@ -138,23 +139,25 @@ impl Watch {
     /// `told` hears of each attempt to make something new, and for which setting.
     pub(super) fn start(
         all: Vec<Arc<dyn Look>>,
+        heartbeat: Heartbeat,
         told: impl Fn(&str, Result<i64, ()>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (messages, received) = channel();
-        let thread = thread::Builder::new().name("certificates".to_owned()).spawn(move || {
+        let thread = Watcher::start("certificates", heartbeat, move |heartbeat| {
             loop {
                 for one in &all {
                     if let Some(result) = one.look() {
                         told(one.setting(), result);
                     }
                 }
+                heartbeat.beat();
                 match received.recv_timeout(TICK) {
                     Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         })?;
-        Ok(Self { thread: Some(thread), messages: Some(messages) })
+        Ok(Self { thread, messages: Some(messages) })
     }
 
     /// Looks now. Does not wait for it.
@@ -168,8 +171,6 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.messages = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            log::error!("the thread that watches certificates had failed");
-        }
+        self.thread.end();
     }
 }

@@ -13,7 +13,7 @@ use std::{
     env, fmt, io,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -29,6 +29,7 @@ use crate::{
     config::{KeyPair, Settings, UpstreamTls},
     metrics::Metrics,
     files::Opened,
+    reload::Heartbeat,
 };
 
 pub(super) use door::Door;
@@ -47,6 +48,8 @@ pub struct Certificates {
     /// Whether some upstream is believed because of whom this machine trusts.
     needs_roots: bool,
     warnings: Vec<String>,
+    /// When they were last looked at, once somebody does.
+    watched: OnceLock<Heartbeat>,
 }
 
 /// What is wrong with certificates, keys and those who sign them, in words for people; at least one.
@@ -111,7 +114,13 @@ impl Certificates {
         let told = move |setting: &str, result: Result<i64, ()>| {
             metrics.certificates_reloaded(setting, result);
         };
-        Watch::start(self.kept.clone(), told)
+        let heartbeat = self.watched.get_or_init(Heartbeat::new).clone();
+        Watch::start(self.kept.clone(), heartbeat, told)
+    }
+
+    /// When the files were last looked at, if somebody watches them.
+    pub(super) fn watched(&self) -> Option<&Heartbeat> {
+        self.watched.get()
     }
 
     fn door(

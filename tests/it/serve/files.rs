@@ -1,4 +1,4 @@
-//! What is named as a file and is none: nobody waits for it.
+//! What is named as a file and is none, and files whose reading hangs: nobody waits for them.
 
 use std::os::unix::{fs::symlink, net::UnixListener};
 
@@ -7,7 +7,7 @@ use super::{doors::Own, *};
 /// What has the name of a file and is none, and what it is in words.
 struct NoFiles {
     folder: TempDir,
-    _listener: UnixListener,
+    _socket: UnixListener,
 }
 
 impl NoFiles {
@@ -15,9 +15,9 @@ impl NoFiles {
         let folder = tempfile::tempdir().unwrap();
         pipe(&folder.path().join("pipe"));
         fs::create_dir(folder.path().join("folder")).unwrap();
-        let _listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+        let socket = UnixListener::bind(folder.path().join("socket")).unwrap();
         symlink("/dev/zero", folder.path().join("device")).unwrap();
-        Self { folder, _listener }
+        Self { folder, _socket: socket }
     }
 
     fn each(&self) -> impl Iterator<Item = (String, &'static str)> {
@@ -121,4 +121,88 @@ fn a_file_that_becomes_a_pipe_holds_nobody_up() {
             }
         }
     }
+}
+
+/// A file system that never answers, as one of another machine may: nobody serves it.
+struct Hung {
+    server: Child,
+    folder: TempDir,
+}
+
+impl Hung {
+    /// None where this user may not mount, which is said.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = format!(
+            "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none '{}' && \
+             touch '{0}.mounted' && exec sleep 600",
+            folder.path().display()
+        );
+        let mut server =
+            Command::new("sh").args(["-c", &mount]).stderr(Stdio::null()).spawn().unwrap();
+        let mounted = format!("{}.mounted", folder.path().display());
+        let mut is_mounted = false;
+        until("it is mounted, or cannot be", || {
+            is_mounted = Path::new(&mounted).exists();
+            is_mounted || server.try_wait().unwrap().is_some()
+        });
+        if !is_mounted {
+            println!("skipped: a file system that hangs takes root and /dev/fuse");
+            return None;
+        }
+        fs::remove_file(mounted).unwrap();
+        Some(Self { server, folder })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // Without who could answer, whoever waits gets an error.
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+        let path = self.folder.path();
+        assert!(Command::new("umount").arg("-l").arg(path).status().unwrap().success());
+    }
+}
+
+/// A watcher that hangs is seen, nobody waits for it, and it goes on when it can.
+#[test]
+fn a_file_system_that_hangs_is_seen_and_does_not_keep_the_process() {
+    let Some(hung) = Hung::mount() else { return };
+    let own = Own::new();
+    let (certificate, key) = (own.path("own.pem"), own.path("own.key"));
+    let mut tamis = doors::setup(|setup| {
+        setup.start_with(&[
+            ("TAMIS__LISTEN__1__ADDRESS", &format!("127.0.0.1:{}", free_port())),
+            ("TAMIS__LISTEN__1__TLS__CERTIFICATE", &certificate),
+            ("TAMIS__LISTEN__1__TLS__KEY", &key),
+        ])
+    });
+    until("both watchers are known", || {
+        let metrics = tamis.metrics();
+        ["policies", "certificates"].iter().all(|watcher| {
+            metrics.contains(&format!("\ntamis_watcher_stalled{{watcher=\"{watcher}\"}} 0\n"))
+        })
+    });
+    fs::rename(tamis.policies(), tamis.folder.path().join("aside")).unwrap();
+    symlink(hung.folder.path(), tamis.policies()).unwrap();
+    fs::rename(&certificate, own.path("aside.pem")).unwrap();
+    symlink(hung.folder.path().join("own.pem"), &certificate).unwrap();
+    until("both are seen to hang", || {
+        let reply = tamis.probe("/readyz");
+        let both = "the watcher of the policies has not finished a look for more than 30 s\n\
+                    the watcher of the certificates has not finished a look for more than 30 s\n";
+        reply.status == 503 && reply.text() == both
+    });
+    until("it is counted, and said", || {
+        tamis.metric("tamis_watcher_stalled{") == 2
+            && tamis.stderr().contains("error: the watcher of the policies has not finished a look")
+    });
+    assert_eq!(tamis.probe("/livez").status, 200);
+    tamis.signal("TERM");
+    let begun = Instant::now();
+    assert_eq!(tamis.ended(), 0);
+    // `timeouts.notice`, and a second for each watcher.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(tamis.stderr().contains("the watcher of the policies hangs, and is not waited for"));
 }
