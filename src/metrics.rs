@@ -184,6 +184,12 @@ const WATCHER_STALLED: Kind<IntGauge, 1> = Kind {
     make: IntGauge::with_opts,
 };
 
+const ACCESS_LOG_EVENTS: Kind<IntCounter, 1> = counter(
+    "tamis_access_log_events_total",
+    "What happened to the file of the access log.",
+    ["event"],
+);
+
 /// The numbers of one process. They have a registry of their own, so that no library can add to them.
 pub struct Metrics {
     registry: Registry,
@@ -206,6 +212,7 @@ pub struct Metrics {
     in_flight: IntGauge,
     held_bytes: IntGauge,
     access_log_lost: IntCounter,
+    access_log_events: Family<IntCounter, 1>,
     watcher_looked: Family<Gauge, 1>,
     watcher_stalled: Family<IntGauge, 1>,
 }
@@ -264,10 +271,14 @@ impl Metrics {
                     "Lines of the access log that could not be written.",
                 ),
             ),
+            access_log_events: Family::new(&registry, ACCESS_LOG_EVENTS, None),
             watcher_looked: Family::new(&registry, WATCHER_LOOKED, None),
             watcher_stalled: Family::new(&registry, WATCHER_STALLED, None),
             registry,
         };
+        for event in AccessLogEvent::ALL {
+            metrics.access_log_events.at([event.code()], |_| ());
+        }
         for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
             reloads.at([SUCCESS], |_| ());
             reloads.at([FAILURE], |_| ());
@@ -398,6 +409,11 @@ impl Metrics {
         self.access_log_lost.inc_by(lines);
     }
 
+    /// Counts what happened to the file of the access log.
+    pub fn access_log_event(&self, event: AccessLogEvent) {
+        self.access_log_events.at([event.code()], IntCounter::inc);
+    }
+
     /// Says how a watcher of files is: when it last came to the end of a look, and whether that is too long
     /// ago. `what` it watches is a word of the code.
     pub fn watcher(&self, what: &str, looked: SystemTime, is_stalled: bool) {
@@ -439,6 +455,31 @@ impl HandshakeFailure {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::Refused => "refused",
+        }
+    }
+}
+
+/// What can happen to the file of the access log while it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLogEvent {
+    /// It was renamed or deleted, and the file that has its name now is written.
+    Reopened,
+    /// It could not be opened again.
+    ReopenFailed,
+    /// It became shorter than what was written.
+    Truncated,
+}
+
+impl AccessLogEvent {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Reopened, Self::ReopenFailed, Self::Truncated];
+
+    /// The word for the label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Reopened => "reopened",
+            Self::ReopenFailed => "reopen-failed",
+            Self::Truncated => "truncated",
         }
     }
 }

@@ -44,7 +44,8 @@ Environment:
   TAMIS_LOG            says how much goes to stderr: info, or debug for more
 
 Signals:
-  SIGHUP   reads the policies again, now
+  SIGHUP   reads the policies again, now, and opens the access log again
+  SIGUSR1  opens the access log again
   SIGTERM  stops being ready, takes requests for `timeouts.notice`, lets responses end within
            `timeouts.drain`, and exits
   SIGINT   exits at once
@@ -121,7 +122,10 @@ impl Ready {
         keep_memory_private()?;
         let metrics = Arc::new(Metrics::of_process(settings.limits.metric_series));
         let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
-            .map_err(|error| Failure::cannot(format!("cannot open the access log: {error}")))?;
+            .map_err(|error| {
+                let name = &settings.access_log;
+                Failure::cannot(format!("cannot open the access log `{name}`: {error}"))
+            })?;
         let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
         log::info!(
             "serving on {}, admin on {}, policies {}",

@@ -45,6 +45,7 @@ mod headers;
 mod health;
 mod identify;
 mod journey;
+mod log_file;
 mod passage;
 mod pipe;
 mod quota;

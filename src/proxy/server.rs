@@ -99,7 +99,8 @@ impl Proxy {
     /// Carries requests until the process is told to end: SIGTERM takes requests for
     /// `timeouts.notice`, and lets what has begun end within `timeouts.drain`; SIGINT does not.
     /// SIGQUIT hands the listeners to a process that waits for them, and what has begun may end, within
-    /// `timeouts.drain`, unless SIGTERM or SIGINT end it sooner; SIGHUP calls `reload`.
+    /// `timeouts.drain`, unless SIGTERM or SIGINT end it sooner; SIGHUP calls `reload`, and like SIGUSR1
+    /// opens the access log again.
     ///
     /// Blocks the thread; SIGTERM, SIGINT and SIGQUIT come back as `Ok`. Listeners that are not handed
     /// over in time end the process with exit code 1.

@@ -53,6 +53,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
+    user_1: Signal,
+    user_2: Signal,
 }
 
 impl Signals {
@@ -63,6 +65,8 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -95,7 +99,15 @@ impl Signals {
                         tell.send_replace(Some(Ending::Replaced));
                     }
                 }
-                _ = self.hangup.recv() => reload(),
+                _ = self.hangup.recv() => {
+                    reload();
+                    shared.observers.access_log.reopen();
+                }
+                _ = self.user_1.recv() => shared.observers.access_log.reopen(),
+                // By default it would end the process, which nobody means who sends it.
+                _ = self.user_2.recv() => {
+                    log::warn!("SIGUSR2 does nothing: SIGHUP reloads, SIGUSR1 opens the access log again");
+                }
                 _ = looks.tick() => watched.look(shared),
             }
         }

@@ -14,6 +14,7 @@ mod memory;
 mod nginx;
 mod redbot;
 mod reload;
+mod rotation;
 mod server;
 mod stream;
 mod testssl;
