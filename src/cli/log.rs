@@ -35,6 +35,8 @@ pub(super) fn start() -> Result<(), Failure> {
     builder
         .filter_level(LevelFilter::Error)
         .filter_module(OURS, level)
+        // It says each second that nobody hands listeners over, and we say so once.
+        .filter_module("pingora_core::server::transfer_fd", LevelFilter::Off)
         .target(Target::Pipe(Box::new(Queued(queue))))
         .format(|out, record| {
             let now = Timestamp::now().round(Unit::Millisecond).unwrap_or_default();

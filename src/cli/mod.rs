@@ -109,6 +109,9 @@ enum Failure {
     /// The settings are wrong; what is wrong with them is said already.
     #[error("the settings cannot be used")]
     Settings,
+    /// No process has handed over its place.
+    #[error("{0}")]
+    NotReplaced(String),
     /// What it has to say does not reach anybody. The only error of I/O that `?` turns into this is
     /// one of stdout.
     #[error("cannot write to stdout: {0}")]
@@ -123,7 +126,7 @@ impl Failure {
     fn help(self, help: impl Into<String>) -> Self {
         match self {
             Self::Cannot { what, .. } => Self::Cannot { what, help: Some(help.into()) },
-            Self::Policies | Self::Settings | Self::Output(_) => self,
+            Self::Policies | Self::Settings | Self::NotReplaced(_) | Self::Output(_) => self,
         }
     }
 }
@@ -181,10 +184,17 @@ fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>)
         }
         Err(failure) => {
             streams.say(format_args!("error: {failure}"));
-            if let Failure::Cannot { help: Some(help), .. } = failure {
-                streams.say(format_args!("  help: {help}"));
+            match failure {
+                Failure::Cannot { help: Some(help), .. } => {
+                    streams.say(format_args!("  help: {help}"));
+                    Exit::Cannot
+                }
+                Failure::NotReplaced(_) => Exit::Found,
+                Failure::Cannot { help: None, .. }
+                | Failure::Policies
+                | Failure::Settings
+                | Failure::Output(_) => Exit::Cannot,
             }
-            Exit::Cannot
         }
     }
 }

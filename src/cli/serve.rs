@@ -10,7 +10,9 @@ use crate::{
     config::Settings,
     metrics::Metrics,
     policy::PolicySet,
-    proxy::{self, AccessLog, Certificates, Listeners, Observers, Proxy, Unclassified},
+    proxy::{
+        self, AccessLog, Certificates, Listeners, Observers, Proxy, ServeError, Unclassified,
+    },
     reload::{self, Observer, Start, Watched},
 };
 
@@ -126,23 +128,17 @@ impl Ready {
                 let name = &settings.access_log;
                 Failure::cannot(format!("cannot open the access log `{name}`: {error}"))
             })?;
-        let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
-        log::info!(
-            "serving on {}, admin on {}, policies {}",
-            listen.join(", "),
-            settings.admin,
-            start.set().digest()
-        );
         let (policies, reloader) = start
             .watch(Arc::new(Reloads(Arc::clone(&metrics))))
             .map_err(|error| Failure::cannot(format!("cannot watch the policies: {error}")))?;
         let unclassified = Unclassified::default();
         let observers = Observers { metrics, access_log, unclassified };
         let proxy = Proxy::new(settings, certificates, policies, observers);
-        proxy
-            .run(listeners, move || reloader.reload_now())
-            .map_err(|error| Failure::cannot(error.to_string()))?;
-        Ok(Exit::Fine)
+        match proxy.run(listeners, move || reloader.reload_now()) {
+            Ok(()) => Ok(Exit::Fine),
+            Err(error @ ServeError::NotHandedOver) => Err(Failure::NotReplaced(error.to_string())),
+            Err(error) => Err(Failure::cannot(error.to_string())),
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::{
     fs::{self, Permissions},
     io, iter,
     net::{IpAddr, SocketAddr, TcpListener},
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+    os::{
+        fd::RawFd,
+        unix::{
+            fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+            net::{UnixListener, UnixStream},
+        },
     },
     panic::resume_unwind,
     path::{Path, PathBuf},
@@ -23,10 +26,10 @@ use pingora::{
     protocols::{ALPN, Stream, l4::socket::SocketAddr as LocalAddress},
     proxy::{HttpProxy, http_proxy},
     server::{
-        RunArgs, Server, ShutdownWatch,
+        Fds, ListenFds, RunArgs, Server, ShutdownWatch,
         configuration::{Opt, ServerConf},
     },
-    services::{background::background_service, listening::Service},
+    services::{Service as ServiceTrait, background::background_service, listening::Service},
 };
 use tokio::{
     runtime,
@@ -76,6 +79,9 @@ pub enum ServeError {
     /// There can be no thread that looks at certificates.
     #[error("cannot watch the certificates: {0}")]
     Watch(io::Error),
+    /// No process has handed over its listeners.
+    #[error("no process handed over its listeners in 5 s: send it SIGQUIT while this one waits")]
+    NotHandedOver,
     /// The socket of an upgrade is not where only this user can get to it.
     #[error("`upgrade_socket` has to be in a folder that no other user has a way into, and `{}` {why}", folder.display())]
     Upgrade {
@@ -102,8 +108,7 @@ impl Proxy {
     /// `timeouts.drain`, unless SIGTERM or SIGINT end it sooner; SIGHUP calls `reload`, and like SIGUSR1
     /// opens the access log again.
     ///
-    /// Blocks the thread; SIGTERM, SIGINT and SIGQUIT come back as `Ok`. Listeners that are not handed
-    /// over in time end the process with exit code 1.
+    /// Blocks the thread; SIGTERM, SIGINT and SIGQUIT come back as `Ok`.
     pub fn run(
         self,
         listeners: Listeners,
@@ -135,8 +140,12 @@ impl Proxy {
             check_upgrade_socket(socket)?;
             conf.upgrade_sock = socket.display().to_string();
         }
-        let inherit = Opt { upgrade: listeners == Listeners::Inherited, ..Opt::default() };
-        let mut server = Server::new_with_opt_and_conf(Some(inherit), conf);
+        let inherited = match (listeners, &settings.upgrade_socket) {
+            (Listeners::Opened, _) => Inherited::default(),
+            (Listeners::Inherited, Some(socket)) => Inherited::from(socket)?,
+            (Listeners::Inherited, None) => return Err(ServeError::NotHandedOver),
+        };
+        let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), conf);
         server.bootstrap();
         let doctor = Doctor::of(&self);
         let gateway = Gateway::new(self, &server.configuration, &settings);
@@ -154,9 +163,9 @@ impl Proxy {
         let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
         admin.add_tcp(&settings.admin.to_string());
         admin.threads = Some(1);
-        server.add_service(proxy);
+        server.add_service(Heir { service: proxy, inherited: inherited.clone() });
         server.add_service(background_service("health", doctor));
-        server.add_service(admin);
+        server.add_service(Heir { service: admin, inherited });
         let observers = Arc::clone(&shared.observers);
         let watch = shared.certificates.watch(Arc::clone(&observers.metrics));
         let watch = watch.map_err(ServeError::Watch)?;
@@ -170,6 +179,14 @@ impl Proxy {
             let _inside = runtime.enter();
             Signals::listen().map_err(ServeError::Signals)?
         };
+        let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+        let set = shared.policies.current();
+        log::info!(
+            "serving on {}, admin on {}, policies {}",
+            listen.join(", "),
+            settings.admin,
+            set.map_or_else(|| "none".to_owned(), |set| set.digest().to_string())
+        );
         let (tell, told) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         // Once its listeners have gone to another process, Pingora sleeps until it ends. So it does that on a
@@ -203,6 +220,58 @@ impl Proxy {
     }
 }
 
+/// The listeners of the process before, by their addresses.
+#[derive(Clone, Debug, Default)]
+struct Inherited(Vec<(String, RawFd)>);
+
+impl Inherited {
+    /// Waits until a process hands its listeners over. Pingora can do that by itself, and ends the process if
+    /// none does.
+    fn from(socket: &Path) -> Result<Self, ServeError> {
+        let mut fds = Fds::new();
+        fds.get_from_sock(&*socket.to_string_lossy()).or(Err(ServeError::NotHandedOver))?;
+        let (addresses, fds) = fds.serialize();
+        Ok(Self(iter::zip(addresses, fds).collect()))
+    }
+}
+
+/// A service that listens with what it has inherited.
+struct Heir<S> {
+    service: S,
+    inherited: Inherited,
+}
+
+#[async_trait]
+impl<S: ServiceTrait> ServiceTrait for Heir<S> {
+    async fn start_service(
+        &mut self,
+        fds: Option<ListenFds>,
+        shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
+        if let Some(fds) = &fds {
+            // They are also what the process hands to the next one.
+            let mut fds = fds.lock();
+            for (address, fd) in &self.inherited.0 {
+                fds.add(address.clone(), *fd);
+            }
+        }
+        self.service.start_service(fds, shutdown, listeners_per_fd).await;
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        self.service.listen_addresses()
+    }
+}
+
 fn try_to_listen<T>(address: &dyn Display, bound: io::Result<T>) -> Result<(), ServeError> {
     let address = address.to_string();
     bound.map(drop).map_err(|source| ServeError::Listen { address, source })
@@ -215,6 +284,11 @@ fn bind_unix(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
+/// Something else has the name of a UNIX socket, and stays.
+fn no_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "the file is no socket")
+}
+
 /// Removes the file of a UNIX socket on which nobody listens; anything else stays.
 fn remove_unix(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
@@ -223,7 +297,7 @@ fn remove_unix(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is no socket"));
+        return Err(no_socket());
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),

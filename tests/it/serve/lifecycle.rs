@@ -77,7 +77,8 @@ fn an_address_that_will_not_do_ends_the_process() {
     let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
     let (code, _, stderr) = setup.run_with(&[("TAMIS__LISTEN__0__ADDRESS", &address.to_string())]);
     assert_eq!(code, 2, "{stderr}");
-    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    let said = format!("error: cannot listen on {address}: Address already in use (os error 98)\n");
+    assert_eq!(stderr, said);
     let policy = POLICY.replace("api_key: desk", "sidecar: true");
     let setup = Setup { policies: &[("p.yaml", &policy)], upstreams: &upstreams, settings: "" };
     let (code, _, stderr) = setup.run_with(&[("TAMIS__LISTEN__0__ADDRESS", "0.0.0.0:1")]);
@@ -365,6 +366,20 @@ fn listeners_are_handed_over_only_where_nobody_else_can_take_them() {
     let (code, _, stderr) = run("upgrade_socket: /nowhere/upgrade.sock\n", &[]);
     assert_eq!(code, 2);
     assert!(stderr.contains("`/nowhere` is not there"), "{stderr}");
+}
+
+/// Only that is said, and nothing of a process that serves.
+#[test]
+fn a_process_that_is_not_handed_listeners_says_what_to_do() {
+    let (_folder, socket) = upgrade_socket();
+    let settings = format!("upgrade_socket: {}\n", socket.display());
+    let upstreams = [("crm", nowhere(), "http1")];
+    let policies = [("p.yaml", POLICY)];
+    let setup = Setup { policies: &policies, upstreams: &upstreams, settings: &settings };
+    let (code, _, stderr) = setup.run(&["--upgrade"]);
+    let said = "no process handed over its listeners in 5 s: send it SIGQUIT while this one waits";
+    assert_eq!((code, stderr), (1, format!("error: {said}\n")));
+    assert!(!socket.exists());
 }
 
 /// What a process holds when it crashes is bodies.
