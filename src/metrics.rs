@@ -190,6 +190,12 @@ const ACCESS_LOG_EVENTS: Kind<IntCounter, 1> = counter(
     ["event"],
 );
 
+/// How many series a route has in the families that count by api and route, but for refusals.
+pub const SERIES_OF_ROUTE: usize = UNCLASSIFIED.lines + DURATION.lines;
+
+/// How many series an api has in the families that count by api.
+pub const SERIES_OF_API: usize = OVERHEAD.lines;
+
 /// The numbers of one process. They have a registry of their own, so that no library can add to them.
 pub struct Metrics {
     registry: Registry,

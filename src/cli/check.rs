@@ -11,6 +11,7 @@ use crate::{
         Exit, Failure, Streams,
         folder::{self, Folder, Format, PathView, counted, write_json_line},
     },
+    metrics,
     policy::{self, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
     transform::NoKeys,
 };
@@ -219,7 +220,7 @@ fn summary(found: &Found, holds: Option<&Holds>) -> String {
 
 /// The most series that the metrics of one set of policies can have, however it is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Series {
+pub(super) struct Series {
     /// Of `tamis_requests_total{api,route,caller,purpose,decision}`.
     requests: usize,
     /// Of `tamis_field_accesses_total{api,route,caller,purpose,category,action}`.
@@ -229,7 +230,7 @@ struct Series {
 }
 
 impl Series {
-    fn of(set: &PolicySet) -> Self {
+    pub(super) fn of(set: &PolicySet) -> Self {
         let apis = set.apis();
         // What is denied before it is known what it is about has `unknown` labels and one decision:
         // nobody, ..
@@ -258,6 +259,16 @@ impl Series {
         let preflights = apis.iter().filter(|api| api.answers_preflights()).count();
         series.responses = (1 + apis.len() + routes + preflights) * StatusClass::ALL.len();
         series
+    }
+
+    /// How many series that is of `limits.metric_series`, with those that each route and api has; without
+    /// those of refusals, of which there is one for each route and reason that occurs.
+    pub(super) fn lines(self, set: &PolicySet) -> usize {
+        // What is not known has a route and an api of its own.
+        let apis = set.apis().len() + 1;
+        let routes: usize = set.apis().iter().map(|api| api.routes.len() + 1).sum();
+        let of_labels = metrics::SERIES_OF_ROUTE * (routes + 1) + metrics::SERIES_OF_API * apis;
+        self.requests + self.field_accesses + of_labels
     }
 }
 

@@ -6,12 +6,12 @@ use clap::Args;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::{
-    cli::{Exit, Failure, Streams, folder, log as logs},
+    cli::{Exit, Failure, Streams, check::Series, folder, log as logs},
     config::Settings,
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
-        self, AccessLog, Certificates, Listeners, Observers, Proxy, ServeError, Unclassified,
+        self, AccessLog, Certificates, Listeners, Observers, Proxy, Rehearsal, ServeError, Unclassified,
     },
     reload::{self, Observer, Start, Watched},
 };
@@ -73,8 +73,13 @@ impl Serve {
             streams.say(error);
             Failure::Settings
         })?;
+        let is_fine = !self.check || check(&settings, streams);
         let ready = Ready::load(settings, streams)?;
+        if !is_fine {
+            return Err(Failure::Settings);
+        }
         if self.check {
+            keep_memory_private()?;
             writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
             return Ok(Exit::Fine);
         }
@@ -85,6 +90,18 @@ impl Serve {
         }
         ready.serve(if self.upgrade { Listeners::Inherited } else { Listeners::Opened })
     }
+}
+
+/// Says what would keep a process with these settings from starting, and whether nothing would.
+fn check(settings: &Settings, streams: &mut Streams<'_>) -> bool {
+    let Rehearsal { errors, warnings } = proxy::rehearse(settings);
+    for warning in warnings {
+        streams.say(format_args!("warning: {warning}"));
+    }
+    for error in &errors {
+        streams.say(format_args!("error: {error}"));
+    }
+    errors.is_empty()
 }
 
 /// Settings and policies that fit each other.
@@ -115,6 +132,13 @@ impl Ready {
             streams.say(error);
             Failure::Policies
         })?;
+        let (series, most) =
+            (Series::of(start.set()).lines(start.set()), settings.limits.metric_series);
+        if series > most {
+            streams.say(format_args!(
+                "warning: the policies can make {series} metric series, besides those of refusals, and `limits.metric_series` is {most}: what is more is counted as `overflow`"
+            ));
+        }
         Ok(Self { settings, certificates, start })
     }
 

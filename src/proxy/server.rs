@@ -285,7 +285,7 @@ fn bind_unix(path: &Path) -> io::Result<()> {
 }
 
 /// Something else has the name of a UNIX socket, and stays.
-fn no_socket() -> io::Error {
+pub(super) fn no_socket() -> io::Error {
     io::Error::new(io::ErrorKind::AlreadyExists, "the file is no socket")
 }
 
@@ -510,7 +510,7 @@ async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
 }
 
 /// Whoever gets to this socket could give this process listeners of his own, or take those it has.
-fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
+pub(super) fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
     let parent = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));
     let wrong = |why: String| ServeError::Upgrade { folder: folder.to_owned(), why };

@@ -160,7 +160,7 @@ fn can_be_replaced(shared: &Shared) -> bool {
 
 /// Whether a process accepts connections on this UNIX socket. To ask it would take the place of the
 /// one connection that it waits for.
-fn is_listened_on(socket: &Path) -> bool {
+pub(super) fn is_listened_on(socket: &Path) -> bool {
     /// What the kernel calls `__SO_ACCEPTCON`.
     const ACCEPTS: &str = "00010000";
     let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();

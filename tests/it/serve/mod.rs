@@ -13,6 +13,7 @@ mod matrix;
 mod memory;
 mod nginx;
 mod redbot;
+mod rehearsal;
 mod reload;
 mod rotation;
 mod server;
