@@ -304,6 +304,53 @@ pub fn compile_pattern(
     })
 }
 
+/// What is wrong with a pattern that [`compile_pattern`] does not take, as far as that is a common mistake.
+fn pattern_problem(pattern: &str) -> String {
+    let mut characters = pattern.chars().peekable();
+    let mut in_class = false;
+    let mut before = ' ';
+    while let Some(c) = characters.next() {
+        let instead = match (c, characters.peek()) {
+            ('\\', Some(escaped)) => match escaped {
+                'd' => Some("[0-9]"),
+                'D' => Some("[^0-9]"),
+                'w' => Some("[A-Za-z0-9_]"),
+                'W' => Some("[^A-Za-z0-9_]"),
+                's' => Some("[ \\t\\n\\r]"),
+                'S' => Some("[^ \\t\\n\\r]"),
+                _ => None,
+            }
+            .map(|class| format!("for `\\{escaped}` write `{class}`")),
+            ('^' | '$', _) if !in_class => Some(
+                "`^` and `$` are no part of it: `match` is about the whole text already, and `search` about a part of it"
+                    .to_owned(),
+            ),
+            ('(', Some('?')) => Some("it has groups, but neither flags nor kinds of groups: `(a|b)`".to_owned()),
+            ('?' | '+', _) if !in_class && matches!(before, '*' | '+' | '?' | '}') => {
+                Some("it has no lazy and no possessive repetitions, and needs none".to_owned())
+            }
+            _ => None,
+        };
+        if let Some(instead) = instead {
+            return instead;
+        }
+        match c {
+            '\\' => {
+                // What is escaped stands for itself.
+                characters.next();
+                before = ' ';
+                continue;
+            }
+            '[' => in_class = true,
+            ']' => in_class = false,
+            _ => {}
+        }
+        before = c;
+    }
+    "it has brackets, groups, `|`, `*`, `+`, `?`, `{1,3}` and `.`, and may not be too large"
+        .to_owned()
+}
+
 /// Whether a pattern has only what the grammar of RFC 9485 has, as far as the crate would take more: its
 /// escapes, its flags and groups, and its lazy repetitions.
 fn is_i_regexp(pattern: &str) -> bool {
@@ -404,10 +451,8 @@ impl Reader<'_> {
         let pattern = match self.argument(pattern, name_of(function))? {
             Operand::Literal(Literal::String(pattern)) => {
                 let Ok(regex) = compile_pattern(&pattern, whole, PATTERN_BYTES_MAX) else {
-                    let message = format!(
-                        "`{pattern}` is no regular expression of RFC 9485, or one that is too large"
-                    );
-                    return Err(self.wrong(message));
+                    let message = format!("`{pattern}` is no regular expression of RFC 9485");
+                    return Err(self.wrong(message).help(pattern_problem(&pattern)));
                 };
                 Pattern::Written(pattern, Box::new(regex))
             }

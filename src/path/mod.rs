@@ -23,8 +23,10 @@
 mod anywhere;
 mod automaton;
 mod filter;
+mod filter_meant;
 mod from_end;
 mod lazy;
+mod meant;
 mod members;
 mod number;
 mod parse;

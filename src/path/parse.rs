@@ -7,7 +7,7 @@ use jsonpath_rust::parser::{errors::JsonPathError, model, parse_json_path};
 use crate::path::{
     filter::{self, Filter},
     from_end::Elements,
-    plain,
+    meant, plain,
 };
 
 /// Longest name, in bytes of its decoded UTF-8, that a path may spell.
@@ -134,6 +134,10 @@ impl Selector {
     }
 }
 
+const NO_PATH: &str = "this is no path of RFC 9535";
+const NO_ROOT: &str = "a path begins with `$`";
+const SHAPES: &str = "behind `$` stands `.name`, `['a name']`, `[0]`, `[*]`, `..name` or `[?@.type == 'a']`, as often as needed";
+
 /// Why a text is no path that can be used, and where in the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -142,17 +146,36 @@ pub struct PathError {
     pub at: usize,
     /// What is wrong.
     pub message: String,
-    /// What could be written instead.
+    /// What could be written instead, and why.
     pub help: Option<String>,
+    /// The path in `help` that was probably meant, if there is one. It can be read.
+    pub meant: Option<String>,
 }
 
 impl PathError {
     pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), help: None }
+        Self { at, message: message.into(), help: None, meant: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with what was probably meant by the text.
+    fn meaning(mut self, text: &str) -> Self {
+        match meant::of(text) {
+            Some(meant::Meant { path: Some(path), why }) => {
+                let why = if why.is_empty() { why } else { format!(": {why}") };
+                self.help = Some(format!("write `{path}`{why}"));
+                self.meant = Some(path);
+            }
+            Some(meant::Meant { path: None, why }) => self.help = Some(why),
+            None => {}
+        }
+        self.help = self.help.or_else(|| {
+            matches!(self.message.as_str(), NO_PATH | NO_ROOT).then(|| SHAPES.to_owned())
+        });
         self
     }
 }
@@ -168,10 +191,15 @@ impl Path {
 
     /// As [`parse`](Self::parse), by the grammar, whatever the path is like.
     pub(super) fn parse_any(text: &str) -> Result<Self, PathError> {
+        Self::read(text).map_err(|error| error.meaning(text))
+    }
+
+    /// The same, without a proposal where the text is no path.
+    pub(super) fn read(text: &str) -> Result<Self, PathError> {
         check_nesting(text)?;
-        check_white_space(text)?;
+        check_characters(text)?;
         check_digits(text)?;
-        let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
+        let query = parse_json_path(text).map_err(|error| syntax_error(&error))?;
         if query.segments.len() > SEGMENTS_MAX {
             return Err(PathError::new(0, format!("a path of more than {SEGMENTS_MAX} segments")));
         }
@@ -325,8 +353,10 @@ fn check_digits(text: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// White space that jsonpath-rust would skip although the standard does not allow it there.
-fn check_white_space(text: &str) -> Result<(), PathError> {
+/// White space that jsonpath-rust would skip although the standard does not allow it there, and what
+/// nobody means who writes it: a name that has such characters stands in quotes.
+fn check_characters(text: &str) -> Result<(), PathError> {
+    const IN_QUOTES: &str = "a name that contains it is written in brackets and quotes";
     let mut before: Option<char> = None;
     let mut gap: Option<usize> = None;
     for (at, c) in outside_quotes(text) {
@@ -335,14 +365,23 @@ fn check_white_space(text: &str) -> Result<(), PathError> {
                 return Err(PathError::new(at, "a path begins with `$`, without white space"));
             }
             if !c.is_ascii() {
-                return Err(PathError::new(
-                    at,
-                    "this kind of white space is not allowed in a path",
-                )
-                .help("a name that contains it is written in brackets and quotes"));
+                let message = "this kind of white space is not allowed in a path";
+                return Err(PathError::new(at, message).help(IN_QUOTES));
             }
             gap = gap.or(Some(at));
             continue;
+        }
+        if before.is_none() && c != '$' {
+            return Err(PathError::new(at, NO_ROOT));
+        }
+        if is_typographic_quote(c) {
+            let message = format!("`{c}` is a quote of a word processor, not one of a path");
+            return Err(PathError::new(at, message).help(IN_QUOTES));
+        }
+        if is_hidden(c) {
+            let message =
+                format!("U+{:04X}, which cannot be seen, is not allowed in a path", u32::from(c));
+            return Err(PathError::new(at, message).help(IN_QUOTES));
         }
         if let (Some(at), Some('.')) = (gap, before) {
             return Err(PathError::new(at, "white space before a name"));
@@ -363,12 +402,35 @@ fn check_white_space(text: &str) -> Result<(), PathError> {
     }
 }
 
+/// A quote as word processors and languages have them, and that no path has.
+pub(super) fn is_typographic_quote(c: char) -> bool {
+    matches!(
+        c,
+        '\u{2018}'
+            ..='\u{201f}' | '\u{2032}' | '\u{2033}' | '«' | '»' | '‹' | '›' | '＂' | '＇' | '´'
+    )
+}
+
+/// A character that shows nothing by itself: those that join, part, or turn the direction of a text.
+pub(crate) fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{2066}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
 /// `name-char` of RFC 9535, section 2.5.1.1.
-fn is_name_character(c: char) -> bool {
+pub(super) fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
 }
 
-fn syntax_error(text: &str, error: &JsonPathError) -> PathError {
+fn syntax_error(error: &JsonPathError) -> PathError {
     let at = match error {
         JsonPathError::PestError(error) => match error.location {
             pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
@@ -385,27 +447,7 @@ fn syntax_error(text: &str, error: &JsonPathError) -> PathError {
         | JsonPathError::InvalidJsonPath(_)
         | JsonPathError::MaxNestingDepthExceeded(_) => 0,
     };
-    if !text.starts_with('$') {
-        return PathError::new(0, "a path begins with `$`").help(format!("write `$.{text}`"));
-    }
-    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
-    let error = PathError::new(at, "this is no path of RFC 9535");
-    match after.chars().next() {
-        None => error.help("the path ends too early: something is missing here"),
-        Some('-') if before.ends_with(is_name_character) => {
-            let name_start = before.rfind(|c| !is_name_character(c)).map_or(0, |dot| dot + 1);
-            let name: String = text
-                .chars()
-                .skip(text.get(..name_start).map_or(0, |start| start.chars().count()))
-                .take_while(|c| is_name_character(*c) || *c == '-')
-                .collect();
-            error.help(format!("a name with a hyphen is written `['{name}']`"))
-        }
-        Some('0'..='9') if before.ends_with('.') => {
-            error.help("an index is written `[0]`, a name that begins with a digit `['0']`")
-        }
-        Some(c) => error.help(format!("`{c}` is not expected here")),
-    }
+    PathError::new(at, NO_PATH)
 }
 
 impl fmt::Display for Path {
@@ -440,6 +482,17 @@ pub(super) fn write_segments(f: &mut fmt::Formatter<'_>, segments: &[Segment]) -
 fn has_short_form(name: &str) -> bool {
     name.starts_with(|c: char| is_name_character(c) && !c.is_ascii_digit())
         && name.chars().all(|c| is_name_character(c) && !c.is_whitespace())
+}
+
+/// A text in quotes, as a path has it.
+pub(super) fn quoted(text: &str) -> String {
+    struct Quoted<'t>(&'t str);
+    impl fmt::Display for Quoted<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_name(f, self.0)
+        }
+    }
+    Quoted(text).to_string()
 }
 
 /// A text in quotes, with the escapes of a normalised path (RFC 9535, section 2.7).

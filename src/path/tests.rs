@@ -765,12 +765,280 @@ fn syntax_errors_point_at_the_place() {
     assert!(Path::parse(&format!("$[{}0]", "0,".repeat(1000))).is_err());
 }
 
+/// What people write, and the path that they mean.
+const MEANT: &[(&str, &str)] = &[
+    // Without the root, or with something else in its place.
+    ("items", "$.items"),
+    ("customer.email", "$.customer.email"),
+    (".email", "$.email"),
+    (".customer.email", "$.customer.email"),
+    ("$email", "$.email"),
+    ("$customer.email", "$.customer.email"),
+    ("@.email", "$.email"),
+    ("[*].email", "$[*].email"),
+    ("['email']", "$.email"),
+    ("'email'", "$.email"),
+    ("'first name'", "$['first name']"),
+    ("", ""),
+    // JSON Pointer, XPath, file names.
+    ("/customer/email", "$.customer.email"),
+    ("/items/0/email", "$.items[0].email"),
+    ("/items/*/email", "$.items[*].email"),
+    ("#/customer/email", "$.customer.email"),
+    ("/a~1b/c~0d/e.f", "$['a/b']['c~d']['e.f']"),
+    ("/email/", "$.email"),
+    ("//email", "$..email"),
+    ("/items//email", "$.items..email"),
+    ("/items[type='work']/email", "$.items[?@.type == 'work'].email"),
+    ("customer/email", "$.customer.email"),
+    ("$.customer/email", "$.customer.email"),
+    ("$/customer/email", "$.customer.email"),
+    // Lists.
+    ("$.items[]", "$.items[*]"),
+    ("$.items[].email", "$.items[*].email"),
+    ("items[].email", "$.items[*].email"),
+    (".items[].email", "$.items[*].email"),
+    (".[].email", "$[*].email"),
+    ("emails[]", "$.emails[*]"),
+    ("$.emails[ ]", "$.emails[*]"),
+    ("$.items.[*].email", "$.items[*].email"),
+    ("$.items.[0]", "$.items[0]"),
+    ("$.items.0.email", "$.items[0].email"),
+    ("items.*.email", "$.items[*].email"),
+    ("$.items[#].email", "$.items[*].email"),
+    ("$.items[i].email", "$.items[*].email"),
+    ("$.items[(@.length-1)]", "$.items[-1]"),
+    ("$.items[last()].email", "$.items[-1].email"),
+    ("$.items[–1]", "$.items[-1]"),
+    (".items[] | .email", "$.items[*].email"),
+    (".items[] | select(.type == \"work\") | .email", "$.items[?@.type == 'work'].email"),
+    // Names.
+    ("$.first-name", "$['first-name']"),
+    ("$.first name", "$['first name']"),
+    ("@timestamp", "$['@timestamp']"),
+    ("$.@timestamp", "$['@timestamp']"),
+    ("$.hits.@timestamp.x", "$.hits['@timestamp'].x"),
+    ("$.#text", "$['#text']"),
+    ("$.links.$ref", "$.links['$ref']"),
+    ("$.a+b", "$['a+b']"),
+    ("urn:ietf:params:scim:User", "$['urn:ietf:params:scim:User']"),
+    (
+        "$.urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.employeeNumber",
+        "$['urn:ietf:params:scim:schemas:extension:enterprise:2.0:User'].employeeNumber",
+    ),
+    ("$.https://schema.org/name", "$['https://schema.org/name']"),
+    ("$.dc:title", "$['dc:title']"),
+    ("$[email]", "$.email"),
+    ("$.customer[email]", "$.customer.email"),
+    ("$.customer[first-name, email]", "$.customer['first-name','email']"),
+    ("$['home'|'work']", "$['home','work']"),
+    ("$.\"first name\"", "$['first name']"),
+    (".[\"first name\"]", "$['first name']"),
+    ("$.customer->email", "$.customer.email"),
+    ("$.customer->>'email'", "$.customer.email"),
+    ("$.customer?.email", "$.customer.email"),
+    (".email?", "$.email"),
+    ("$.customer...email", "$.customer..email"),
+    ("$.a.**", "$.a..*"),
+    ("$.email.", "$.email"),
+    ("$.a[\"b\"", "$.a.b"),
+    // Word processors, web pages, shells.
+    ("“$.email”", "$.email"),
+    ("„$.email“", "$.email"),
+    ("«$.email»", "$.email"),
+    ("‘$.email’", "$.email"),
+    ("\"$.email\"", "$.email"),
+    ("`$.email`", "$.email"),
+    ("$.“email”", "$.email"),
+    ("$[‘first name’]", "$['first name']"),
+    ("$[“email”]", "$.email"),
+    ("$.customer[’email’]", "$.customer.email"),
+    ("“.email”", "$.email"),
+    ("“/customer/email”", "$.customer.email"),
+    ("{{ $.email }}", "$.email"),
+    ("${email}", "$.email"),
+    (" $.email", "$.email"),
+    ("$.email ", "$.email"),
+    ("$.email\u{a0}", "$.email"),
+    ("\u{a0}$.email", "$.email"),
+    ("$.\u{a0}email", "$.email"),
+    ("$.email\u{200b}", "$.email"),
+    ("\u{feff}$.email", "$.email"),
+    ("＄．email", "$.email"),
+    // Filters.
+    ("$.items[?@.type=work].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[?(@.type=work)].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[@.type=='work'].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[type='work'].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[?type=='work'].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[?type==`work`].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[?@type=='work'].x", "$.items[?@.type == 'work'].x"),
+    ("$.items[?@.type === 'work']", "$.items[?@.type == 'work']"),
+    ("$.items[?@.type !== 'work']", "$.items[?@.type != 'work']"),
+    ("$.items[?@.type <> 'work']", "$.items[?@.type != 'work']"),
+    ("$.items[?@.type eq 'work']", "$.items[?@.type == 'work']"),
+    ("$.items[?@.n => 3]", "$.items[?@.n >= 3]"),
+    ("$.items[?@.type == “work”]", "$.items[?@.type == 'work']"),
+    ("$.items[?@.type == ‘work’]", "$.items[?@.type == 'work']"),
+    ("$.items[?@.type == work]", "$.items[?@.type == 'work']"),
+    ("$.items[?@.ok == True]", "$.items[?@.ok == true]"),
+    ("$.items[?@.ok is null]", "$.items[?@.ok == null]"),
+    ("$.items[?@.ok is not None]", "$.items[?@.ok != null]"),
+    ("$.items[?@.a == 1 and @.b == 2]", "$.items[?@.a == 1 && @.b == 2]"),
+    ("$.items[?@.a == 1 AND @.b == 2]", "$.items[?@.a == 1 && @.b == 2]"),
+    ("$.items[?@.a == 1 & @.b == 2]", "$.items[?@.a == 1 && @.b == 2]"),
+    ("$.items[?@.a == 1 or @.b == 2]", "$.items[?@.a == 1 || @.b == 2]"),
+    ("$.items[?not @.a]", "$.items[?!@.a]"),
+    ("$.items[?not(@.a == 1)]", "$.items[?!(@.a == 1)]"),
+    ("$.items[?!@.a == 1]", "$.items[?!(@.a == 1)]"),
+    ("$.items[?@.kind in ['a','b']].x", "$.items[?@.kind == 'a' || @.kind == 'b'].x"),
+    ("$.items[?(@.kind in ['a'])].x", "$.items[?@.kind == 'a'].x"),
+    ("$.items[?@.kind in ('a', 'b')]", "$.items[?@.kind == 'a' || @.kind == 'b']"),
+    ("$.items[?@.n in [1,2] && @.ok]", "$.items[?(@.n == 1 || @.n == 2) && @.ok]"),
+    ("$.items[?@.kind nin ['a','b']]", "$.items[?@.kind != 'a' && @.kind != 'b']"),
+    ("$.items[?@.kind not in ['a']]", "$.items[?@.kind != 'a']"),
+    ("$.items[?kind in [a, b]]", "$.items[?@.kind == 'a' || @.kind == 'b']"),
+    ("$.items[?'a' in @.tags]", "$.items[?@.tags[?@ == 'a']]"),
+    ("$.items[?@.name contains 'x']", "$.items[?search(@.name,'x')]"),
+    ("$.items[?contains(@.name, 'a.b')]", "$.items[?search(@.name,'a\\\\.b')]"),
+    ("$.items[?@.name.contains('x')]", "$.items[?search(@.name,'x')]"),
+    ("$.items[?@.tags contains 7]", "$.items[?@.tags[?@ == 7]]"),
+    ("$.items[?@.name startswith 'x']", "$.items[?match(@.name,'x.*')]"),
+    ("$.items[?starts_with(@.name, 'x')]", "$.items[?match(@.name,'x.*')]"),
+    ("$.items[?@.name.endsWith('x')]", "$.items[?match(@.name,'.*x')]"),
+    ("$.items[?@.name like 'x%']", "$.items[?match(@.name,'x.*')]"),
+    ("$.items[?@.name =~ /x/]", "$.items[?search(@.name,'x')]"),
+    ("$.items[?@.name =~ /^x.*$/]", "$.items[?match(@.name,'x.*')]"),
+    ("$.items[?@.name =~ '^x']", "$.items[?match(@.name,'x.*')]"),
+    ("$.items[?@.name =~ \"\\d+$\"]", "$.items[?match(@.name,'.*[0-9]+')]"),
+    ("$.items[?match(@.name, '^ab.*')]", "$.items[?match(@.name,'ab.*')]"),
+    ("$.items[?search(@.name, '^ab')]", "$.items[?match(@.name,'ab.*')]"),
+    ("$.items[?match(@.name, '\\\\d+')]", "$.items[?match(@.name,'[0-9]+')]"),
+    ("$.items[?match(@.name, '[\\\\w.]+')]", "$.items[?match(@.name,'[A-Za-z0-9_.]+')]"),
+    ("$.items[?length(@.name.first-name) > 2]", "$.items[?length(@.name['first-name']) > 2]"),
+    ("$.items[?@.name.length() > 2]", "$.items[?length(@.name) > 2]"),
+    ("$.items[?@.name.size() > 2]", "$.items[?length(@.name) > 2]"),
+    ("$.items[?exists(@.name)]", "$.items[?@.name]"),
+    ("$.items[?@.a.x-y == 'b'].c-d", "$.items[?@.a['x-y'] == 'b']['c-d']"),
+    ("$.items[?@.a in ['x'] and .b = c].d[]", "$.items[?@.a == 'x' && @.b == 'c'].d[*]"),
+];
+
 #[test]
-fn hints_say_what_to_write() {
-    let help = |text| Path::parse(text).unwrap_err().help.unwrap();
-    assert_eq!(help("$.first-name"), "a name with a hyphen is written `['first-name']`");
-    assert_eq!(help("items"), "write `$.items`");
-    assert_eq!(help("$.a b"), "a name that contains white space is written `['first name']`");
+fn what_was_meant_is_proposed() {
+    let mut wrong = Vec::new();
+    for (text, expected) in MEANT.iter().filter(|(text, _)| !text.is_empty()) {
+        let error = Path::parse(text).expect_err(text);
+        let meant = error.meant.unwrap_or_else(|| format!("nothing, but {:?}", error.help));
+        if meant != *expected {
+            wrong.push(format!("{text}: {meant}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The paths that a help proposes, be it beside others, can all be read, and none is the mistake itself.
+#[test]
+fn what_a_help_proposes_can_be_read() {
+    let more = [
+        "$.*_url",
+        "$.address_*",
+        "$.a,b",
+        "$.a~",
+        "$.a^",
+        "$.items.length()",
+        "$.a..",
+        "$.",
+        "$..",
+        "$[",
+        "$.a[",
+        "$[?]",
+        "$[?@.a ==]",
+        "$[?length(@.a)]",
+        "$[?upper(@.a) == 'X']",
+        "$[?@.a in @.b]",
+        "$[?in(@.a,@.b)]",
+        "$[?@.a =~ /x/i]",
+        "$[?match(@.a,'(?i)x')]",
+        "$[?match(@.a,'x*?')]",
+        "$[?match(@.a,'\\\\bx')]",
+        "$[01]",
+        "$[9007199254740992]",
+        "$['\\ud800']",
+        "$.l’adresse",
+        "",
+        "?",
+        "$.a)",
+        "$[?@.a == 1 == 1]",
+        "]",
+        "…",
+    ];
+    let texts = MEANT.iter().map(|(text, _)| *text).chain(more);
+    let mut proposed = 0;
+    for text in texts {
+        let error = Path::parse(text).expect_err(text);
+        let help = error.help.unwrap_or_default();
+        for path in
+            help.split('`').skip(1).step_by(2).filter(|one| one.starts_with("$") && one.len() > 1)
+        {
+            assert!(Path::parse(path).is_ok(), "{text}: {help}");
+            assert_ne!(path, text, "{help}");
+            proposed += 1;
+        }
+        if let Some(meant) = &error.meant {
+            assert!(help.starts_with(&format!("write `{meant}`")), "{help}");
+        }
+        assert!(!help.is_empty() || text.starts_with("$[9"), "{text}: {}", error.message);
+    }
+    assert!(proposed > MEANT.len(), "{proposed}");
+}
+
+/// No text, however it is cut or put together, makes what reads it fail or go on for long.
+#[test]
+fn what_is_meant_is_looked_for_within_bounds() {
+    let pieces = [
+        "$.items", "[", "]", "(", ")", "?", "@.a", "'", "\"", " in ", "..", "/", "\\", "“", "|",
+        "not ", "=~ /", "!",
+    ];
+    let mut random = 7_usize;
+    for _ in 0..20_000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            text.push_str(pieces[(random >> 33) % pieces.len()]);
+        }
+        if let Err(error) = Path::parse(&text)
+            && let Some(meant) = error.meant
+        {
+            assert!(Path::parse(&meant).is_ok(), "{text}: {meant}");
+        }
+    }
+    for deep in ["[?(", "[?!", "(", "[", "not ", "!", "@.a["] {
+        let text = format!("$.items[?{}", deep.repeat(1000 / deep.len()));
+        assert!(Path::parse(&text).is_err());
+    }
+    let long = format!("$.items[?{}]", "@.a = 1 and ".repeat(100));
+    assert_eq!(Path::parse(&long).unwrap_err().meant, None);
+}
+
+#[test]
+fn what_no_path_can_say_is_explained() {
+    let check = |text: &str, expected: &str| {
+        let error = Path::parse(text).unwrap_err();
+        let help = error.help.unwrap_or_default();
+        assert!(help.contains(expected), "{text}: {help}");
+        assert_eq!(error.meant, None, "{text}");
+    };
+    check("$.*_url", "a name has no patterns");
+    check("$.address_*.city", "a name has no patterns");
+    check("$.name~", "names");
+    check("$.name^", "parent");
+    check("$.items.length()", "functions stand in filters only");
+    check("$.a, $.b", "each path stands on a line of its own");
+    check("$.items[?@.kind in @.kinds]", "there is no `in`");
+    check("$.items[?@.name =~ /x/i]", "no flags");
+    check("$.items[?upper(@.name) == 'X']", "RFC 9535 has no function `upper`");
+    check("$.items[?match(@.name, '(?:a)')]", "neither flags nor kinds of groups");
+    check("$.items[?match(@.name, 'a+?')]", "no lazy");
 }
 
 #[test]
