@@ -105,8 +105,11 @@ impl Apply {
         let set = Folder::load(&self.policies, &*folder::keys(key))?.usable(streams)?;
         let permit = match self.decide(&set, method, target) {
             Ok(permit) => permit,
-            Err(reason) => {
-                streams.say(format_args!("denied: {reason}\n  {}", reason.title()));
+            Err((reason, why)) => {
+                streams.say(format_args!(
+                    "denied: {reason}\n  {}",
+                    why.as_deref().unwrap_or(reason.title())
+                ));
                 if let Some(help) = self.help(&set, reason) {
                     streams.say(format_args!("  help: {help}"));
                 }
@@ -160,15 +163,21 @@ impl Apply {
         Treatment::of(self.status, &headers, asked, false, passes)
     }
 
-    fn decide(&self, set: &PolicySet, method: &str, target: &str) -> Result<Permit, Reason> {
-        let target = Target::parse(method, target)?;
+    /// The decision about the request; if it is denied, with the parameter for which it is.
+    fn decide(
+        &self,
+        set: &PolicySet,
+        method: &str,
+        target: &str,
+    ) -> Result<Permit, (Reason, Option<String>)> {
+        let target = Target::parse(method, target).map_err(|reason| (reason, None))?;
         let ask = Ask {
             caller: Some(&self.caller),
             purpose: self.purpose.as_deref(),
             host: self.host.as_deref(),
             target: &target,
         };
-        set.decide(&ask).map_err(|denial| denial.reason)
+        set.decide(&ask).map_err(|denial| (denial.reason, denial.parameter(set, &ask)))
     }
 
     /// Lets the body pass as it is, as far as the proxy would without other settings.

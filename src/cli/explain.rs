@@ -107,6 +107,8 @@ struct View<'a> {
     opening: &'a [String],
     leaves: Vec<RowView<'a>>,
     withheld: Vec<RowView<'a>>,
+    /// Of a place that no line is about: what happens where something of its name stands.
+    elsewhere: Vec<RowView<'a>>,
     parameters: Vec<RowView<'a>>,
     memory: Vec<PathView<'a>>,
     rest: &'a [String],
@@ -116,14 +118,23 @@ struct View<'a> {
 struct RowView<'a> {
     what: &'a str,
     fate: &'a str,
+    /// The category that decides, or `unclassified`.
+    category: Option<&'a str>,
+    /// What is done, in the word of the policy language.
+    action: Option<&'static str>,
     lines: &'a [String],
 }
 
 impl<'a> View<'a> {
     fn of(explanation: &'a Explanation) -> Self {
         let rows = |rows: &'a [Row]| {
-            let view =
-                |row: &'a Row| RowView { what: &row.what, fate: &row.fate, lines: &row.lines };
+            let view = |row: &'a Row| RowView {
+                what: &row.what,
+                fate: &row.fate,
+                category: row.category.as_deref(),
+                action: row.action,
+                lines: &row.lines,
+            };
             rows.iter().map(view).collect()
         };
         Self {
@@ -131,6 +142,7 @@ impl<'a> View<'a> {
             opening: &explanation.opening,
             leaves: rows(&explanation.leaves),
             withheld: rows(&explanation.withheld),
+            elsewhere: rows(&explanation.elsewhere),
             parameters: rows(&explanation.parameters),
             memory: explanation.memory.iter().map(PathView::of).collect(),
             rest: &explanation.rest,

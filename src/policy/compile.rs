@@ -7,11 +7,11 @@ use crate::{
     path::ProgramError,
     policy::{
         finding::Finding,
-        model::{Answer, CategoryId, Field, Header, PolicySet, Purpose, Route, Unclassified},
-        plan::{PlanParts, RouteFields, Undecided},
+        model::{Answer, Api, CategoryId, Field, Header, PolicySet, Purpose, Route, Unclassified},
+        plan::{Plan, PlanParts, RouteFields, Undecided},
         spelled::Spelled,
     },
-    transform::{Action, Keys},
+    transform::{Action, Keys, NoKeys},
 };
 
 /// Most states of all plans together, each of some 30 bytes.
@@ -108,6 +108,34 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
             }
         }
     }
+}
+
+/// The plans of purposes for a route that had these fields; none if there would be none.
+pub(crate) fn plans_with<'s>(
+    set: &'s PolicySet,
+    api: &Api,
+    route: &Route,
+    fields: &[Field],
+    purposes: impl Iterator<Item = usize>,
+) -> Option<Vec<(&'s Purpose, Plan)>> {
+    let compiled = RouteFields::compile(fields, api.unclassified != Unclassified::Drop).ok()?;
+    let plans = purposes.map(|id| {
+        let purpose = set.purposes.get(id)?;
+        let parts = PlanParts {
+            purpose: &purpose.name,
+            action: &|category| purpose.action(category),
+            categories: &set.categories,
+            keys: &NoKeys,
+            labels: Labels::unknown(),
+            digest: set.digest.clone(),
+            stream: route.stream.clone().unwrap_or_default(),
+            headers: &api.response_headers,
+            passes: false,
+            validates: false,
+        };
+        Some((purpose, compiled.plan(&parts).ok()?))
+    });
+    plans.collect()
 }
 
 fn too_many_paths(route: &Route, error: &ProgramError) -> Finding {

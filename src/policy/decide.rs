@@ -6,7 +6,8 @@ use crate::{
     access::{Labels, Reason},
     policy::{
         model::{
-            Answer, Api, Caller, CategoryId, Method, ParameterRule, PolicySet, PurposeId, Route,
+            Answer, Api, Caller, CategoryId, Method, Parameter, ParameterRule, PolicySet,
+            PurposeId, Route,
         },
         plan::Plan,
     },
@@ -173,6 +174,15 @@ pub struct Denial {
     pub labels: Labels,
 }
 
+impl Denial {
+    /// Which parameter it is for, in words for whoever wrote the request; none if it is for none.
+    pub fn parameter(&self, set: &PolicySet, ask: &Ask<'_>) -> Option<String> {
+        let is_for_one =
+            matches!(self.reason, Reason::ParameterNotAllowed | Reason::ParameterWithheld);
+        is_for_one.then(|| set.parameter_denied(ask)).flatten()
+    }
+}
+
 impl PolicySet {
     /// Decides about a request. The first reason that applies is given, in the order in which they
     /// stand in [`Reason`].
@@ -227,7 +237,8 @@ impl PolicySet {
         {
             return Err(Reason::RequestBodyNotAllowed);
         }
-        self.check_parameters(&found, purpose, ask.target.parameters())?;
+        self.check_parameters(&found, purpose, ask.target.parameters())
+            .map_err(|wrong| wrong.reason())?;
         Ok((plan, found))
     }
 
@@ -270,34 +281,61 @@ impl PolicySet {
         Ok(found)
     }
 
-    fn check_parameters(
+    /// The parameter for which a request is denied, if it is for one.
+    pub(crate) fn wrong_parameter<'a>(&'a self, ask: &Ask<'a>) -> Option<WrongParameter<'a>> {
+        let mut labels = Labels::unknown();
+        let found = self.route_for(ask.host, ask.target, &mut labels).ok()?;
+        let caller = ask.caller.and_then(|name| self.caller_named(name));
+        let purpose =
+            caller.and_then(|caller| self.purpose_for(caller, ask.purpose, &mut labels).ok());
+        self.check_parameters(&found, purpose, ask.target.parameters()).err()
+    }
+
+    /// What is not allowed comes before what is withheld.
+    fn check_parameters<'a>(
         &self,
-        found: &Found<'_>,
+        found: &Found<'a>,
         purpose: Option<PurposeId>,
-        query: &[(String, String)],
-    ) -> Result<(), Reason> {
+        query: &'a [(String, String)],
+    ) -> Result<(), WrongParameter<'a>> {
         let route = found.route;
         let mut given: HashMap<&str, &str> = HashMap::with_capacity(query.len());
-        let mut withheld = false;
+        let mut withheld = None;
+        let mut check = |parameter: &'a Parameter, value: &str| {
+            let wrong = |why| WrongParameter { route, name: &parameter.name, why };
+            match self.takes(&parameter.rule, parameter.category, value, purpose) {
+                Ok(true) => {}
+                Ok(false) => withheld = withheld.or(Some(wrong(WhyWrong::Withheld(parameter)))),
+                Err(_none_of_its_values) => return Err(wrong(WhyWrong::NoValue(parameter))),
+            }
+            Ok(())
+        };
         for (name, value) in &found.parameters {
             let parameter = route.parameters.iter().find(|one| one.in_path && one.name == *name);
-            let parameter = parameter.ok_or(Reason::ParameterNotAllowed)?;
-            withheld |= !self.takes(&parameter.rule, parameter.category, value, purpose)?;
+            let Some(parameter) = parameter else {
+                return Err(WrongParameter { route, name: "", why: WhyWrong::Unlisted });
+            };
+            check(parameter, value)?;
         }
         for (name, value) in query {
-            let in_path = found.parameters.iter().any(|(parameter, _)| parameter == name);
-            if given.insert(name, value).is_some() || in_path {
-                return Err(Reason::ParameterNotAllowed);
+            let wrong = |why| WrongParameter { route, name, why };
+            if given.insert(name, value).is_some() {
+                return Err(wrong(WhyWrong::Repeated));
+            }
+            if found.parameters.iter().any(|(parameter, _)| parameter == name) {
+                return Err(wrong(WhyWrong::InPath));
             }
             match route.parameters.iter().find(|one| !one.in_path && one.name == *name) {
-                Some(parameter) => {
-                    withheld |= !self.takes(&parameter.rule, parameter.category, value, purpose)?;
+                Some(parameter) => check(parameter, value)?,
+                None if route.open.is_none() => return Err(wrong(WhyWrong::Unlisted)),
+                None => {
+                    if let Some(like) = like_listed(name, route) {
+                        return Err(wrong(WhyWrong::Like(like)));
+                    }
                 }
-                None if route.open.is_some() && !is_like_listed(name, route) => {}
-                None => return Err(Reason::ParameterNotAllowed),
             }
         }
-        if withheld { Err(Reason::ParameterWithheld) } else { Ok(()) }
+        withheld.map_or(Ok(()), Err)
     }
 
     /// Whether a parameter takes a raw value for a purpose, or without one.
@@ -324,6 +362,46 @@ impl PolicySet {
                 }
             }
             ParameterRule::Pass { .. } => Ok(true),
+        }
+    }
+}
+
+/// A parameter for which a request is denied. Its name is that of the request: it is for who sent that, and
+/// for nobody's log.
+#[derive(Clone, Copy)]
+pub(crate) struct WrongParameter<'a> {
+    pub(crate) route: &'a Route,
+    /// Decoded; empty if the route itself forgot it.
+    pub(crate) name: &'a str,
+    pub(crate) why: WhyWrong<'a>,
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy)]
+pub(crate) enum WhyWrong<'a> {
+    /// The route does not list it.
+    Unlisted,
+    /// An upstream could take it for this one, which is listed.
+    Like(Option<&'a Parameter>),
+    /// It stands twice.
+    Repeated,
+    /// The path has it already.
+    InPath,
+    /// It has none of the values that it can have.
+    NoValue(&'a Parameter),
+    /// The purpose does not keep its category.
+    Withheld(&'a Parameter),
+}
+
+impl WrongParameter<'_> {
+    fn reason(&self) -> Reason {
+        match self.why {
+            WhyWrong::Withheld(_) => Reason::ParameterWithheld,
+            WhyWrong::Unlisted
+            | WhyWrong::Like(_)
+            | WhyWrong::Repeated
+            | WhyWrong::InPath
+            | WhyWrong::NoValue(_) => Reason::ParameterNotAllowed,
         }
     }
 }
@@ -413,15 +491,16 @@ impl PolicySet {
     }
 }
 
-/// Whether an upstream could take a parameter for one that the route lists, and that was decided about:
-/// some fold case, some cut names at brackets, dots or NUL, some decode twice.
-fn is_like_listed(name: &str, route: &Route) -> bool {
+/// The parameter that an upstream could take another one for, which was decided about: some fold case, some
+/// cut names at brackets, dots or NUL, some decode twice. There may be one of which nobody can say which.
+fn like_listed<'a>(name: &str, route: &'a Route) -> Option<Option<&'a Parameter>> {
     let folded = |name: &str| {
         let end = name.find(['[', '.']).unwrap_or(name.len());
         name.get(..end).unwrap_or(name).trim().to_lowercase()
     };
     let is_obscure = name.chars().any(char::is_control) || name.contains('%');
-    is_obscure || route.parameters.iter().any(|listed| folded(&listed.name) == folded(name))
+    let like = route.parameters.iter().find(|listed| folded(&listed.name) == folded(name));
+    (is_obscure || like.is_some()).then_some(like)
 }
 
 /// A route, and what its path parameters are.

@@ -87,6 +87,28 @@ impl Finding {
         self.help = self.help.or(did_you_mean(wrong, known));
         self
     }
+
+    /// Help for a name that nothing declares: the name most like it, or else where it is declared. What is
+    /// declared for something else is never proposed in its place.
+    pub(crate) fn declare<'a>(
+        mut self,
+        wrong: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        section: &str,
+    ) -> Finding {
+        let known = compared(known);
+        let near = known.as_ref().and_then(|known| nearest(wrong, known));
+        self.help = self.help.or_else(|| {
+            Some(match (near, known.as_deref().and_then(listed)) {
+                (Some(name), _) => format!("did you mean `{name}`?"),
+                (None, None) => format!("declare it under `{section}`"),
+                (None, Some(names)) => {
+                    format!("declare it under `{section}`, where so far there is {names}")
+                }
+            })
+        });
+        self
+    }
 }
 
 /// How many names a help line lists before it says nothing rather than bury the reader.
@@ -103,24 +125,44 @@ pub(crate) fn did_you_mean<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
+    let known = compared(known)?;
+    if let Some(name) = nearest(wrong, &known) {
+        return Some(format!("did you mean `{name}`?"));
+    }
+    let names = listed(&known)?;
+    Some(if known.len() == 1 {
+        format!("what can stand here is {names}")
+    } else {
+        format!("what can stand here: {names}")
+    })
+}
+
+/// The names that one is looked for among, each once; none if they are too many.
+fn compared<'a>(known: impl IntoIterator<Item = &'a str>) -> Option<Vec<&'a str>> {
     let mut known: Vec<&str> = known.into_iter().take(NAMES_COMPARED_MAX + 1).collect();
     if known.len() > NAMES_COMPARED_MAX {
         return None;
     }
     known.sort_unstable();
     known.dedup();
-    if let Some(name) = nearest(wrong, &known) {
-        return Some(format!("did you mean `{name}`?"));
+    Some(known)
+}
+
+/// The name that is most like a wrong one, if one is like it at all.
+pub(crate) fn most_like<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    nearest(wrong, &compared(known)?)
+}
+
+/// A few names in one line; none if there are none, or many.
+fn listed(names: &[&str]) -> Option<String> {
+    if names.is_empty() || names.len() > NAMES_LISTED_MAX {
+        return None;
     }
-    match known.as_slice() {
-        [] => None,
-        [name] => Some(format!("what can stand here is `{name}`")),
-        names if names.len() <= NAMES_LISTED_MAX => {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            Some(format!("what can stand here: {}", names.join(", ")))
-        }
-        _ => None,
-    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Some(names.join(", "))
 }
 
 /// The name that a typing error away from `wrong` is, if there is one.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     path::{Path, Segment, Selector},
     policy::{
-        finding::Finding,
+        finding::{Finding, Place},
         model::{
             CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId, Route, self_and_prefixes,
         },
@@ -278,6 +278,18 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             }
         }
     }
+    for purpose in set.purposes.iter().filter(|purpose| !purpose.has_rules) {
+        let message = format!(
+            "the purpose `{}` has no rule: it gets what is `public`, and nothing else",
+            purpose.name
+        );
+        findings.push(Finding::warning("purpose-without-rule", purpose.at.clone(), message).help(
+            format!(
+                "say under `rules` what it needs; if that is nothing, write `{}: {{}}` there",
+                purpose.name
+            ),
+        ));
+    }
     for (index, purpose) in set.purposes.iter().enumerate() {
         let id = PurposeId(index);
         if !set.callers.iter().any(|caller| caller.purposes.contains(&id)) {
@@ -303,6 +315,42 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
     pieces(set, findings);
     validated(set, findings);
+    bodies(set, findings);
+    nobody(set, findings);
+}
+
+/// Routes whose method stands for a request body, and that pass none.
+fn bodies(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for route in set.apis.iter().flat_map(|api| &api.routes) {
+        if route.method.has_body() && route.request_body.is_none() {
+            let message = format!(
+                "`{}` denies every request: requests of {} have a body, and the route passes none",
+                route.label,
+                route.method.word()
+            );
+            findings.push(Finding::warning("request-body-missing", route.at.clone(), message).help(
+                "say `request_body: { pass: { because: \"..\" } }` if what callers send may go on as it is, or take the route out",
+            ));
+        }
+    }
+}
+
+/// Policies under which nothing can be asked for.
+fn nobody(set: &PolicySet, findings: &mut Vec<Finding>) {
+    let mut routes = set.apis.iter().flat_map(|api| &api.routes).peekable();
+    let has_routes = routes.peek().is_some();
+    let anybody = routes.any(|route| route.pass.as_ref().is_some_and(|pass| pass.anybody));
+    let missing = match (set.callers.is_empty() && !anybody, has_routes) {
+        (true, false) => "no caller and no route",
+        (true, true) => "no caller",
+        (false, false) => "no route",
+        (false, true) => return,
+    };
+    let at = Place { source: 0, span: 0..0 };
+    let message = format!("the policies declare {missing}: every request is denied");
+    findings.push(Finding::warning("empty-policy", at, message).help(
+        "say who may ask, under `callers`, for what, under `purposes`, and where, under `apis`",
+    ));
 }
 
 /// Routes whose validators tell when data of Art. 9 has changed.

@@ -200,6 +200,8 @@ pub struct Purpose {
     /// Whether `art9` is written at all, rightly or not.
     pub(crate) declares_art9: bool,
     pub(crate) rules: Vec<Rule>,
+    /// Whether anything is written about it under `rules`, be it that there is no rule.
+    pub(crate) has_rules: bool,
     /// For each category, which of `rules` decides.
     pub(crate) resolved: Vec<Option<usize>>,
 }
@@ -480,6 +482,29 @@ pub struct Stream {
     pub events: Vec<String>,
     /// Data that is no document, and passes where it is one of these.
     pub data: Vec<String>,
+}
+
+impl Route {
+    /// What is asked of the route's fields, if it had others: a route to look at, that takes no request.
+    pub(crate) fn with_fields(&self, fields: Vec<Field>) -> Self {
+        Self {
+            method: self.method,
+            pattern: self.pattern.clone(),
+            compresses: self.compresses,
+            request_body: None,
+            pass: None,
+            validators: None,
+            anybody: None,
+            label: Arc::clone(&self.label),
+            parameters: Vec::new(),
+            open: None,
+            stream: self.stream.clone(),
+            fields,
+            keeping: Vec::new(),
+            at: self.at.clone(),
+            answers: Vec::new(),
+        }
+    }
 }
 
 impl fmt::Debug for Route {

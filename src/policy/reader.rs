@@ -117,12 +117,22 @@ impl<'f> Reader<'f> {
     ) -> Option<Fields<'n>> {
         let members = self.members(node, what)?;
         let mut has_unknown = false;
-        for (key, _) in members {
+        for (key, value) in members {
             let name = key.text.as_str();
             if known.contains(&name) {
                 continue;
             }
             has_unknown = true;
+            let is_absent = matches!(&value.kind, Kind::Scalar(scalar) if scalar.is_absent());
+            if is_absent && name.contains(' ') {
+                let message = format!("`{name}` is not a key of {what}");
+                let finding = Finding::error("unknown-key", self.place(&key.span), message);
+                self.report(
+                    finding
+                        .help("a text with a comma stands in quotes, if this is the rest of one"),
+                );
+                continue;
+            }
             let at = self.place(&key.span);
             if LATER.contains(&name) {
                 self.not_yet(name, at);
@@ -230,30 +240,7 @@ impl<'f> Reader<'f> {
     }
 
     fn check_parts(&mut self, name: &At<String>, what: &str, parts: &[&str]) -> bool {
-        let text = name.value.as_str();
-        let wrong_char = parts.iter().flat_map(|part| part.chars()).find(|c| !is_name_char(*c));
-        let starts_well = |part: &&str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let mut help = "names are made of the letters a to z, digits, `-` and `_`".to_owned();
-        let message = if matches!(text, "unknown" | "unclassified" | "overflow") {
-            "choose another name".clone_into(&mut help);
-            format!("`{text}` cannot name {what}: metrics use the word for something else")
-        } else if text.chars().count() > NAME_CHARS_MAX {
-            "choose a shorter name: it is shown in metrics".clone_into(&mut help);
-            format!("the name of {what} is longer than {NAME_CHARS_MAX} characters")
-        } else if parts.iter().any(|part| part.is_empty()) {
-            "the parts of a name are joined by single dots: `contact.email`".clone_into(&mut help);
-            format!("a part of the name `{text}` is empty")
-        } else if let Some(wrong) = wrong_char {
-            format!("the name of {what} cannot contain `{wrong}`")
-        } else if parts.iter().all(starts_well) {
-            return true;
-        } else {
-            format!("the name of {what} begins with a letter or a digit")
-        };
-        if wrong_char.is_some() && text.is_ascii() {
-            let proposal = text.replace(|c| c != '.' && !is_name_char(c), "-");
-            help = format!("{help}: `{proposal}`");
-        }
+        let Some((message, help)) = name_problem(&name.value, what, parts) else { return true };
         self.report(Finding::error("bad-name", name.at.clone(), message).help(help));
         false
     }
@@ -279,7 +266,14 @@ impl<'f> Reader<'f> {
                 );
                 let message = format!("`{text}`: {}", error.message);
                 let mut finding = Finding::error("path", self.place(&at), message);
-                finding.help = error.help;
+                let is_plain = verbatim == Some(span.start);
+                let quoted = error.meant.as_deref().and_then(|meant| in_yaml(meant, is_plain));
+                finding.help = match (error.help, quoted) {
+                    (Some(help), Some(quoted)) => {
+                        Some(format!("{help}; with quotes for YAML: `{quoted}`"))
+                    }
+                    (help, _) => help,
+                };
                 self.report(finding);
                 None
             }
@@ -312,6 +306,58 @@ impl<'f> Reader<'f> {
         let message = format!("{what} has to be {wanted}, and {found}");
         self.report(Finding::error("wrong-kind", self.place(&node.span), message));
     }
+}
+
+/// A path as a text of YAML, if it cannot stand as it is where another stood: in single quotes, perhaps, or
+/// in none.
+fn in_yaml(path: &str, was_plain: bool) -> Option<String> {
+    let is_harmless = |c: char| c.is_alphanumeric() || matches!(c, '$' | '.' | '_');
+    let needs_quotes =
+        path.contains(['\'', '"', '\\']) || (was_plain && !path.chars().all(is_harmless));
+    needs_quotes.then(|| format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// What is wrong with a name that joins these parts, and how names are made.
+pub(crate) fn name_problem(text: &str, what: &str, parts: &[&str]) -> Option<(String, String)> {
+    let wrong_char = parts.iter().flat_map(|part| part.chars()).find(|c| !is_name_char(*c));
+    let starts_well = |part: &&str| part.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let mut help = "names are made of the letters a to z, digits, `-` and `_`".to_owned();
+    let message = if matches!(text, "unknown" | "unclassified" | "overflow") {
+        "choose another name".clone_into(&mut help);
+        format!("`{text}` cannot name {what}: metrics use the word for something else")
+    } else if text.chars().count() > NAME_CHARS_MAX {
+        "choose a shorter name: it is shown in metrics".clone_into(&mut help);
+        format!("the name of {what} is longer than {NAME_CHARS_MAX} characters")
+    } else if parts.iter().any(|part| part.is_empty()) {
+        "the parts of a name are joined by single dots: `contact.email`".clone_into(&mut help);
+        format!("a part of the name `{text}` is empty")
+    } else if let Some(wrong) = wrong_char {
+        format!("the name of {what} cannot contain `{wrong}`")
+    } else if parts.iter().all(starts_well) {
+        return None;
+    } else {
+        format!("the name of {what} begins with a letter or a digit")
+    };
+    if wrong_char.is_some() && text.is_ascii() {
+        let proposal = text.replace(|c| c != '.' && !is_name_char(c), "-");
+        // What is proposed has to be a name, and `--a` is none.
+        let proposal = proposal.trim_matches(['-', '_', '.']);
+        if is_dotted_name(proposal) && (parts.len() > 1 || !proposal.contains('.')) {
+            help = format!("{help}: `{proposal}`");
+        }
+    }
+    Some((message, help))
+}
+
+/// Whether a text can be the name of a category.
+pub(crate) fn is_dotted_name(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    let is_long = text.chars().count() > NAME_CHARS_MAX;
+    let is_reserved = matches!(text, "unknown" | "unclassified" | "overflow" | "public" | "opaque");
+    let is_part = |part: &&str| {
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(is_name_char)
+    };
+    !is_long && !is_reserved && parts.iter().all(is_part)
 }
 
 fn is_name_char(c: char) -> bool {

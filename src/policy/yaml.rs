@@ -10,7 +10,10 @@ use foldhash::fast::RandomState;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
 use hashbrown::HashTable;
 
-use crate::policy::finding::{Finding, Place};
+use crate::{
+    path::is_hidden,
+    policy::finding::{Finding, Place},
+};
 
 /// Most nodes that one file may have once its aliases are resolved.
 pub(crate) const NODES_MAX: usize = 100_000;
@@ -90,9 +93,111 @@ pub(crate) fn read(source: usize, text: &str, findings: &mut Vec<Finding>) -> Op
         anchors: HashMap::new(),
         nodes: 0,
         open: Vec::new(),
+        quoted: Vec::new(),
         hashes: RandomState::default(),
     };
-    composer.run(Parser::new_from_str_with_options(text, options)).unwrap_or_default()
+    let before = composer.findings.len();
+    let root = composer.run(Parser::new_from_str_with_options(text, options)).unwrap_or_default();
+    if let Some(finding) = indentation(source, text, &composer.quoted) {
+        // Whatever else was found in such a file comes of it.
+        composer.findings.truncate(before);
+        composer.findings.push(finding);
+        return None;
+    }
+    root
+}
+
+/// Lines that are indented by what looks like spaces and is none; those inside of `quoted` texts are not.
+fn indentation(source: usize, text: &str, quoted: &[Range<usize>]) -> Option<Finding> {
+    let mut start = 0;
+    let mut found: Option<(usize, Range<usize>, char)> = None;
+    let mut more = 0_usize;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let white = line.char_indices().take_while(|(_, c)| c.is_whitespace() || is_hidden(*c));
+        let mut strange = white.filter(|(_, c)| is_strange(*c));
+        let first = strange.next();
+        if let Some((at, c)) = first {
+            let end = strange.last().map_or(at + c.len_utf8(), |(at, c)| at + c.len_utf8());
+            let span = start + at..start + end;
+            if quoted.iter().any(|quoted| quoted.contains(&span.start)) {
+            } else if found.is_none() {
+                found = Some((index + 1, span, c));
+            } else {
+                more += 1;
+            }
+        }
+        start += line.len();
+    }
+    let (line, span, c) = found?;
+    let lines = match more {
+        0 => format!("line {line} is"),
+        1 => format!("line {line}, and another one, are"),
+        _ => format!("line {line}, and {more} others, are"),
+    };
+    let message = format!("{lines} indented by {}, and YAML takes them for text", plural(c));
+    let finding = Finding::error("indentation", Place { source, span }, message);
+    Some(finding.help("indent with plain spaces: text from a web page or a word processor brings others that look the same"))
+}
+
+/// White space, or a character that shows nothing, that YAML takes for text.
+fn is_strange(c: char) -> bool {
+    is_hidden(c) || (c.is_whitespace() && !matches!(c, ' ' | '\t' | '\n' | '\r'))
+}
+
+/// The name of a character that looks like a space or like nothing, and its number.
+fn named(c: char) -> (&'static str, String) {
+    let name = match c {
+        '\u{b}' => "vertical tab",
+        '\u{c}' => "form feed",
+        '\u{85}' | '\u{2028}' => "line separator",
+        '\u{a0}' => "no-break space",
+        '\u{1680}' => "ogham space mark",
+        '\u{2000}' | '\u{2002}' => "en space",
+        '\u{2001}' | '\u{2003}' => "em space",
+        '\u{2007}' => "figure space",
+        '\u{2008}' => "punctuation space",
+        '\u{2004}'..='\u{200a}' => "thin space",
+        '\u{2029}' => "paragraph separator",
+        '\u{202f}' => "narrow no-break space",
+        '\u{205f}' => "mathematical space",
+        '\u{3000}' => "ideographic space",
+        '\u{ad}' => "soft hyphen",
+        '\u{200b}' | '\u{feff}' | '\u{2060}' => "space without width",
+        _ => "character that cannot be seen",
+    };
+    (name, format!("U+{:04X}", u32::from(c)))
+}
+
+/// `no-break spaces (U+00A0)`.
+fn plural(c: char) -> String {
+    match named(c) {
+        ("character that cannot be seen", number) => {
+            format!("characters that cannot be seen ({number})")
+        }
+        ("space without width", number) => format!("spaces without width ({number})"),
+        (name, number) => format!("{name}s ({number})"),
+    }
+}
+
+/// What is wrong with a text without quotes that has such a character where a space was meant.
+fn strange_in(text: &str) -> Option<(String, usize)> {
+    let message = |c: char, where_to: &str| {
+        let (name, number) = named(c);
+        let article = if name.starts_with(['e', 'i', 'o']) { "an" } else { "a" };
+        format!("{where_to} stands {article} {name} ({number}), and YAML takes it for text")
+    };
+    let first = text.chars().next().filter(|c| is_strange(*c));
+    let last = text.chars().next_back().filter(|c| is_strange(*c));
+    let behind_colon = || {
+        let (key, rest) = text.split_once(':')?;
+        let c = rest.chars().next().filter(|c| is_strange(*c))?;
+        (!key.contains(char::is_whitespace))
+            .then(|| (message(c, "behind the colon"), key.len() + 1))
+    };
+    first
+        .map(|c| (message(c, "at the beginning"), 0))
+        .or_else(|| last.map(|c| (message(c, "at the end"), text.len() - c.len_utf8())))
+        .or_else(behind_colon)
 }
 
 /// The file cannot be read any further; why has been reported.
@@ -106,6 +211,8 @@ struct Composer<'a> {
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     open: Vec<Open>,
+    /// Where texts of several lines stand that are in quotes or blocks.
+    quoted: Vec<Range<usize>>,
     hashes: RandomState,
 }
 
@@ -276,6 +383,14 @@ impl Composer<'_> {
             | ScalarStyle::Literal
             | ScalarStyle::Folded => false,
         };
+        if plain && let Some((message, at)) = strange_in(&text) {
+            let at = if written.starts_with(&*text) { span.start + at..span.end } else { span };
+            let help = "write a plain space instead, or none; a text that has it stands in quotes";
+            return self.refuse("strange-space", at, &message, help);
+        }
+        if !plain && written.contains('\n') {
+            self.quoted.push(span.clone());
+        }
         let quote = usize::from(matches!(written.chars().next(), Some('"' | '\'')));
         let verbatim = (written.get(quote..quote + text.len()) == Some(&*text)
             && written.len() == text.len() + 2 * quote)
@@ -450,6 +565,12 @@ impl Composer<'_> {
             at,
             format!("this is not YAML: {}", kind.to_string().to_lowercase()),
         );
+        if let Some((key, sentence)) = sentence_with_colon(self.text, start) {
+            let quoted = sentence.replace('\\', "\\\\").replace('"', "\\\"");
+            return finding.help(format!(
+                "a text with a colon and a space stands in quotes: `{key}: \"{quoted}\"`"
+            ));
+        }
         if is(&[ErrorKind::MappingValueNotAllowed]) {
             return finding.help(
                 "a text that contains `: ` is written in quotes; otherwise look at the indentation",
@@ -457,6 +578,11 @@ impl Composer<'_> {
         }
         if is(&[ErrorKind::MissingAnchorOrAliasName]) {
             return finding.help("a text that begins with `*` or `&`, or a path in brackets, is written in quotes: \"$.items[*]\"");
+        }
+        if let ErrorKind::UnexpectedCharacter { character: '@' } = kind {
+            return finding.help(
+                "a text that begins with `@` stands in quotes; as a path, a member of such a name is \"$['@timestamp']\"",
+            );
         }
         if is(&[ErrorKind::UnclosedQuotedScalar]) {
             return finding.help("a quote that is opened has to be closed");
@@ -477,6 +603,50 @@ impl Composer<'_> {
         }
         finding
     }
+}
+
+/// The key and the whole text without quotes of `because: health: it is`, if that is why the line that holds
+/// the byte at `at` cannot be read.
+fn sentence_with_colon(text: &str, at: usize) -> Option<(&str, &str)> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let here = at - start;
+    let mut found = None;
+    // The pairs of a flow mapping, or the line: each from its key to where it ends.
+    let mut from = 0;
+    let mut quote = None;
+    let ends = line.char_indices().filter_map(|(at, c)| match (quote, c) {
+        (Some(open), _) => {
+            quote = (c != open).then_some(open);
+            None
+        }
+        (None, '"' | '\'') => {
+            let before = line.get(..at).unwrap_or_default().trim_end();
+            // In the middle of a word it is an apostrophe.
+            let opens = before.is_empty() || before.ends_with([':', ',', '{', '[', '-']);
+            quote = opens.then_some(c);
+            None
+        }
+        (None, '{' | '}' | ',' | '[' | ']') => Some(at),
+        (None, _) => None,
+    });
+    for end in ends.chain([line.len()]) {
+        let part = line.get(from..end).unwrap_or_default();
+        let is_open = line.get(end..).is_some_and(|rest| rest.starts_with(['{', '[']));
+        let part = part.trim().trim_start_matches("- ");
+        if let Some((key, value)) = part.split_once(": ")
+            && let (key, value) = (key.trim(), value.trim())
+            && (value.contains(": ") || value.ends_with(':'))
+            && !value.starts_with(['"', '\'', '|', '>', '&', '*', '!'])
+            && !key.contains(char::is_whitespace)
+            && !is_open
+            && here >= from
+        {
+            found = found.or(Some((key, value)));
+        }
+        from = end + 1;
+    }
+    found
 }
 
 fn bytes(span: &Span) -> Range<usize> {

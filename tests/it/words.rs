@@ -11,6 +11,7 @@ use std::{
 };
 
 use tamis::{
+    path::Path as Query,
     policy::{Rank, Source, load, render, view},
     transform::NoKeys,
 };
@@ -74,6 +75,67 @@ fn wrong_policies_are_told_what_is_wrong() {
         "not as written (TAMIS_BLESS=1 writes anew):\n\n{}",
         differ.join("\n")
     );
+}
+
+/// What is between backticks behind `write` is right: a path can be read, and a line that is put where it
+/// belongs makes its finding go.
+#[test]
+fn what_is_proposed_is_right() {
+    let mut paths = 0;
+    for case in cases() {
+        let sources = sources(&case);
+        for finding in load(&sources, &NoKeys).findings {
+            let help = finding.help.unwrap_or_default();
+            if finding.code != "path" {
+                continue;
+            }
+            for text in help.split('`').skip(1).step_by(2) {
+                let path = match text.strip_prefix('"') {
+                    Some(_) => serde_json::from_str(text).unwrap(),
+                    None => text.to_owned(),
+                };
+                if path.starts_with('$') && path.len() > 1 {
+                    assert!(Query::parse(&path).is_ok(), "{path}: {help}");
+                    paths += 1;
+                }
+            }
+        }
+    }
+    assert!(paths >= 20, "{paths}");
+}
+
+#[test]
+fn the_cure_for_what_a_filter_tells_works() {
+    for (name, cures) in [("filter-tells-many", 4), ("filter-tells-of-the-document", 1)] {
+        let mut source = sources(&folder().join(format!("{name}.yaml"))).remove(0);
+        let mut applied = 0;
+        while let Some(finding) = {
+            let findings = load(std::slice::from_ref(&source), &NoKeys).findings;
+            findings.into_iter().find(|one| one.code == "filter-tells")
+        } {
+            let help = finding.help.unwrap();
+            let cure = help.split("write `").nth(1).and_then(|rest| rest.split('`').next());
+            let cure = cure.unwrap_or_else(|| panic!("{name}: {help}"));
+            let path = cure.rsplit_once(": public").map_or(cure, |(path, _)| path);
+            let path = path.rsplit_once(": { category").map_or(path, |(path, _)| path);
+            let at = finding.at.span.start;
+            let start = source.text[..at].rfind('\n').unwrap() + 1;
+            let route = source.text[start..].split("\n      GET").next().unwrap().to_owned();
+            let indent = route.len() - route.trim_start().len();
+            let line = format!("{}{cure}", &route[..indent]);
+            let mut lines: Vec<&str> = route.lines().collect();
+            match lines.iter_mut().find(|line| line.trim().starts_with(&format!("{path}: "))) {
+                Some(there) => *there = &line,
+                None => lines.insert(1, &line),
+            }
+            let cured = lines.join("\n");
+            source.text = source.text.replacen(route.trim_end(), &cured, 1);
+            applied += 1;
+            assert!(applied <= cures, "{}", source.text);
+        }
+        assert_eq!(applied, cures);
+        assert!(load(std::slice::from_ref(&source), &NoKeys).set.is_some(), "{}", source.text);
+    }
 }
 
 #[test]

@@ -149,7 +149,8 @@ struct Wrong {
 enum Outcome {
     /// With the framing of what has left; none if it passes whatever it is.
     Left(HeaderMap, Vec<u8>, Option<Framing>),
-    Denied(Reason),
+    /// With the parameter for which it is denied, if it is for one.
+    Denied(Reason, Option<String>),
     /// By the head of the response alone.
     RefusedHead(Reason),
     Refused(Refusal),
@@ -159,7 +160,7 @@ enum Outcome {
 fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
     let wrong = |at: &Place, what: String| Wrong { at: at.clone(), what };
     let outcome = match ask(case, set) {
-        Err(reason) => Outcome::Denied(reason),
+        Err((reason, why)) => Outcome::Denied(reason, why),
         Ok(permit) => match treatment(case, set, &permit) {
             Err(reason) => Outcome::RefusedHead(reason),
             Ok((head, treatment)) => {
@@ -199,7 +200,8 @@ fn hold_or_not(case: &Case, outcome: &Outcome) -> Vec<Wrong> {
         (Outcome::Left(..), Some((at, expected))) => {
             return vec![wrong(at, format!("expected refused: {expected}, and it is allowed"))];
         }
-        (Outcome::Denied(reason), _) => (format!("denied: {reason}"), *reason),
+        (Outcome::Denied(reason, None), _) => (format!("denied: {reason}"), *reason),
+        (Outcome::Denied(reason, Some(why)), _) => (format!("denied: {reason}: {why}"), *reason),
         (Outcome::RefusedHead(reason), _) => (format!("refused: {reason}"), *reason),
         (Outcome::Refused(refusal), _) => {
             let Refusal { reason, violation } = refusal;
@@ -215,15 +217,15 @@ fn hold_or_not(case: &Case, outcome: &Outcome) -> Vec<Wrong> {
     }
 }
 
-fn ask(case: &Case, set: &PolicySet) -> Result<Permit, Reason> {
-    let target = Target::parse(&case.method, &case.target)?;
+fn ask(case: &Case, set: &PolicySet) -> Result<Permit, (Reason, Option<String>)> {
+    let target = Target::parse(&case.method, &case.target).map_err(|reason| (reason, None))?;
     let ask = Ask {
         caller: case.caller.as_deref(),
         purpose: case.purpose.as_deref(),
         host: case.host.as_deref(),
         target: &target,
     };
-    set.decide(&ask).map_err(|denial| denial.reason)
+    set.decide(&ask).map_err(|denial| (denial.reason, denial.parameter(set, &ask)))
 }
 
 /// The upstream's head, and how documents stand in its answer; none if it passes whatever it is.

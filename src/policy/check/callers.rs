@@ -30,6 +30,7 @@ impl Checker<'_> {
                 at: purpose.name.at,
                 declares_art9: purpose.declares_art9,
                 rules: Vec::new(),
+                has_rules: false,
                 resolved: Vec::new(),
             });
         }
@@ -50,8 +51,11 @@ impl Checker<'_> {
                 else {
                     let message = format!("the purpose `{}` is not declared", name.value);
                     let known = self.purposes_by_name.keys().map(String::as_str);
-                    let finding = Finding::error("unknown-purpose", name.at, message)
-                        .did_you_mean(&name.value, known);
+                    let finding = Finding::error("unknown-purpose", name.at, message).declare(
+                        &name.value,
+                        known,
+                        "purposes",
+                    );
                     self.report(finding);
                     continue;
                 };

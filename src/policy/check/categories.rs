@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::policy::{
     check::Checker,
-    finding::{Finding, Place},
+    finding::{Finding, Place, most_like},
     model::{Category, CategoryId, covers, self_and_prefixes},
     read::WrittenCategory,
-    reader::At,
+    reader::{At, is_dotted_name, other_reading},
 };
 
 impl Checker<'_> {
@@ -80,7 +80,38 @@ impl Checker<'_> {
                 "`{name}` is only the beginning of `{whole}`: write the whole name"
             ));
         }
-        let categories = self.categories.iter().map(|category| category.name.as_str());
-        finding.did_you_mean(name, categories.chain(records))
+        if name.eq_ignore_ascii_case("public") {
+            return finding.help("the built-in category is written `public`, in small letters");
+        }
+        // `public` is never proposed: it would leave for every purpose, and this is what nobody said.
+        let declared = self.categories.iter().skip(1).map(|category| category.name.as_str());
+        if let Some(like) = most_like(name, declared.clone().chain(records)) {
+            return finding.help(format!("did you mean `{like}`?"));
+        }
+        let last = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
+        let wanted = name.rsplit('.').next().unwrap_or(name);
+        let mut same = declared.filter(|one| last(one).eq_ignore_ascii_case(wanted));
+        if let (Some(same), None) = (same.next(), same.next()) {
+            return finding.help(format!(
+                "did you mean `{same}`? If not, declare it under `categories`, such as {}",
+                declaration(name)
+            ));
+        }
+        finding.help(format!("declare it under `categories`, such as {}", declaration(name)))
     }
+}
+
+/// A line that declares a category of this name, or one like it if the name is none.
+fn declaration(name: &str) -> String {
+    if is_dotted_name(name) {
+        let words = name.replace(['.', '-', '_'], " ");
+        let mut letters = words.chars();
+        let first = letters.next().map(|c| c.to_ascii_uppercase());
+        let title: String = first.into_iter().chain(letters).collect();
+        // What could be read as something else stands in quotes.
+        if !title.contains(|c: char| c.is_ascii_digit()) && other_reading(&title).is_none() {
+            return format!("`{name}: {title}`");
+        }
+    }
+    "`contact.email: E-mail address`".to_owned()
 }

@@ -118,7 +118,7 @@ impl Checker<'_> {
                     let message = format!("the record `{}` is not declared", name.value);
                     let known = self.record_ids.keys().map(String::as_str);
                     let finding = Finding::error("unknown-record", name.at.clone(), message)
-                        .did_you_mean(&name.value, known);
+                        .declare(&name.value, known, "records");
                     self.report(finding);
                 }
                 found.map(Target::Record)

@@ -31,8 +31,11 @@ impl Checker<'_> {
                     format!("there are rules for `{}`, and no purpose of that name", purpose.value);
                 let known = self.purposes_by_name.keys().map(String::as_str);
                 let finding = Finding::error("unknown-purpose", purpose.at.clone(), message)
-                    .did_you_mean(&purpose.value, known);
+                    .declare(&purpose.value, known, "purposes");
                 self.report(finding);
+            }
+            if let Some(purpose) = index.and_then(|index| self.purposes.get_mut(index)) {
+                purpose.has_rules = true;
             }
             for (selector, action) in rules {
                 if !self.check_selector(&selector, &selectors) {
@@ -117,7 +120,7 @@ impl Checker<'_> {
                 .iter()
                 .skip(1)
                 .flat_map(|category| self_and_prefixes(&category.name));
-            finding.did_you_mean(name, names)
+            finding.declare(name, names, "categories")
         };
         self.report(finding);
         false

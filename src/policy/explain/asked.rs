@@ -7,16 +7,19 @@ use std::{
 };
 
 use crate::{
-    path::{Answered, Filter, FilterId, Kind, Path, Program, Row, Segment, Selector, State},
+    path::{
+        Answered, Filter, FilterId, Kind, Path, PathId, Program, Row, Segment, Selector, State,
+    },
     policy::{
+        compile,
         explain::{
             place,
             walk::{Fate, Scope, Shape, Walk},
-            words::in_words,
+            words::{in_words, leaves},
         },
         finding::Finding,
-        model::{Answer, Class, Field, PolicySet},
-        plan::{Own, Strings},
+        model::{Answer, Api, CategoryId, Class, Delta, Field, PolicySet, Purpose, Route},
+        plan::{Own, Plan, Strings},
     },
 };
 
@@ -25,21 +28,237 @@ const STEPS_MAX: usize = 1 << 24;
 /// The same where each state has to be made.
 const LAZY_STEPS_MAX: usize = 1 << 17;
 
-/// Filters that ask about what a purpose does not see as it is.
+/// Most findings of one set of policies for which a cure is tried out: each takes as long as the route took
+/// to load.
+const CURES_MAX: usize = 8;
+/// Most purposes that a cure is tried for.
+const CURED_PURPOSES_MAX: usize = 8;
+/// Most purposes that a finding names.
+const PURPOSES_NAMED_MAX: usize = 12;
+
+/// Filters that ask about what a purpose does not see as it is: each once, whoever does not.
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for route in set.apis.iter().flat_map(|api| &api.routes) {
+    let mut cures = CURES_MAX;
+    for (api, route) in set.apis.iter().flat_map(|api| api.routes.iter().map(move |one| (api, one)))
+    {
         if !route.fields.iter().any(|field| field.path.has_filter()) {
             continue;
         }
-        for (purpose, answer) in set.purposes.iter().zip(&route.answers) {
-            if let Some(plan) = Answer::plan(answer) {
-                let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
-                let walk = Walk { set, route, purpose, plan };
-                let mut asked =
-                    Asked { walk, told: HashSet::new(), been: HashSet::new(), findings };
-                asked.run();
+        let mut all: Vec<Telling> = Vec::new();
+        let mut too_many = false;
+        for (id, (purpose, answer)) in set.purposes.iter().zip(&route.answers).enumerate() {
+            let Some(plan) = Answer::plan(answer) else { continue };
+            match told(set, route, purpose, plan) {
+                None => too_many = true,
+                Some(told) => {
+                    for Told { filter, from_root, path, fate } in told {
+                        let same = |one: &&mut Telling| {
+                            one.filter == filter && one.from_root == from_root && one.path == path
+                        };
+                        if let Some(one) = all.iter_mut().find(same) {
+                            one.purposes.push((id, fate));
+                        } else {
+                            all.push(Telling {
+                                filter,
+                                from_root,
+                                path,
+                                purposes: vec![(id, fate)],
+                            });
+                        }
+                    }
+                }
             }
         }
+        if too_many {
+            findings.push(give_up(route));
+        }
+        for telling in all {
+            let cure = cures.checked_sub(1).and_then(|left| {
+                cures = left;
+                telling.cure(set, api, route)
+            });
+            findings.extend(telling.finding(set, route, cure.as_deref()));
+        }
+    }
+}
+
+/// What filters are told of for one purpose; none if they stand among too many other paths.
+fn told(set: &PolicySet, route: &Route, purpose: &Purpose, plan: &Arc<Plan>) -> Option<Vec<Told>> {
+    let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
+    let walk = Walk { set, route, purpose, plan };
+    let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new() };
+    asked.run().then_some(asked.told)
+}
+
+/// What filters tell is not known, so that the policies cannot load.
+fn give_up(route: &Route) -> Finding {
+    let message = format!(
+        "the filters of `{}` stand among too many other paths to say what each purpose sees of them",
+        route.label
+    );
+    Finding::error("too-many-paths", route.at.clone(), message)
+        .help("spell names where you can: `..` multiplies with every filter that it meets")
+}
+
+/// Something that a filter asks about, and what a purpose gets of it instead.
+struct Told {
+    filter: Filter,
+    from_root: bool,
+    path: Path,
+    fate: Fate,
+}
+
+/// The same for all purposes that do not get it.
+struct Telling {
+    filter: Filter,
+    from_root: bool,
+    path: Path,
+    purposes: Vec<(usize, Fate)>,
+}
+
+/// The line whose say a fate is.
+fn line_of(fate: Fate) -> Option<PathId> {
+    match fate {
+        Fate::Own(line)
+        | Fate::Element(line)
+        | Fate::With(line)
+        | Fate::Gone(line)
+        | Fate::NameRemoved(line) => Some(line),
+        Fate::Unclassified(_) | Fate::NameUnspelled => None,
+    }
+}
+
+impl Telling {
+    /// The line that the filter stands in, and which of its segments that is.
+    fn field<'r>(&self, route: &'r Route) -> Option<(&'r Field, usize)> {
+        route.fields.iter().find_map(|field| {
+            let has_filter = |segment: &Segment| {
+                let mut selectors = segment.selectors.iter();
+                selectors.any(|one| matches!(one, Selector::Filter(one) if *one == self.filter))
+            };
+            Some((field, field.path.segments().iter().position(has_filter)?))
+        })
+    }
+
+    fn finding(&self, set: &PolicySet, route: &Route, cure: Option<&str>) -> Option<Finding> {
+        let (field, _) = self.field(route)?;
+        let mut path = self.path.to_string();
+        if !self.from_root {
+            path = path.replacen('$', "@", 1);
+        }
+        // Purposes of which the same is true are named together.
+        let mut groups: Vec<(Option<String>, Vec<&str>)> = Vec::new();
+        let mut decides: Vec<&Field> = Vec::new();
+        for (id, fate) in &self.purposes {
+            let Some(purpose) = set.purposes.get(*id) else { continue };
+            let line = line_of(*fate).and_then(|line| route.fields.get(line.index()));
+            let gets = line.and_then(|line| match line.class {
+                Class::Category(category) => {
+                    let action = line.action(purpose.action(category));
+                    let name = set.category_name(category);
+                    leaves(action).then(|| format!("{name} only {}", in_words(action)))
+                }
+                Class::Mount { .. } => None,
+            });
+            decides.extend(line.filter(|line| decides.iter().all(|one| one.at != line.at)));
+            match groups.iter_mut().find(|(known, _)| *known == gets) {
+                Some((_, purposes)) => purposes.push(&purpose.name),
+                None => groups.push((gets, vec![&purpose.name])),
+            }
+        }
+        let groups = groups.iter().map(|(gets, purposes)| {
+            let one = purposes.len() == 1;
+            let named = purposes.iter().take(PURPOSES_NAMED_MAX).map(|name| format!("`{name}`"));
+            let mut named = named.collect::<Vec<_>>().join(", ");
+            if let Some(more @ 1..) = purposes.len().checked_sub(PURPOSES_NAMED_MAX) {
+                named = format!("{named} and {more} more");
+            }
+            let who = format!("the purpose{} {named}", if one { "" } else { "s" });
+            match gets {
+                Some(gets) => format!("{who} {} {gets}", if one { "gets" } else { "get" }),
+                None => format!("{who} {} not get that", if one { "does" } else { "do" }),
+            }
+        });
+        let message = format!(
+            "the filter `{}` asks about `{path}`, and {}: what leaves would tell the answer",
+            self.filter,
+            groups.collect::<Vec<_>>().join(", and ")
+        );
+        let mut finding = Finding::error("filter-tells", field.at.clone(), message);
+        for line in decides.into_iter().take(PURPOSES_NAMED_MAX) {
+            finding = finding.also(&line.at, "this line is about it");
+        }
+        Some(finding.help(cure.unwrap_or(
+            "let filters ask about what each purpose keeps, of every element and member that they are asked of",
+        )))
+    }
+
+    /// What to write if what is asked about tells nothing about a person; it has been tried out.
+    fn cure(&self, set: &PolicySet, api: &Api, route: &Route) -> Option<String> {
+        let (field, at) = self.field(route)?;
+        let own = field.path.segments();
+        // From the document, it is the route that says what is there; else who says what the element is.
+        let (above, own_from) = if self.from_root {
+            let is_embedded = route.fields.iter().any(|one| one.embedded);
+            (if is_embedded { return None } else { Vec::new() }, 0)
+        } else {
+            let descendant = own.get(at)?.descendant;
+            let every = Segment { descendant, selectors: vec![Selector::Wildcard] };
+            (own.iter().take(at).cloned().chain([every]).collect(), field.own_from.min(at))
+        };
+        let path = Path::of(above.iter().chain(self.path.segments()).cloned().collect());
+        let own = Path::of(path.segments().iter().skip(own_from).cloned().collect());
+        let first = route.fields.iter().position(|one| one.path == path);
+        // Who speaks of the names where the filter stands has an object there, and members to speak of.
+        let names = [Some(CategoryId::PUBLIC), None];
+        let names = names.into_iter().skip(usize::from(field.names.is_none()));
+        for names in names.chain(field.names.is_none().then_some(Some(CategoryId::PUBLIC))) {
+            let line = Field {
+                path: path.clone(),
+                own_from,
+                class: Class::Category(CategoryId::PUBLIC),
+                names,
+                delta: Delta::Unsaid,
+                embedded: false,
+                at: field.at.clone(),
+            };
+            let mut fields = route.fields.clone();
+            match first.and_then(|first| fields.get_mut(first)) {
+                Some(first) => *first = line,
+                None => fields.push(line),
+            }
+            if self.is_cured(set, api, route, &fields) {
+                let (class, tells) = match names {
+                    None => ("public", "if it tells nothing about a person"),
+                    Some(_) => (
+                        "{ category: public, names: public }",
+                        "if neither it nor the names above it tell anything about a person",
+                    ),
+                };
+                let or = "or let the filter ask about what each purpose keeps";
+                let written = in_yaml(&own, names.is_some());
+                return Some(format!("{tells}, write `{written}: {class}`; {or}"));
+            }
+        }
+        None
+    }
+
+    /// Whether with these lines the purposes get what the filter asks about.
+    fn is_cured(&self, set: &PolicySet, api: &Api, route: &Route, fields: &[Field]) -> bool {
+        let ids = self.purposes.iter().take(CURED_PURPOSES_MAX).map(|(id, _)| *id);
+        let Some(plans) = compile::plans_with(set, api, route, fields, ids) else { return false };
+        let route = &route.with_fields(fields.to_vec());
+        plans.into_iter().all(|(purpose, plan)| {
+            let told = told(set, route, purpose, &Arc::new(plan));
+            told.is_some_and(|told| {
+                let same = |one: &Told| {
+                    one.filter == self.filter
+                        && one.from_root == self.from_root
+                        && one.path == self.path
+                };
+                !told.iter().any(same)
+            })
+        })
     }
 }
 
@@ -49,17 +268,17 @@ type Node = (State, Scope);
 /// What of a node decides what is seen of it: nodes with the same are told apart by nothing but their lines.
 type Alike = (Option<Row>, Own, Option<bool>, Shape);
 
-struct Asked<'w, 'f> {
+struct Asked<'w> {
     walk: Walk<'w>,
-    told: HashSet<(FilterId, bool, Path)>,
+    told: Vec<Told>,
     /// Where filters have been asked, and of which document.
     been: HashSet<(FilterId, Alike, Alike)>,
-    findings: &'f mut Vec<Finding>,
 }
 
-impl Asked<'_, '_> {
-    /// Goes to every node that a filter can be asked of, in the body and in documents in strings.
-    fn run(&mut self) {
+impl Asked<'_> {
+    /// Goes to every node that a filter can be asked of, in the body and in documents in strings; whether it
+    /// has come to all of them.
+    fn run(&mut self) -> bool {
         let program = self.walk.plan.program().clone();
         let start = (program.start(), self.walk.outside());
         let mut seen = HashSet::from([(start.0, self.walk.shape(start.1), self.alike(start))]);
@@ -69,7 +288,7 @@ impl Asked<'_, '_> {
         let mut steps = 0usize;
         let mut next = vec![(start, start)];
         while let Some(((state, under), root)) = next.pop() {
-            let Some(row) = program.row(state) else { return self.give_up() };
+            let Some(row) = program.row(state) else { return false };
             if !*asking.entry(row).or_insert_with(|| program.asks_below(state)) {
                 continue;
             }
@@ -83,13 +302,13 @@ impl Asked<'_, '_> {
                 let children = program.unsettled_children(state, kind);
                 steps = steps.saturating_add(children.len());
                 if steps > steps_max {
-                    return self.give_up();
+                    return false;
                 }
                 for child in children {
                     let unspelled = kind == Kind::Object && child == program.unspelled(state);
                     for (answers, settled) in program.outcomes(child) {
                         if settled == State::LOST {
-                            return self.give_up();
+                            return false;
                         }
                         let unseen = unspelled && self.walk.name(inside, state, settled).is_err();
                         if unseen || !self.is_seen(inside, settled) {
@@ -116,19 +335,7 @@ impl Asked<'_, '_> {
                 }
             }
         }
-    }
-
-    /// What filters tell is not known, so that the policies cannot load.
-    fn give_up(&mut self) {
-        let route = self.walk.route;
-        let message = format!(
-            "the filters of `{}` stand among too many other paths to say what each purpose sees of them",
-            route.label
-        );
-        self.findings
-            .push(Finding::error("too-many-paths", route.at.clone(), message).help(
-                "spell names where you can: `..` multiplies with every filter that it meets",
-            ));
+        true
     }
 
     /// Whether anything at all of a node leaves.
@@ -156,57 +363,30 @@ impl Asked<'_, '_> {
         collect(filter, &Start::AT_NODE, &mut asked);
         for Start { from_root, segments } in asked {
             let path = Path::of(segments);
-            let told = (id, from_root, path);
-            if self.told.contains(&told) {
+            let same = |one: &Told| {
+                one.filter == *filter && one.from_root == from_root && one.path == path
+            };
+            if self.told.iter().any(same) {
                 continue;
             }
             let (state, under) = if from_root { root } else { node };
-            if let Err(fate) = place::sees(self.walk, &told.2, under, state) {
-                self.tell(filter, from_root, &told.2, fate);
-                self.told.insert(told);
+            if let Err(fate) = place::sees(self.walk, &path, under, state) {
+                self.told.push(Told { filter: filter.clone(), from_root, path, fate });
             }
         }
     }
+}
 
-    fn tell(&mut self, filter: &Filter, from_root: bool, path: &Path, fate: Fate) {
-        let walk = self.walk;
-        let has_filter = |field: &&Field| {
-            let selectors = field.path.segments().iter().flat_map(|segment| &segment.selectors);
-            selectors.into_iter().any(|one| matches!(one, Selector::Filter(one) if one == filter))
-        };
-        let Some(field) = walk.route.fields.iter().find(has_filter) else { return };
-        let mut path = path.to_string();
-        if !from_root {
-            path = path.replacen('$', "@", 1);
-        }
-        let decides = match fate {
-            Fate::Own(line)
-            | Fate::Element(line)
-            | Fate::With(line)
-            | Fate::Gone(line)
-            | Fate::NameRemoved(line) => walk.field(line),
-            Fate::Unclassified(_) | Fate::NameUnspelled => None,
-        };
-        let why = match decides.map(|field| field.class) {
-            Some(Class::Category(category)) => {
-                let action = decides.map(|field| field.action(walk.purpose.action(category)));
-                let words = action.map(in_words).unwrap_or_default();
-                format!("gets {} only {words}", walk.set.category_name(category))
-            }
-            Some(Class::Mount { .. }) | None => "does not get that".to_owned(),
-        };
-        let message = format!(
-            "the filter `{filter}` asks about `{path}`, and the purpose `{}` {why}: what leaves would tell the answer",
-            walk.purpose.name
-        );
-        let mut finding = Finding::error("filter-tells", field.at.clone(), message);
-        if let Some(decides) = decides {
-            finding = finding.also(&decides.at, "this line is about it");
-        }
-        self.findings.push(finding.help(
-            "let filters ask about what each purpose keeps; if it is not personal, classify it as `public`",
-        ));
+/// A path as the key of a line; `of_members` where it is about the members of objects rather than elements.
+fn in_yaml(path: &Path, of_members: bool) -> String {
+    let written = path.to_string();
+    let members = written.replace("[*]", ".*");
+    let is_same = of_members && Path::parse(&members).is_ok_and(|members| members == *path);
+    let written = if is_same { members } else { written };
+    if written.contains(['[', '\'', '"']) {
+        return format!("\"{}\"", written.replace('\\', "\\\\").replace('"', "\\\""));
     }
+    written
 }
 
 /// What a filter looks at: from the document or from the node that it is asked of.

@@ -65,7 +65,9 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
                 names_in_words,
                 names_leave,
             );
-            told.put(stays, Row { what: format!("names in {}", field.path), fate, lines });
+            let (by, action) = decided(walk, field, category, &names.seen_if(complete), Of::Names);
+            let row = Row::new(format!("names in {}", field.path), fate, lines).by(by, action);
+            told.put(stays, row);
         }
         if let Class::Category(category) = field.class {
             let (fate, lines, left) = fate_of(
@@ -75,7 +77,9 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
                 in_words,
                 leaves,
             );
-            told.put(left, Row { what: field.path.to_string(), fate, lines });
+            let (by, action) =
+                decided(walk, field, category, &values.seen_if(complete), Of::Values);
+            told.put(left, Row::new(field.path.to_string(), fate, lines).by(by, action));
         }
     }
 }
@@ -170,6 +174,27 @@ fn fate_of(
             );
             (fate, set.lines(field, walk.purpose, category), left)
         }
+    }
+}
+
+/// The category and the action that decide: those of the line, unless one other line is stricter wherever it
+/// leads.
+fn decided<'w>(
+    walk: Walk<'w>,
+    field: &Field,
+    category: CategoryId,
+    met: &Meetings,
+    of: Of,
+) -> (&'w str, &'static str) {
+    let own = match of {
+        Of::Values => field.action(walk.purpose.action(category)),
+        Of::Names => walk.purpose.action(category),
+    };
+    match (met.wins, met.stricter.as_slice()) {
+        (false, [(line, there)]) => {
+            (walk.set.category_name(*there), of.action(walk, *line, *there).word())
+        }
+        (true | false, _) => (walk.set.category_name(category), own.word()),
     }
 }
 

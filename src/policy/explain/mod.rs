@@ -12,15 +12,16 @@ use std::fmt::{self, Write as _};
 
 use crate::{
     access::{Labels, Reason},
-    path::Path,
+    path::{Path, Selector},
     policy::{
-        decide::{self, Target},
-        finding::{Place, did_you_mean},
+        decide::{self, Target, WhyWrong, WrongParameter},
+        finding::{Place, did_you_mean, most_like},
         model::{
             Answer, Api, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Parameter,
             ParameterRule, Pass, PolicySet, Purpose, Route, Stream, Unclassified,
         },
         needs::{self, Needs, PathNeeds},
+        plan::OPAQUE,
     },
     transform::Action,
 };
@@ -44,7 +45,7 @@ pub struct Question<'a> {
 }
 
 /// What a caller gets on a route, and why. Its `Display` is text for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     /// Why the request is denied, if it is.
     pub reason: Option<Reason>,
@@ -54,6 +55,8 @@ pub struct Explanation {
     pub leaves: Vec<Row>,
     /// What does not leave, and why.
     pub withheld: Vec<Row>,
+    /// Of a place that no line is about: what happens where something of its name stands.
+    pub elsewhere: Vec<Row>,
     /// What can be asked with.
     pub parameters: Vec<Row>,
     /// What has to be held on the way, path by path.
@@ -71,12 +74,28 @@ pub struct Row {
     pub fate: String,
     /// The lines that decide, such as `crm.yaml:41`.
     pub lines: Vec<String>,
+    /// The category that decides, or `unclassified`; none where nothing is decided by one.
+    pub category: Option<String>,
+    /// What is done, in the word of the policy language.
+    pub action: Option<&'static str>,
+}
+
+impl Row {
+    fn new(what: impl Into<String>, fate: impl Into<String>, lines: Vec<String>) -> Self {
+        Self { what: what.into(), fate: fate.into(), lines, category: None, action: None }
+    }
+
+    fn by(mut self, category: &str, action: &'static str) -> Self {
+        self.category = Some(category.to_owned());
+        self.action = Some(action);
+        self
+    }
 }
 
 impl Explanation {
     /// The paths for which something is held, and that the others stream.
     fn memory_rows(&self) -> Vec<Row> {
-        let row = |what: &str, fate: String| Row { what: what.to_owned(), fate, lines: Vec::new() };
+        let row = |what: &str, fate: String| Row::new(what, fate, Vec::new());
         let (stream, hold): (Vec<&PathNeeds>, Vec<&PathNeeds>) =
             self.memory.iter().partition(|path| path.needs == [Needs::Nothing]);
         let mut rows: Vec<Row> =
@@ -101,6 +120,7 @@ impl fmt::Display for Explanation {
         let sections = [
             ("Leaves:", &self.leaves),
             ("Does not leave:", &self.withheld),
+            ("Elsewhere:", &self.elsewhere),
             ("Parameters:", &self.parameters),
         ];
         let rows = sections.iter().flat_map(|(_, rows)| rows.iter());
@@ -110,7 +130,7 @@ impl fmt::Display for Explanation {
                 continue;
             }
             writeln!(f, "\n{heading}")?;
-            for Row { what, fate, lines } in rows {
+            for Row { what, fate, lines, .. } in rows {
                 let what = Tame(what).to_string();
                 write!(f, "  {what:width$}  {}", Tame(fate))?;
                 if !lines.is_empty() {
@@ -153,18 +173,13 @@ impl fmt::Display for Tame<'_> {
 /// Widest first column.
 const WIDTH_MAX: usize = 40;
 
+/// Longest name of a parameter, in characters, that is repeated as a whole.
+const PARAMETER_CHARS_MAX: usize = 64;
+
 impl PolicySet {
     /// Explains what a caller gets, what not, and which lines decide.
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
-        let mut explanation = Explanation {
-            reason: None,
-            opening: Vec::new(),
-            leaves: Vec::new(),
-            withheld: Vec::new(),
-            parameters: Vec::new(),
-            memory: Vec::new(),
-            rest: Vec::new(),
-        };
+        let mut explanation = Explanation::default();
         let told = self.tell(question, &mut explanation);
         if let Err((reason, why)) = told {
             explanation.reason = Some(reason);
@@ -214,17 +229,27 @@ impl PolicySet {
         if let Some(target) = &target {
             self.ask(question, api, target)?;
         }
+        // Every request has the parameters of the path.
+        let withheld = route.parameters.iter().filter(|one| one.in_path).find(|one| {
+            let category = one.category.filter(|_| matches!(one.rule, ParameterRule::Category));
+            category.is_some_and(|category| *purpose.action(category) != Action::Keep)
+        });
+        if let Some(parameter) = withheld {
+            return Err((Reason::ParameterWithheld, self.withheld(Some(purpose), parameter)));
+        }
         let answer = route.answers.get(purpose_id.0).and_then(Answer::plan);
         let plan = answer.ok_or((Reason::Internal, String::new()))?;
         let walk = Walk { set: self, route, purpose, plan };
         if let (Some(path), Some(Pass { because, .. })) = (question.path, &route.pass) {
             let fate = format!("passes unread with all else, because: {because}");
-            let row = Row { what: path.to_string(), fate, lines: vec![self.line(&route.at)] };
-            told.put(true, row);
+            let row = Row::new(path.to_string(), fate, vec![self.line(&route.at)]);
+            told.put(true, row.by(OPAQUE, Action::Keep.word()));
             return Ok(());
         }
         if let Some(path) = question.path {
-            place::tell(walk, api, path, told);
+            if !place::tell(walk, api, path, told) {
+                self.elsewhere(walk, api, path, told);
+            }
             return Ok(());
         }
         lines::tell(walk, told);
@@ -237,14 +262,51 @@ impl PolicySet {
             told.parameters.push(self.parameter(purpose, parameter));
         }
         if let Some(because) = &route.open {
-            told.parameters.push(Row {
-                what: "any other".to_owned(),
-                fate: format!("taken undecided, because: {because}"),
-                lines: Vec::new(),
-            });
+            let fate = format!("taken undecided, because: {because}");
+            told.parameters.push(Row::new("any other", fate, Vec::new()));
         }
         rest(api, route, told);
         Ok(())
+    }
+
+    /// Where else something of this name stands, if no line is about a place: in the elements of a list, say.
+    fn elsewhere(&self, walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) {
+        let names = spelled(path);
+        let fields = walk.route.fields.iter().filter(|field| field.path != *path);
+        let mut like: Vec<&Field> = Vec::new();
+        for field in fields.filter(|field| !names.is_empty() && spelled(&field.path) == names) {
+            if like.len() < ELSEWHERE_MAX && like.iter().all(|one| one.path != field.path) {
+                like.push(field);
+            }
+        }
+        for field in &like {
+            let line = self.line(&field.at);
+            let found = &field.path;
+            if found.segments().len() > path.segments().len() {
+                told.rest.push(format!(
+                    "No line is about {path}; one is about {found} ({line}), in a list or under other names."
+                ));
+                let mut other = Explanation::default();
+                place::tell(walk, api, found, &mut other);
+                told.elsewhere.extend(other.leaves.into_iter().chain(other.withheld));
+            } else {
+                told.rest.push(format!(
+                    "No line is about {path}; one is about {found} ({line}), which finds nothing in a list: where there is one, write {path} in that line."
+                ));
+            }
+        }
+        if like.is_empty() {
+            let length = path.segments().len();
+            let fields =
+                walk.route.fields.iter().filter(|field| field.path.segments().len() == length);
+            let shown: Vec<String> = fields.map(|field| field.path.to_string()).collect();
+            let wanted = path.to_string();
+            if let Some(meant) =
+                most_like(&wanted, shown.iter().map(String::as_str)).filter(|one| *one != wanted)
+            {
+                told.rest.push(format!("No line is about {path}; did you mean {meant}?"));
+            }
+        }
     }
 
     fn caller_unknown(&self, question: &Question<'_>) -> Denied {
@@ -311,8 +373,85 @@ impl PolicySet {
             decide::Ask { caller: Some(question.caller), purpose: question.purpose, host, target };
         match self.decide(&ask) {
             Ok(_) => Ok(()),
-            Err(denial) => Err((denial.reason, denial.reason.title().to_owned())),
+            Err(denial) => {
+                let title = denial.reason.title().to_owned();
+                Err((denial.reason, denial.parameter(self, &ask).unwrap_or(title)))
+            }
         }
+    }
+
+    /// Which parameter a request is denied for, and why; none if it is not denied for one.
+    ///
+    /// The parameter is named as the request names it: this is for whoever wrote the request, and neither for
+    /// an answer over the network nor for a log. Its value is not repeated.
+    pub(crate) fn parameter_denied(&self, ask: &decide::Ask<'_>) -> Option<String> {
+        let WrongParameter { route, name, why } = self.wrong_parameter(ask)?;
+        let shown = Tame(name).to_string();
+        let short: String = shown.chars().take(PARAMETER_CHARS_MAX).collect();
+        let name = if short == shown { shown } else { format!("{short}..") };
+        let words = match why {
+            WhyWrong::Unlisted => {
+                let listed = route.parameters.iter().filter(|one| !one.in_path);
+                let listed: Vec<&str> = listed.map(|one| one.name.as_str()).collect();
+                let instead = match most_like(&name, listed.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None if listed.is_empty() => "the route lists none".to_owned(),
+                    None => format!("the route lists {}", listed.join(", ")),
+                };
+                format!("`{name}` is not listed; {instead} ({})", self.line(&route.at))
+            }
+            WhyWrong::Like(Some(listed)) => format!(
+                "an upstream could take `{name}` for `{}`, which is listed ({})",
+                listed.name,
+                self.line(&listed.at)
+            ),
+            WhyWrong::Like(None) => {
+                format!("nobody can say which parameter an upstream takes `{name}` for")
+            }
+            WhyWrong::Repeated => format!("`{name}` is repeated, and can stand once"),
+            WhyWrong::InPath => format!("`{name}` is a parameter of the path already"),
+            WhyWrong::NoValue(Parameter { rule, at, .. }) => {
+                let values = match rule {
+                    ParameterRule::Values { values, .. } => values.join(", "),
+                    ParameterRule::Category | ParameterRule::Pass { .. } => String::new(),
+                };
+                format!("`{name}` can only be one of {values} ({})", self.line(at))
+            }
+            WhyWrong::Withheld(parameter) => {
+                let purpose = ask.caller.and_then(|caller| {
+                    let caller = self.caller_named(caller)?;
+                    let id = self.purpose_for(caller, ask.purpose, &mut Labels::unknown()).ok()?;
+                    self.purpose(id)
+                });
+                self.withheld(purpose, parameter)
+            }
+        };
+        Some(words)
+    }
+
+    /// Why a parameter takes nothing for a purpose, or without one.
+    fn withheld(&self, purpose: Option<&Purpose>, parameter: &Parameter) -> String {
+        let Parameter { name, category, at, .. } = parameter;
+        let mut lines = vec![self.line(at)];
+        let why = match (purpose, category) {
+            (Some(purpose), Some(category)) => {
+                let rule = purpose.rule(*category);
+                lines.extend(rule.map(|rule| format!("rule {}", self.line(&rule.at))));
+                let words = words::in_words(purpose.action(*category));
+                format!("{words} for {}: {}", purpose.name, self.reason_for(purpose, *category))
+            }
+            (None, Some(category)) => {
+                format!(
+                    "{}, which is not public, and no purpose is stated",
+                    self.category_name(*category)
+                )
+            }
+            (_, None) => "of no category".to_owned(),
+        };
+        format!(
+            "`{name}` takes a value only where it leaves as it is; it is {why} ({})",
+            lines.join(", ")
+        )
     }
 
     fn why(&self, purpose: &Purpose) -> String {
@@ -357,7 +496,8 @@ impl PolicySet {
         let rule = purpose.rule(header.category);
         let rule = rule.map(|rule| format!("rule {}", self.line(&rule.at)));
         let lines = std::iter::once(self.line(&header.at)).chain(rule).collect();
-        (leaves, Row { what: format!("header {}", header.spelled), fate, lines })
+        let row = Row::new(format!("header {}", header.spelled), fate, lines);
+        (leaves, row.by(self.category_name(header.category), action.word()))
     }
 
     fn parameter(&self, purpose: &Purpose, parameter: &Parameter) -> Row {
@@ -380,7 +520,16 @@ impl PolicySet {
                 }
             }
         };
-        Row { what: parameter.name.clone(), fate, lines }
+        let row = Row::new(&parameter.name, fate, lines);
+        match (&parameter.rule, parameter.category) {
+            (ParameterRule::Category, Some(category)) => {
+                row.by(self.category_name(category), purpose.action(category).word())
+            }
+            (
+                ParameterRule::Category | ParameterRule::Values { .. } | ParameterRule::Pass { .. },
+                _,
+            ) => row,
+        }
     }
 
     /// `crm.yaml:41`.
@@ -390,6 +539,24 @@ impl PolicySet {
             None => String::new(),
         }
     }
+}
+
+/// Most other places of the same names that are told of.
+const ELSEWHERE_MAX: usize = 3;
+
+/// The names that a path spells on its way, without the elements and unspelled members between them.
+fn spelled(path: &Path) -> Vec<Vec<&str>> {
+    let segments = path.segments().iter().map(|segment| {
+        let names = segment.selectors.iter().filter_map(|selector| match selector {
+            Selector::Name(name) => Some(name.as_str()),
+            Selector::Wildcard
+            | Selector::Index(_)
+            | Selector::Slice { .. }
+            | Selector::Filter(_) => None,
+        });
+        names.collect::<Vec<_>>()
+    });
+    segments.filter(|names| !names.is_empty()).collect()
 }
 
 /// Why a request is denied, for machines and in words.
@@ -484,13 +651,13 @@ fn cors(api: &Api, told: &mut Explanation) {
 
 /// What leaves of a stream of events besides its documents.
 fn streamed(stream: &Stream) -> String {
-    let listed = |texts: &[String]| match texts {
-        [] => "none".to_owned(),
-        texts => texts.join(", "),
+    let events = match stream.events.as_slice() {
+        [] => "none with a name".to_owned(),
+        names => format!("those called {}", names.join(", ")),
     };
-    format!(
-        "Of a stream of events those without a name leave, and those called {}; data that is no JSON, if it is {}.",
-        listed(&stream.events),
-        listed(&stream.data)
-    )
+    let data = match stream.data.as_slice() {
+        [] => "no data but JSON".to_owned(),
+        texts => format!("data that is no JSON, if it is {}", texts.join(", ")),
+    };
+    format!("Of a stream of events those without a name leave, and {events}; {data}.")
 }

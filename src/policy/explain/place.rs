@@ -31,14 +31,15 @@ const STEPS_MAX: usize = 1_000_000;
 /// Most rows that are told.
 const ROWS_MAX: usize = 200;
 
-/// Tells about every node that `path` can select: one row for each thing that can happen.
-pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) {
+/// Tells about every node that `path` can select: one row for each thing that can happen. Whether some line
+/// is about a value there, or it leaves without one.
+pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) -> bool {
     let probe = match Program::compile(std::slice::from_ref(path)) {
         Ok(probe) => probe,
         Err(error) => {
             let fate = format!("cannot be explained: {error}");
-            told.put(false, Row { what: path.to_string(), fate, lines: Vec::new() });
-            return;
+            told.put(false, Row::new(path.to_string(), fate, Vec::new()));
+            return true;
         }
     };
     let (nodes, mut complete) = Search::new(walk, path, &probe).run();
@@ -57,9 +58,16 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     let alone = rows.len() == 1 && complete;
     if rows.is_empty() && complete {
         let fate = "nothing: this path selects no value".to_owned();
-        told.put(false, Row { what: path.to_string(), fate, lines: Vec::new() });
+        told.put(false, Row::new(path.to_string(), fate, Vec::new()));
     }
+    let mut is_described = false;
     for (node, outcome) in rows {
+        is_described |= match outcome.scalar {
+            Fate::Own(_) | Fate::Element(_) | Fate::NameRemoved(_) => true,
+            Fate::With(_) | Fate::Gone(_) | Fate::Unclassified(_) | Fate::NameUnspelled => {
+                walk.scalar_leaves(outcome.scalar)
+            }
+        };
         let what = if alone { path.to_string() } else { node.shown() };
         let (left, row) = outcome.row(walk, api, node.state, what);
         told.put(left, row);
@@ -69,6 +77,7 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
             "There are more places that {path} selects than are told here: ask for a narrower path."
         ));
     }
+    is_described
 }
 
 /// Whether who sees a node in this state also sees, as it is, all that `path` selects from there; if not,
@@ -78,7 +87,14 @@ pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> R
     let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
     let mut search = Search::new(walk, path, &probe);
     let under = Ok(under);
-    search.go(Node { state, probe: probe.start(), under, renamed: false, way: Vec::new() });
+    search.go(Node {
+        state,
+        probe: probe.start(),
+        under,
+        renamed: false,
+        unspelled: false,
+        way: Vec::new(),
+    });
     let (nodes, complete) = search.follow();
     for node in nodes {
         let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
@@ -107,6 +123,8 @@ struct Node {
     under: Result<Scope, Fate>,
     /// A name at or above it is replaced.
     renamed: bool,
+    /// No line spells its name.
+    unspelled: bool,
     way: Vec<Step>,
 }
 
@@ -197,6 +215,7 @@ impl<'w> Search<'w> {
             probe: self.probe.start(),
             under: Ok(self.walk.outside()),
             renamed: false,
+            unspelled: false,
             way: Vec::new(),
         });
         self.follow()
@@ -267,7 +286,7 @@ impl<'w> Search<'w> {
                 Ok(inside)
             });
             let way = object.way.iter().cloned().chain(steps).collect();
-            self.go(Node { state, probe, under, renamed, way });
+            self.go(Node { state, probe, under, renamed, unspelled: !spelled, way });
         }
     }
 
@@ -298,7 +317,8 @@ impl<'w> Search<'w> {
                 for (state, probe, filters) in self.settled(state, probe) {
                     let steps = steps_of(Step::Selector(selector.clone()), filters);
                     let way = array.way.iter().cloned().chain(steps).collect();
-                    self.go(Node { state, probe, under, renamed: array.renamed, way });
+                    let renamed = array.renamed;
+                    self.go(Node { state, probe, under, renamed, unspelled: false, way });
                 }
             }
         }
@@ -360,6 +380,8 @@ struct Outcome {
     /// although a scalar there does not leave, or else does not although a scalar does.
     unlike: [bool; 2],
     renamed: bool,
+    /// No line spells its name, which leaves with a container that stays there.
+    unspelled: bool,
     root: bool,
 }
 
@@ -380,14 +402,16 @@ impl Outcome {
                     | Fate::With(_) => walk.strictest(walk.classes(node.state)),
                 };
                 let scalar = own.map_or(gone, Fate::Own);
-                return Self { scalar, unlike: [false; 2], renamed: false, root };
+                return Self { scalar, unlike: [false; 2], renamed: false, unspelled: false, root };
             }
         };
         let scalar = walk.scalar(under, node.state);
         let left = walk.scalar_leaves(scalar);
         let unlike = [Kind::Object, Kind::Array]
             .map(|kind| walk.container(under, node.state, kind).is_ok() != left);
-        Self { scalar, unlike, renamed: node.renamed, root }
+        // Its name is of interest only where it leaves with nothing else that is told.
+        let unspelled = node.unspelled && !left && unlike.contains(&true);
+        Self { scalar, unlike, renamed: node.renamed, unspelled, root }
     }
 
     fn row(self, walk: Walk<'_>, api: &Api, state: State, what: String) -> (bool, Row) {
@@ -408,13 +432,49 @@ impl Outcome {
             fate = if left {
                 format!("{fate}; {containers} there is removed, for no line describes it")
             } else {
-                format!("{fate}; {containers} there stays, with what other lines let through below")
+                let name = match (self.unspelled, self.renamed) {
+                    (false, _) => "",
+                    (true, false) => "its name and ",
+                    (true, true) => "a pseudonym for its name and ",
+                };
+                format!(
+                    "{fate}; {containers} there stays, with {name}what other lines let through below"
+                )
             };
         }
         if self.renamed && left {
             fate.push_str("; a name on the way there is replaced by a pseudonym");
         }
-        (left, Row { what, fate, lines })
+        // A name that nobody spelled is data, and leaves with an object that stays.
+        let left = left || (self.unspelled && containers.is_some());
+        let (category, action) = self.decided(walk);
+        (left, Row::new(what, fate, lines).by(category, action))
+    }
+
+    /// The category that decides about a scalar there, and what is done with it.
+    fn decided<'w>(self, walk: Walk<'w>) -> (&'w str, &'static str) {
+        let (line, names) = match self.scalar {
+            Fate::Own(line) | Fate::Element(line) | Fate::With(line) | Fate::Gone(line) => {
+                (line, false)
+            }
+            Fate::NameRemoved(line) => (line, true),
+            Fate::Unclassified(Unclassified::Kept(_)) => {
+                return ("unclassified", Action::Keep.word());
+            }
+            Fate::Unclassified(Unclassified::Removed(_)) | Fate::NameUnspelled => {
+                return ("unclassified", Action::Drop.word());
+            }
+        };
+        let category = walk.field(line).and_then(|field| match (names, field.class) {
+            (true, _) => field.names,
+            (false, Class::Category(category)) => Some(category),
+            (false, Class::Mount { .. }) => None,
+        });
+        if let (false, Some(category)) = (names, category) {
+            return (walk.set.category_name(category), walk.action(line, category).word());
+        }
+        let name = category.map_or("unclassified", |category| walk.set.category_name(category));
+        (name, Action::Drop.word())
     }
 
     fn fate(self, walk: Walk<'_>, api: &Api, state: State) -> (String, Vec<String>) {

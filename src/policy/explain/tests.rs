@@ -98,10 +98,41 @@ fn explains_validators() {
 
 #[test]
 fn explains_a_refusal_of_a_parameter() {
-    let text = explained("auditor", None, "GET /customers/{id}", None);
-    assert!(text.contains("refused, for who may not see a value may not ask by it"), "{text}");
-    let text = explained("auditor", None, "GET /customers/17", None);
-    assert!(text.contains("Denied (parameter-withheld)"), "{text}");
+    let denied = "Denied (parameter-withheld): `id` takes a value only where it leaves as it is; it is as a pseudonym of this purpose for audit: identity.id (Customer number), by the rule for identity (crm.yaml:35, rule crm.yaml:57)";
+    // Every request has the parameters of the path: nothing leaves of this route.
+    for request in ["GET /customers/{id}", "GET /customers/17"] {
+        let text = explained("auditor", None, request, None);
+        assert_eq!(text.lines().last(), Some(denied), "{text}");
+        assert!(!text.contains("Leaves:"), "{text}");
+        let place = explained("auditor", None, request, Some("$.id"));
+        assert!(!place.contains("Leaves:") && place.contains(denied), "{place}");
+    }
+}
+
+#[test]
+fn a_parameter_that_is_not_allowed_is_named() {
+    let check = |request: &str, expected: &str| {
+        let text = explained("office", Some("support"), request, None);
+        let last = text.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("Denied (parameter-not-allowed): {expected}"), "{text}");
+        assert!(!text.contains("FR76"), "{text}");
+    };
+    check("GET /customers?pge=FR76", "`pge` is not listed; did you mean `page`? (crm.yaml:38)");
+    check(
+        "GET /customers?whatever=FR76",
+        "`whatever` is not listed; the route lists email, page, select (crm.yaml:38)",
+    );
+    check("GET /customers?page=1&page=FR76", "`page` is repeated, and can stand once");
+    check("GET /customers?select=FR76", "`select` can only be one of status, total (crm.yaml:42)");
+    check("GET /customers/17?id=FR76", "`id` is a parameter of the path already");
+    let long = format!("GET /customers?{}=FR76", "n".repeat(200));
+    check(
+        &long,
+        &format!(
+            "`{}..` is not listed; the route lists email, page, select (crm.yaml:38)",
+            "n".repeat(64)
+        ),
+    );
 }
 
 #[test]
@@ -133,6 +164,90 @@ fn explains_one_place() {
         "$.order.at",
         "$.order.at  leaves undecided: no line describes it, and what is not described is kept, because: orders tell nothing about a person (crm.yaml:27)",
     );
+}
+
+/// Who forgets `[*]`, in a question or in a line, is told where such a field stands.
+#[test]
+fn a_field_is_found_where_it_stands_in_lists() {
+    let lines =
+        ["$.orders[*].total: c", "$.people.*.name: { category: a, names: a }", "$.flat.total: a"];
+    let set = set(&body(&lines), RULES);
+    let check = |path: &str, rest: &[&str]| {
+        let text = explain(&set, Some(path));
+        let told = text.split_once("\n\n").unwrap().1;
+        let told: Vec<&str> = told.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(told, rest, "{text}");
+    };
+    check(
+        "$.orders.total",
+        &[
+            "Does not leave:",
+            "  $.orders.total                  removed: no line spells its name, or one above it, and no `names:` is about it",
+            "Elsewhere:",
+            "  $.orders[*].total               masked as a whole: c (C) (crm.yaml:13, rule crm.yaml:16)",
+            "  $.orders[any other name].total  removed: no line spells its name, or one above it, and no `names:` is about it",
+            "No line is about $.orders.total; one is about $.orders[*].total (crm.yaml:13), in a list or under other names.",
+        ],
+    );
+    for path in ["$.orders[*].total", "$.orders[0].total"] {
+        let text = explain(&set, Some(path));
+        assert!(text.contains("masked as a whole: c (C)"), "{text}");
+        assert!(!text.contains("Elsewhere:"), "{text}");
+    }
+    for path in ["$.flat[*].total", "$.flat[0].total"] {
+        let text = explain(&set, Some(path));
+        let told = format!(
+            "No line is about {path}; one is about $.flat.total (crm.yaml:15), which finds nothing in a list: where there is one, write {path} in that line.\n"
+        );
+        assert!(text.ends_with(&told), "{text}");
+    }
+    let text = explain(&set, Some("$.people.name"));
+    assert!(text.contains("one is about $.people[*].name (crm.yaml:14)"), "{text}");
+    let text = explain(&set, Some("$.flat.totla"));
+    assert!(
+        text.ends_with("No line is about $.flat.totla; did you mean $.flat.total?\n"),
+        "{text}"
+    );
+}
+
+/// A name that nobody spelled is data, too.
+#[test]
+fn a_name_that_leaves_is_told() {
+    let set = set(&body(&["$.files.*.size: { category: a, names: a }"]), RULES);
+    let text = explain(&set, Some("$.files['x']"));
+    assert!(text.contains("\nLeaves:\n  $.files.x  removed: no line describes it; an object there stays, with its name and what other lines let through below\n"), "{text}");
+    let text = explain(&set, Some("$.files['x'].size"));
+    assert!(text.contains("\nLeaves:\n  $.files.x.size  as it is: a (A)"), "{text}");
+}
+
+#[test]
+fn rows_have_category_and_action() {
+    let set =
+        set(&body(&["$.a: a", "$.b: b", "$.c.*: { category: c, names: a }", "$.p: r"]), RULES);
+    let explanation = |path: Option<&str>| {
+        let path = path.map(|path| Path::parse(path).unwrap());
+        let request = "GET /a";
+        let question =
+            Question { caller: "desk", purpose: None, request, host: None, path: path.as_ref() };
+        let told = set.explain(&question);
+        let rows = told.leaves.into_iter().chain(told.withheld);
+        rows.map(|row| (row.what, row.category.unwrap(), row.action.unwrap())).collect::<Vec<_>>()
+    };
+    let row = |what: &str, category: &str, action| (what.to_owned(), category.to_owned(), action);
+    assert_eq!(
+        explanation(None),
+        [
+            row("$.a", "a", "keep"),
+            row("names in $.c[*]", "a", "keep"),
+            row("$.c[*]", "c", "mask"),
+            row("$.p.id", "a", "keep"),
+            row("$.b", "b", "drop"),
+            row("$.p.x", "b", "drop"),
+        ]
+    );
+    assert_eq!(explanation(Some("$.b")), [row("$.b", "b", "drop")]);
+    assert_eq!(explanation(Some("$.nobody")), [row("$.nobody", "unclassified", "drop")]);
+    assert_eq!(explanation(Some("$.c.x")), [row("$.c.x", "c", "mask")]);
 }
 
 #[test]
@@ -558,6 +673,8 @@ fn explanations_are_what_is_carried_out() {
         let body = sieved(&set, DOCUMENT);
         for (path, value) in &places {
             let text = explain(&set, Some(path));
+            // What is told of other places is not about this one.
+            let text = text.split("\n\nElsewhere:").next().unwrap();
             let said = text.contains("as it is") || text.contains("leaves undecided");
             let said = said && text.contains("\nLeaves:");
             assert_eq!(body.contains(value), said, "{path} of {lines:?}\n{text}\n{body}");

@@ -4,7 +4,7 @@ use crate::policy::{
     finding::Finding,
     model::Identify,
     read::{Written, WrittenCaller},
-    reader::{At, Reader},
+    reader::{At, Reader, name_problem},
     yaml::{Key, Node},
 };
 
@@ -48,11 +48,21 @@ fn identify(reader: &mut Reader<'_>, node: &Node) -> Option<At<Identify>> {
     let fields = reader.fields(node, "`identify`", &["api_key", "sidecar"])?;
     match (fields.get("api_key"), fields.get("sidecar")) {
         (Some(node), None) => {
-            let key = reader.text(node, "the name of an API key")?;
-            let at = key.at.clone();
-            reader
-                .check_name(&key, "an API key")
-                .then_some(At { value: Identify::ApiKey(key.value), at })
+            const HELP: &str = "this is the name of a key, never the key itself: write the name that the settings have for it under `api_keys`, such as `desk-2026`";
+            let At { value: name, at: place } = reader.text(node, "the name of an API key")?;
+            if name_problem(&name, "an API key", &[&name]).is_some() {
+                // Neither the text nor a name made of it is repeated: it may be a key.
+                let message = "this is not the name of an API key";
+                reader.report(Finding::error("bad-name", place, message).help(HELP));
+                return None;
+            }
+            if looks_like_a_key(&name) {
+                let message = "this looks like an API key, and should be the name of one";
+                reader.report(Finding::warning("looks-like-a-key", place.clone(), message).help(
+                    "whoever reads the policies knows the key: replace it, and write its name here",
+                ));
+            }
+            Some(At { value: Identify::ApiKey(name), at: place })
         }
         (None, Some(node)) => {
             if reader.flag(node, "`sidecar`")? {
@@ -77,4 +87,22 @@ fn identify(reader: &mut Reader<'_>, node: &Node) -> Option<At<Identify>> {
             None
         }
     }
+}
+
+/// Shortest run of letters and digits that is more like a key than like a name.
+const KEY_RUN_MIN: usize = 20;
+
+/// Whether a name is more like a key: a long run of letters and digits by chance, or a UUID.
+fn looks_like_a_key(name: &str) -> bool {
+    let is_mixed = |run: &str| {
+        run.bytes().any(|byte| byte.is_ascii_digit())
+            && run.bytes().any(|byte| byte.is_ascii_alphabetic())
+    };
+    let is_hex = |run: &str| run.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut runs = name.split(['-', '_']);
+    let is_long = runs.any(|run| run.len() >= KEY_RUN_MIN && is_mixed(run));
+    let runs: Vec<&str> = name.split('-').collect();
+    let is_uuid =
+        runs.iter().map(|run| run.len()).eq([8, 4, 4, 4, 12]) && runs.into_iter().all(is_hex);
+    is_long || is_uuid
 }

@@ -49,13 +49,21 @@ pub(super) fn purpose(reader: &mut Reader<'_>, key: &Key, node: &Node, written: 
     written.purposes.push(purpose);
 }
 
+const UNTIL_CONSENT: &str = "the consent of each person would have to be checked, and tamis cannot do that yet: until then take the purpose out with its rules, so that its requests are denied; if it has another legal basis too, name that";
+const UNTIL_OBJECTION: &str = "people who objected would have to be left out, and tamis cannot do that yet: until then take the purpose out with its rules, so that its requests are denied; if it has another legal basis too, name that";
+const UNTIL_EXPLICIT_CONSENT: &str = "the consent of each person would have to be checked, and tamis cannot do that yet: until then give the special categories no `keep` for this purpose, and take `art9` out; if another exception holds too, name that";
+
 fn legal_basis(reader: &mut Reader<'_>, node: &Node) -> Option<LegalBasis> {
     let text = reader.text(node, "`legal_basis`")?;
     match text.value.as_str() {
         "consent" => {
             reader.report(
-                Finding::error("not-supported-yet", text.at, "`consent` is not supported yet as a legal basis")
-                    .help("the consent of each person would have to be checked, and tamis cannot do that yet"),
+                Finding::error(
+                    "not-supported-yet",
+                    text.at,
+                    "`consent` is not supported yet as a legal basis",
+                )
+                .help(UNTIL_CONSENT),
             );
             None
         }
@@ -66,7 +74,7 @@ fn legal_basis(reader: &mut Reader<'_>, node: &Node) -> Option<LegalBasis> {
                     text.at,
                     "`legitimate_interests` is not supported yet as a legal basis",
                 )
-                .help("the people who objected would have to be left out, and tamis cannot do that yet"),
+                .help(UNTIL_OBJECTION),
             );
             None
         }
@@ -93,7 +101,7 @@ fn art9(reader: &mut Reader<'_>, node: &Node) -> Option<Art9> {
     if word == "explicit_consent" {
         reader.report(
             Finding::error("not-supported-yet", text.at, "`explicit_consent` is not supported yet")
-                .help("the consent of each person would have to be checked, and tamis cannot do that yet"),
+                .help(UNTIL_EXPLICIT_CONSENT),
         );
         return None;
     }

@@ -205,11 +205,102 @@ fn method_and_pattern(reader: &mut Reader<'_>, key: &Key) -> Option<(Method, At<
         reader.place(&(start..start + pattern.len()))
     });
     let pattern = At { value: pattern.to_owned(), at };
+    if let Some((problem, meant)) = foreign_pattern(&pattern.value) {
+        let help = match meant {
+            Some(meant) => {
+                format!("write `{word} {meant}`, and say under `params` what its parameters are")
+            }
+            None => HELP.to_owned(),
+        };
+        reader.report(Finding::error("bad-route", pattern.at, problem).help(help));
+        return None;
+    }
     if let Some(problem) = pattern_problem(&pattern.value) {
         reader.report(Finding::error("bad-route", pattern.at, problem).help(HELP));
         return None;
     }
     Some((method?, pattern))
+}
+
+/// A parameter as routers of other programs write it, and the path that is meant if that can be told.
+fn foreign_pattern(pattern: &str) -> Option<(String, Option<String>)> {
+    let mut problem = None;
+    let count = pattern.split('/').count();
+    let mut meant = Vec::new();
+    let mut unclear = false;
+    for (index, segment) in pattern.split('/').enumerate() {
+        let last = index + 1 == count;
+        match foreign_parameter(segment, last) {
+            None => meant.push(segment.to_owned()),
+            Some(parameter) => {
+                problem = problem.or_else(|| {
+                    let what = if segment.contains('*') { "a pattern" } else { "a parameter" };
+                    Some(format!("`{segment}` is no text of a path: {what} is written `{{id}}`, for one whole segment, or `{{*rest}}` for all that is left"))
+                });
+                unclear |= parameter.is_none();
+                meant.extend(parameter);
+            }
+        }
+    }
+    let meant = meant.join("/");
+    let is_right = !unclear && pattern_problem(&meant).is_none();
+    problem.map(|problem| (problem, is_right.then_some(meant)))
+}
+
+/// What a segment is written as here that is a parameter elsewhere; nothing if nobody can say, and none if
+/// it is text, or a parameter as it is written here.
+fn foreign_parameter(segment: &str, last: bool) -> Option<Option<String>> {
+    let name = |inner: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        (!inner.is_empty() && inner.chars().all(is_name)).then(|| inner.to_owned())
+    };
+    let one = |inner: Option<String>| inner.map(|name| format!("{{{name}}}"));
+    let rest = |inner: Option<String>| inner.filter(|_| last).map(|name| format!("{{*{name}}}"));
+    let between = |open: &str, close: &str| segment.strip_prefix(open)?.strip_suffix(close);
+    // Rails, Express, Sinatra: `:id`, `:id?`, `:id(\\d+)`, `:rest*`.
+    if let Some(inner) = segment.strip_prefix(':') {
+        if let Some(inner) = inner.strip_suffix(['*', '+']) {
+            return Some(rest(name(inner)));
+        }
+        let inner = inner.split(['(', '?', '<']).next().unwrap_or(inner);
+        return Some(one(name(inner)));
+    }
+    // Flask and OpenAPI's ancestors: `<id>`, `<int:id>`, `<path:rest>`.
+    if let Some(inner) = between("<", ">") {
+        return Some(match inner.rsplit_once(':') {
+            Some(("path", inner)) => rest(name(inner)),
+            Some((_, inner)) => one(name(inner)),
+            None => one(name(inner)),
+        });
+    }
+    // Next.js: `[id]`, `[...rest]`.
+    if let Some(inner) = between("[...", "]") {
+        return Some(rest(name(inner)));
+    }
+    if let Some(inner) = between("[", "]") {
+        return Some(one(name(inner)));
+    }
+    if let Some(inner) = between("{{", "}}") {
+        return Some(one(name(inner)));
+    }
+    if let Some(inner) = between("{", "}").filter(|inner| !inner.starts_with('*')) {
+        // Axum, Go, AWS, FastAPI, Gorilla: `{rest...}`, `{rest+}`, `{rest:path}`, `{id:[0-9]+}`.
+        return match inner.split_once(':') {
+            Some((inner, "path" | ".*" | ".+")) => Some(rest(name(inner))),
+            Some((inner, _)) => Some(one(name(inner))),
+            None => {
+                let inner = inner.strip_suffix("...").or(inner.strip_suffix(['+', '*']));
+                inner.map(|inner| rest(name(inner)))
+            }
+        };
+    }
+    match segment {
+        "*" | "**" if last => Some(Some("{*rest}".to_owned())),
+        "*" => Some(Some("{id}".to_owned())),
+        _ if segment.contains(['{', '}']) => None,
+        _ if segment.contains(['*', '<', '>']) => Some(None),
+        _ => None,
+    }
 }
 
 /// What is wrong with the path of a route, before it is compared with other routes.
