@@ -106,10 +106,10 @@ impl Apply {
         let permit = match self.decide(&set, method, target) {
             Ok(permit) => permit,
             Err((reason, why)) => {
-                streams.say(format_args!(
-                    "denied: {reason}\n  {}",
-                    why.as_deref().unwrap_or(reason.title())
-                ));
+                streams.say(format_args!("denied: {reason}\n  {}", reason.title()));
+                if let Some(why) = why {
+                    streams.say(format_args!("  {why}"));
+                }
                 if let Some(help) = self.help(&set, reason) {
                     streams.say(format_args!("  help: {help}"));
                 }

@@ -11,7 +11,8 @@ use crate::{
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
-        self, AccessLog, Certificates, Listeners, Observers, Proxy, Rehearsal, ServeError, Unclassified,
+        self, AccessLog, Certificates, Listeners, Observers, Proxy, Rehearsal, ServeError,
+        Unclassified,
     },
     reload::{self, Observer, Start, Watched},
 };
@@ -147,8 +148,8 @@ impl Ready {
         let Self { settings, certificates, start } = self;
         keep_memory_private()?;
         let metrics = Arc::new(Metrics::of_process(settings.limits.metric_series));
-        let access_log = AccessLog::start(&settings.access_log, Arc::clone(&metrics))
-            .map_err(|error| {
+        let access_log =
+            AccessLog::start(&settings.access_log, Arc::clone(&metrics)).map_err(|error| {
                 let name = &settings.access_log;
                 Failure::cannot(format!("cannot open the access log `{name}`: {error}"))
             })?;

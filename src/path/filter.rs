@@ -16,7 +16,7 @@ use crate::path::{
 };
 
 /// Longest regular expression, compiled, that a filter may have.
-const PATTERN_BYTES_MAX: usize = 1 << 18;
+pub(super) const PATTERN_BYTES_MAX: usize = 1 << 18;
 
 /// A filter. Two are equal if they print the same.
 #[derive(Clone, Debug)]

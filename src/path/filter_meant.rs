@@ -3,7 +3,7 @@
 
 use crate::path::{
     Path,
-    filter::compile_pattern,
+    filter::{PATTERN_BYTES_MAX, compile_pattern},
     meant::{Reader, Stop},
     parse::{is_name_character, quoted},
 };
@@ -488,7 +488,7 @@ fn matching(
         (false, false, true) => (true, format!(".*{read}")),
         (false, false, false) => (false, read),
     };
-    if compile_pattern(&read, whole).is_none() {
+    if compile_pattern(&read, whole, PATTERN_BYTES_MAX).is_err() {
         return Err(Stop::Unclear);
     }
     Ok(format!("{}({text},{})", if whole { "match" } else { "search" }, quoted(&read)))

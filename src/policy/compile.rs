@@ -129,6 +129,7 @@ pub(crate) fn plans_with<'s>(
             labels: Labels::unknown(),
             digest: set.digest.clone(),
             stream: route.stream.clone().unwrap_or_default(),
+            spelled: Arc::default(),
             headers: &api.response_headers,
             passes: false,
             validates: false,

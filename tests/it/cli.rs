@@ -298,6 +298,9 @@ fn apply_says_why_it_is_denied_and_writes_nothing() {
         reasons += 1;
     }
     assert_eq!(reasons, 10);
+    let request = ["--caller", "desk", "--request", "GET /people/1?nmae=Canary-7f3a"];
+    let run = apply(&folder, &request, BODY).exits(1).prints_nothing();
+    run.says("\n  `nmae` is not listed; ");
     let arguments = [&AS_DESK[..], &["--host", "Canary-7f3a:x"]].concat();
     let run = apply(&folder, &arguments, BODY).exits(1).prints_nothing();
     run.says("denied: host-not-valid\n").says("\n  help: ");

@@ -27,8 +27,8 @@ use pingora::{
 
 use crate::{
     config::{KeyPair, Settings, UpstreamTls},
-    metrics::Metrics,
     files::Opened,
+    metrics::Metrics,
     reload::Heartbeat,
 };
 
