@@ -202,26 +202,24 @@ fn spelled(world: &World, purpose: &str) -> BTreeSet<String> {
 /// Where unclassified data was withheld: the path of its container, with `*` for names that are not to be
 /// written, and then `*` for itself.
 fn place(location: &[Step], is_written: &dyn Fn(&str, &[Step]) -> bool) -> String {
-    let mut place = "$".to_owned();
-    for (index, step) in location.iter().enumerate() {
-        let is_last = index + 1 == location.len();
-        place += &match step {
-            Step::Element(_) => "[*]".to_owned(),
-            Step::Member(name) if is_last || !is_written(name, &location[..=index]) => {
-                ".*".to_owned()
+    let steps = location.iter().enumerate().map(|(index, step)| match step {
+        Step::Element(_) => "[*]".to_owned(),
+        Step::Member(name)
+            if index + 1 == location.len() || !is_written(name, &location[..=index]) =>
+        {
+            ".*".to_owned()
+        }
+        Step::Member(name) => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+            let begins = name.starts_with(|c: char| is_plain(c) && !c.is_ascii_digit());
+            if begins && name.chars().all(is_plain) {
+                format!(".{name}")
+            } else {
+                format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
             }
-            Step::Member(name) => {
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
-                let begins = name.starts_with(|c: char| is_plain(c) && !c.is_ascii_digit());
-                if begins && name.chars().all(is_plain) {
-                    format!(".{name}")
-                } else {
-                    format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
-                }
-            }
-        };
-    }
-    place
+        }
+    });
+    format!("${}", steps.collect::<String>())
 }
 
 /// One step down: to the member with this name, or to the element with this index.
