@@ -9,18 +9,30 @@ use crate::{
         model::{
             CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId, Route, self_and_prefixes,
         },
+        personal::{self, Hint},
         read::Classified,
+        reader::At,
         suite::Suite,
     },
 };
 
 /// What can be said about one line that classifies.
-pub(crate) fn line(line: &Classified, category: Option<CategoryId>) -> Vec<Finding> {
+///
+/// `whole` names what its paths begin at: a record, or the resource of a route.
+pub(crate) fn line(
+    line: &Classified,
+    category: Option<CategoryId>,
+    names_category: Option<CategoryId>,
+    whole: Option<&str>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(names(line, category.is_some()));
     if category == Some(CategoryId::PUBLIC) {
-        findings.extend(personal(line));
+        findings.extend(personal(&line.path.value, &line.spelled, &line.path.at, whole));
         findings.extend(everything(line));
+    }
+    if names_category == Some(CategoryId::PUBLIC) {
+        findings.extend(personal_names(line));
     }
     findings
 }
@@ -87,87 +99,29 @@ fn names(line: &Classified, is_category: bool) -> Option<Finding> {
     None
 }
 
-/// Words that name personal data wherever they stand in the name of a field.
-const PERSONAL: [&str; 43] = [
-    "email",
-    "mail",
-    "phone",
-    "telephone",
-    "tel",
-    "mobile",
-    "cell",
-    "fax",
-    "iban",
-    "bic",
-    "ssn",
-    "nir",
-    "nin",
-    "tin",
-    "passport",
-    "birth",
-    "birthday",
-    "birthdate",
-    "dob",
-    "street",
-    "address",
-    "postcode",
-    "postal",
-    "zip",
-    "zipcode",
-    "surname",
-    "firstname",
-    "lastname",
-    "fullname",
-    "forename",
-    "nickname",
-    "maiden",
-    "gender",
-    "sex",
-    "religion",
-    "ethnicity",
-    "nationality",
-    "salary",
-    "diagnosis",
-    "allergy",
-    "password",
-    "fingerprint",
-    "photo",
-];
-
-/// Two words that name personal data together.
-const PERSONAL_PAIRS: [(&str, &str); 8] = [
-    ("first", "name"),
-    ("last", "name"),
-    ("family", "name"),
-    ("given", "name"),
-    ("full", "name"),
-    ("middle", "name"),
-    ("e", "mail"),
-    ("credit", "card"),
-];
-
-/// Last words that say a field is about such data and does not hold it.
-const ABOUT: [&str; 10] = [
-    "type",
-    "kind",
-    "status",
-    "verified",
-    "confirmed",
-    "count",
-    "format",
-    "enabled",
-    "required",
-    "label",
-];
-
 /// Something called `public` that has the name of something personal.
-fn personal(line: &Classified) -> Option<Finding> {
-    let name = last_names(&line.path.value).find(|name| looks_personal(name))?;
-    let message = format!("`{name}` is `public`, and looks like personal data");
-    Some(Finding::warning("public-looks-personal", line.path.at.clone(), message).help(
-        "`public` leaves for every purpose: give the field a category, and keep it where it is needed",
-    ))
+fn personal(path: &Path, spelled: &str, at: &Place, whole: Option<&str>) -> Option<Finding> {
+    let hint = personal::of_path(path, whole)?;
+    Some(looks_personal(&format!("`{spelled}` is"), &hint, at))
 }
+
+/// Member names called `public` that are personal themselves: those at `$.orders_by_email.*`.
+fn personal_names(line: &Classified) -> Option<Finding> {
+    let hint = personal::of_keys(&line.path.value)?;
+    let what = format!("the name of each member at `{}` is", line.spelled);
+    let at = line.names.as_ref().map_or(&line.path.at, |names| &names.at);
+    Some(looks_personal(&what, &hint, at))
+}
+
+fn looks_personal(what: &str, hint: &Hint<'_>, at: &Place) -> Finding {
+    let Hint { kind, name } = hint;
+    let message = format!("{what} `public`, and looks like personal data: `{name}` ({kind})");
+    Finding::warning(LOOKS_PERSONAL, at.clone(), message).help(
+        "`public` leaves for every purpose: give it a category, and keep that where it is needed; if it is about no person, give it a category of its own, which every purpose keeps",
+    )
+}
+
+const LOOKS_PERSONAL: &str = "public-looks-personal";
 
 /// Headers whose value commonly tells who is meant: by an id in a URL, by a name in that of a file.
 const TELLING: [&str; 5] =
@@ -179,11 +133,8 @@ pub(crate) fn header(header: &Header) -> Option<Finding> {
     if *category != CategoryId::PUBLIC {
         return None;
     }
-    if matches!(name.as_str(), "set-cookie" | "set-cookie2") || looks_personal(spelled) {
-        let message = format!("the header `{spelled}` is `public`, and looks like personal data");
-        return Some(Finding::warning("public-looks-personal", at.clone(), message).help(
-            "`public` leaves for every purpose: give it a category, and keep that where it is needed",
-        ));
+    if let Some(hint) = personal::of_header(spelled) {
+        return Some(looks_personal(&format!("the header `{spelled}` is"), &hint, at));
     }
     TELLING.contains(&name.as_str()).then(|| {
         let message = format!(
@@ -194,59 +145,53 @@ pub(crate) fn header(header: &Header) -> Option<Finding> {
     })
 }
 
-fn looks_personal(name: &str) -> bool {
-    let words = words(name);
-    if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
-        return false;
+/// A parameter that is called `public`, and has the name of something personal.
+pub(crate) fn parameter(name: &At<String>, category: CategoryId, route: &str) -> Option<Finding> {
+    if category != CategoryId::PUBLIC {
+        return None;
     }
-    let single = words.iter().any(|word| is_personal(word));
-    let pair = words.windows(2).any(|pair| match pair {
-        [first, second] => PERSONAL_PAIRS.contains(&(first.as_str(), second.as_str())),
-        _ => false,
-    });
-    single || pair
+    let At { value: name, at } = name;
+    let hint = personal::of_parameter(name, resource(route))?;
+    let message = format!(
+        "the parameter `{name}` is `public`, and looks like personal data: `{}` ({})",
+        hint.name, hint.kind
+    );
+    Some(Finding::warning(LOOKS_PERSONAL, at.clone(), message).help(
+        "every purpose may ask with what is `public`: give it a category, and keep that where callers may ask with it; if only some values are harmless, list them: `{ values: [..], because: \"..\" }`",
+    ))
 }
 
-fn is_personal(word: &str) -> bool {
-    let singular = word.strip_suffix("es").into_iter().chain(word.strip_suffix('s'));
-    singular.chain(std::iter::once(word)).any(|word| PERSONAL.contains(&word))
+/// What a route is about: `customers` for `/v1/customers/{id}`.
+pub(crate) fn resource(pattern: &str) -> Option<&str> {
+    pattern.rsplit('/').find(|segment| !segment.is_empty() && !segment.starts_with('{'))
 }
 
-/// The names that a path ends in: `phones` for `$.phones[*]`, both for `$['id', 'email']`.
-fn last_names(path: &Path) -> impl Iterator<Item = &str> {
-    let names = |segment: &Segment| segment.selectors.iter().any(|one| name_of(one).is_some());
-    let last = path.segments().iter().rev().find(|segment| names(segment));
-    last.into_iter().flat_map(|segment| segment.selectors.iter().filter_map(name_of))
-}
+/// Most fields whose mounts are read for names that sound personal, in all routes together.
+const MOUNTED_READ_MAX: usize = 5_000;
 
-fn name_of(selector: &Selector) -> Option<&str> {
-    match selector {
-        Selector::Name(name) => Some(name.as_str()),
-        Selector::Wildcard | Selector::Index(_) | Selector::Slice { .. } | Selector::Filter(_) => {
-            None
+/// Lines of records that look personal only where the record stands: `$.value` of one at `$.emails[*]`.
+fn mounted(set: &PolicySet, findings: &mut Vec<Finding>) {
+    let mut told: HashSet<Place> = findings
+        .iter()
+        .filter(|one| one.code == LOOKS_PERSONAL)
+        .map(|one| one.at.clone())
+        .collect();
+    let routes = set.apis.iter().flat_map(|api| &api.routes);
+    let public =
+        routes.flat_map(|route| route.fields.iter().map(move |field| (route, field))).filter(
+            |(_, field)| field.own_from > 0 && field.class == Class::Category(CategoryId::PUBLIC),
+        );
+    for (route, field) in public.take(MOUNTED_READ_MAX) {
+        if told.contains(&field.at) {
+            continue;
+        }
+        let spelled = field.path.to_string();
+        if let Some(finding) = personal(&field.path, &spelled, &field.at, resource(&route.pattern))
+        {
+            findings.push(finding.also(&route.at, "on this route"));
+            told.insert(field.at.clone());
         }
     }
-}
-
-/// `firstName`, `first_name`, `First-Name`: two words.
-fn words(name: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
-    let mut after_lower = false;
-    for c in name.chars() {
-        let boundary = !c.is_alphanumeric() || (c.is_uppercase() && after_lower);
-        if boundary && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if c.is_alphanumeric() {
-            word.extend(c.to_lowercase());
-        }
-        after_lower = c.is_lowercase() || c.is_ascii_digit();
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 /// What can be said about a set without errors.
@@ -313,6 +258,7 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     for api in &set.apis {
         overlaps(&api.routes, findings);
     }
+    mounted(set, findings);
     pieces(set, findings);
     validated(set, findings);
     bodies(set, findings);

@@ -42,6 +42,7 @@ mod lines;
 mod lint;
 mod model;
 mod needs;
+mod personal;
 mod plan;
 mod read;
 mod reader;

@@ -787,6 +787,84 @@ fn every_name_of_a_union_can_look_personal() {
     assert!(found("$['id', 'emailVerified']").is_empty());
 }
 
+/// No entry of the lexicon is dead: each is found as a name by itself, however its words are joined.
+#[test]
+fn every_word_of_the_lexicon_looks_personal() {
+    let classes = ["anywhere", "last", "person", "persons", "whole"];
+    let lines = include_str!("personal/words.txt").lines().filter_map(|line| line.split_once(": "));
+    let entries: Vec<&str> = lines
+        .filter(|(head, _)| head.split_whitespace().next().is_some_and(|it| classes.contains(&it)))
+        .flat_map(|(_, entries)| entries.split(", "))
+        .map(|entry| entry.trim_matches('*'))
+        .collect();
+    assert!(entries.len() > 500, "{}", entries.len());
+    for joined in ["_", "-"] {
+        let paths = entries.iter().enumerate();
+        let paths = paths
+            .map(|(at, entry)| format!("\"$.x{at}x['{}']\": public", entry.replace(' ', joined)));
+        let found = warnings("", &paths.collect::<Vec<_>>().join(", "), "", "$.z: a");
+        assert_eq!(found.len(), entries.len(), "joined by {joined}");
+    }
+}
+
+#[test]
+fn words_of_the_lexicon_are_sorted() {
+    for line in include_str!("personal/words.txt").lines().filter(|line| !line.starts_with('#')) {
+        let Some((head, entries)) = line.split_once(": ") else {
+            assert!(line.is_empty(), "{line}");
+            continue;
+        };
+        let entries: Vec<&str> = entries.split(", ").collect();
+        assert!(entries.is_sorted(), "{head}: {entries:?}");
+    }
+}
+
+#[test]
+fn what_stands_above_says_what_a_name_means() {
+    let found = |path: &str| !warnings("", &format!("\"{path}\": public"), "", "$.z: a").is_empty();
+    for path in [
+        "$.emails[*].value",
+        "$.telecom[*].value",
+        "$.name[*].given",
+        "$.address.state",
+        "$.owner.id",
+        "$.data.relationships.author.data.id",
+        "$.aggs.by_city.buckets[*].key",
+        "$['home', 'emails'].value",
+    ] {
+        assert!(found(path), "{path}");
+    }
+    for path in [
+        "$.values[*].value",
+        "$.emails[*].type",
+        "$.order.state",
+        "$.id",
+        "$.name",
+        "$.product.name",
+        "$.repository.full_name",
+        "$.usage.total_tokens",
+        "$.hits.total.value",
+    ] {
+        assert!(!found(path), "{path}");
+    }
+}
+
+#[test]
+fn a_record_and_a_route_say_what_a_name_means() {
+    let text = |record: &str, route: &str, path: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep }} }}\nrecords: {{ {record}: {{ fields: {{ $.a: a, $.name: public, $.value: public }} }} }}\napis: {{ api: {{ routes: {{ GET {route}: {{ body: {{ {path}: {record}, $.name: public }} }} }} }} }}\n"
+        );
+        let findings = load(&[source(&text)], &NoKeys).findings.into_iter();
+        findings.filter(|finding| finding.code == "public-looks-personal").count()
+    };
+    assert_eq!(text("part", "/products", "$.x"), 0);
+    assert_eq!(text("customer", "/products", "$.x"), 1);
+    assert_eq!(text("part", "/v1/users", "$.x"), 1);
+    // There, both stand for an address.
+    assert_eq!(text("part", "/products", "\"$.emails[*]\""), 2);
+}
+
 #[test]
 fn a_host_with_a_dot_at_its_end_is_the_same_host() {
     let api = |text: &str, host: &str| {

@@ -39,9 +39,11 @@ const ROOMS: &[Room] = &[
         crates: &[
             "annotate_snippets",
             "data_encoding",
+            "deunicode",
             "foldhash",
             "granit_parser",
             "hashbrown",
+            "heck",
             "jiff",
             "matchit",
             "regex",

@@ -221,3 +221,48 @@ fn the_examples_have_nothing_wrong() {
     assert!(loaded.set.is_some());
     assert!(loaded.suites.iter().map(|suite| suite.cases.len()).sum::<usize>() >= 15);
 }
+
+/// The paths of `tests/corpus/names/FILE`, and of which of them, called `public`, `check` says that they look
+/// personal.
+fn looking_personal(file: &str) -> (Vec<String>, BTreeSet<String>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/names");
+    let text = fs::read_to_string(folder.join(file)).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(lines.is_sorted(), "{file} is not sorted");
+    let paths: Vec<String> = lines
+        .iter()
+        .map(|line| line.split_once(' ').unwrap().1)
+        .map(|path| if path.starts_with('[') { format!("${path}") } else { format!("$.{path}") })
+        .collect::<BTreeSet<String>>()
+        .into_iter()
+        .collect();
+    let body: Vec<String> =
+        paths.iter().map(|path| format!("          \"{path}\": public\n")).collect();
+    let text = format!(
+        "tamis: 1\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\napis:\n  api:\n    routes:\n      GET /x:\n        body:\n{}rules: {{ p: {{}} }}\n",
+        body.concat()
+    );
+    let sources = [Source { name: "names.yaml".to_owned(), text: text.clone() }];
+    let findings = load(&sources, &NoKeys).findings;
+    let wrong = findings.iter().filter(|one| one.rank == Rank::Error);
+    let wrong: Vec<String> = wrong.map(|one| render(one, &sources)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let found = findings.iter().filter(|one| one.code == "public-looks-personal");
+    let found = found.map(|one| text[one.at.span.clone()].trim_matches('"').to_owned()).collect();
+    (paths, found)
+}
+
+#[test]
+fn names_of_personal_data_are_found() {
+    let (paths, found) = looking_personal("personal.txt");
+    let missed: Vec<&String> = paths.iter().filter(|path| !found.contains(*path)).collect();
+    println!("{} of {} names of personal data are found", paths.len() - missed.len(), paths.len());
+    assert!(missed.len() * 100 <= paths.len() * 15, "missed: {missed:#?}");
+}
+
+#[test]
+fn names_of_other_data_are_not_said_to_be_personal() {
+    let (paths, found) = looking_personal("harmless.txt");
+    println!("{} of {} harmless names are said to be personal", found.len(), paths.len());
+    assert!(found.len() * 100 <= paths.len() * 3, "false: {found:#?}");
+}

@@ -82,14 +82,16 @@ impl Checker<'_> {
             records.push(record);
         }
         for record in records {
-            let lines = self.lines(record.fields);
+            let lines = self.lines(record.fields, Some(&record.name.value));
             let unclassified = record.unclassified;
             self.records.push(Record { name: record.name, lines, unclassified });
         }
     }
 
     /// Looks up the names in lines that classify, and looks at the lines themselves.
-    pub(super) fn lines(&mut self, written: Vec<Classified>) -> Vec<Line> {
+    ///
+    /// `whole` names what the paths begin at: a record, or the resource of a route.
+    pub(super) fn lines(&mut self, written: Vec<Classified>, whole: Option<&str>) -> Vec<Line> {
         let mut lines = Vec::new();
         for classified in written {
             let target = self.target(&classified.class);
@@ -101,7 +103,7 @@ impl Checker<'_> {
                 Some(Target::Category(category)) => Some(category),
                 Some(Target::Record(_)) | None => None,
             };
-            self.findings.extend(lint::line(&classified, category));
+            self.findings.extend(lint::line(&classified, category, names, whole));
             let Some(target) = target else { continue };
             let Classified { path, delta, embedded, .. } = classified;
             lines.push(Line { path, target, names, delta, embedded });

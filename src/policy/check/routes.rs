@@ -144,7 +144,7 @@ impl Checker<'_> {
         }
         let (parameters, open) =
             self.parameters(&pattern, parameters, parameters_known.then_some(&at));
-        let lines = self.lines(body);
+        let lines = self.lines(body, lint::resource(&pattern.value));
         self.mounted.extend(lines.iter().map(|line| line.target));
         let mut expansion = Expansion {
             route: &at,
@@ -263,6 +263,7 @@ impl Checker<'_> {
                 WrittenParameter::Wrong => continue,
                 WrittenParameter::Category(category) => {
                     let Some(id) = self.category(&category, "the category") else { continue };
+                    self.findings.extend(lint::parameter(&name, id, &pattern.value));
                     (ParameterRule::Category, Some(id))
                 }
                 WrittenParameter::Rule(ParameterRule::Pass { because }) if name.value == "*" => {
