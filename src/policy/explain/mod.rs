@@ -273,13 +273,14 @@ impl PolicySet {
     fn elsewhere(&self, walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanation) {
         let names = spelled(path);
         let fields = walk.route.fields.iter().filter(|field| field.path != *path);
-        let mut like: Vec<&Field> = Vec::new();
+        let mut namesakes: Vec<&Field> = Vec::new();
         for field in fields.filter(|field| !names.is_empty() && spelled(&field.path) == names) {
-            if like.len() < ELSEWHERE_MAX && like.iter().all(|one| one.path != field.path) {
-                like.push(field);
+            if namesakes.len() < ELSEWHERE_MAX && namesakes.iter().all(|one| one.path != field.path)
+            {
+                namesakes.push(field);
             }
         }
-        for field in &like {
+        for field in &namesakes {
             let line = self.line(&field.at);
             let found = &field.path;
             if found.segments().len() > path.segments().len() {
@@ -295,7 +296,7 @@ impl PolicySet {
                 ));
             }
         }
-        if like.is_empty() {
+        if namesakes.is_empty() {
             let length = path.segments().len();
             let fields =
                 walk.route.fields.iter().filter(|field| field.path.segments().len() == length);
