@@ -132,7 +132,7 @@ fn parse_key(
                  help: chmod 600 {name}"
         ));
     }
-    let text = str::from_utf8(&bytes).map_err(|_| cannot(&"it is not text"))?;
+    let text = str::from_utf8(&bytes).map_err(|_error| cannot(&"it is not text"))?;
     RootKey::from_hex(text).map_err(|error| cannot(&error))
 }
 

@@ -207,7 +207,9 @@ fn relation(reader: &mut Reader<'_>) -> Option<Relation> {
     }
     for (written, sign, note) in SIGNS {
         if reader.eat(written) {
-            note.into_iter().for_each(|note| reader.notes.add(note));
+            if let Some(note) = note {
+                reader.notes.add(note);
+            }
             return Some(Relation::Sign(sign));
         }
     }
@@ -477,7 +479,7 @@ fn matching(
             }
             Some((class, not)) => {
                 reader.notes.add(CLASSES);
-                read.push_str(&format!("[{}{class}]", if not { "^" } else { "" }));
+                read.extend([if not { "[^" } else { "[" }, class, "]"]);
             }
         }
     }
@@ -526,7 +528,7 @@ fn operand(reader: &mut Reader<'_>) -> Result<Operand, Stop> {
             if reader.peek().is_some_and(is_name_character) {
                 reader.notes.add("behind `@` or `$` stands a dot");
                 let name = bare_word(reader);
-                path.push_str(&format!("[{}]", quoted(&name)));
+                path.extend(["[", &*quoted(&name), "]"]);
             }
             query(path, reader)
         }
@@ -562,7 +564,8 @@ fn bare_word(reader: &mut Reader<'_>) -> String {
     let mut word = String::new();
     while let Some(c) = reader.peek() {
         let goes_on = c == '-' && reader.ahead(1).is_some_and(is_name_character);
-        if !(is_name_character(c) && !c.is_whitespace()) && !goes_on {
+        let is_part = is_name_character(c) && !c.is_whitespace();
+        if !is_part && !goes_on {
             break;
         }
         word.push(c);

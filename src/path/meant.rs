@@ -1,4 +1,4 @@
-//! What was probably meant by a text that is no path: JSON Pointer, XPath, jq, JMESPath, older JSONPath and
+//! What was probably meant by a text that is no path: JSON Pointer, `XPath`, jq, `JMESPath`, older `JSONPath` and
 //! text from a word processor, written as a path of RFC 9535.
 //!
 //! A path that is proposed has been read by [`Path::read`], so that following the advice never leads to
@@ -230,7 +230,7 @@ impl Reader<'_> {
             (Some('\'' | '"'), _) => {
                 self.notes.add(ROOT);
                 let name = self.string()?;
-                path.push_str(&format!("[{}]", quoted(&name)));
+                path.extend(["[", &*quoted(&name), "]"]);
             }
             (Some(_), _) => {
                 self.notes.add(ROOT);
@@ -363,11 +363,7 @@ impl Reader<'_> {
             (Some('\'' | '"'), _) => {
                 let name = self.string()?;
                 self.notes.add("a name in quotes stands in brackets");
-                path.push_str(&format!(
-                    "{}[{}]",
-                    if descendant { ".." } else { "" },
-                    quoted(&name)
-                ));
+                path.extend([if descendant { "..[" } else { "[" }, &*quoted(&name), "]"]);
                 Ok(None)
             }
             (Some('.'), Some('/') | None) if by_slashes => {
@@ -403,13 +399,13 @@ impl Reader<'_> {
         if word.bytes().all(|byte| byte.is_ascii_digit()) {
             self.notes
                 .add(format!("{INDEX}, and a name of digits in brackets and quotes: `['{word}']`"));
-            path.push_str(&format!("{above}[{word}]"));
+            path.extend([above, "[", &*word, "]"]);
             return Ok(None);
         }
         if is_spaced || !is_short(&word) {
             self.notes.add(NAME);
         }
-        path.push_str(&format!("{above}[{}]", quoted(&word)));
+        path.extend([above, "[", &*quoted(&word), "]"]);
         Ok(None)
     }
 
@@ -496,7 +492,7 @@ impl Reader<'_> {
                 *path = above.to_owned();
             }
             let filter = self.inside(&condition, filter_meant::filter)?;
-            path.push_str(&format!("[?{filter}]"));
+            path.extend(["[?", &*filter, "]"]);
             return Ok(());
         }
         if matches!(self.peek(), Some('.' | '[')) { Ok(()) } else { Err(Stop::Unclear) }
@@ -552,7 +548,8 @@ impl Reader<'_> {
         let inner = self.until(']')?;
         let text: String = inner.iter().collect::<String>().trim().to_owned();
         let selector = match text.as_str() {
-            "" | "#" => {
+            // Placeholders of those who write about code are letters.
+            "" | "#" | "i" | "n" | "x" | "index" => {
                 self.notes.add(ELEMENTS);
                 "*".to_owned()
             }
@@ -562,11 +559,6 @@ impl Reader<'_> {
                 "-1".to_owned()
             }
             "first()" => "0".to_owned(),
-            // Placeholders of those who write about code.
-            "i" | "n" | "x" | "index" => {
-                self.notes.add(ELEMENTS);
-                "*".to_owned()
-            }
             numbers
                 if numbers
                     .chars()
@@ -585,7 +577,7 @@ impl Reader<'_> {
             }
             _ => self.inside(&inner, names)?,
         };
-        path.push_str(&format!("{}[{selector}]", if descendant { ".." } else { "" }));
+        path.extend([if descendant { "..[" } else { "[" }, &*selector, "]"]);
         Ok(())
     }
 }

@@ -978,7 +978,7 @@ fn what_a_help_proposes_can_be_read() {
         let error = Path::parse(text).expect_err(text);
         let help = error.help.unwrap_or_default();
         for path in
-            help.split('`').skip(1).step_by(2).filter(|one| one.starts_with("$") && one.len() > 1)
+            help.split('`').skip(1).step_by(2).filter(|one| one.starts_with('$') && one.len() > 1)
         {
             assert!(Path::parse(path).is_ok(), "{text}: {help}");
             assert_ne!(path, text, "{help}");

@@ -329,8 +329,8 @@ impl PolicySet {
                 Some(parameter) => check(parameter, value)?,
                 None if route.open.is_none() => return Err(wrong(WhyWrong::Unlisted)),
                 None => {
-                    if let Some(like) = like_listed(name, route) {
-                        return Err(wrong(WhyWrong::Like(like)));
+                    if let Some(why) = like_listed(name, route) {
+                        return Err(wrong(why));
                     }
                 }
             }
@@ -491,16 +491,16 @@ impl PolicySet {
     }
 }
 
-/// The parameter that an upstream could take another one for, which was decided about: some fold case, some
+/// Why an upstream could take a parameter for another one, which was decided about: some fold case, some
 /// cut names at brackets, dots or NUL, some decode twice. There may be one of which nobody can say which.
-fn like_listed<'a>(name: &str, route: &'a Route) -> Option<Option<&'a Parameter>> {
+fn like_listed<'a>(name: &str, route: &'a Route) -> Option<WhyWrong<'a>> {
     let folded = |name: &str| {
         let end = name.find(['[', '.']).unwrap_or(name.len());
         name.get(..end).unwrap_or(name).trim().to_lowercase()
     };
     let is_obscure = name.chars().any(char::is_control) || name.contains('%');
     let like = route.parameters.iter().find(|listed| folded(&listed.name) == folded(name));
-    (is_obscure || like.is_some()).then_some(like)
+    (is_obscure || like.is_some()).then_some(WhyWrong::Like(like))
 }
 
 /// A route, and what its path parameters are.

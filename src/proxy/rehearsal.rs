@@ -113,8 +113,8 @@ fn look_up(settings: &Settings) -> io::Result<Vec<String>> {
         let mut asked = JoinSet::new();
         for (name, upstream) in &settings.upstreams {
             let Places::Network(authorities) = &upstream.places else { continue };
-            for authority in authorities.iter().cloned() {
-                let name = name.clone();
+            for authority in authorities {
+                let (name, authority) = (name.clone(), authority.clone());
                 asked.spawn(async move {
                     let why = why_unknown(&authority, within).await?;
                     Some(format!(

@@ -452,7 +452,7 @@ impl Outcome {
     }
 
     /// The category that decides about a scalar there, and what is done with it.
-    fn decided<'w>(self, walk: Walk<'w>) -> (&'w str, &'static str) {
+    fn decided(self, walk: Walk<'_>) -> (&str, &'static str) {
         let (line, names) = match self.scalar {
             Fate::Own(line) | Fate::Element(line) | Fate::With(line) | Fate::Gone(line) => {
                 (line, false)

@@ -98,7 +98,7 @@ fn hint<'a>(
         }
         levels = above;
         while let Some((names, above)) = levels.split_last()
-            && names.iter().all(|name| lexicon.is(&lexicon.wrappers, &Words::of(name, lexicon)))
+            && names.iter().all(|name| is(&lexicon.wrappers, &Words::of(name, lexicon)))
         {
             levels = above;
         }
@@ -171,10 +171,10 @@ impl Parents {
             let mut is_wrapper = true;
             for name in level {
                 let words = Words::of(name, lexicon);
-                let wraps = lexicon.is(&lexicon.wrappers, &words);
+                let wraps = is(&lexicon.wrappers, &words);
                 is_wrapper &= wraps;
                 parents.is_person_in_path |= lexicon.is_person(&words);
-                parents.is_thing |= !wraps && lexicon.is(&lexicon.things, &words);
+                parents.is_thing |= !wraps && is(&lexicon.things, &words);
                 parents.phrases.extend(words.ends().flat_map(spellings));
             }
             parents.is_person = parents.is_person_in_path;
@@ -185,7 +185,7 @@ impl Parents {
         if let Some(whole) = whole {
             let words = Words::of(whole, lexicon);
             parents.is_person |= lexicon.is_person(&words);
-            parents.is_thing |= lexicon.is(&lexicon.things, &words);
+            parents.is_thing |= is(&lexicon.things, &words);
         }
         parents
     }
@@ -286,11 +286,11 @@ impl Lexicon {
         }
         // `avatar url`, `html url` of a user: they end in what is mostly harmless.
         let named_so =
-            words.ends().filter(|end| end.len() > 1).find_map(|end| self.find(&self.anywhere, end));
+            words.ends().filter(|end| end.len() > 1).find_map(|end| find(&self.anywhere, end));
         let is_of_person = |kind: &&str| {
             if *kind == IDENTIFIER { parents.is_person_in_path } else { parents.is_person }
         };
-        let mut ends = words.ends().filter_map(|end| self.find(&self.of_person, end));
+        let mut ends = words.ends().filter_map(|end| find(&self.of_person, end));
         let said = || ends.find(is_of_person).map(|kind| self.anywhere(words).unwrap_or(kind));
         if let Some(kind) = named_so.or_else(said) {
             return Judgement::Personal(kind);
@@ -312,11 +312,11 @@ impl Lexicon {
         let kind = self
             .anywhere(words)
             .or_else(below)
-            .or_else(|| words.ends().find_map(|end| self.find(&self.last, end)))
-            .or_else(|| self.find(&self.whole, &words.0))
+            .or_else(|| words.ends().find_map(|end| find(&self.last, end)))
+            .or_else(|| find(&self.whole, &words.0))
             .or_else(|| {
                 let mut ends = words.ends().filter(|_| !parents.is_thing);
-                ends.find_map(|end| self.find(&self.persons, end))
+                ends.find_map(|end| find(&self.persons, end))
             })
             .or_else(|| self.is_person(words).then_some("person"))
             .or_else(|| self.names_person(words));
@@ -335,7 +335,7 @@ impl Lexicon {
             ending.or(beginning).map(|(_, kind)| *kind)
         };
         let mut single = words.0.iter().flat_map(|word| spellings(std::slice::from_ref(word)));
-        let phrase = words.phrases().find_map(|phrase| self.find(&self.anywhere, phrase));
+        let phrase = words.phrases().find_map(|phrase| find(&self.anywhere, phrase));
         phrase.or_else(|| single.find_map(|word| starred(&word)))
     }
 
@@ -344,21 +344,23 @@ impl Lexicon {
         let all = words.unnumbered();
         (1..=2.min(all.len())).find_map(|length| {
             let (person, said) = all.split_at_checked(all.len() - length)?;
-            let kind = self.find(&self.of_person, said)?;
+            let kind = find(&self.of_person, said)?;
             let person = Words(person.to_vec());
             (!person.0.is_empty() && self.is_person(&person)).then_some(kind)
         })
     }
 
     fn is_person(&self, words: &Words) -> bool {
-        words.ends().any(|end| self.find(&self.person, end).is_some())
+        words.ends().any(|end| find(&self.person, end).is_some())
     }
+}
 
-    fn is(&self, set: &HashSet<&str>, words: &Words) -> bool {
-        words.ends().flat_map(spellings).any(|spelling| set.contains(&*spelling))
-    }
+/// Whether the words end in a phrase of a set.
+fn is(set: &HashSet<&str>, words: &Words) -> bool {
+    words.ends().flat_map(spellings).any(|spelling| set.contains(&*spelling))
+}
 
-    fn find(&self, kinds: &Kinds, phrase: &[String]) -> Option<&'static str> {
-        spellings(phrase).find_map(|spelling| kinds.get(&*spelling).copied())
-    }
+/// The kind of a phrase.
+fn find(kinds: &Kinds, phrase: &[String]) -> Option<&'static str> {
+    spellings(phrase).find_map(|spelling| kinds.get(&*spelling).copied())
 }

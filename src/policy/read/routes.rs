@@ -237,7 +237,7 @@ fn foreign_pattern(pattern: &str) -> Option<(String, Option<String>)> {
                     let what = if segment.contains('*') { "a pattern" } else { "a parameter" };
                     Some(format!("`{segment}` is no text of a path: {what} is written `{{id}}`, for one whole segment, or `{{*rest}}` for all that is left"))
                 });
-                unclear |= parameter.is_none();
+                unclear |= parameter.is_err();
                 meant.extend(parameter);
             }
         }
@@ -247,15 +247,20 @@ fn foreign_pattern(pattern: &str) -> Option<(String, Option<String>)> {
     problem.map(|problem| (problem, is_right.then_some(meant)))
 }
 
-/// What a segment is written as here that is a parameter elsewhere; nothing if nobody can say, and none if
-/// it is text, or a parameter as it is written here.
-fn foreign_parameter(segment: &str, last: bool) -> Option<Option<String>> {
+/// A segment is a parameter elsewhere, and it is not clear how it would be written here.
+struct Unclear;
+
+/// How a segment is written here that is a parameter elsewhere; none if it is text, or a parameter as it is
+/// written here.
+fn foreign_parameter(segment: &str, last: bool) -> Option<Result<String, Unclear>> {
     let name = |inner: &str| {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         (!inner.is_empty() && inner.chars().all(is_name)).then(|| inner.to_owned())
     };
-    let one = |inner: Option<String>| inner.map(|name| format!("{{{name}}}"));
-    let rest = |inner: Option<String>| inner.filter(|_| last).map(|name| format!("{{*{name}}}"));
+    let one = |inner: Option<String>| inner.map(|name| format!("{{{name}}}")).ok_or(Unclear);
+    let rest = |inner: Option<String>| {
+        inner.filter(|_| last).map(|name| format!("{{*{name}}}")).ok_or(Unclear)
+    };
     let between = |open: &str, close: &str| segment.strip_prefix(open)?.strip_suffix(close);
     // Rails, Express, Sinatra: `:id`, `:id?`, `:id(\\d+)`, `:rest*`.
     if let Some(inner) = segment.strip_prefix(':') {
@@ -295,10 +300,10 @@ fn foreign_parameter(segment: &str, last: bool) -> Option<Option<String>> {
         };
     }
     match segment {
-        "*" | "**" if last => Some(Some("{*rest}".to_owned())),
-        "*" => Some(Some("{id}".to_owned())),
+        "*" | "**" if last => Some(Ok("{*rest}".to_owned())),
+        "*" => Some(Ok("{id}".to_owned())),
         _ if segment.contains(['{', '}']) => None,
-        _ if segment.contains(['*', '<', '>']) => Some(None),
+        _ if segment.contains(['*', '<', '>']) => Some(Err(Unclear)),
         _ => None,
     }
 }
