@@ -98,7 +98,7 @@ fn hint<'a>(
         }
         levels = above;
         while let Some((names, above)) = levels.split_last()
-            && names.iter().all(|name| is(&lexicon.wrappers, &Words::of(name, lexicon)))
+            && names.iter().all(|name| Words::of(name, lexicon).end_in(&lexicon.wrappers))
         {
             levels = above;
         }
@@ -138,6 +138,10 @@ impl Words {
         })
     }
 
+    fn end_in(&self, set: &HashSet<&str>) -> bool {
+        self.ends().flat_map(spellings).any(|spelling| set.contains(&*spelling))
+    }
+
     /// Every few words in a row.
     fn phrases(&self) -> impl Iterator<Item = &[String]> {
         (1..=PHRASE_MAX).rev().flat_map(|length| self.0.windows(length))
@@ -171,10 +175,10 @@ impl Parents {
             let mut is_wrapper = true;
             for name in level {
                 let words = Words::of(name, lexicon);
-                let wraps = is(&lexicon.wrappers, &words);
+                let wraps = words.end_in(&lexicon.wrappers);
                 is_wrapper &= wraps;
                 parents.is_person_in_path |= lexicon.is_person(&words);
-                parents.is_thing |= !wraps && is(&lexicon.things, &words);
+                parents.is_thing |= !wraps && words.end_in(&lexicon.things);
                 parents.phrases.extend(words.ends().flat_map(spellings));
             }
             parents.is_person = parents.is_person_in_path;
@@ -185,7 +189,7 @@ impl Parents {
         if let Some(whole) = whole {
             let words = Words::of(whole, lexicon);
             parents.is_person |= lexicon.is_person(&words);
-            parents.is_thing |= is(&lexicon.things, &words);
+            parents.is_thing |= words.end_in(&lexicon.things);
         }
         parents
     }
@@ -355,12 +359,7 @@ impl Lexicon {
     }
 }
 
-/// Whether the words end in a phrase of a set.
-fn is(set: &HashSet<&str>, words: &Words) -> bool {
-    words.ends().flat_map(spellings).any(|spelling| set.contains(&*spelling))
-}
-
-/// The kind of a phrase.
+/// The kind of a phrase, if it stands there.
 fn find(kinds: &Kinds, phrase: &[String]) -> Option<&'static str> {
     spellings(phrase).find_map(|spelling| kinds.get(&*spelling).copied())
 }
