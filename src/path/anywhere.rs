@@ -53,6 +53,11 @@ impl Anywhere {
         self.all == Some(at)
     }
 
+    /// Whether the position that stands for all of them is among these, which are in order.
+    pub(super) fn is_among(&self, positions: &[Position]) -> bool {
+        self.all.is_some_and(|all| positions.binary_search(&all).is_ok())
+    }
+
     /// Whether another position stands for this one.
     pub(super) fn is_stood_for(&self, at: Position) -> bool {
         at.matched == 0 && !self.is_all(at) && self.paths.binary_search(&at.path).is_ok()

@@ -45,6 +45,8 @@ pub(super) struct Paths {
     pub(super) filters: Filters,
     /// Of each path, how many of its segments there are up to the last that has a filter.
     filtered: Box<[u32]>,
+    /// The positions before the segments that spell a name, in order.
+    spelled: HashMap<Box<str>, Vec<Position>, RandomState>,
 }
 
 impl Paths {
@@ -57,7 +59,21 @@ impl Paths {
             numbered.filter(|(_, segment)| has_filter(segment)).last().map_or(0, |(last, _)| last)
         });
         let filtered = filtered.collect();
-        Self { all: paths.into(), anywhere, filters: Filters::of(paths), filtered }
+        let mut spelled: HashMap<Box<str>, Vec<Position>, RandomState> = HashMap::default();
+        for (path, segments) in (0..u32::MAX).map(PathId).zip(paths) {
+            for (matched, segment) in (0..u32::MAX).zip(segments.segments()) {
+                let at = Position { path, matched };
+                for selector in &segment.selectors {
+                    let Selector::Name(name) = selector else { continue };
+                    if let Some(known) = spelled.get_mut(name.as_str()) {
+                        known.push(at);
+                    } else {
+                        spelled.insert(name.as_str().into(), vec![at]);
+                    }
+                }
+            }
+        }
+        Self { all: paths.into(), anywhere, filters: Filters::of(paths), filtered, spelled }
     }
 
     /// The positions of the root of a document.
@@ -99,19 +115,23 @@ impl Paths {
         positions.any(|at| self.filtered.get(at.path.index()).is_some_and(|to| at.matched < *to))
     }
 
-    /// What is reached from these positions by a name, because they spell it.
+    /// What is reached from these positions, which are in order, by a name, because they spell it.
     pub(super) fn reached(&self, positions: &[Position], name: &[u8]) -> Vec<Position> {
+        let after = |at: Position| Position { path: at.path, matched: at.matched + 1 };
         let mut reached = Vec::new();
-        for at in positions {
-            if self.anywhere.is_all(*at) {
-                reached.extend(self.anywhere.find(name).into_iter().flat_map(|(_, after)| after));
-                continue;
-            }
-            let after = Position { path: at.path, matched: at.matched + 1 };
-            let selectors = self.segment(*at).into_iter().flat_map(|segment| &segment.selectors);
-            let spells = |one: &Selector| matches!(one, Selector::Name(spelled) if spelled.as_bytes() == name);
-            reached.extend(selectors.filter(|one| spells(one)).map(|_| after));
+        if self.anywhere.is_among(positions) {
+            reached.extend(self.anywhere.find(name).into_iter().flat_map(|(_, after)| after));
         }
+        let spelled = str::from_utf8(name).ok().and_then(|name| self.spelled.get(name));
+        let spelled = spelled.map(Vec::as_slice).unwrap_or_default();
+        // Whichever are fewer are looked for among the others.
+        let (few, many) = if spelled.len() < positions.len() {
+            (spelled, positions)
+        } else {
+            (positions, spelled)
+        };
+        let both = few.iter().filter(|at| many.binary_search(at).is_ok());
+        reached.extend(both.filter(|at| !self.anywhere.is_all(**at)).map(|at| after(*at)));
         reached
     }
 
@@ -285,7 +305,8 @@ impl Subsets {
         self.set.clear();
         self.set.extend_from_slice(some);
         self.set.extend_from_slice(more);
-        self.set.sort_unstable();
+        // Mostly two runs in order, of which the first is long: a stable sort merges them.
+        self.set.sort();
         self.set.dedup();
         self.sets.id(&self.set, self.states_max)
     }
