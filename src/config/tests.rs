@@ -42,6 +42,14 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
+fn no_nesting_of_settings_recurses() {
+    for (open, close) in [("[", "]"), ("{ a: ", "}")] {
+        let deep = format!("limits: {}1{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(parse(&deep, &[]).is_err(), "{open}");
+    }
+}
+
+#[test]
 fn what_is_not_written_has_its_default() {
     let settings = fine("", &[]);
     let place = Place::Network("127.0.0.1:8080".parse().unwrap());

@@ -299,6 +299,24 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// As deep as a value may be long: neither the document nor what filters ask of it is gone down into.
+#[test]
+fn no_nesting_of_a_document_in_a_string_recurses() {
+    let records = "  tasks: { fields: { \"$.tasks[?@.a == @.b || @..c].mail\": keep, $.x: keep }, unclassified: { keep: { because: a test } } }\n";
+    let route = "    routes: { GET /x: { body: { $.b: keep }, embedded: { $.p: tasks } } }";
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let deep = |levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
+        let document = |levels: usize| {
+            format!(r#"{{"tasks":[{{"a":{0},"b":{0},"mail":1}}],"x":2}}"#, deep(levels))
+        };
+        let fits = quoted(&document(100));
+        let body = format!(r#"{{"p":{fits},"b":1}}"#);
+        check_api(route, records, &body, &body);
+        let body = format!(r#"{{"p":{},"b":1}}"#, quoted(&document(3_000)));
+        check_api(route, records, &body, r#"{"p":null,"b":1}"#);
+    }
+}
+
 #[test]
 fn a_string_can_hold_a_document() {
     let counts = check_embedded(

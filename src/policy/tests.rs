@@ -102,6 +102,18 @@ fn policy(category: &str, body: &str, rule: &str) -> String {
     )
 }
 
+/// A thread that reloads policies has 2 MiB of stack, as that of a test has.
+#[test]
+fn no_nesting_of_a_policy_recurses() {
+    for (open, close) in [("[", "]"), ("{ a: ", "}")] {
+        let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+        let findings =
+            load(&[source(&format!("tamis: 1\ncategories: {deep}\n"))], &NoKeys).findings;
+        let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["too-deep"], "{open}");
+    }
+}
+
 #[test]
 fn a_finding_points_at_what_is_wrong() {
     let category = "a.b: Something";

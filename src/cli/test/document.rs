@@ -380,6 +380,17 @@ mod tests {
         assert_eq!(document.to_string(), r#""a;b""#);
     }
 
+    #[test]
+    fn a_document_is_as_deep_as_a_body_may_be() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let read = |levels| Document::read(deep(levels).as_bytes(), Some(Framing::Document));
+        assert_eq!(read(128).unwrap().to_string(), deep(128));
+        for levels in [129, 100_000] {
+            let Err(error) = read(levels) else { panic!("{levels} levels are read") };
+            assert!(error.to_string().contains("nested deeper than 128 levels"), "{error}");
+        }
+    }
+
     fn check(path: &str, json: &str, selected: &[&str]) {
         let document = read(json);
         let nodes = document.select(&Path::parse(path).unwrap());
