@@ -23,6 +23,7 @@ mod folder;
 mod log;
 mod serve;
 mod test;
+mod usage;
 
 use std::{
     ffi::OsString,
@@ -32,7 +33,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::json::Kernel;
 
@@ -44,7 +45,7 @@ const OUT_BYTES: usize = 64 << 10;
 /// A caller asks, for a purpose, on a route; each field has a category; the rule for purpose and
 /// category says what happens; if nothing is said, the field is removed.
 #[derive(Debug, Parser)]
-#[command(name = "tamis", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "tamis", version, after_help = AFTER_HELP)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -72,6 +73,8 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Explain(explain::Explain),
+    /// Prints the version.
+    Version,
 }
 
 /// What a command came to. The numbers are an interface: scripts rely on them.
@@ -164,7 +167,9 @@ pub fn main(
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Exit {
-    let done = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let done = match Arguments::try_parse_from(&arguments) {
+        Ok(Arguments { command: Command::Version }) => version(streams),
         Ok(Arguments { command }) => choose_kernel().and_then(|()| match command {
             Command::Serve(serve) => serve.run(streams),
             Command::Demo(demo) => demo.run(streams),
@@ -172,8 +177,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>)
             Command::Check(check) => check.run(streams),
             Command::Test(test) => test.run(streams),
             Command::Explain(explain) => explain.run(streams),
+            Command::Version => version(streams),
         }),
-        Err(usage) => show(&usage, streams),
+        Err(mut error) => {
+            let words = arguments.iter().map(OsString::as_os_str);
+            usage::explain(&mut error, usage::command_of(words));
+            show(&error, streams)
+        }
     };
     // What is decided leaves, however the command ends.
     let flushed = streams.out.flush().map_err(Failure::from);
@@ -208,6 +218,12 @@ fn choose_kernel() -> Result<(), Failure> {
     let kernel = Kernel::named(&word).map_err(|error| wrong(error.to_string()))?;
     let used = kernel.force();
     if used == kernel { Ok(()) } else { Err(wrong(format!("{} is in use", used.name()))) }
+}
+
+/// Prints what `--version` does.
+fn version(streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    write!(streams.out, "{}", Arguments::command().render_version())?;
+    Ok(Exit::Fine)
 }
 
 /// Help and version that were asked for are an answer; all else that clap has to say is an error.

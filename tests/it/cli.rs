@@ -949,6 +949,66 @@ fn help_teaches_exit_codes_and_an_example() {
 }
 
 #[test]
+fn help_and_version_are_commands_too() {
+    for (command, option) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "serve"], &["serve", "--help"]),
+        (&["help", "check"], &["check", "--help"]),
+        (&["version"], &["--version"]),
+        (&["version"], &["-V"]),
+    ] {
+        let [command, option] =
+            [command, option].map(|words| tamis(words, "").exits(0).says_nothing().printed());
+        assert_eq!(command, option);
+    }
+    tamis(&["help", "frobnicate"], "").exits(2).says("frobnicate").prints_nothing();
+}
+
+/// What somebody typed who knows other tools, and what the message says to type.
+#[test]
+fn an_argument_that_is_not_taken_is_told_what_is() {
+    for (typed, meant) in [
+        (
+            "serve config/tamis.yaml",
+            "use `--config` to name the settings: `tamis serve --config config/tamis.yaml`",
+        ),
+        ("serve --check config/tamis.yaml", "`tamis serve --config config/tamis.yaml`"),
+        ("serve policies", "and there `policies: policies` to name the folder of the policies"),
+        (
+            "serve --policies policies",
+            "the settings name the folder of the policies: `policies: DIR`",
+        ),
+        ("serve --listen 127.0.0.1:1", "is said in the settings: `tamis serve --config FILE`"),
+        ("serve --confg config/tamis.yaml", "a similar argument exists: '--config'"),
+        (
+            "check --policies policies",
+            "the folder of the policies is an argument: `tamis check DIR`",
+        ),
+        ("test --policies=policies", "the folder of the policies is an argument: `tamis test DIR`"),
+        (
+            "explain --policies policies",
+            "the folder of the policies is an argument: `tamis explain DIR`",
+        ),
+        ("check --config config/tamis.yaml", "only `tamis serve` reads settings"),
+        ("check a b", "`tamis check` takes one folder, and reads all its files"),
+        ("apply --caller desk GET /x", "write method and path in one argument, in quotes"),
+        (
+            "explain --caller desk policies GET /x",
+            "write method and path in one argument, in quotes",
+        ),
+        ("validate policies", "the commands are serve, demo, apply, check, test, explain, version"),
+        ("chekc policies", "a similar subcommand exists: 'check'"),
+    ] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let run = tamis(&words, "").exits(2).prints_nothing().says(meant);
+        assert_eq!(run.stderr.matches("tip: ").count(), 1, "{typed}: {run:?}");
+    }
+    // No tip is better than one that leads astray: no value of tamis begins with a dash.
+    let run = tamis(&["check", "-v"], "").exits(2).says("unexpected argument '-v'");
+    assert!(!run.stderr.contains("tip: "), "{run:?}");
+}
+
+#[test]
 fn check_shows_the_first_of_many_findings() {
     let keys: Vec<String> = (0..20_000).map(|index| format!("key{index}: 1\n")).collect();
     let keys = keys.concat();
