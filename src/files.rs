@@ -49,6 +49,18 @@ pub enum FileError {
     TooLarge(u64),
 }
 
+impl FileError {
+    /// The kind of the error, as the standard library sorts those of the operating system.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Io(error) => error.kind(),
+            Self::NotFile(what) if *what == FOLDER => io::ErrorKind::IsADirectory,
+            Self::NotFile(_) => io::ErrorKind::InvalidInput,
+            Self::TooLarge(_) => io::ErrorKind::FileTooLarge,
+        }
+    }
+}
+
 impl Opened {
     /// Opens a file, through symbolic links, without waiting. What is not a file is refused.
     pub fn at(path: &Path) -> Result<Self, FileError> {
@@ -90,11 +102,14 @@ pub fn read_to_end(from: impl io::Read, bytes_max: u64) -> Result<Vec<u8>, FileE
 /// Most bytes for which memory is taken before it is known how many come.
 const USUAL_BYTES: u64 = 4 << 10;
 
+/// What a folder is, in words.
+const FOLDER: &str = "a folder";
+
 /// What it is in words, if it is not a file.
 pub fn kind(of: FileType) -> Option<&'static str> {
     match of {
         of if of.is_file() => None,
-        of if of.is_dir() => Some("a folder"),
+        of if of.is_dir() => Some(FOLDER),
         of if of.is_fifo() => Some("a pipe"),
         of if of.is_socket() => Some("a socket"),
         _ => Some("a device"),
@@ -136,6 +151,13 @@ mod tests {
         check(folder.path(), "it is a folder, not a file");
         check(Path::new("/dev/zero"), "it is a device, not a file");
         check(&at("none"), "No such file or directory (os error 2)");
+        for (path, kind) in [
+            (folder.path(), io::ErrorKind::IsADirectory),
+            (&at("pipe"), io::ErrorKind::InvalidInput),
+            (&at("none"), io::ErrorKind::NotFound),
+        ] {
+            assert_eq!(Opened::at(path).unwrap_err().kind(), kind, "{}", path.display());
+        }
     }
 
     #[test]

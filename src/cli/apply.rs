@@ -102,7 +102,8 @@ impl Apply {
         // Everything that can be wrong is looked at before the first byte leaves.
         let (method, target) = folder::request_line(&self.request)?;
         let key = self.key_file.read(streams)?;
-        let set = Folder::load(&self.policies, &*folder::keys(key))?.usable(streams)?;
+        let set = Folder::load(&self.policies, &*folder::keys(key), "tamis apply --policies")?
+            .usable(streams)?;
         let permit = match self.decide(&set, method, target) {
             Ok(permit) => permit,
             Err((reason, why)) => {
@@ -138,9 +139,10 @@ impl Apply {
                 // What is needed for a head is not needed here.
                 if !permit.plan.is_ready_for_bodies() {
                     let what = "the rules of this purpose make pseudonyms of what is in the body, and there is no key for them";
-                    return Err(Failure::cannot(what).help(
-                        "pass --key-file FILE; `openssl rand -hex 32 > FILE` makes a key to try with",
-                    ));
+                    return Err(Failure::cannot(what).help(format!(
+                        "pass --key-file FILE; {} makes a key to try with",
+                        folder::MAKE_KEY
+                    )));
                 }
                 let body = Treated { framing, may_be_empty, is_problem: false };
                 self.carry_out(permit.plan, body, streams)

@@ -30,6 +30,10 @@ pub(super) struct Check {
     /// How findings are printed; json is one object a line, the last one is {"summary": ..}.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+    /// Also says what the paths of each route hold of a body while it goes by. With --format json that is
+    /// always there.
+    #[arg(long)]
+    memory: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -50,15 +54,15 @@ make at most:
   tamis_responses_total        for each route, for what has none in each api and in no api, and
                                for the preflights of an api: 5 classes
 
-And what is held of a body while it goes by: the paths for which a value, an element or the whole
-document has to be there before they are decided, and the limit of each.
+With --memory they also say what is held of a body while it goes by: the paths for which a value, an
+element or the whole document has to be there before they are decided, and the limit of each.
 
 Example:
   tamis check policies --format json | jq -r 'select(.rank == \"error\") | .file'";
 
 impl Check {
     pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
-        let folder = Folder::load(&self.dir, &NoKeys)?;
+        let folder = Folder::load(&self.dir, &NoKeys, "tamis check")?;
         let found = Found {
             errors: folder.count(Rank::Error),
             warnings: folder.count(Rank::Warning),
@@ -68,7 +72,7 @@ impl Check {
         match self.format {
             Format::Human => {
                 write!(streams.out, "{}{}", folder.render(None), summary(&found, holds.as_ref()))?;
-                if let Some(set) = &folder.loaded.set {
+                if let Some(set) = folder.loaded.set.as_ref().filter(|_| self.memory) {
                     write!(streams.out, "{}", memory(&set.needs()))?;
                 }
             }

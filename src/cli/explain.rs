@@ -77,7 +77,7 @@ impl Explain {
             Failure::Cannot { what, help: error.help }
         })?;
         // What leaves does not depend on the key, only what it looks like.
-        let set = Folder::load(&dir, &NoKeys)?.usable(streams)?;
+        let set = Folder::load(&dir, &NoKeys, "tamis explain")?.usable(streams)?;
         let explanation = set.explain(&Question {
             caller: &self.caller,
             purpose: self.purpose.as_deref(),

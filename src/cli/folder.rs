@@ -4,22 +4,24 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::{File, Metadata},
-    io::Write,
-    os::unix::fs::MetadataExt as _,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rustix::process::geteuid;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
     cli::{Failure, Streams},
+    config,
     files::{self, FileError, Opened},
     json,
     policy::{self, Caller, Loaded, Needs, PathNeeds, PolicySet, Purpose, Rank, Source, Suite},
-    reload,
+    proxy,
+    reload::{self, ReadError},
     transform::{Keys, NoKeys, RootKey},
 };
 
@@ -36,10 +38,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Reads and checks all files of a folder, with the loader that everything else uses.
-    pub(super) fn load(path: &Path, keys: &dyn Keys) -> Result<Self, Failure> {
-        let folder =
-            reload::read_folder(path).map_err(|error| Failure::cannot(error.to_string()))?;
+    /// Reads and checks all files of a folder, with the loader that everything else uses. `command` is what
+    /// stands before the folder's name where it is typed, such as `tamis check`.
+    pub(super) fn load(path: &Path, keys: &dyn Keys, command: &str) -> Result<Self, Failure> {
+        let folder = reload::read_folder(path).map_err(|error| unreadable(&error, command))?;
         let sources = folder.sources;
         let loaded = policy::load(&sources, keys);
         Ok(Self { sources, loaded })
@@ -75,13 +77,50 @@ impl Folder {
     }
 }
 
+/// Why a folder of policies cannot be read, and what to type instead.
+fn unreadable(error: &ReadError, command: &str) -> Failure {
+    let failure = Failure::cannot(error.to_string());
+    match error {
+        ReadError::NotFolder { path, .. } if is_settings(Path::new(path)) => failure.help(format!(
+            "these are settings: `tamis serve --config {path} --check` checks them, and the policies that they name"
+        )),
+        ReadError::NotFolder { folder, .. } => {
+            failure.help(format!("give the folder: `{command} {folder}`"))
+        }
+        ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            failure.help(format!("`{command} DIR` reads the policies in the folder DIR"))
+        }
+        ReadError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            failure.help(let_read())
+        }
+        ReadError::Io { .. }
+        | ReadError::NoPolicy { .. }
+        | ReadError::WrongExtension { .. }
+        | ReadError::Subfolder { .. }
+        | ReadError::NotFile { .. }
+        | ReadError::FileTooLarge { .. }
+        | ReadError::FolderTooLarge { .. }
+        | ReadError::TooManyEntries { .. }
+        | ReadError::NotText { .. }
+        | ReadError::NameNotText { .. } => failure,
+    }
+}
+
+/// Whether a file holds settings: only they say where to listen.
+fn is_settings(path: &Path) -> bool {
+    let bytes = Opened::at(path).and_then(|opened| opened.read(config::FILE_BYTES_MAX));
+    bytes.is_ok_and(|bytes| {
+        bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"listen:"))
+    })
+}
+
 /// Where the key of pseudonyms comes from.
 #[derive(Debug, Args)]
 pub(super) struct KeyFile {
     /// The file that holds the root key of pseudonyms: 64 hexadecimal digits.
     ///
-    /// `openssl rand -hex 32 > FILE` makes one. Whoever can read it can find out whose pseudonym is
-    /// whose.
+    /// `(umask 077; set -C; openssl rand -hex 32 > FILE)` makes one, and overwrites none. Whoever can
+    /// read it can find out whose pseudonym is whose.
     #[arg(long = "key-file", value_name = "FILE")]
     path: Option<PathBuf>,
 }
@@ -120,21 +159,48 @@ fn parse_key(
     streams: &mut Streams<'_>,
 ) -> Result<RootKey, Failure> {
     let name = path.display();
-    let cannot = |why: &dyn fmt::Display| {
-        Failure::cannot(format!("cannot read the key file {name}: {why}"))
-            .help("a key file holds 64 hexadecimal digits; `openssl rand -hex 32` makes them")
+    let cannot =
+        |why: &dyn fmt::Display| Failure::cannot(format!("cannot read the key file {name}: {why}"));
+    let unreadable = |error: FileError| {
+        let failure = cannot(&error);
+        let kind = error.kind();
+        if kind == io::ErrorKind::PermissionDenied {
+            failure.help(let_read())
+        } else if kind == io::ErrorKind::NotFound {
+            failure.help(format!(
+                "name the file of the key that is in use; if there is none yet, {MAKE_KEY} makes one"
+            ))
+        } else if kind == io::ErrorKind::IsADirectory {
+            failure.help("name the file in it that holds the key")
+        } else {
+            match error {
+                FileError::NotFile(_) | FileError::TooLarge(_) => failure.help(NO_KEY),
+                FileError::Io(_) => failure,
+            }
+        }
     };
-    let (metadata, bytes) = read.map_err(|error| cannot(&error))?;
+    let (metadata, bytes) = read.map_err(unreadable)?;
     let bytes = Zeroizing::new(bytes);
-    if is_open_to_others(&metadata) {
+    if let Some(help) = proxy::open_to_others(&metadata) {
         streams.say(format_args!(
-            "warning: every user of this machine can read the key file {name}\n  \
-                 help: chmod 600 {name}"
+            "warning: every user of this machine can read the key file {name}\n  help: {help} {name}"
         ));
     }
-    let text = str::from_utf8(&bytes).map_err(|_error| cannot(&"it is not text"))?;
-    RootKey::from_hex(text).map_err(|error| cannot(&error))
+    let text = str::from_utf8(&bytes).map_err(|_error| cannot(&"it is not text").help(NO_KEY))?;
+    RootKey::from_hex(text).map_err(|error| cannot(&error).help(NO_KEY))
 }
+
+/// What to do about a file that this process may not read.
+pub(super) fn let_read() -> String {
+    format!("let the user that tamis runs as (uid {}) read it", geteuid().as_raw())
+}
+
+/// The command that makes a key, and leaves a file alone that is there.
+pub(super) const MAKE_KEY: &str = "`(umask 077; set -C; openssl rand -hex 32 > FILE)`";
+
+/// What to do about a file that is not the key.
+const NO_KEY: &str = "a key file holds 64 hexadecimal digits and nothing else: name that file, or restore it; \
+                      another key makes other pseudonyms";
 
 /// The key of the file, or none at all.
 pub(super) fn keys(key: Option<RootKey>) -> Box<dyn Keys> {
@@ -142,11 +208,6 @@ pub(super) fn keys(key: Option<RootKey>) -> Box<dyn Keys> {
         Some(key) => Box::new(key),
         None => Box::new(NoKeys),
     }
-}
-
-fn is_open_to_others(metadata: &Metadata) -> bool {
-    const READABLE_BY_OTHERS: u32 = 0o004;
-    metadata.mode() & READABLE_BY_OTHERS != 0
 }
 
 /// The day it is, in UTC.
@@ -196,7 +257,7 @@ pub(super) enum Format {
 }
 
 /// Writes one JSON object and a line end.
-pub(super) fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> std::io::Result<()> {
+pub(super) fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }

@@ -109,6 +109,9 @@ enum Failure {
     /// The policies do not load; their findings are said already.
     #[error("the policies do not load")]
     Policies,
+    /// They load, and the settings lack something for them; what that is, is said already.
+    #[error("settings and policies do not fit")]
+    Misfit,
     /// The settings are wrong; what is wrong with them is said already.
     #[error("the settings cannot be used")]
     Settings,
@@ -129,7 +132,11 @@ impl Failure {
     fn help(self, help: impl Into<String>) -> Self {
         match self {
             Self::Cannot { what, .. } => Self::Cannot { what, help: Some(help.into()) },
-            Self::Policies | Self::Settings | Self::NotReplaced(_) | Self::Output(_) => self,
+            Self::Policies
+            | Self::Misfit
+            | Self::Settings
+            | Self::NotReplaced(_)
+            | Self::Output(_) => self,
         }
     }
 }
@@ -202,6 +209,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>)
                 Failure::NotReplaced(_) => Exit::Found,
                 Failure::Cannot { help: None, .. }
                 | Failure::Policies
+                | Failure::Misfit
                 | Failure::Settings
                 | Failure::Output(_) => Exit::Cannot,
             }

@@ -1,20 +1,25 @@
 //! `tamis serve`: the proxy.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use clap::Args;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use crate::{
     cli::{Exit, Failure, Streams, check::Series, folder, log as logs},
-    config::Settings,
+    config::{Settings, SettingsError},
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
         self, AccessLog, Certificates, Listeners, Observers, Proxy, Rehearsal, ServeError,
         Unclassified,
     },
-    reload::{self, Observer, Start, Watched},
+    reload::{self, Observer, ReloadError, Start, Watched},
 };
 
 /// Where the settings are if nothing else is said.
@@ -71,7 +76,10 @@ impl Serve {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let settings = Settings::load(&self.config, environment).map_err(|error| {
-            streams.say(error);
+            streams.say(&error);
+            if let Some(help) = self.help(&error) {
+                streams.say(format_args!("  help: {help}"));
+            }
             Failure::Settings
         })?;
         let is_fine = !self.check || check(&settings, streams);
@@ -105,6 +113,40 @@ fn check(settings: &Settings, streams: &mut Streams<'_>) -> bool {
     errors.is_empty()
 }
 
+impl Serve {
+    /// What to do about a file that cannot be read, or is not the one that was meant.
+    fn help(&self, error: &SettingsError) -> Option<String> {
+        match error {
+            SettingsError::Unreadable { source, .. } => {
+                let told = [
+                    (
+                        io::ErrorKind::NotFound,
+                        "`tamis serve --config FILE` names the settings".to_owned(),
+                    ),
+                    (
+                        io::ErrorKind::IsADirectory,
+                        "name the file in it that holds the settings".to_owned(),
+                    ),
+                    (io::ErrorKind::PermissionDenied, folder::let_read()),
+                ];
+                told.into_iter().find(|(kind, _)| *kind == source.kind()).map(|(_, help)| help)
+            }
+            SettingsError::Wrong { problems, .. } => {
+                let is_policy =
+                    problems.iter().any(|problem| problem.what == "`tamis` is not known");
+                let folder = self.config.parent().filter(|folder| !folder.as_os_str().is_empty());
+                is_policy.then(|| {
+                    format!(
+                        "this is a policy: name the settings, and in them its folder, `policies: {}`",
+                        folder.unwrap_or(Path::new(".")).display()
+                    )
+                })
+            }
+            SettingsError::TooLarge { .. } | SettingsError::NotText { .. } => None,
+        }
+    }
+}
+
 /// Settings and policies that fit each other.
 pub(super) struct Ready {
     settings: Settings,
@@ -130,8 +172,11 @@ impl Ready {
             fits: Box::new(move |set| proxy::unmet(&needs, set)),
         };
         let start = reload::load(watched).map_err(|error| {
-            streams.say(error);
-            Failure::Policies
+            streams.say(&error);
+            match error {
+                ReloadError::DoNotFit { .. } => Failure::Misfit,
+                ReloadError::Read(_) | ReloadError::Findings { .. } => Failure::Policies,
+            }
         })?;
         let (series, most) =
             (Series::of(start.set()).lines(start.set()), settings.limits.metric_series);

@@ -275,14 +275,17 @@ impl Plan {
         self.cells.iter().any(|cell| cell.transform.asks_the_day())
     }
 
-    /// Whether every key that the plan needs was there when it was compiled. Without, the values that
-    /// need one become `null`, and no validator leaves.
-    pub fn is_ready(&self) -> bool {
-        let has_key = self.sealer().is_none_or(Sealer::is_ready);
-        has_key && self.cells.iter().all(|cell| cell.transform.is_ready())
+    /// Whether there was no key for the pseudonyms of the plan when it was compiled: they become `null`.
+    pub fn lacks_pseudonym_key(&self) -> bool {
+        self.cells.iter().any(|cell| !cell.transform.is_ready())
     }
 
-    /// The same, as far as a body needs keys: what needs one only in the head is left aside.
+    /// Whether there was no key for its validators: none leaves.
+    pub fn lacks_validator_key(&self) -> bool {
+        self.sealer().is_some_and(|sealer| !sealer.is_ready())
+    }
+
+    /// Whether every key that a body needs was there: what needs one only in the head is left aside.
     pub fn is_ready_for_bodies(&self) -> bool {
         let verdicts = self.verdicts();
         let own = verdicts.iter().filter_map(|verdict| match verdict.own {

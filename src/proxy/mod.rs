@@ -105,6 +105,7 @@ pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use respond::error_of_upstream;
 pub(crate) use response::{Asked, Treatment};
 pub use server::{Listeners, ServeError};
+pub(crate) use tls::open_to_others;
 pub use tls::{Certificates, CertificatesError};
 pub use unclassified::Unclassified;
 
@@ -140,18 +141,28 @@ impl Observers {
 /// nothing more is fit to be served.
 pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
     let mut unmet = Vec::new();
+    let is_api = |name: &str| set.apis().iter().any(|api| *api.name == *name);
+    let unused = settings.upstreams.keys().map(String::as_str).filter(|name| !is_api(name));
+    let unused = listed("is an upstream of no api", "are upstreams of no api", unused);
     for api in set.apis() {
         if !settings.upstreams.contains_key(&*api.name) {
             unmet.push(format!(
-                "the api `{0}` has no upstream: add `upstreams: {{{0}: {{address: HOST:PORT}}}}` to the settings",
+                "the api `{0}` has no upstream: add `upstreams: {{ {0}: {{ address: HOST:PORT }} }}` to the settings{unused}",
                 api.name
             ));
         }
     }
+    let is_shown = |name: &str| {
+        set.callers()
+            .iter()
+            .any(|caller| matches!(&caller.identify, Identify::ApiKey(key) if **key == *name))
+    };
+    let unused = settings.api_keys.names().filter(|name| !is_shown(name));
+    let unused = listed("is the key of no caller", "are the keys of no caller", unused);
     for caller in set.callers() {
         match &caller.identify {
             Identify::ApiKey(key) if !settings.api_keys.contains(key) => unmet.push(format!(
-                "the caller `{}` shows the api key `{key}`, which `api_keys` of the settings do not know",
+                "the caller `{}` shows the API key `{key}`: add `api_keys: {{ {key}: \"sha256:DIGEST\" }}` to the settings{unused}",
                 caller.name
             )),
             Identify::Sidecar if settings.listen.iter().any(|it| !it.place.is_local()) => {
@@ -164,6 +175,21 @@ pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
         }
     }
     unmet
+}
+
+/// Most names in one message.
+const LISTED_MAX: usize = 12;
+
+/// The names of the settings that the policies do not use, one of which may be the one that was meant.
+fn listed<'n>(one: &str, several: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let mut names: Vec<String> =
+        names.take(LISTED_MAX + 1).map(|name| format!("`{name}`")).collect();
+    let what = if names.len() == 1 { one } else { several };
+    if names.len() > LISTED_MAX {
+        names.pop();
+        names.push("and others".to_owned());
+    }
+    if names.is_empty() { String::new() } else { format!("; {} {what}", names.join(", ")) }
 }
 
 /// What the proxy and its admin listener share.

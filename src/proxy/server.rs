@@ -519,7 +519,11 @@ pub(super) fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
         return Err(wrong("is another user's".to_owned()));
     }
     if found.mode() & 0o077 != 0 {
-        return Err(wrong(format!("has the mode {:o}: chmod 700", found.mode() & 0o7777)));
+        // The folder may be one that everybody needs, such as /tmp: its mode is not for us to change.
+        let mode = found.mode() & 0o7777;
+        return Err(wrong(format!(
+            "has the mode {mode:o}: make a folder for it alone, by `mkdir -m 700`"
+        )));
     }
     Ok(())
 }

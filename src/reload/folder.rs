@@ -38,6 +38,14 @@ pub enum ReadError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// A file where a folder has to be.
+    #[error("`{path}` is a file: policies are read as a folder, here `{folder}`")]
+    NotFolder {
+        /// The file.
+        path: String,
+        /// The folder that it is in.
+        folder: String,
+    },
     /// There is nothing to load, and nothing loaded is nothing let through.
     #[error("there is no policy in `{path}`: policies are files that end in `.yaml`")]
     NoPolicy {
@@ -46,7 +54,12 @@ pub enum ReadError {
     },
     /// A file that looks like a policy and would not be loaded.
     #[error(
-        "`{path}` would not be loaded, for its name ends in `.{extension}`: rename it to `{meant}`"
+        "`{path}` would not be loaded, for its name ends in `.{extension}`: {}",
+        if *is_there {
+            format!("`{meant}` is there, too, so take one of them out of the folder")
+        } else {
+            format!("rename it to `{meant}`")
+        }
     )]
     WrongExtension {
         /// The file.
@@ -55,6 +68,8 @@ pub enum ReadError {
         extension: String,
         /// What it should be called.
         meant: String,
+        /// Whether another file has that name, which a renaming would overwrite.
+        is_there: bool,
     },
     /// A folder with policies in it that would not be loaded.
     #[error(
@@ -115,6 +130,12 @@ pub enum ReadError {
 /// not be missing in silence.
 pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
     let mut files = Vec::new();
+    let is_file = fs::metadata(folder).is_ok_and(|metadata| !metadata.is_dir());
+    if is_file {
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        let above = above.unwrap_or(Path::new("."));
+        return Err(ReadError::NotFolder { path: shown(folder), folder: shown(above) });
+    }
     let top = entries(folder, ENTRIES_MAX)?;
     let mut entries_left = ENTRIES_MAX - top.len();
     for path in top {
@@ -128,11 +149,12 @@ pub fn read_folder(folder: &Path) -> Result<Folder, ReadError> {
             // Whether it is a file is asked when it is open: by then it may be something else.
             Some("yaml") => files.push((name, path)),
             Some(extension) if is_like_yaml(extension) => {
+                let meant = path.with_extension("yaml");
                 return Err(ReadError::WrongExtension {
                     path: shown(&path),
                     extension: extension.to_owned(),
-                    meant: path
-                        .with_extension("yaml")
+                    is_there: fs::symlink_metadata(&meant).is_ok(),
+                    meant: meant
                         .file_name()
                         .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
                 });
@@ -290,6 +312,13 @@ mod tests {
             ),
         );
         check(&[("a.yaml", b""), ("docs/b.md", b"")], Ok(&["a.yaml"]));
+        // Renamed, it would overwrite the other.
+        check(
+            &[("b.yaml", b""), ("b.yml", b"")],
+            Err(
+                "`b.yml` would not be loaded, for its name ends in `.yml`: `b.yaml` is there, too, so take one of them out of the folder",
+            ),
+        );
     }
 
     #[test]
@@ -386,6 +415,19 @@ mod tests {
         fs::write(folder.path().join(OsStr::from_bytes(b"\xff.yaml")), "tamis: 1").unwrap();
         let error = read_folder(folder.path()).unwrap_err();
         assert!(matches!(error, ReadError::NameNotText { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        fs::write(&file, "tamis: 1").unwrap();
+        let (file, folder) = (file.display(), folder.path().display());
+        let error = read_folder(Path::new(&file.to_string())).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("`{file}` is a file: policies are read as a folder, here `{folder}`")
+        );
     }
 
     #[test]

@@ -35,7 +35,6 @@ mod watch;
 mod watcher;
 
 use std::{
-    collections::BTreeSet,
     fmt, io,
     ops::Deref,
     path::PathBuf,
@@ -46,7 +45,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use crate::{
-    policy::{self, PolicySet, Rank, Source},
+    policy::{self, Plan, PolicySet, Rank, Source},
     transform::Keys,
 };
 
@@ -204,7 +203,7 @@ impl Watched {
             let text = policy::render_all(of(Rank::Error), &sources);
             return Err(ReloadError::Findings { text: text.trim_end().to_owned() });
         };
-        let mut lacks = keys_missing(&set);
+        let mut lacks: Vec<String> = keys_missing(&set).into_iter().collect();
         lacks.extend((self.fits)(&set));
         if !lacks.is_empty() {
             return Err(ReloadError::DoNotFit { lacks });
@@ -217,18 +216,21 @@ impl Watched {
     }
 }
 
-/// Without its key a pseudonym would be `null`, which nobody asked for.
-fn keys_missing(set: &PolicySet) -> Vec<String> {
-    let plans = set.plans().filter(|(_, plan)| !plan.is_ready());
-    let missing: BTreeSet<String> = plans
-        .map(|(labels, _)| {
-            format!(
-                "purpose `{}` on `{}` of `{}` needs a key, and there is none",
-                labels.purpose, labels.route, labels.api
-            )
-        })
-        .collect();
-    missing.into_iter().collect()
+/// Without its key a pseudonym would be `null`, and no validator would leave, which nobody asked for. There
+/// is one key for all of them, so that it is said once.
+fn keys_missing(set: &PolicySet) -> Option<String> {
+    let any = |lacks: fn(&Plan) -> bool| {
+        set.plans().chain(set.plans_of_anybody()).any(|(_, plan)| lacks(plan))
+    };
+    let what = match (any(Plan::lacks_pseudonym_key), any(Plan::lacks_validator_key)) {
+        (true, true) => "make pseudonyms and give out validators",
+        (true, false) => "make pseudonyms",
+        (false, true) => "give out validators",
+        (false, false) => return None,
+    };
+    Some(format!(
+        "the policies {what}: set `keys.root.file` in the settings to the file of the key"
+    ))
 }
 
 /// Why policies cannot be put in force. Its `Display` is for people, as the one of rustc.

@@ -328,12 +328,16 @@ fn what_cannot_be_put_in_force_says_why() {
     let pseudonym = policies("one").replace("contact: keep", "contact: pseudonym");
     let rule = "email }, validators: { because: it is large } }";
     let validators = policies("one").replace("email } }", rule);
-    for needy in [pseudonym, validators] {
-        check(
-            &needy,
-            Box::new(NoKeys),
-            Err("error: purpose `support` on `GET /a` of `crm` needs a key, and there is none"),
+    let both = pseudonym.replace("email } }", rule);
+    for (needy, what) in [
+        (pseudonym, "make pseudonyms"),
+        (validators, "give out validators"),
+        (both, "make pseudonyms and give out validators"),
+    ] {
+        let error = format!(
+            "error: the policies {what}: set `keys.root.file` in the settings to the file of the key"
         );
+        check(&needy, Box::new(NoKeys), Err(&error));
         check(&needy, Box::new(RootKey::from_hex(&"5a".repeat(32)).unwrap()), Ok(()));
     }
     assert_eq!(

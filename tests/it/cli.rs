@@ -460,6 +460,142 @@ fn a_wrong_key_file_is_not_quoted() {
     apply_as_desk(&["--key-file", "nowhere"], BODY).exits(2).says("nowhere").prints_nothing();
 }
 
+/// What a message says to type is typed: it must not overwrite a key in use, for its pseudonyms would be gone.
+#[test]
+fn no_help_overwrites_a_key() {
+    let folder = people();
+    let key = folder.write("key", "");
+    let key = key.to_str().unwrap();
+    let told = [
+        apply_as_desk(&["--key-file", key], BODY).exits(2).says("restore it").stderr,
+        apply_as_desk(&["--key-file", folder.path()], BODY).exits(2).says("name the file").stderr,
+        apply_as_desk(&["--key-file", "nowhere"], BODY).exits(2).says("in use").stderr,
+        apply(&folder, &["--caller", "counters", "--request", "GET /people"], BODY).exits(2).stderr,
+        tamis(&["apply", "--help"], "").exits(0).printed(),
+        tamis(&["test", "--help"], "").exits(0).printed(),
+        include_str!("../../config/tamis.yaml").to_owned(),
+        include_str!("../../README.md").to_owned(),
+    ];
+    let mut commands = 0;
+    for told in &told {
+        // The help wraps its lines.
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (before, _) in told.match_indices("openssl rand -hex 32 >") {
+            commands += 1;
+            assert!(told[..before].ends_with("(umask 077; set -C; "), "{told}");
+        }
+    }
+    assert_eq!(commands, 6);
+    let typed = "(umask 077; set -C; openssl rand -hex 32 > FILE)".replace("FILE", key);
+    fs::write(key, "a key in use").unwrap();
+    assert!(!Command::new("sh").args(["-c", &typed]).status().unwrap().success());
+    assert_eq!(fs::read(key).unwrap(), b"a key in use");
+}
+
+/// One key is missing, however many purposes and routes need it.
+#[test]
+fn that_pseudonyms_need_a_key_is_said_once() {
+    let people = PEOPLE.replace("support: { id: keep", "support: { id: pseudonym");
+    let folder = Folder::new(&[("people.yaml", &people)]);
+    let digest = |digit: char| format!("'sha256:{}'", digit.to_string().repeat(64));
+    let settings = format!(
+        "listen: [{{ address: 127.0.0.1:1 }}]\npolicies: {}\n\
+         api_keys: {{ desk: {}, office: {}, counters: {} }}\n\
+         upstreams: {{ people: {{ address: 127.0.0.1:2 }} }}\n",
+        folder.path(),
+        digest('1'),
+        digest('2'),
+        digest('3')
+    );
+    let settings = folder.write("settings.txt", &settings);
+    let run = tamis(&["serve", "--check", "--config", settings.to_str().unwrap()], "").exits(2);
+    assert!(run.stderr.ends_with(
+        "error: the policies make pseudonyms: set `keys.root.file` in the settings to the file of the key\n\
+         error: settings and policies do not fit\n"
+    ), "{run:?}");
+    assert_eq!(run.stderr.matches("error: ").count(), 2, "{run:?}");
+}
+
+/// Root reads every file, so that this runs as another user where it can.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_that_cannot_be_read_is_to_be_made_readable() {
+    use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+
+    let folder = people();
+    let key = folder.write("key", &"0".repeat(64));
+    restrict(&key, 0o000);
+    for path in [folder.0.path(), &folder.0.path().join("people.yaml")] {
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let arguments = [
+        &["apply", "--policies", folder.path()],
+        &AS_DESK[..],
+        &["--key-file", key.to_str().unwrap()],
+    ];
+    let mut command = command(&arguments.concat());
+    let uid = rustix::process::geteuid().as_raw();
+    let uid = if uid == 0 { 65534 } else { uid };
+    if rustix::process::geteuid().is_root() {
+        // The binary may lie where only root gets to.
+        let copy = folder.0.path().join("tamis");
+        fs::copy(env!("CARGO_BIN_EXE_tamis"), &copy).unwrap();
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        command = Command::new(copy);
+        command.args(arguments).current_dir(folder.path()).uid(uid).gid(uid);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    run(command, BODY.as_bytes())
+        .exits(2)
+        .prints_nothing()
+        .says("Permission denied")
+        .says(&format!("help: let the user that tamis runs as (uid {uid}) read it\n"));
+}
+
+/// Every message about a folder says what to type instead.
+#[test]
+fn a_file_in_the_place_of_the_folder_is_told_the_folder() {
+    let folder = people();
+    folder.write("tamis.yaml", "listen: [{ address: 127.0.0.1:1 }]\n");
+    let file = format!("{}/people.yaml", folder.path());
+    let settings = format!("{}/tamis.yaml", folder.path());
+    let ask = ["--caller", "desk", "--request", "GET /people/1"];
+    for (command, more) in [
+        ("tamis check", &[][..]),
+        ("tamis test", &[]),
+        ("tamis explain", &["--caller", "desk", "GET /people/1"]),
+        ("tamis apply --policies", &ask),
+    ] {
+        let before: Vec<&str> = command.split(' ').skip(1).collect();
+        let given = |path: &str| {
+            tamis(&[&before[..], &[path], more].concat(), "").exits(2).prints_nothing()
+        };
+        given(&file)
+            .says(&format!("error: `{file}` is a file: policies are read as a folder"))
+            .says(&format!("help: give the folder: `{command} {}`\n", folder.path()));
+        given("/nowhere")
+            .says(&format!("help: `{command} DIR` reads the policies in the folder DIR\n"));
+        given(&settings)
+            .says(&format!("help: these are settings: `tamis serve --config {settings} --check`"));
+    }
+    let settings = folder
+        .write("other.yaml", &format!("listen: [{{ address: 127.0.0.1:1 }}]\npolicies: {file}\n"));
+    tamis(&["serve", "--check", "--config", settings.to_str().unwrap()], "").exits(2).says(
+        &format!("`{file}` is a file: policies are read as a folder, here `{}`\n", folder.path()),
+    );
+    for (settings, says) in [
+        ("nowhere.yaml", "help: `tamis serve --config FILE` names the settings\n"),
+        ("config", "help: name the file in it that holds the settings\n"),
+        (
+            "policies/crm.yaml",
+            "help: this is a policy: name the settings, and in them its folder, `policies: policies`\n",
+        ),
+    ] {
+        tamis(&["serve", "--check", "--config", settings], "").exits(2).says(says);
+    }
+}
+
 #[test]
 fn apply_cannot_run_without_what_it_needs() {
     let request = |request: &str| {
@@ -640,7 +776,10 @@ rules: { support: { contact: mask } }
 #[test]
 fn check_and_explain_say_what_is_held() {
     let folder = Folder::new(&[("tasks.yaml", TASKS)]);
-    tamis(&["check", folder.path()], "").prints(
+    let short = tamis(&["check", folder.path()], "").printed();
+    assert!(!short.contains("memory"), "{short}");
+    assert!(short.ends_with(" of tamis_responses_total\n"), "{short}");
+    tamis(&["check", folder.path(), "--memory"], "").prints(&format!("{short}memory: ")).prints(
         "memory: 1 of 3 routes hold nothing of a body; for the purpose that takes most:\n  \
          GET /tasks of crm\n    \
          $.tasks[?@.owner == $.viewer.id].mail  holds one value up to `limits.value_bytes`; \

@@ -73,7 +73,8 @@ impl Test {
             Some(key) => key,
             None => test_key().map_err(|error| Failure::cannot(error.to_string()))?,
         };
-        let (set, suites, sources) = match Folder::load(&self.dir, &key)?.with_tests() {
+        let (set, suites, sources) = match Folder::load(&self.dir, &key, "tamis test")?.with_tests()
+        {
             Ok(loaded) => loaded,
             Err(errors) => {
                 writeln!(streams.out, "{errors}no test was run: the policies do not load")?;

@@ -3,6 +3,7 @@
 //! No text shows what a file holds: it may be a key that was put in the wrong place.
 
 use std::{
+    fs::Metadata,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,6 +15,7 @@ use pingora::{
     tls::{CertificateDer, CryptoProvider, PrivateKeyDer, RootCertStore, sign::CertifiedKey},
     utils::tls::{WrappedX509, parse_x509},
 };
+use rustix::process::geteuid;
 use rustls_pki_types::pem::{Error, PemObject as _};
 use x509_parser::{prelude::FromDer as _, time::ASN1Time};
 
@@ -30,16 +32,31 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 pub(super) struct Content {
     pub(super) path: PathBuf,
     bytes: Vec<u8>,
-    is_open_to_others: bool,
+    /// What to do about it, if every user of this machine can read it.
+    open_to_others: Option<&'static str>,
+}
+
+/// How the right to read a file is taken from all other users, if they have it; none if they have not.
+///
+/// Where the file is another user's, `chmod 600` would take it from this process, too.
+pub(crate) fn open_to_others(file: &Metadata) -> Option<&'static str> {
+    let user = geteuid().as_raw();
+    let is_ours = user == file.uid() || user == 0;
+    let is_open = file.mode() & READABLE_BY_OTHERS != 0;
+    is_open.then_some(if is_ours {
+        "chmod 600"
+    } else {
+        "give it to a group of the user that tamis runs as, then chmod 640"
+    })
 }
 
 impl Content {
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let cannot = |error| format!("`{}` cannot be read: {error}", path.display());
         let file = Opened::at(path).map_err(cannot)?;
-        let is_open_to_others = file.metadata().mode() & READABLE_BY_OTHERS != 0;
+        let open_to_others = open_to_others(file.metadata());
         let bytes = file.read(BYTES_MAX).map_err(cannot)?;
-        Ok(Self { path: path.to_owned(), bytes, is_open_to_others })
+        Ok(Self { path: path.to_owned(), bytes, open_to_others })
     }
 
     /// The certificates, at least one, each of which all who will see it can read.
@@ -115,9 +132,9 @@ pub(super) fn pair(certificate: &Content, key: &Content) -> Result<Made<Pair>, S
         return Err(format!("the key in `{name}` is not that of the first certificate in `{of}`"));
     }
     let mut warnings: Vec<String> = out_of_date(certificate, &chain).collect();
-    if key.is_open_to_others {
+    if let Some(help) = key.open_to_others {
         warnings.push(format!(
-            "every user of this machine can read the key file `{name}`: chmod 600 {name}"
+            "every user of this machine can read the key file `{name}`: {help} {name}"
         ));
     }
     // A chain is as good as the certificate in it that ends first.

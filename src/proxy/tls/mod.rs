@@ -35,6 +35,7 @@ use crate::{
 pub(super) use door::Door;
 pub(super) use kept::Watch;
 
+pub(crate) use files::open_to_others;
 use files::{Content, Made};
 use kept::{Kept, Look};
 

@@ -45,8 +45,15 @@ fn what_is_not_a_file_is_refused_at_the_start() {
                 let said = format!("it is a {kind}, not a file");
                 assert!(code == 2 && stderr.contains(&said), "{environment:?}: {code} {stderr}");
                 assert!(stderr.contains(&path), "{environment:?}: {stderr}");
+                stderr
             };
-            check(&[("TAMIS__KEYS__ROOT__FILE", &path)]);
+            let stderr = check(&[("TAMIS__KEYS__ROOT__FILE", &path)]);
+            let help = if kind == "folder" {
+                "\n  help: name the file in it that holds the key\n"
+            } else {
+                ": name that file, or restore it; another key makes other pseudonyms\n"
+            };
+            assert!(stderr.contains(help), "{stderr}");
             check(&[
                 ("TAMIS__LISTEN__0__TLS__CERTIFICATE", &path),
                 ("TAMIS__LISTEN__0__TLS__KEY", &key),
@@ -76,6 +83,8 @@ fn what_is_not_a_file_is_refused_at_the_start() {
             let stderr = String::from_utf8(output.stderr).unwrap();
             let said = format!("`{path}` cannot be read: it is a {kind}, not a file");
             assert!(output.status.code() == Some(2) && stderr.contains(&said), "{stderr}");
+            let help = "\n  help: name the file in it that holds the settings\n";
+            assert_eq!(stderr.contains(help), kind == "folder", "{stderr}");
         }
     }
 }

@@ -42,9 +42,21 @@ fn what_is_wrong_at_the_start_is_said_and_nothing_is_served() {
     check(&[], &["crm"], "", "there is no policy in");
     let broken = POLICY.replace("contact: keep", "contcat: keep");
     check(&[("p.yaml", &broken)], &["crm"], "", "did you mean `contact`?");
-    check(&good, &["erm"], "", "the api `crm` has no upstream");
+    check(
+        &good,
+        &["erm"],
+        "",
+        "error: the api `crm` has no upstream: add `upstreams: { crm: { address: HOST:PORT } }` to the settings; `erm` is an upstream of no api\n\
+         error: settings and policies do not fit\n",
+    );
     let other = POLICY.replace("api_key: desk ", "api_key: \"desk\" ");
-    check(&[("p.yaml", &other)], &["crm"], "api_keys: {}\n", "the api key `desk`");
+    check(
+        &[("p.yaml", &other)],
+        &["crm"],
+        "api_keys: {}\n",
+        "shows the API key `desk`: add `api_keys: { desk: \"sha256:DIGEST\" }` to the settings\n\
+         error: settings and policies do not fit\n",
+    );
     let twice = POLICY.replace(
         "callers: {",
         "callers: { two: { identify: { api_key: desk }, purposes: [support] },",
@@ -362,7 +374,10 @@ fn listeners_are_handed_over_only_where_nobody_else_can_take_them() {
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let (code, _, stderr) = run(&format!("upgrade_socket: {}/s\n", folder.path().display()), &[]);
     assert_eq!(code, 2);
-    assert!(stderr.contains("has the mode 755: chmod 700"), "{stderr}");
+    assert!(
+        stderr.contains("has the mode 755: make a folder for it alone, by `mkdir -m 700`"),
+        "{stderr}"
+    );
     let (code, _, stderr) = run("upgrade_socket: /nowhere/upgrade.sock\n", &[]);
     assert_eq!(code, 2);
     assert!(stderr.contains("`/nowhere` is not there"), "{stderr}");
