@@ -12,7 +12,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 use crate::{
     cli::{Exit, Failure, Streams, check::Series, folder, log as logs},
-    config::{Settings, SettingsError},
+    config::{self, Settings, SettingsError},
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
@@ -71,10 +71,11 @@ Example:
 impl Serve {
     pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
         logs::start()?;
-        // A variable that is not text is none of ours: it could not be meant.
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
+        let environment = environment()?;
+        let names = environment.iter().map(|(name, _)| name.as_str());
+        for warning in config::ignored(names) {
+            streams.say(format_args!("warning: {warning}"));
+        }
         let settings = Settings::load(&self.config, environment).map_err(|error| {
             streams.say(&error);
             if let Some(help) = self.help(&error) {
@@ -111,6 +112,22 @@ fn check(settings: &Settings, streams: &mut Streams<'_>) -> bool {
         streams.say(format_args!("error: {error}"));
     }
     errors.is_empty()
+}
+
+/// The variables of the environment, but for those whose name or value is not text: they are none of ours.
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with(config::PREFIX) => {
+                return Err(Failure::cannot(format!("the value of {name} is not UTF-8 text")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
 }
 
 impl Serve {

@@ -15,7 +15,8 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use crate::config::{
     AccessLog, ApiKeys, At, Authority, Health, HostHeader, KeyDigest, KeyPair, Limits, Listener,
     PASS_BYTES, Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
-    fields::{Field, Mapping},
+    fields::{Field, Mapping, whole},
+    hints,
     written::{Kind, Node},
 };
 
@@ -143,20 +144,39 @@ const MODE: u32 = 0o600;
 /// The permissions that make sense, in the digits that everybody knows. Others could be a slip, such as what
 /// `0o660` is in decimal digits.
 fn socket_mode(field: Field, problems: &mut Vec<Problem>) -> Option<u32> {
-    field.parse("`0600`, `0660` or `0666`", problems, |text| {
-        // A number of YAML does not begin with 0, so that this one is read as another kind of number.
-        match text.strip_suffix(".0").unwrap_or(text) {
-            "0600" | "600" => Some(0o600),
-            "0660" | "660" => Some(0o660),
-            "0666" | "666" => Some(0o666),
-            _ => None,
-        }
-    })
+    let mode = |digits: &str| match digits {
+        "0600" | "600" => Some(0o600),
+        "0660" | "660" => Some(0o660),
+        "0666" | "666" => Some(0o666),
+        _ => None,
+    };
+    let hint = |text: &str| {
+        let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix("0O"))?;
+        mode(digits).map(|mode| format!("write `{mode:04o}`"))
+    };
+    field.parse_or_hint("`0600`, `0660` or `0666`", problems, hint, mode)
 }
 
 fn socket_address(field: Field, problems: &mut Vec<Problem>) -> Option<SocketAddr> {
     let wanted = "an address and a port such as `127.0.0.1:8080`";
-    field.parse(wanted, problems, |text| text.parse().ok())
+    let hint = |text: &str| {
+        let bare = text.split_once("://").map_or(text, |(_, bare)| bare);
+        let bare = bare.trim_end_matches('/');
+        let (host, port) = bare.rsplit_once(':').unwrap_or(("", bare));
+        let port: u16 = whole(port)?.parse().ok()?;
+        match host {
+            "" => Some(format!(
+                "write `127.0.0.1:{port}`, or `0.0.0.0:{port}` for every IPv4 address"
+            )),
+            "*" => Some(format!("write `0.0.0.0:{port}`")),
+            "localhost" => Some(format!("write `127.0.0.1:{port}` or `[::1]:{port}`")),
+            host => {
+                let ip: IpAddr = host.parse().ok()?;
+                Some(format!("write `{}`", SocketAddr::new(ip, port)))
+            }
+        }
+    };
+    field.parse_or_hint(wanted, problems, hint, |text| text.parse().ok())
 }
 
 fn admin(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Address> {
@@ -340,7 +360,18 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
 fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Option<Protocol> {
     let (path, at) = (field.path.clone(), field.at.clone());
-    let protocol = field.parse("`http1`, `h2c` or `h2`", problems, |word| match word {
+    let hint = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "http" | "http/1" | "http/1.1" | "http1.1" | "1.1" | "h1" => {
+            Some("write `http1`".to_owned())
+        }
+        "http2" | "http/2" | "http2.0" | "2" | "grpc" => {
+            Some("write `h2c` for HTTP/2 without TLS, `h2` for HTTP/2 with TLS".to_owned())
+        }
+        "https" => Some("write `http1`, and `tls: {}` beside it".to_owned()),
+        _ => None,
+    };
+    let wanted = "`http1`, `h2c` or `h2`";
+    let protocol = field.parse_or_hint(wanted, problems, hint, |word| match word {
         "http1" => Some(Protocol::Http1),
         "h2c" => Some(Protocol::H2c),
         "h2" => Some(Protocol::H2),
@@ -363,7 +394,8 @@ fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Optio
 /// Whether a connection is kept for another request.
 fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Vec<Problem>) -> Option<bool> {
     let (path, at) = (field.path.clone(), field.at.clone());
-    let is_kept = field.parse("`on` or `off`", problems, |word| match word {
+    let hint = |text: &str| hints::switch(text).map(|word| format!("write `{word}`"));
+    let is_kept = field.parse_or_hint("`on` or `off`", problems, hint, |word| match word {
         "on" => Some(true),
         "off" => Some(false),
         _ => None,
@@ -492,7 +524,24 @@ fn both_say_where(one: &Field, other: &Field, problems: &mut Vec<Problem>) {
 }
 
 fn parse_authority(field: Field, problems: &mut Vec<Problem>) -> Option<Authority> {
-    field.parse("HOST:PORT, such as `crm.internal:8000`", problems, authority)
+    let hint = |text: &str| {
+        let (scheme, bare) = text.split_once("://").unwrap_or(("", text));
+        let bare = bare.split('/').next().unwrap_or(bare);
+        let port = match scheme {
+            "https" => "443",
+            "http" => "80",
+            _ => "PORT",
+        };
+        let written = if authority(bare).is_some() {
+            bare.to_owned()
+        } else {
+            host(bare)?;
+            format!("{bare}:{port}")
+        };
+        let tls = if scheme == "https" { ", and `tls: {}` beside it" } else { "" };
+        (written != text).then(|| format!("write `{written}`{tls}"))
+    };
+    field.parse_or_hint("HOST:PORT, such as `crm.internal:8000`", problems, hint, authority)
 }
 
 /// The name of a UNIX socket.
@@ -626,13 +675,26 @@ fn parse_time(
 ) -> Option<Duration> {
     let longest = if *range.end() == HEAD_TIME_MAX { "a minute" } else { "a day" };
     let wanted = format!("a time such as `500ms`, `30s` or `1m`, {longest} at most");
-    field.parse(&wanted, problems, |text| duration(text).filter(|time| range.contains(time)))
+    let hint = |text: &str| {
+        if let Some(number) = whole(text) {
+            let zero = range.contains(&Duration::ZERO) && number == "0";
+            return Some(if zero {
+                "write `0s`".to_owned()
+            } else {
+                format!("say of what: `{number}ms`, `{number}s` or `{number}m`")
+            });
+        }
+        let (time, spelled) = hints::time(text)?;
+        (range.contains(&time) && spelled != text).then(|| format!("write `{spelled}`"))
+    };
+    let read = |text: &str| duration(text).filter(|time| range.contains(time));
+    field.parse_or_hint(&wanted, problems, hint, read)
 }
 
 fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
-    let number: u64 = number.parse().ok()?;
+    let number: u64 = whole(number)?.parse().ok()?;
     match unit {
         "ms" => Some(Duration::from_millis(number)),
         "s" => Some(Duration::from_secs(number)),
@@ -651,7 +713,13 @@ fn access_log(field: Option<Field>, problems: &mut Vec<Problem>) -> AccessLog {
         let file = file.and_then(|field| field.file(problems));
         return file.map_or(AccessLog::Off, AccessLog::File);
     }
-    let log = field.parse("`stdout`, `off` or `{ file: NAME }`", problems, |word| match word {
+    let hint = |text: &str| match hints::switch(text) {
+        Some("off") => Some("write `off`".to_owned()),
+        Some(_) => Some("write `stdout`".to_owned()),
+        None => text.contains(['/', '.']).then(|| format!("write `{{ file: {text} }}`")),
+    };
+    let wanted = "`stdout`, `off` or `{ file: NAME }`";
+    let log = field.parse_or_hint(wanted, problems, hint, |word| match word {
         "stdout" => Some(AccessLog::Stdout),
         "off" => Some(AccessLog::Off),
         _ => None,

@@ -23,7 +23,9 @@
 //! ```
 
 mod check;
+mod environment;
 mod fields;
+mod hints;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -42,7 +44,9 @@ use subtle::ConstantTimeEq as _;
 use crate::files::{FileError, Opened};
 
 use check::check;
+pub use environment::{KEYS, ignored};
 use written::Node;
+pub use written::PREFIX;
 
 /// Largest settings file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -153,19 +157,15 @@ pub enum SettingsError {
 }
 
 fn lines(name: &str, problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|problem| {
-        let help = problem.help.iter().map(|help| format!("\n  help: {help}"));
-        let place = match &problem.at {
-            At::Line { line, column } => format!("{name}:{line}:{column}: "),
-            At::Variable(variable) => format!("{variable}: "),
-            At::Nowhere => format!("{name}: "),
-        };
-        place + &problem.what + &help.collect::<String>()
+    let lines = problems.iter().map(|problem| match problem.at {
+        At::Line { .. } => format!("{name}:{problem}"),
+        At::Nowhere => format!("{name}: {problem}"),
+        At::Variable(_) => problem.to_string(),
     });
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// One thing that is wrong with the settings.
+/// One thing that is wrong with the settings. Its `Display` has the place, but not the name of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
@@ -174,6 +174,18 @@ pub struct Problem {
     pub what: String,
     /// What could be written instead.
     pub help: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            At::Line { line, column } => write!(f, "{line}:{column}: ")?,
+            At::Variable(variable) => write!(f, "{variable}: ")?,
+            At::Nowhere => {}
+        }
+        f.write_str(&self.what)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "\n  help: {help}"))
+    }
 }
 
 /// Where a setting is written.

@@ -1,4 +1,4 @@
-use super::*;
+use super::{written::SEPARATOR, *};
 
 /// What every text needs before anything else about it can be right.
 const LISTEN: &str = "listen: [{ address: 127.0.0.1:8080 }]\n";
@@ -6,6 +6,9 @@ const LISTEN: &str = "listen: [{ address: 127.0.0.1:8080 }]\n";
 /// The digests of `a` and of `b`.
 const A: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
 const B: &str = "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d";
+
+/// What can stand in `limits`.
+const LIMITS: &str = "  help: what can stand here: `depth`, `name_bytes`, `value_bytes`, `gap_bytes`, `candidate_bytes`, `document_bytes`, `decoded_piece_bytes`, `decoded_ratio`, `decoded_bytes`, `pass_bytes`, `responses_in_flight`, `caller_in_flight`, `caller_requests_per_second`, `held_bytes`, `metric_series`, `head_bytes`, `target_bytes`, `request_body_bytes`";
 
 fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -167,10 +170,11 @@ fn everything_wrong_is_said_at_once_and_in_its_place() {
             "t.yaml:4:3: `limits.dept` is not known",
             "  help: did you mean `depth`?",
             "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `1m`, a day at most, not `60`",
+            "  help: say of what: `60ms`, `60s` or `60m`",
             "t.yaml:5:1: `listen2` is not known",
             "  help: did you mean `listen`?",
             "TAMIS__TIMEOUT__IDLE: `timeout` is not known",
-            "  help: did you mean `timeouts`?",
+            "  help: did you mean `TAMIS__TIMEOUTS__IDLE`?",
         ],
     );
 }
@@ -205,13 +209,21 @@ fn a_listener_has_an_address_of_its_own() {
     check("listen:\n", &[], &missing);
     check("listen: []", &[], &["t.yaml:1:9: `listen` is empty: nobody could connect", missing[1]]);
     check("listen: 127.0.0.1:80", &[], &["t.yaml:1:9: `listen` has to be a list"]);
-    check("listen: ['127.0.0.1:80']", &[], &["t.yaml:1:10: `listen[0]` has to be a mapping"]);
+    check(
+        "listen: ['127.0.0.1:80']",
+        &[],
+        &[
+            "t.yaml:1:10: `listen[0]` has to be a mapping",
+            "  help: what can stand here: `address`, `unix`, `mode`, `tls`",
+        ],
+    );
     check("listen: [{}]", &[], &["t.yaml:1:10: `listen[0]` has neither `address` nor `unix`"]);
     check(
         "listen: [{ address: localhost:80 }]",
         &[],
         &[
             "t.yaml:1:21: `listen[0].address` has to be an address and a port such as `127.0.0.1:8080`, not `localhost:80`",
+            "  help: write `127.0.0.1:80` or `[::1]:80`",
         ],
     );
     check(
@@ -314,7 +326,13 @@ fn callers_connect_by_tls_and_to_unix_sockets() {
             "t.yaml:1:25: `listen[0].tls` has no `key`",
         ],
     );
-    one("unix: /a, tls: false", &["t.yaml:1:27: `listen[0].tls` has to be a mapping"]);
+    one(
+        "unix: /a, tls: false",
+        &[
+            "t.yaml:1:27: `listen[0].tls` has to be a mapping",
+            "  help: what can stand here: `certificate`, `key`",
+        ],
+    );
     check(
         "listen: [{ unix: /a }, { unix: /b }, { unix: /a }]",
         &[],
@@ -331,13 +349,20 @@ fn an_upstream_can_be_reached() {
         "upstreams: { crm: }",
         &["t.yaml:2:17: `upstreams.crm` has none of `address`, `addresses` and `unix`"],
     );
-    below("upstreams: { crm: a:1 }", &["t.yaml:2:19: `upstreams.crm` has to be a mapping"]);
+    below(
+        "upstreams: { crm: a:1 }",
+        &[
+            "t.yaml:2:19: `upstreams.crm` has to be a mapping",
+            "  help: what can stand here: `address`, `addresses`, `unix`, `tls`, `plain`, `protocol`, `keepalive`, `host`, `health`",
+        ],
+    );
     below(
         "upstreams: { crm: { address: '127.0.0.1:1', protocol: http2, tsl: true } }",
         &[
             "t.yaml:2:62: `upstreams.crm.tsl` is not known",
             "  help: did you mean `tls`?",
             "t.yaml:2:55: `upstreams.crm.protocol` has to be `http1`, `h2c` or `h2`, not `http2`",
+            "  help: write `h2c` for HTTP/2 without TLS, `h2` for HTTP/2 with TLS",
         ],
     );
     below(
@@ -414,6 +439,7 @@ fn an_upstream_is_said_to_be_in_one_place() {
         "upstreams: { crm: { addresses: ['localhost:1', 'localhost'] } }",
         &[
             "t.yaml:2:48: `upstreams.crm.addresses[1]` has to be HOST:PORT, such as `crm.internal:8000`, not `localhost`",
+            "  help: write `localhost:PORT`",
         ],
     );
     let longest = "a".repeat(107);
@@ -448,7 +474,13 @@ fn nothing_is_asked_in_the_clear_over_a_network_but_for_a_reason() {
             &[expected],
         );
     };
-    plain("true", "t.yaml:2:46: `upstreams.crm.plain` has to be a mapping");
+    below(
+        "upstreams: { crm: { address: 'crm:1', plain: true } }",
+        &[
+            "t.yaml:2:46: `upstreams.crm.plain` has to be a mapping",
+            "  help: what can stand here: `because`",
+        ],
+    );
     plain("{}", "t.yaml:2:46: `upstreams.crm.plain` has no `because`");
     plain(
         "{ because: yes }",
@@ -484,7 +516,13 @@ fn an_upstream_can_be_asked_how_it_is() {
             "  help: `health: {}` looks whether it takes a connection",
         ],
     );
-    one("health: true", &["t.yaml:2:37: `upstreams.a.health` has to be a mapping"]);
+    one(
+        "health: true",
+        &[
+            "t.yaml:2:37: `upstreams.a.health` has to be a mapping",
+            "  help: what can stand here: `path`, `every`",
+        ],
+    );
     one(
         "health: { every: 50ms }",
         &[
@@ -551,7 +589,13 @@ fn tls_to_an_upstream_has_a_name_and_a_protocol() {
             "  help: `tls: {}` is TLS as it should be",
         ],
     );
-    one("address: 'a:1', tls: true", &["t.yaml:2:40: `upstreams.a.tls` has to be a mapping"]);
+    one(
+        "address: 'a:1', tls: true",
+        &[
+            "t.yaml:2:40: `upstreams.a.tls` has to be a mapping",
+            "  help: what can stand here: `name`, `ca`, `certificate`, `key`",
+        ],
+    );
     for key in ["insecure", "verify", "skip_verify"] {
         let text =
             format!("{LISTEN}upstreams: {{ a: {{ address: 'a:1', tls: {{ {key}: true }} }} }}");
@@ -612,11 +656,20 @@ fn only_connections_of_http_1_are_not_kept() {
         ];
         below(&text, &expected);
     }
-    for word in ["false", "never", "0s"] {
+    for (word, meant) in [
+        ("false", "off"),
+        ("never", "off"),
+        ("No", "off"),
+        ("TRUE", "on"),
+        ("yes", "on"),
+        ("0s", ""),
+    ] {
         let text = format!("upstreams: {{ a: {{ unix: /a, keepalive: {word} }} }}");
         let expected =
             format!("t.yaml:2:40: `upstreams.a.keepalive` has to be `on` or `off`, not `{word}`");
-        below(&text, &[&expected]);
+        let help = format!("  help: write `{meant}`");
+        let expected = [expected.as_str(), help.as_str()];
+        below(&text, if meant.is_empty() { &expected[..1] } else { &expected });
     }
 }
 
@@ -686,7 +739,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
         &["t.yaml:2:10: `threads` has to be a whole number from 1 to 1024, not `0`"],
     );
     below("limits: { depth: }", &["t.yaml:2:16: `limits.depth` has no value"]);
-    below("limits: [depth]", &["t.yaml:2:9: `limits` has to be a mapping"]);
+    below("limits: [depth]", &["t.yaml:2:9: `limits` has to be a mapping", LIMITS]);
     below("policies: [a]", &["t.yaml:2:11: `policies` has to be one value, and this is a list"]);
     below("policies: ''", &["t.yaml:2:11: `policies` has no value"]);
     below("threads: {}", &["t.yaml:2:10: `threads` has to be one value, and this is a mapping"]);
@@ -771,6 +824,168 @@ fn what_stands_for_a_key_is_never_shown() {
     assert!(!format!("{settings:?}").contains("ca978112"));
 }
 
+/// Some readers of YAML take these for other numbers, and people write them in the way of other programs: a
+/// message shows what stands in the file, and what to write.
+#[test]
+fn a_number_is_shown_as_it_is_written() {
+    for (written, meant) in [
+        ("010", "`010` is not a number of YAML 1.2: write `10`"),
+        ("0o10", "write `8`"),
+        ("0x10", "write `16`"),
+        ("0b10", "write `2`"),
+        ("1_00", "write `100`"),
+        ("1e2", "write `100`"),
+        ("1.0E+2", "write `100`"),
+        ("10.0", "write `10`"),
+        ("+5", "write `5`"),
+        ("00", ""),
+        ("-0", ""),
+        ("-5", ""),
+        ("0.5", ""),
+        (".5", ""),
+        ("1.000", ""),
+        ("0x1000000", ""),
+        ("99999999999999999999999999999999999999999", ""),
+        ("True", ""),
+        ("yes", ""),
+        ("1:30", ""),
+        ("2026-11-29", ""),
+    ] {
+        let expected = format!(
+            "t.yaml:2:18: `limits.depth` has to be a whole number from 1 to 1024, not `{written}`"
+        );
+        let help = format!("  help: {meant}");
+        let expected = [expected.as_str(), help.as_str()];
+        let expected = if meant.is_empty() { &expected[..1] } else { &expected };
+        below(&format!("limits: {{ depth: {written} }}"), expected);
+        // The same in a block, before a comment.
+        let moved = expected.iter().map(|line| line.replace(":2:18:", ":3:10:"));
+        let moved: Vec<String> = moved.collect();
+        let moved: Vec<&str> = moved.iter().map(String::as_str).collect();
+        below(&format!("limits:\n  depth: {written} # {written}\n"), &moved);
+    }
+    // These the reader of YAML refuses itself.
+    for written in [".inf", "-.INF", ".nan"] {
+        let expected = format!("t.yaml:2:18: value `{written}` is not a finite number");
+        below(&format!("limits: {{ depth: {written} }}"), &[&expected]);
+    }
+    // By an alias, it is where it is used, and as it is written elsewhere.
+    check(
+        "listen: [{ address: 127.0.0.1:8080 }]\nthreads: &n 0x10\nlimits: { depth: *n }\n",
+        &[],
+        &[
+            "t.yaml:3:18: `limits.depth` has to be a whole number from 1 to 1024, not `0x10`",
+            "  help: write `16`",
+            "t.yaml:2:13: `threads` has to be a whole number from 1 to 1024, not `0x10`",
+            "  help: write `16`",
+        ],
+    );
+    let limit = |name: &str, written: &str, help: &str| {
+        let text = format!("{LISTEN}limits: {{ {name}: {written} }}");
+        let error = parse(&text, &[]).unwrap_err().to_string();
+        let (_, told) = error.split_once(&format!("not `{written}`")).unwrap();
+        assert_eq!(told, format!("\n  help: {help}"), "{name}: {written}");
+    };
+    limit("value_bytes", "64KiB", "write `65536`");
+    limit("value_bytes", "64 KiB", "write `65536`");
+    limit("document_bytes", "8Mi", "write `8388608`");
+    limit("pass_bytes", "1GB", "write `1000000000`");
+    for none in ["0", "-1", "none", "unlimited"] {
+        limit("caller_in_flight", none, "leave it out: then there is no limit");
+    }
+}
+
+#[test]
+fn a_value_of_another_program_is_told_the_one_of_ours() {
+    let one = |text: &str, written: &str, help: &str| {
+        let error = parse(&format!("{LISTEN}{text}"), &[]).unwrap_err().to_string();
+        let (_, told) =
+            error.split_once(&format!("not `{written}`")).unwrap_or_else(|| panic!("{error}"));
+        assert_eq!(told, format!("\n  help: {help}"), "{text}");
+    };
+    for (written, help) in [
+        ("30", "say of what: `30ms`, `30s` or `30m`"),
+        ("1.5s", "write `1500ms`"),
+        ("30 s", "write `30s`"),
+        ("30S", "write `30s`"),
+        ("5min", "write `5m`"),
+        ("1h30m", "write `90m`"),
+        ("PT30S", "write `30s`"),
+        ("1d", "write `24h`"),
+        ("010s", "write `10s`"),
+    ] {
+        one(&format!("timeouts: {{ client: {written} }}"), written, help);
+    }
+    one("timeouts: { drain: 0 }", "0", "write `0s`");
+    for (written, help) in [
+        ("8080", "write `127.0.0.1:8080`, or `0.0.0.0:8080` for every IPv4 address"),
+        (":8080", "write `127.0.0.1:8080`, or `0.0.0.0:8080` for every IPv4 address"),
+        ("*:8080", "write `0.0.0.0:8080`"),
+        ("localhost:8080", "write `127.0.0.1:8080` or `[::1]:8080`"),
+        ("http://127.0.0.1:8080/", "write `127.0.0.1:8080`"),
+        ("::1:8080", "write `[::1]:8080`"),
+    ] {
+        one(&format!("admin: {{ address: '{written}' }}"), written, help);
+    }
+    for (written, help) in [
+        ("http://crm:8000", "write `crm:8000`"),
+        ("http://crm:8000/api", "write `crm:8000`"),
+        ("http://crm", "write `crm:80`"),
+        ("https://crm", "write `crm:443`, and `tls: {}` beside it"),
+        ("crm", "write `crm:PORT`"),
+    ] {
+        one(&format!("upstreams: {{ crm: {{ address: '{written}' }} }}"), written, help);
+    }
+    for (written, help) in [
+        ("HTTP/1.1", "write `http1`"),
+        ("https", "write `http1`, and `tls: {}` beside it"),
+        ("grpc", "write `h2c` for HTTP/2 without TLS, `h2` for HTTP/2 with TLS"),
+    ] {
+        let text = format!("upstreams: {{ crm: {{ unix: /a, protocol: '{written}' }} }}");
+        one(&text, written, help);
+    }
+    for (written, help) in [
+        ("false", "write `off`"),
+        ("yes", "write `stdout`"),
+        ("access.jsonl", "write `{ file: access.jsonl }`"),
+    ] {
+        one(&format!("access_log: {written}"), written, help);
+    }
+    let unix = |mode: &str| format!("listen: [{{ unix: /a, mode: {mode} }}]");
+    let error = parse(&unix("0o660"), &[]).unwrap_err().to_string();
+    let expected =
+        "`listen[0].mode` has to be `0600`, `0660` or `0666`, not `0o660`\n  help: write `0660`";
+    assert!(error.ends_with(expected), "{error}");
+    for mode in ["0660", "660", "'0660'"] {
+        parse(&unix(mode), &[]).unwrap();
+    }
+}
+
+#[test]
+fn a_variable_with_one_underscore_is_told_the_setting() {
+    let names = [
+        "TAMIS_LIMITS_DEPTH",
+        "PATH",
+        "TAMIS_KERNEL",
+        "TAMIS__LIMITS__DEPTH",
+        "TAMIS_ADMIN_ADDRESS",
+    ];
+    let told: Vec<String> = ignored(names).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "TAMIS_ADMIN_ADDRESS: this variable is not read\n  help: did you mean `TAMIS__ADMIN__ADDRESS`?",
+            "TAMIS_LIMITS_DEPTH: this variable is not read\n  help: did you mean `TAMIS__LIMITS__DEPTH`?",
+        ]
+    );
+    // What is proposed is read.
+    for key in KEYS {
+        let variable = key.replace("[]", ".0").replace('.', SEPARATOR).to_uppercase();
+        let error = parse("", &[(&format!("{PREFIX}{variable}"), "")]).unwrap_err().to_string();
+        assert!(!error.contains("is not known") && error.contains(&variable), "{key}: {error}");
+    }
+}
+
 #[test]
 fn the_environment_wins() {
     let a = format!("sha256:{A}");
@@ -821,12 +1036,34 @@ fn a_variable_that_fits_nothing_is_an_error() {
     one(
         "",
         ("TAMIS__LISTN__0__ADDRESS", "x"),
-        &["TAMIS__LISTN__0__ADDRESS: `listn` is not known", "  help: did you mean `listen`?"],
+        &[
+            "TAMIS__LISTN__0__ADDRESS: `listn` is not known",
+            "  help: did you mean `TAMIS__LISTEN__0__ADDRESS`?",
+        ],
     );
     one(
         "",
         ("TAMIS__LIMITS__DEPHT", "3"),
-        &["TAMIS__LIMITS__DEPHT: `limits.depht` is not known", "  help: did you mean `depth`?"],
+        &[
+            "TAMIS__LIMITS__DEPHT: `limits.depht` is not known",
+            "  help: did you mean `TAMIS__LIMITS__DEPTH`?",
+        ],
+    );
+    one(
+        "",
+        ("TAMIS__LIMITS_DEPTH", "3"),
+        &[
+            "TAMIS__LIMITS_DEPTH: `limits_depth` is not known",
+            "  help: did you mean `TAMIS__LIMITS__DEPTH`?",
+        ],
+    );
+    one(
+        "",
+        ("TAMIS__LIMITS__DEPTH", "010"),
+        &[
+            "TAMIS__LIMITS__DEPTH: `limits.depth` has to be a whole number from 1 to 1024, not `010`",
+            "  help: `010` is not a number of YAML 1.2: write `10`",
+        ],
     );
     one(
         "",
@@ -839,13 +1076,16 @@ fn a_variable_that_fits_nothing_is_an_error() {
         ("TAMIS__LIMITS__DEPTH__X", "3"),
         &["TAMIS__LIMITS__DEPTH__X: `limits.depth` has to be one value, and this is a mapping"],
     );
-    one("", ("TAMIS__LIMITS", "3"), &["TAMIS__LIMITS: `limits` has to be a mapping"]);
-    one("", ("TAMIS__LIMITS__0", "3"), &["TAMIS__LIMITS__0: `limits` has to be a mapping"]);
+    one("", ("TAMIS__LIMITS", "3"), &["TAMIS__LIMITS: `limits` has to be a mapping", LIMITS]);
+    one("", ("TAMIS__LIMITS__0", "3"), &["TAMIS__LIMITS__0: `limits` has to be a mapping", LIMITS]);
     one("", ("TAMIS__", "3"), &["TAMIS__: the name of the variable has an empty part"]);
     one(
         "",
         ("TAMIS__LIMITS____DEPTH", "3"),
-        &["TAMIS__LIMITS____DEPTH: the name of the variable has an empty part"],
+        &[
+            "TAMIS__LIMITS____DEPTH: the name of the variable has an empty part",
+            "  help: did you mean `TAMIS__LIMITS__DEPTH`?",
+        ],
     );
     let gap = "is not the number of a list that begins with 0 and has no gaps";
     one(

@@ -2,9 +2,12 @@
 //! variable of the environment says it.
 //!
 //! What a scalar means is left to whoever asks for it, so that `128` in a file and in a variable go the
-//! same way.
+//! same way, and a message shows it as it is written: the reader of YAML makes 10.0 of `010`.
 
-use std::fmt;
+use std::{
+    fmt::{self, Display},
+    ops::Range,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -12,13 +15,13 @@ use serde::{
 };
 use serde_saphyr::{Location, SnippetMode, Spanned, UserMessageFormatter};
 
-use crate::config::{At, Problem};
+use crate::config::{At, Problem, environment::meant};
 
-/// How the name of a variable begins that is meant for us.
-const PREFIX: &str = "TAMIS__";
+/// How the name of a variable of the environment begins that is a setting.
+pub const PREFIX: &str = "TAMIS__";
 
 /// What stands between the parts of such a name.
-const SEPARATOR: &str = "__";
+pub(super) const SEPARATOR: &str = "__";
 
 /// A value, and where it is written.
 #[derive(Clone, Debug)]
@@ -32,8 +35,11 @@ pub(super) struct Node {
 pub(super) enum Kind {
     /// Nothing, as behind `limits:` when all lines below are comments.
     Nothing,
-    /// One value, not yet interpreted.
+    /// One value, not yet interpreted, as it is written.
     Scalar(String),
+    /// One value that the reader of YAML has interpreted, until [`Node::read`] finds out how it is written:
+    /// what it came to, and where it stands in the file, in bytes.
+    Interpreted(String, Range<usize>),
     /// Values in a row.
     List(Vec<Node>),
     /// Values with names, no name twice.
@@ -64,7 +70,8 @@ impl Node {
             // A snippet would show the lines around an error, and digests of keys stand in lines.
             with_snippet: false,
         };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let read = serde_saphyr::from_str_with_options(text, options);
+        read.map(|node: Self| node.spelled(text)).map_err(|error| {
             let at = error.location().map_or(At::Nowhere, At::from);
             let what = error.render_with_options(serde_saphyr::render_options! {
                 formatter: &UserMessageFormatter,
@@ -74,6 +81,31 @@ impl Node {
             let what = what.split(" at line ").next().unwrap_or_default().to_owned();
             Problem { at, what, help: None }
         })
+    }
+
+    /// The same tree, with each value as the text of the file spells it.
+    fn spelled(mut self, text: &str) -> Self {
+        let mut left = vec![&mut self];
+        while let Some(Self { kind, .. }) = left.pop() {
+            if let Kind::Interpreted(value, span) = kind {
+                let written = text.get(span.clone()).map(str::trim);
+                // A tag or quotes, as in `!!int "10"`, are no part of a value.
+                let is_bare = |text: &&str| {
+                    !text.is_empty() && !text.contains(['"', '\'', '!', '&', '*', '|', '>', '\n'])
+                };
+                let written = written.filter(is_bare).unwrap_or(value).to_owned();
+                *kind = Kind::Scalar(written);
+                continue;
+            }
+            match kind {
+                Kind::List(items) => left.extend(items),
+                Kind::Map(members) => {
+                    left.extend(members.iter_mut().map(|member| &mut member.node));
+                }
+                Kind::Nothing | Kind::Scalar(_) | Kind::Interpreted(..) => {}
+            }
+        }
+        self
     }
 
     /// Lays the variables that begin with `TAMIS__` over the tree: each part of a name goes one level
@@ -98,7 +130,10 @@ impl Node {
                 path.split(SEPARATOR).try_fold(&mut *self, |node, part| node.below(part, &at));
             match node {
                 Ok(node) => *node = Self { at, kind: Kind::Scalar(value) },
-                Err(what) => problems.push(Problem { at, what, help: None }),
+                Err(what) => {
+                    let help = meant(&variable).map(|meant| format!("did you mean `{meant}`?"));
+                    problems.push(Problem { at, what, help });
+                }
             }
         }
     }
@@ -106,7 +141,7 @@ impl Node {
     /// What stands one level down under a part of a variable's name; it is made if there is none.
     fn below(&mut self, part: &str, at: &At) -> Result<&mut Self, String> {
         let index = part.parse::<usize>().ok();
-        if matches!(self.kind, Kind::Nothing | Kind::Scalar(_)) {
+        if matches!(self.kind, Kind::Nothing | Kind::Scalar(_) | Kind::Interpreted(..)) {
             let kind = if index.is_some() { Kind::List(Vec::new()) } else { Kind::Map(Vec::new()) };
             *self = Self { at: at.clone(), kind };
         }
@@ -143,7 +178,7 @@ impl Node {
                 }
                 index.and_then(|index| items.get_mut(index))
             }
-            Kind::Nothing | Kind::Scalar(_) => None,
+            Kind::Nothing | Kind::Scalar(_) | Kind::Interpreted(..) => None,
         }
         .ok_or_else(|| {
             format!("`{part}` is not the number of a list that begins with 0 and has no gaps")
@@ -152,7 +187,7 @@ impl Node {
 }
 
 /// A name as a variable of the environment spells it: `support-desk` is `SUPPORT_DESK`.
-fn shouted(name: &str) -> String {
+pub(super) fn shouted(name: &str) -> String {
     name.to_uppercase().replace(|c: char| !c.is_alphanumeric(), "_")
 }
 
@@ -167,7 +202,14 @@ impl From<Location> for At {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value: kind, referenced, .. } = Spanned::deserialize(deserializer)?;
+        let Spanned { value: mut kind, referenced, defined } = Spanned::deserialize(deserializer)?;
+        if let Kind::Interpreted(_, place) = &mut kind {
+            let span = defined.span();
+            let [start, bytes] =
+                [span.byte_offset(), span.byte_len()].map(Option::unwrap_or_default);
+            let [start, bytes] = [start, bytes].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+            *place = start..start.saturating_add(bytes);
+        }
         Ok(Self { at: referenced.into(), kind })
     }
 }
@@ -176,6 +218,11 @@ impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader)
     }
+}
+
+/// A scalar that is no string; where it stands is found out by who knows.
+fn interpreted(value: impl Display) -> Kind {
+    Kind::Interpreted(value.to_string(), 0..0)
 }
 
 struct Reader;
@@ -192,28 +239,28 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.to_string()))
+        Ok(interpreted(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.to_string()))
+        Ok(interpreted(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.to_string()))
+        Ok(interpreted(value))
     }
 
     fn visit_i128<E: Error>(self, value: i128) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.to_string()))
+        Ok(interpreted(value))
     }
 
     fn visit_u128<E: Error>(self, value: u128) -> Result<Kind, E> {
-        Ok(Kind::Scalar(value.to_string()))
+        Ok(interpreted(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Kind, E> {
         // With its point: `128.0` is not a whole number.
-        Ok(Kind::Scalar(format!("{value:?}")))
+        Ok(interpreted(format_args!("{value:?}")))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Kind, E> {

@@ -62,7 +62,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "config",
         rooms: &["files"],
-        crates: &["data_encoding", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
+        crates: &["data_encoding", "jiff", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
     },
     Room { name: "metrics", rooms: &["access"], crates: &["foldhash", "hashbrown", "prometheus"] },
     Room {

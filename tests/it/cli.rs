@@ -1088,6 +1088,40 @@ fn help_teaches_exit_codes_and_an_example() {
 }
 
 #[test]
+fn a_variable_that_is_not_read_is_told_and_stops_nothing() {
+    let folder = people();
+    let settings = folder.write(
+        "tamis.yml.txt",
+        &format!(
+            "listen: [{{ address: 127.0.0.1:1 }}]\npolicies: {}\nkeys: {{ root: {{ file: {}/key }} }}\n\
+             api_keys: {{ desk: 'sha256:{:064}', office: 'sha256:{:064}', counters: 'sha256:{:064}' }}\n\
+             upstreams: {{ people: {{ address: 127.0.0.1:2 }} }}\n",
+            folder.path(), folder.path(), 1, 2, 3
+        ),
+    );
+    restrict(&folder.write("key", &"0".repeat(64)), 0o600);
+    let serve = |variables: &[(&str, &str)]| {
+        let mut command = command(&["serve", "--check", "--config", settings.to_str().unwrap()]);
+        command.envs(variables.iter().copied());
+        run(command, b"")
+    };
+    // A service of the name `tamis` in Kubernetes, and a variable that is ours.
+    let run = serve(&[
+        ("TAMIS_SERVICE_HOST", "10.0.0.1"),
+        ("TAMIS_PORT", "tcp://10.0.0.1:8080"),
+        ("TAMIS_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("TAMIS_KERNEL", "portable"),
+        ("TAMIS_LOG", "info"),
+    ]);
+    assert!(!run.exits(0).stderr.contains("TAMIS_"));
+    serve(&[("TAMIS_LIMITS_DEPTH", CANARY)]).exits(0).says(
+        "warning: TAMIS_LIMITS_DEPTH: this variable is not read\n  \
+         help: did you mean `TAMIS__LIMITS__DEPTH`?\n",
+    );
+    serve(&[("TAMIS__LIMITS_DEPTH", "3")]).exits(2).says("did you mean `TAMIS__LIMITS__DEPTH`?");
+}
+
+#[test]
 fn help_and_version_are_commands_too() {
     for (command, option) in [
         (&["help"][..], &["--help"][..]),

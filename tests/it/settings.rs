@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 use tamis::{
-    config::{Settings, SettingsError},
+    config::{self, Settings, SettingsError},
     policy, reload,
     transform::NoKeys,
 };
@@ -127,6 +127,7 @@ fn the_example_and_the_reference_have_every_key() {
     let listed = rows("| key | default");
     let names: BTreeSet<String> = listed.iter().map(|row| row[0].to_owned()).collect();
     assert_eq!(shown, names);
+    assert_eq!(names, config::KEYS.iter().map(|key| (*key).to_owned()).collect());
     // The other way round: what is asked for in each section, by what it says can stand there.
     for (section, variable) in [
         ("", "TAMIS__"),
