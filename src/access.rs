@@ -282,17 +282,17 @@ reasons! {
     HeaderRepeated "header-repeated" 400 "A header that may stand once is repeated."
     UpgradeNotAllowed "upgrade-not-allowed" 400 "The request asks for another protocol."
 
-    CallerUnknown "caller-unknown" 401 "The caller is not known."
+    CallerUnknown "caller-unknown" 401 "The Api-Key header is missing, or its key is not known."
     CallerAmbiguous "caller-ambiguous" 401 "The request identifies more than one caller."
 
     TooManyRequests "too-many-requests" 429 "The caller asks for too much at a time."
 
-    PurposeMissing "purpose-missing" 403 "The request states no purpose."
-    PurposeUnknown "purpose-unknown" 403 "The purpose is not declared."
-    PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for this purpose."
+    PurposeMissing "purpose-missing" 403 "The Data-Purpose header is missing."
+    PurposeUnknown "purpose-unknown" 403 "The purpose in the Data-Purpose header is not declared."
+    PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for the purpose in Data-Purpose."
 
     OriginNotAllowed "origin-not-allowed" 403 "Pages of this origin may not ask."
-    RouteUnknown "route-unknown" 403 "No route is declared for this method and path."
+    RouteUnknown "route-unknown" 403 "No route is declared for this host, method and path."
     CategoryDenied "category-denied" 403 "The route can give data that is denied to this purpose."
     RequestBodyNotAllowed "request-body-not-allowed" 403 "The route takes no request body."
     RequestBodyTooLarge "request-body-too-large" 413 "The request body is too large."
@@ -410,6 +410,20 @@ mod tests {
             assert!(title.starts_with(|first: char| first.is_ascii_uppercase()), "{title}");
             assert!(title.ends_with('.') && !title.contains(". "), "{title}");
             assert!(title.len() <= 60, "{title}");
+        }
+    }
+
+    /// Whoever gets a 401 or 403 looks at the request, and has to see what it lacks.
+    #[test]
+    fn a_title_names_the_header_that_is_missing() {
+        for (reason, words) in [
+            (Reason::CallerUnknown, "Api-Key"),
+            (Reason::PurposeMissing, "Data-Purpose"),
+            (Reason::PurposeUnknown, "Data-Purpose"),
+            (Reason::PurposeNotAllowed, "Data-Purpose"),
+            (Reason::RouteUnknown, "host, method and path"),
+        ] {
+            assert!(reason.title().contains(words), "{reason}");
         }
     }
 
