@@ -1003,6 +1003,65 @@ fn a_denied_test_fails_unless_it_says_so() {
     tamis(&["test", folder.path()], "").exits(0).prints("2 passed, 0 failed\n");
 }
 
+/// Which parameter it is, and which line says so.
+#[test]
+fn a_parameter_that_is_not_taken_is_named_with_its_line() {
+    let policy = PEOPLE
+        .replace("page: public,", "page: public, sort: { values: [up, down], because: of order },");
+    let line = |text: &str| policy.lines().position(|line| line.contains(text)).unwrap() + 1;
+    let (params, route, rule) =
+        (line("params:"), line("GET /people/{id}:"), line("support: { id: keep"));
+    for (query, reason, parameter) in [
+        (
+            "email=a@example.org",
+            "parameter-withheld",
+            format!(
+                "`email` takes a value only where it leaves as it is; it is masked but for the last 4 characters for support: email (E-mail address) (people.yaml:{params}, rule people.yaml:{rule})"
+            ),
+        ),
+        (
+            "pge=1",
+            "parameter-not-allowed",
+            format!("`pge` is not listed; did you mean `page`? (people.yaml:{route})"),
+        ),
+        (
+            "page=1&page=2",
+            "parameter-not-allowed",
+            "`page` is repeated, and can stand once".to_owned(),
+        ),
+        ("id=1", "parameter-not-allowed", "`id` is a parameter of the path already".to_owned()),
+        (
+            "sort=sideways",
+            "parameter-not-allowed",
+            format!("`sort` can only be one of up, down (people.yaml:{params})"),
+        ),
+        (
+            "email=a&sort=x",
+            "parameter-not-allowed",
+            format!("`sort` can only be one of up, down (people.yaml:{params})"),
+        ),
+    ] {
+        let request = format!("GET /people/1?{query}");
+        let test = format!(
+            "tests:\n  - name: One\n    when: {{ caller: desk, request: \"{request}\" }}\n    upstream: {{}}\n    absent: [$.x]\n"
+        );
+        let folder = Folder::new(&[("people.yaml", &policy), ("people.test.yaml", &test)]);
+        // The policies are told by their whole name where the folder is.
+        let told = parameter.replace("people.yaml:", &format!("{}/people.yaml:", folder.path()));
+        let run = tamis(&["test", folder.path()], "").exits(1);
+        let printed = run.printed().replace(&told, &parameter);
+        let expected = format!("expected an answer, and it is denied: {reason}: {parameter}\n");
+        assert!(printed.contains(&expected), "{expected} {printed}");
+        let run = apply(&folder, &["--caller", "desk", "--request", &request], BODY).exits(1);
+        let said = run.stderr.replace(&told, &parameter);
+        assert!(said.contains(&format!("\n  {parameter}\n")), "{parameter} {said}");
+    }
+    // Other denials say nothing of parameters.
+    let test = "tests:\n  - name: One\n    when: { caller: desk, request: GET /x?a=b }\n    upstream: {}\n    absent: [$.x]\n";
+    let folder = Folder::new(&[("people.yaml", &policy), ("people.test.yaml", test)]);
+    tamis(&["test", folder.path()], "").exits(1).prints("it is denied: route-unknown\n");
+}
+
 #[test]
 fn tests_can_be_chosen_and_listed() {
     let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", TWO_TESTS)]);
