@@ -1,6 +1,7 @@
 //! What several commands need: a folder of policies, its findings, a key, a day, a request line.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fmt,
     fs::{File, Metadata},
@@ -43,7 +44,16 @@ impl Folder {
     pub(super) fn load(path: &Path, keys: &dyn Keys, command: &str) -> Result<Self, Failure> {
         let folder = reload::read_folder(path).map_err(|error| unreadable(&error, command))?;
         let sources = folder.sources;
-        let loaded = policy::load(&sources, keys);
+        let left = Cell::new(reload::FOLDER_BYTES_MAX);
+        let fixture = |name: &str| {
+            let text = reload::read_below(path, name).map_err(|error| error.to_string())?;
+            let bytes = left.get().checked_sub(text.len() as u64);
+            left.set(bytes.ok_or_else(|| {
+                format!("the fixtures are larger than {} bytes together", reload::FOLDER_BYTES_MAX)
+            })?);
+            Ok(text)
+        };
+        let loaded = policy::load_with_fixtures(&sources, keys, &fixture);
         Ok(Self { sources, loaded })
     }
 
@@ -98,6 +108,8 @@ fn unreadable(error: &ReadError, command: &str) -> Failure {
         | ReadError::WrongExtension { .. }
         | ReadError::Subfolder { .. }
         | ReadError::NotFile { .. }
+        | ReadError::Outside { .. }
+        | ReadError::NotRegular { .. }
         | ReadError::FileTooLarge { .. }
         | ReadError::FolderTooLarge { .. }
         | ReadError::TooManyEntries { .. }

@@ -113,10 +113,21 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
 }
 
+/// Gives the text of a file that a test names as a fixture, by its path below the folder of the policies; or
+/// says why there is none.
+pub type FixtureFiles<'f> = dyn Fn(&str) -> Result<String, String> + 'f;
+
 /// Loads policies and their tests: the one loader for everything that reads them.
 ///
-/// Everything that is wrong is found at once. Any error, and there is no set.
+/// Everything that is wrong is found at once. Any error, and there is no set. A fixture that is a file is an error
+/// here: [`load_with_fixtures`] is for those who have the folder.
 pub fn load(sources: &[Source], keys: &dyn Keys) -> Loaded {
+    load_with_fixtures(sources, keys, &|path| Err(format!("`{path}` cannot be read here")))
+}
+
+/// Does what [`load`] does, with files for the fixtures of tests. `files` is asked only for paths of plain names
+/// with `/` between, none of them `.` or `..`.
+pub fn load_with_fixtures(sources: &[Source], keys: &dyn Keys, files: &FixtureFiles<'_>) -> Loaded {
     let mut findings = Vec::new();
     let mut suites = Vec::new();
     let mut written = Written::default();
@@ -128,7 +139,7 @@ pub fn load(sources: &[Source], keys: &dyn Keys) -> Loaded {
         }
         let mut reader = Reader::new(index, &mut findings);
         if source.is_test() {
-            suites.push(suite::read(&mut reader, index, root.as_ref()));
+            suites.push(suite::read(&mut reader, index, root.as_ref(), files));
         } else {
             read::read(&mut reader, root.as_ref(), &mut written);
         }

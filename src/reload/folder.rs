@@ -89,6 +89,20 @@ pub enum ReadError {
         /// What it is: a pipe, a socket or a device.
         kind: &'static str,
     },
+    /// A file of a test that is not in the folder of the policies.
+    #[error("`{path}` leads out of the folder of the policies")]
+    Outside {
+        /// The link.
+        path: String,
+    },
+    /// A folder, pipe, socket or device in the place of a file of a test.
+    #[error("`{path}` is {kind}, not a file")]
+    NotRegular {
+        /// Its path.
+        path: String,
+        /// What is in its place.
+        kind: &'static str,
+    },
     /// A file that is too large.
     #[error("`{path}` is larger than {FILE_BYTES_MAX} bytes: spread it over several files")]
     FileTooLarge {
@@ -222,18 +236,39 @@ fn is_like_yaml(extension: &str) -> bool {
     extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
 }
 
+/// Reads a file below a folder of policies that a test of theirs names, by its path from there. Folders below are
+/// fine for such files, and links that stay inside.
+pub fn read_below(folder: &Path, path: &str) -> Result<String, ReadError> {
+    let named = folder.join(path);
+    let resolved = |path: &Path| fs::canonicalize(path).map_err(|error| io_error(path, error));
+    let (below, file) = (resolved(folder)?, resolved(&named)?);
+    if !file.starts_with(&below) {
+        return Err(ReadError::Outside { path: shown(&named) });
+    }
+    read_text(&file, &named, |path, kind| ReadError::NotRegular { path, kind })
+}
+
 fn read_file(path: &Path) -> Result<Source, ReadError> {
+    read_text(path, path, |path, kind| ReadError::NotFile { path, kind })
+        .map(|text| Source { name: shown(path), text })
+}
+
+/// Reads a file; errors call it `named`, and `not_file` makes one of its name and of what it is instead.
+fn read_text(
+    path: &Path,
+    named: &Path,
+    not_file: fn(String, &'static str) -> ReadError,
+) -> Result<String, ReadError> {
     let read = Opened::at(path).and_then(|opened| opened.read(FILE_BYTES_MAX));
     let bytes = read.map_err(|error| match error {
-        FileError::Io(error) => io_error(path, error),
-        FileError::NotFile(kind) => ReadError::NotFile { path: shown(path), kind },
-        FileError::TooLarge(_) => ReadError::FileTooLarge { path: shown(path) },
+        FileError::Io(error) => io_error(named, error),
+        FileError::NotFile(kind) => not_file(shown(named), kind),
+        FileError::TooLarge(_) => ReadError::FileTooLarge { path: shown(named) },
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| ReadError::NotText {
-        path: shown(path),
+    String::from_utf8(bytes).map_err(|error| ReadError::NotText {
+        path: shown(named),
         at: error.utf8_error().valid_up_to(),
-    })?;
-    Ok(Source { name: shown(path), text })
+    })
 }
 
 fn file_name(path: &Path) -> Result<String, ReadError> {
@@ -415,6 +450,62 @@ mod tests {
         fs::write(folder.path().join(OsStr::from_bytes(b"\xff.yaml")), "tamis: 1").unwrap();
         let error = read_folder(folder.path()).unwrap_err();
         assert!(matches!(error, ReadError::NameNotText { .. }), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_a_test_is_below_the_folder() {
+        use std::os::unix::fs::symlink;
+
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("policies");
+        fs::create_dir_all(folder.join("fixtures/more")).unwrap();
+        fs::create_dir(folder.join("..data")).unwrap();
+        for (name, text) in [
+            ("a.json", "1"),
+            ("fixtures/more/b.json", "2"),
+            ("..data/c.json", "3"),
+            ("../secret.json", "4"),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        fs::write(folder.join("text.json"), b"\"\xff\"").unwrap();
+        let large = usize::try_from(FILE_BYTES_MAX).unwrap() + 1;
+        fs::write(folder.join("large.json"), "1".repeat(large)).unwrap();
+        symlink("..data/c.json", folder.join("c.json")).unwrap();
+        symlink("../secret.json", folder.join("out.json")).unwrap();
+        symlink("../..", folder.join("fixtures/up")).unwrap();
+        symlink("/dev/zero", folder.join("zero.json")).unwrap();
+        symlink("loop.json", folder.join("loop.json")).unwrap();
+        let pipe = folder.join("pipe.json");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let prefix = format!("{}/", folder.display());
+        let read = |path| {
+            read_below(&folder, path).map_err(|error| error.to_string().replace(&prefix, ""))
+        };
+        for (path, text) in [("a.json", "1"), ("fixtures/more/b.json", "2"), ("c.json", "3")] {
+            assert_eq!(read(path).as_deref(), Ok(text), "{path}");
+        }
+        for (path, why) in [
+            ("none.json", "`none.json` cannot be read: No such file or directory (os error 2)"),
+            ("out.json", "`out.json` leads out of the folder of the policies"),
+            ("../secret.json", "`../secret.json` leads out of the folder of the policies"),
+            (
+                "fixtures/up/secret.json",
+                "`fixtures/up/secret.json` leads out of the folder of the policies",
+            ),
+            ("zero.json", "`zero.json` leads out of the folder of the policies"),
+            ("pipe.json", "`pipe.json` is a pipe, not a file"),
+            ("fixtures", "`fixtures` is a folder, not a file"),
+            ("text.json", "`text.json` is not UTF-8 text from byte 1 on: save it as UTF-8"),
+            (
+                "large.json",
+                "`large.json` is larger than 1048576 bytes: spread it over several files",
+            ),
+        ] {
+            assert_eq!(read(path), Err(why.to_owned()), "{path}");
+        }
+        assert!(read("loop.json").unwrap_err().starts_with("`loop.json` cannot be read: "));
     }
 
     #[test]

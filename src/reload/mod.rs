@@ -49,7 +49,7 @@ use crate::{
     transform::Keys,
 };
 
-pub use folder::{FILE_BYTES_MAX, FOLDER_BYTES_MAX, Folder, ReadError, read_folder};
+pub use folder::{FILE_BYTES_MAX, FOLDER_BYTES_MAX, Folder, ReadError, read_below, read_folder};
 pub use watch::Reloader;
 pub use watcher::{Heartbeat, LOOK_MAX, Watcher, WatcherFault};
 

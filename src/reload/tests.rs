@@ -134,6 +134,27 @@ fn a_file_that_is_edited_in_place_is_seen() {
     assert_eq!(title(&before), "one", "who began with them ends with them");
 }
 
+/// Tests and their files have no say in what is in force, whatever is wrong with them.
+#[test]
+fn a_file_of_a_test_changes_nothing() {
+    let fixture = Fixture::new();
+    fixture.write("a.test.yaml", "fixtures: { a: { file: none.json } }\n");
+    fixture.write("a.json", "{");
+    fs::create_dir(fixture.folder().join("fixtures")).unwrap();
+    fixture.write("fixtures/b.json", "[]");
+    fixture.write("fixtures/b.json", "[1]");
+    fixture.write("a.yaml", &policies("two"));
+    fixture.check(1, Ok("two"));
+    fs::remove_file(fixture.folder().join("a.json")).unwrap();
+    fixture.reloader.reload_now();
+    fixture.check(2, Ok("two"));
+    assert_eq!(
+        fixture.heard.count(),
+        3,
+        "nothing was judged but the policies, and what was asked for"
+    );
+}
+
 #[test]
 fn a_file_that_is_put_over_another_is_seen() {
     let fixture = Fixture::new();

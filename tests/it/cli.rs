@@ -1062,6 +1062,71 @@ fn a_parameter_that_is_not_taken_is_named_with_its_line() {
     tamis(&["test", folder.path()], "").exits(1).prints("it is denied: route-unknown\n");
 }
 
+const FROM_FILES: &str = "\
+fixtures:
+  anna: { file: anna.json }
+  all: { file: fixtures/more/all.json }
+  tom: { name: Tom }
+tests:
+  - name: The desk sees a name
+    when: { caller: desk, request: GET /people/1 }
+    upstream: { fixture: anna }
+    output: '{\"id\": 5.40,\"name\":\"Anna\"}'
+  - name: Everybody is there
+    when: { caller: desk, request: GET /people }
+    upstream: [{ fixture: anna }, { fixture: tom }, { fixture: all }]
+    expect: { '$[0].id': 5.4 }
+";
+
+#[test]
+fn fixtures_can_be_files() {
+    let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", FROM_FILES)]);
+    fs::create_dir_all(folder.0.path().join("fixtures/more")).unwrap();
+    folder.write("anna.json", "\n{\"id\": 5.40, \"secret\": 1,\"name\":\"Anna\"}\n");
+    folder.write("fixtures/more/all.json", "{\"id\": 1}\n");
+    tamis(&["test", folder.path()], "").exits(0).prints("2 passed, 0 failed\n");
+    let fine = tamis(&["check", folder.path()], "").prints("2 tests").printed();
+    assert!(!fine.contains("fixture"), "{fine}");
+    let wrong = |message: &str, line: usize, column: usize| {
+        for command in ["check", "test"] {
+            let run = tamis(&[command, folder.path()], "").exits(1);
+            let printed = run.printed().replace(&format!("{}/", folder.path()), "");
+            let expected = format!("error[fixture-file]: {message}\n");
+            assert!(printed.contains(&expected), "{expected}\n{printed}");
+            let place = format!("--> people.test.yaml:{line}:{column}\n");
+            assert!(printed.contains(&place), "{place}\n{printed}");
+        }
+    };
+    folder.write("anna.json", "{\"id\": }");
+    wrong("`anna.json` is not a JSON document: expected value at line 1 column 8", 2, 17);
+    fs::remove_file(folder.0.path().join("anna.json")).unwrap();
+    wrong("`anna.json` cannot be read: No such file or directory (os error 2)", 2, 17);
+    folder.write("anna.json", "1");
+    for path in ["../people.json", "/etc/hostname", "fixtures//a.json", "./a.json", "a/../b.json"] {
+        folder.write("people.test.yaml", &FROM_FILES.replace("anna.json", path));
+        wrong(&format!("`{path}` is not a file below the folder of the policies"), 2, 17);
+    }
+    folder.write(
+        "people.test.yaml",
+        &FROM_FILES
+            .replace("{ fixture: anna }, { fixture: tom }, ", "")
+            .replace("{ fixture: anna }", "{}"),
+    );
+    tamis(&["check", folder.path()], "").prints("no test uses the fixture `anna`");
+    // Together they are as large as a folder of policies at most.
+    folder.write("people.test.yaml", FROM_FILES);
+    folder.write("anna.json", &format!("\"{}\"", "x".repeat((1 << 20) - 2)));
+    let many: Vec<String> = (0..17).map(|n| format!("  f{n}: {{ file: anna.json }}\n")).collect();
+    let many = many.concat();
+    folder.write(
+        "people.test.yaml",
+        &FROM_FILES.replace("fixtures:\n", &format!("fixtures:\n{many}")),
+    );
+    tamis(&["check", folder.path()], "")
+        .exits(1)
+        .prints("the fixtures are larger than 16777216 bytes together");
+}
+
 #[test]
 fn tests_can_be_chosen_and_listed() {
     let folder = Folder::new(&[("people.yaml", PEOPLE), ("people.test.yaml", TWO_TESTS)]);

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, value::RawValue};
 
 use crate::policy::{
+    FixtureFiles,
     finding::Finding,
     reader::{Reader, other_reading},
     yaml::{Kind, Node},
@@ -183,6 +184,41 @@ impl Documents {
         }
         out.push_str(fixture);
         true
+    }
+}
+
+/// The document in a file, by its path below the folder of the policies.
+pub(super) fn file(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    files: &FixtureFiles<'_>,
+) -> Option<String> {
+    let path = reader.text(node, "the name of a file")?;
+    let wrong = |message: String| Finding::error("fixture-file", path.at.clone(), message);
+    let is_name = |name: &str| {
+        !matches!(name, "" | "." | "..") && !name.contains(|c: char| c.is_control() || c == '\\')
+    };
+    if !path.value.split('/').all(is_name) {
+        let message = format!("`{}` is not a file below the folder of the policies", path.value);
+        reader.report(
+            wrong(message)
+                .help("write its path from there, without `..`: `fixtures/customers.json`"),
+        );
+        return None;
+    }
+    let text = match files(&path.value) {
+        Ok(text) => text,
+        Err(why) => {
+            reader.report(wrong(why));
+            return None;
+        }
+    };
+    match serde_json::from_str::<&RawValue>(&text) {
+        Ok(document) => Some(document.get().to_owned()),
+        Err(error) => {
+            reader.report(wrong(format!("`{}` is not a JSON document: {error}", path.value)));
+            None
+        }
     }
 }
 

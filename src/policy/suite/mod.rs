@@ -11,6 +11,7 @@ use crate::{
     access::Reason,
     path::Path,
     policy::{
+        FixtureFiles,
         finding::{Finding, Place},
         model::PolicySet,
         read::is_header_name,
@@ -113,7 +114,12 @@ pub enum Says {
 }
 
 /// Reads one test file.
-pub(crate) fn read(reader: &mut Reader<'_>, source: usize, root: Option<&Node>) -> Suite {
+pub(crate) fn read(
+    reader: &mut Reader<'_>,
+    source: usize,
+    root: Option<&Node>,
+    files: &FixtureFiles<'_>,
+) -> Suite {
     let mut suite = Suite { source, cases: Vec::new() };
     let start = reader.place(&(0..0));
     let root = match root {
@@ -130,7 +136,14 @@ pub(crate) fn read(reader: &mut Reader<'_>, source: usize, root: Option<&Node>) 
     let mut documents = Documents::default();
     let fixtures = fields.get("fixtures").and_then(|node| reader.members(node, "`fixtures`"));
     for (key, node) in fixtures.unwrap_or_default() {
-        let fixture = documents.document(reader, node, false);
+        let fixture = if let Kind::Mapping(members) = &node.kind
+            && let [(word, path)] = members.as_slice()
+            && word.text == "file"
+        {
+            document::file(reader, path, files)
+        } else {
+            documents.document(reader, node, false)
+        };
         documents.fixtures.insert(key.text.clone(), fixture);
     }
     let tests = fields.get("tests").and_then(|node| reader.items(node, "`tests`"));
