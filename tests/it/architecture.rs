@@ -13,9 +13,13 @@ const ROOMS: &[Room] = &[
     Room {
         name: "path",
         rooms: &[],
-        crates: &["foldhash", "hashbrown", "jsonpath_rust", "pest", "regex"],
+        crates: &["foldhash", "hashbrown", "jsonpath_rust", "pest", "regex", "serde_json"],
     },
-    Room { name: "json", rooms: &["path"], crates: &["regex", "serde_json", "simdutf8"] },
+    Room {
+        name: "json",
+        rooms: &["path"],
+        crates: &["foldhash", "regex", "serde_json", "simdutf8"],
+    },
     Room {
         name: "transform",
         rooms: &[],
