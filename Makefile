@@ -11,7 +11,7 @@ demo: tools
 
 test: test-tools
 	tests/fetch-fhir
-	cargo test --locked -- --show-output
+	cargo test --locked --config "target.'cfg(unix)'.runner = 'tests/timed'" -- --show-output
 
 bench: tools bench-tools
 	benches/fetch-corpora
