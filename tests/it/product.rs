@@ -163,6 +163,15 @@ pub(crate) fn cuts<'a>(mut document: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
     chunks
 }
 
+/// The seeds of a sweep that takes long: all of them where `TAMIS_SWEEP=all` asks for that.
+pub(crate) fn few_seeds(few: u64, all: u64) -> impl Iterator<Item = u64> {
+    seeds(match env::var("TAMIS_SWEEP").as_deref() {
+        Err(_) => few,
+        Ok("all") => all,
+        Ok(other) => panic!("TAMIS_SWEEP={other}: it can only be `all`"),
+    })
+}
+
 /// The seeds of a sweep: as many as asked for here, more if `TAMIS_SEEDS` says so, or only the one in
 /// `TAMIS_SEED`, which a failure prints.
 pub(crate) fn seeds(at_least: u64) -> impl Iterator<Item = u64> {

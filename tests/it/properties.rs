@@ -73,8 +73,9 @@ fn many_names_that_stand_anywhere_are_none_of_the_others() {
 /// Nor do paths that combine to more states than can be listed, so that all states are made on the way.
 #[test]
 fn states_that_are_made_on_the_way_are_those_that_would_be_listed() {
-    let (mut documents, mut lazy) = (0, 0);
-    for seed in product::seeds(150) {
+    let (mut cases, mut documents, mut lazy) = (0, 0, 0);
+    for seed in product::few_seeds(50, 150) {
+        cases += 1;
         let mut case = generate::case(seed);
         let path = format!("$..fill{}.fill", ".*".repeat(18));
         let (expected, set) = filled(&mut case, std::iter::once(path));
@@ -85,7 +86,9 @@ fn states_that_are_made_on_the_way_are_those_that_would_be_listed() {
     println!(
         "{documents} random documents as the oracle says, by {lazy} plans that list no states"
     );
-    assert!(documents > 200 || std::env::var_os("TAMIS_SEED").is_some(), "{documents}");
+    // Four for three cases.
+    let are_many = documents * 3 > cases * 4;
+    assert!(are_many || std::env::var_os("TAMIS_SEED").is_some(), "{documents} of {cases} cases");
     assert!(lazy > 0);
 }
 
@@ -136,7 +139,7 @@ fn by_name(counts: Vec<Count>, unclassified: bool) -> BTreeMap<(String, String),
 fn the_product_agrees_with_the_oracle() {
     let (mut documents, mut denied, mut too_complex, mut filtered) = (0, 0, 0, 0);
     let (mut asked, mut found) = (0, 0);
-    for seed in product::seeds(3_000) {
+    for seed in product::few_seeds(2_000, 3_000) {
         let case = generate::case(seed);
         let Some(set) = product::random_policy(&case.yaml) else {
             // Most of these ask about what their purpose does not see.
