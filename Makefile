@@ -13,11 +13,23 @@ test: test-tools
 	tests/fetch-fhir
 	cargo test --locked --config "target.'cfg(unix)'.runner = 'tests/timed'" -- --show-output
 
+# make bench AGAINST=HEAD~1 says whether the work tree is slower than that commit, and fails if it is. BENCH=--rounds=31 measures longer,
+# BENCH='--only "64 MB"' less.
+BENCH :=
+ifneq ($(origin AGAINST),undefined)
+bench: tools
+	@$(call want,h2load,nghttp2-client,the requests)
+	@$(call want,curl,curl,the requests by HTTP/2 and TLS)
+	@$(call want,valgrind,valgrind,the instructions)
+	benches/fetch-corpora
+	cargo bench --locked --bench against -- '$(AGAINST)' $(BENCH)
+else
 bench: tools bench-tools
 	benches/fetch-corpora
 	RUSTFLAGS="-Ctarget-cpu=native" cargo build --locked --release --manifest-path benches/peers/Cargo.toml --target-dir target/peers
 	cargo bench --locked --bench engine
 	cargo bench --locked --bench proxy
+endif
 
 # What tamis is compared with.
 bench-tools:

@@ -37,8 +37,9 @@ pub(super) fn customers(name: &'static str, bytes: usize, folder: &Path) -> Corp
     Corpus { name, bytes, file, names: CUSTOMER_NAMES, anywhere: false }
 }
 
-/// The documents that `benches/fetch-corpora` fetches, as far as they are there.
-pub(super) fn fetched(folder: &Path) -> Vec<Corpus> {
+/// The documents that `benches/fetch-corpora` fetches, as far as they are there; the bundle of FHIR is made of
+/// so many bytes of them.
+pub(super) fn fetched(folder: &Path, fhir_bytes: usize) -> Vec<Corpus> {
     let found = [
         ("twitter.json", ["screen_name", "name", "text", "location", "profile_image_url"]),
         ("citm_catalog.json", ["name", "seatMapImage", "price", "start", "logo"]),
@@ -53,11 +54,11 @@ pub(super) fn fetched(folder: &Path) -> Vec<Corpus> {
         };
         Some(Corpus { name, bytes, file, names, anywhere: true })
     });
-    found.into_iter().flatten().chain(fhir(folder)).collect()
+    found.into_iter().flatten().chain(fhir(folder, fhir_bytes)).collect()
 }
 
-/// Examples of HL7 FHIR R4 in one bundle, in the order of their names, as many as go into 35 MB.
-fn fhir(folder: &Path) -> Option<Corpus> {
+/// Examples of HL7 FHIR R4 in one bundle, in the order of their names, as many as go into so many bytes.
+fn fhir(folder: &Path, bytes_max: usize) -> Option<Corpus> {
     let name = "FHIR bundle";
     let Ok(examples) = fs::read_dir("target/fhir/package") else {
         println!("skipped: {name}: `tests/fetch-fhir` has not fetched its examples");
@@ -75,7 +76,7 @@ fn fhir(folder: &Path) -> Option<Corpus> {
     let mut separator = "";
     for example in examples {
         let example = fs::read(example).unwrap();
-        if bytes.len() + example.len() > FHIR_BYTES {
+        if bytes.len() + example.len() > bytes_max {
             continue;
         }
         bytes.extend_from_slice(separator.as_bytes());
@@ -85,14 +86,14 @@ fn fhir(folder: &Path) -> Option<Corpus> {
         separator = ",";
     }
     bytes.extend_from_slice(b"]}");
-    let file = folder.join("fhir.json");
+    let file = folder.join(format!("fhir-{bytes_max}.json"));
     fs::write(&file, &bytes).unwrap();
     // All of them scalars: a container stays as structure where `$..` can go on below it.
     let names = ["family", "birthDate", "city", "postalCode", "display"];
     Some(Corpus { name, bytes, file, names, anywhere: true })
 }
 
-const FHIR_BYTES: usize = 35 << 20;
+pub(super) const FHIR_BYTES: usize = 35 << 20;
 
 /// An array of dense customer records, some 1.2 KB each, of at least `bytes`.
 pub(super) fn records(bytes: usize) -> Vec<u8> {

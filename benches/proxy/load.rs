@@ -66,12 +66,13 @@ impl Way {
         format!("{to}:{port}/{}/{bytes}", self.path)
     }
 
-    /// What tells h2load so: as many requests at a time, whatever the protocol.
-    fn flags(self) -> [String; 3] {
+    /// What tells h2load so: so many requests at a time, whatever the protocol.
+    fn flags(self, at_a_time: u64) -> [String; 3] {
         let (protocol, clients) = if self.is_http_2 {
-            (format!("--max-concurrent-streams={STREAMS}"), CONNECTIONS / STREAMS)
+            let streams = STREAMS.min(at_a_time);
+            (format!("--max-concurrent-streams={streams}"), at_a_time / streams)
         } else {
-            ("--h1".to_owned(), CONNECTIONS)
+            ("--h1".to_owned(), at_a_time)
         };
         let accept = format!("--header=Accept-Encoding: {}", self.accept);
         [protocol, format!("--clients={clients}"), accept]
@@ -111,24 +112,34 @@ pub(super) fn per_request(ground: &Ground<'_>) -> bool {
     floor(&rows)
 }
 
-/// Checks what a subject gives, finds out how many requests it is good for, and warms it up.
 fn prepare(subject: &Subject) -> Row<'_> {
-    let requests = SIZES.map(|bytes| {
-        subject.check(bytes);
-        let each = load(subject, bytes, PROBE);
-        let requests = CPU_PER_ROUND.as_nanos() / each.as_nanos();
-        let requests = u64::try_from(requests).unwrap().next_multiple_of(CONNECTIONS);
-        // Those that compile while they run are given the time to.
-        load(subject, bytes, requests);
-        requests
-    });
+    let requests = SIZES.map(|bytes| requests(subject, bytes, CPU_PER_ROUND));
     Row { subject, requests, taken: SIZES.map(|_| Vec::new()) }
 }
 
+/// Checks what a subject gives, finds out how many requests take it so long, and warms it up.
+pub(super) fn requests(subject: &Subject, bytes: usize, cpu: Duration) -> u64 {
+    subject.check(bytes);
+    let each = load(subject, bytes, PROBE);
+    let requests = cpu.as_nanos() / each.as_nanos();
+    let requests = u64::try_from(requests).unwrap().next_multiple_of(CONNECTIONS);
+    // Those that compile while they run are given the time to.
+    load(subject, bytes, requests);
+    requests
+}
+
 /// CPU time of one of so many requests.
-fn load(subject: &Subject, bytes: usize, requests: u64) -> Duration {
+pub(super) fn load(subject: &Subject, bytes: usize, requests: u64) -> Duration {
     let before = subject.running.cpu();
-    let [protocol, clients, accept] = &subject.way.flags();
+    ask(subject, subject.running.port, bytes, requests, CONNECTIONS);
+    sleep(SETTLING);
+    let spent = subject.running.cpu().checked_sub(before).unwrap();
+    spent.div_f64(requests as f64)
+}
+
+/// Asks the proxy on this port as the subject is asked, so many requests at a time.
+pub(super) fn ask(subject: &Subject, port: u16, bytes: usize, requests: u64, at_a_time: u64) {
+    let [protocol, clients, accept] = &subject.way.flags(at_a_time);
     let said = run(
         "h2load",
         &[
@@ -138,15 +149,12 @@ fn load(subject: &Subject, bytes: usize, requests: u64) -> Duration {
             &format!("--requests={requests}"),
             &format!("--header=Api-Key: {KEY}"),
             &format!("--header=Data-Purpose: {}", subject.purpose),
-            &subject.way.url(subject.running.port, bytes),
+            &subject.way.url(port, bytes),
         ],
     );
     let said = said.unwrap();
     let all = format!("status codes: {requests} 2xx, 0 3xx, 0 4xx, 0 5xx");
     assert!(said.contains(&all) && said.contains(" 0 errored"), "{}: {said}", subject.name);
-    sleep(SETTLING);
-    let spent = subject.running.cpu().checked_sub(before).unwrap();
-    spent.div_f64(requests as f64)
 }
 
 fn print(rows: &[Row<'_>]) {

@@ -17,7 +17,10 @@ mod client;
 mod documents;
 mod load;
 mod process;
+mod rows;
 mod subjects;
+#[path = "../turns/mod.rs"]
+mod turns;
 mod upstream;
 
 use std::{
@@ -32,7 +35,7 @@ use serde_json::Value;
 use client::Client;
 use documents::{document, redact};
 use process::{Running, free_port, pin_self};
-use subjects::{CLASSIFIED, EDITS, Ground, LISTED};
+use subjects::{BUILT, EDITS, Ground, Settings};
 
 /// What tamis has: else bare Pingora would pay for another allocator.
 #[global_allocator]
@@ -66,9 +69,27 @@ fn main() -> ExitCode {
         ["upstream", own] => upstream::run(port(own), &SIZES),
         ["pingora", own, upstream] => bare::run(port(own), port(upstream), false),
         ["rewriting", own, upstream] => bare::run(port(own), port(upstream), true),
+        ["turns"] => return take_turns(),
         // What cargo says is for the harness that this is not.
         _ => return measure(),
     }
+    ExitCode::SUCCESS
+}
+
+/// Measures one row at a time, as `benches/against` asks for it.
+fn take_turns() -> ExitCode {
+    if let Err(why) = pin_self() {
+        println!("skipped: everything: it takes two cores and `taskset`: {why}");
+        return ExitCode::FAILURE;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // The length of a program's path moves its stack, which alone made tamis a tenth slower.
+    let tamis = folder.path().join("tamis");
+    fs::copy(BUILT, &tamis).unwrap();
+    let tamis = tamis.to_str().unwrap();
+    let ground = Ground { folder: folder.path(), upstream: free_port(), tamis };
+    let _upstream = ground.start_upstream();
+    turns::answer(&mut rows::Turns::new(&ground));
     ExitCode::SUCCESS
 }
 
@@ -78,7 +99,7 @@ fn measure() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let folder = tempfile::tempdir().unwrap();
-    let ground = Ground { folder: folder.path(), upstream: free_port() };
+    let ground = Ground { folder: folder.path(), upstream: free_port(), tamis: BUILT };
     let _upstream = ground.start_upstream();
     // Each is measured, whatever became of the one before.
     let reached = [load::per_request(&ground), first_byte(&ground)];
@@ -89,21 +110,15 @@ fn measure() -> ExitCode {
 
 /// How long the first byte of a long body takes. Gives whether the ceiling is kept.
 fn first_byte(ground: &Ground<'_>) -> bool {
-    let tamis = |policy| ground.tamis(policy, "off").unwrap();
-    let proxies = [ground.pingora("pingora").unwrap(), tamis(LISTED), tamis(CLASSIFIED)];
+    let tamis = |settings| ground.tamis(settings).unwrap();
+    let proxies =
+        [ground.pingora("pingora").unwrap(), tamis(Settings::LISTED), tamis(Settings::CLASSIFIED)];
     check_stream(&proxies[1]);
     check_stream(&proxies[2]);
-    let path = format!("/streams/{FIRST_BYTE_BLOCKS}");
     let mut taken = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..FIRST_BYTE_TRIES {
         for (proxy, taken) in proxies.iter().zip(&mut taken) {
-            let mut client = Client::connect(proxy.port);
-            // All connections are open when the body is asked for.
-            client.get(&format!("/documents/{}", SIZES[0]), "redacted");
-            taken.push(client.ask(&path, "redacted").first_byte);
-            // The rest would only take time.
-            drop(client);
-            sleep(CLEARING);
+            taken.push(time_to_first_byte(proxy));
         }
     }
     let [bare, tamis, classified] = taken.each_ref().map(|taken| median(taken));
@@ -121,6 +136,17 @@ fn first_byte(ground: &Ground<'_>) -> bool {
     is_kept
 }
 
+fn time_to_first_byte(proxy: &Running) -> Duration {
+    let mut client = Client::connect(proxy.port);
+    // All connections are open when the body is asked for.
+    client.get(&format!("/documents/{}", SIZES[0]), "redacted");
+    let taken = client.ask(&format!("/streams/{FIRST_BYTE_BLOCKS}"), "redacted").first_byte;
+    // The rest would only take time.
+    drop(client);
+    sleep(CLEARING);
+    taken
+}
+
 /// Whether every document of an array is redacted.
 fn check_stream(tamis: &Running) {
     let (status, body) = Client::connect(tamis.port).get("/streams/1", "redacted");
@@ -136,7 +162,7 @@ fn memory(ground: &Ground<'_>) {
     println!("\npeak memory (VmHWM), before and after a body of 1 GiB\n");
     let proxies = [
         ("bare Pingora", ground.pingora("pingora").unwrap()),
-        ("tamis, redacting", ground.tamis(CLASSIFIED, "off").unwrap()),
+        ("tamis, redacting", ground.tamis(Settings::CLASSIFIED).unwrap()),
     ];
     for (name, proxy) in proxies {
         let before = proxy.peak();
@@ -154,7 +180,7 @@ fn memory(ground: &Ground<'_>) {
 
 /// How long it takes until a policy holds that was put in the place of another.
 fn edits(ground: &Ground<'_>) {
-    let tamis = ground.tamis(CLASSIFIED, "off").unwrap();
+    let tamis = ground.tamis(Settings::CLASSIFIED).unwrap();
     let policies = ground.policies(tamis.port);
     let mut client = Client::connect(tamis.port);
     let path = format!("/documents/{}", SIZES[0]);

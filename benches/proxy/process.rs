@@ -15,8 +15,8 @@ pub(super) const PROXY_CORE: &str = "0";
 /// The core of whoever asks and answers.
 pub(super) const OTHER_CORE: &str = "1";
 
-/// How long a process may take until it listens.
-const START: Duration = Duration::from_secs(10);
+/// How long a process may take until it listens; under callgrind it is slow.
+const START: Duration = Duration::from_mins(1);
 
 /// A process that listens; it is killed when this goes, also by a panic.
 pub(super) struct Running {
@@ -78,6 +78,11 @@ impl Running {
         let status = fs::read_to_string(self.proc("status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// Has callgrind, under which the process runs, write what it has counted since the last time.
+    pub(super) fn dump(&self) -> Result<(), String> {
+        run("vgdb", &[&format!("--pid={}", self.child.id()), "dump"]).map(drop)
     }
 
     fn proc(&self, file: &str) -> PathBuf {

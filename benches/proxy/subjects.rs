@@ -35,7 +35,22 @@ pub(super) struct Subject {
     pub(super) purpose: &'static str,
     pub(super) kind: Kind,
     pub(super) way: Way,
+    /// What a tamis is started with.
+    pub(super) settings: Option<Settings>,
     pub(super) running: Running,
+}
+
+/// A policy, and where the access log goes.
+#[derive(Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) policy: &'static str,
+    pub(super) access_log: &'static str,
+}
+
+impl Settings {
+    pub(super) const LISTED: Self = Self { policy: LISTED, access_log: "off" };
+    pub(super) const CLASSIFIED: Self = Self { policy: CLASSIFIED, access_log: "off" };
+    const LOGGING: Self = Self { policy: LISTED, access_log: "{ file: access }" };
 }
 
 /// What a subject does with a body.
@@ -57,27 +72,51 @@ pub(super) struct Ground<'a> {
     pub(super) folder: &'a Path,
     /// The port of the upstream.
     pub(super) upstream: u16,
+    /// The program.
+    pub(super) tamis: &'a str,
 }
+
+/// The program that was built with this bench.
+pub(super) const BUILT: &str = env!("CARGO_BIN_EXE_tamis");
 
 impl Ground<'_> {
     /// Starts everybody who can be had, and says of the others why not.
     pub(super) fn subjects(&self) -> Vec<Subject> {
+        let mut subjects = self.own_subjects();
+        for (name, purpose, kind, running) in [
+            ("nginx, passing", "kept", Kind::Passing, self.nginx(None)),
+            (
+                "Pingora + serde_json, rewriting",
+                "redacted",
+                Kind::RewritingByHand,
+                self.pingora("rewriting"),
+            ),
+            ("nginx + njs, rewriting", "redacted", Kind::Rewriting, self.njs()),
+            ("Node, rewriting", "redacted", Kind::Rewriting, self.node()),
+        ] {
+            let (way, settings) = (Way::PLAIN, None);
+            match running {
+                Ok(running) => {
+                    subjects.push(Subject { name, purpose, kind, way, settings, running });
+                }
+                Err(why) => println!("skipped: {name}: {why}"),
+            }
+        }
+        subjects
+    }
+
+    /// Starts bare Pingora, and a tamis for each use.
+    pub(super) fn own_subjects(&self) -> Vec<Subject> {
         let (passing, redacting) = (Kind::Passing, Kind::Redacting);
-        let (rewriting, by_hand) = (Kind::Rewriting, Kind::RewritingByHand);
-        let all = [
-            (BARE, "kept", passing, self.pingora("pingora")),
-            ("tamis, passing", "kept", passing, self.tamis(LISTED, "off")),
-            (TAMIS, "redacted", redacting, self.tamis(LISTED, "off")),
-            (LOGGING, "redacted", redacting, self.tamis(LISTED, "{ file: access }")),
-            (ALL_CLASSIFIED, "redacted", redacting, self.tamis(CLASSIFIED, "off")),
-            ("nginx, passing", "kept", passing, self.nginx(None)),
-            ("Pingora + serde_json, rewriting", "redacted", by_hand, self.pingora("rewriting")),
-            ("nginx + njs, rewriting", "redacted", rewriting, self.njs()),
-            ("Node, rewriting", "redacted", rewriting, self.node()),
+        let plain = [
+            (BARE, "kept", passing, None),
+            ("tamis, passing", "kept", passing, Some(Settings::LISTED)),
+            (TAMIS, "redacted", redacting, Some(Settings::LISTED)),
+            (LOGGING, "redacted", redacting, Some(Settings::LOGGING)),
+            (ALL_CLASSIFIED, "redacted", redacting, Some(Settings::CLASSIFIED)),
         ];
-        let plain = all
-            .into_iter()
-            .map(|(name, purpose, kind, running)| (name, purpose, kind, Way::PLAIN, running));
+        let plain = plain
+            .map(|(name, purpose, kind, settings)| (name, purpose, kind, Way::PLAIN, settings));
         let ways = match run("curl", &["--version"]) {
             Ok(_) => &WAYS[..],
             Err(why) => {
@@ -87,22 +126,31 @@ impl Ground<'_> {
         };
         let others = ways
             .iter()
-            .copied()
-            .map(|(name, way)| (name, "redacted", redacting, way, self.tamis(LISTED, "off")));
-        let mut subjects = Vec::new();
-        for (name, purpose, kind, way, running) in plain.chain(others) {
-            match running {
-                Ok(running) => subjects.push(Subject { name, purpose, kind, way, running }),
-                Err(why) if [BARE, TAMIS].contains(&name) => panic!("{name}: {why}"),
-                Err(why) => println!("skipped: {name}: {why}"),
-            }
-        }
-        subjects
+            .map(|(name, way)| (*name, "redacted", redacting, *way, Some(Settings::LISTED)));
+        let all = plain.into_iter().chain(others);
+        all.map(|(name, purpose, kind, way, settings)| {
+            let running = match settings {
+                Some(settings) => self.tamis(settings),
+                None => self.pingora("pingora"),
+            };
+            let running = running.unwrap_or_else(|why| panic!("{name}: {why}"));
+            Subject { name, purpose, kind, way, settings, running }
+        })
+        .collect()
     }
 
     /// A tamis with policies of its own, in the folder that [`Ground::policies`] names.
-    pub(super) fn tamis(&self, policy: &str, access_log: &str) -> Result<Running, String> {
-        let port = free_port();
+    pub(super) fn tamis(&self, settings: Settings) -> Result<Running, String> {
+        self.tamis_under(&[], free_port(), settings)
+    }
+
+    /// The same on this port, run by another program, such as callgrind.
+    pub(super) fn tamis_under(
+        &self,
+        runner: &[String],
+        port: u16,
+        Settings { policy, access_log }: Settings,
+    ) -> Result<Running, String> {
         let folder = self.own(port);
         fs::create_dir(self.policies(port)).unwrap();
         fs::write(self.policies(port).join("policy.yaml"), policy).unwrap();
@@ -125,7 +173,8 @@ threads: 1
             self.upstream
         );
         fs::write(folder.join("tamis.yaml"), settings).unwrap();
-        let words = [env!("CARGO_BIN_EXE_tamis"), "serve", "--config", "tamis.yaml"];
+        let words = [self.tamis, "serve", "--config", "tamis.yaml"];
+        let words = runner.iter().map(String::as_str).chain(words);
         Running::start(PROXY_CORE, port, &folder, words)
     }
 

@@ -10,6 +10,7 @@
 )]
 
 mod acceptance;
+mod against;
 mod architecture;
 mod cli;
 mod fhir;
