@@ -186,36 +186,44 @@ impl<'b> Spot<'b> {
     /// Its length, as the function has it; none if it has none.
     pub(crate) fn length(self, inquiry: &mut Inquiry) -> Result<Option<u64>, Unclear> {
         if self.is_container() {
-            return Ok(Some(children(self, inquiry)?.len() as u64));
+            return count_children(self, inquiry).map(Some);
         }
         inquiry.spend(self.text().len() as u64)?;
         Ok(self.string()?.map(|string| string.chars().count() as u64))
     }
 }
 
-/// The children of a node, if no two of them have the same name.
-fn children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<Vec<Node>, Unclear> {
-    let mut nodes = Vec::new();
+/// Goes through the children of a node; unclear if two of them have the same name. None of them is held, for
+/// there may be as many as half the bytes.
+fn each_child(
+    spot: Spot<'_>,
+    inquiry: &mut Inquiry,
+    mut each: impl FnMut(Node),
+) -> Result<(), Unclear> {
     let mut names = Vec::new();
     for child in spot.of.children(spot.node) {
         let Child { name, node, looked_at } = child?;
         inquiry.spend(looked_at as u64)?;
-        nodes.push(node);
+        each(node);
         if !name.is_empty() {
             // What is no text is its own name: nobody takes it for another.
             names.push(text(name).unwrap_or(String::from_utf8_lossy(name)));
         }
     }
-    if are_unique(&mut names) { Ok(nodes) } else { Err(Unclear) }
+    names.sort_unstable();
+    let twice = |pair: &[Cow<'_, str>]| matches!(pair, [one, other] if one == other);
+    if names.windows(2).any(twice) { Err(Unclear) } else { Ok(()) }
 }
 
-fn are_unique(names: &mut [Cow<'_, str>]) -> bool {
-    names.sort_unstable();
-    !names.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
+/// How many children a node has.
+fn count_children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<u64, Unclear> {
+    let mut count = 0;
+    each_child(spot, inquiry, |_| count += 1)?;
+    Ok(count)
 }
 
 /// A member of an object, with its name as it is meant.
-type Member<'b> = (Cow<'b, str>, Spot<'b>);
+type Member<'b> = (Cow<'b, str>, Node);
 
 /// The members by their names, if no two of these are the same.
 fn members<'b>(spot: Spot<'b>, inquiry: &mut Inquiry) -> Result<Vec<Member<'b>>, Unclear> {
@@ -223,7 +231,7 @@ fn members<'b>(spot: Spot<'b>, inquiry: &mut Inquiry) -> Result<Vec<Member<'b>>,
     for child in spot.of.children(spot.node) {
         let Child { name, node, looked_at } = child?;
         inquiry.spend(looked_at as u64)?;
-        members.push((text(name)?, Spot { node, ..spot }));
+        members.push((text(name)?, node));
     }
     members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
@@ -254,12 +262,12 @@ pub(crate) fn select(
 
 /// What a query selects: each node once, with the number of ways in which it is selected.
 #[derive(Debug)]
-pub(crate) struct Selection(Vec<(Node, u64)>);
+pub(crate) struct Selection(Vec<(Node, u32)>);
 
 impl Selection {
     /// How many nodes that are, each as often as it is selected (RFC 9535, section 2.1.2).
     pub(crate) fn count(&self) -> Result<u64, Unclear> {
-        let mut times = self.0.iter().map(|(_, times)| *times);
+        let mut times = self.0.iter().map(|(_, times)| u64::from(*times));
         times.try_fold(0u64, u64::checked_add).ok_or(Unclear)
     }
 
@@ -272,7 +280,7 @@ impl Selection {
     }
 
     /// In the order of the document, each node once.
-    fn gathered(mut nodes: Vec<(Node, u64)>) -> Result<Self, Unclear> {
+    fn gathered(mut nodes: Vec<(Node, u32)>) -> Result<Self, Unclear> {
         nodes.sort_unstable_by_key(|(node, _)| node.start);
         let mut is_countable = true;
         nodes.dedup_by(|(one, times), (other, all)| {
@@ -491,11 +499,11 @@ impl<'b> Judge<'_, 'b> {
         segment: &Segment,
         of: Outlined<'b>,
         from: &Selection,
-        into: &mut Vec<(Node, u64)>,
+        into: &mut Vec<(Node, u32)>,
     ) -> Result<(), Unclear> {
         // The containers around the current one, by where those behind each begin, and in how many ways the
         // children of each are reached.
-        let mut around: Vec<(u32, u64)> = Vec::new();
+        let mut around: Vec<(u32, u32)> = Vec::new();
         let mut from = from.0.iter().peekable();
         while let Some(&&(outermost, _)) = from.peek() {
             if !outermost.is_container() {
@@ -504,8 +512,7 @@ impl<'b> Judge<'_, 'b> {
             }
             for (node, behind) in of.containers(outermost) {
                 self.inquiry.spend(1)?;
-                let place = node.place().unwrap_or_default();
-                while around.last().is_some_and(|(end, _)| *end <= place) {
+                while around.last().is_some_and(|(end, _)| *end <= node.place()) {
                     around.pop();
                 }
                 let mut times = around.last().map_or(0, |(_, times)| *times);
@@ -518,7 +525,7 @@ impl<'b> Judge<'_, 'b> {
                 around.push((behind, times));
                 self.step(segment, Spot { of, node }, times, into)?;
                 // What stands twice below makes it unclear what is there.
-                children(Spot { of, node }, self.inquiry)?;
+                each_child(Spot { of, node }, self.inquiry, |_| {})?;
             }
             around.clear();
         }
@@ -530,8 +537,8 @@ impl<'b> Judge<'_, 'b> {
         &mut self,
         segment: &Segment,
         spot: Spot<'b>,
-        times: u64,
-        into: &mut Vec<(Node, u64)>,
+        times: u32,
+        into: &mut Vec<(Node, u32)>,
     ) -> Result<(), Unclear> {
         for selector in &segment.selectors {
             self.choose(selector, spot, times, into)?;
@@ -543,8 +550,8 @@ impl<'b> Judge<'_, 'b> {
         &mut self,
         selector: &Selector,
         spot: Spot<'b>,
-        times: u64,
-        into: &mut Vec<(Node, u64)>,
+        times: u32,
+        into: &mut Vec<(Node, u32)>,
     ) -> Result<(), Unclear> {
         self.inquiry.spend(1)?;
         match selector {
@@ -553,19 +560,24 @@ impl<'b> Judge<'_, 'b> {
                 into.extend(member.map(|node| (node, times)));
             }
             Selector::Wildcard => {
-                let children = children(spot, self.inquiry)?;
-                into.extend(children.into_iter().map(|node| (node, times)));
+                each_child(spot, self.inquiry, |node| into.push((node, times)))?;
             }
             Selector::Index(_) | Selector::Slice { .. } => {
                 if spot.of.is_array(spot.node) {
-                    let children = children(spot, self.inquiry)?;
-                    let chosen = selector.choice(children.len() as u64);
-                    let numbered = (0..).zip(children).filter(|(index, _)| chosen(*index));
-                    into.extend(numbered.map(|(_, node)| (node, times)));
+                    let chosen = selector.choice(count_children(spot, self.inquiry)?);
+                    let mut index = 0;
+                    each_child(spot, self.inquiry, |node| {
+                        if chosen(index) {
+                            into.push((node, times));
+                        }
+                        index += 1;
+                    })?;
                 }
             }
             Selector::Filter(filter) => {
-                for node in children(spot, self.inquiry)? {
+                let mut children = Vec::new();
+                each_child(spot, self.inquiry, |node| children.push(node))?;
+                for node in children {
                     if self.holds_within(filter, Spot { node, ..spot })? {
                         into.push((node, times));
                     }
@@ -728,58 +740,60 @@ fn same_scalar(one: &Scalar<'_>, other: &Scalar<'_>) -> bool {
     }
 }
 
+/// Pairs of children that have to be equal.
+type Pairs<'b> = Box<dyn Iterator<Item = Result<(Spot<'b>, Spot<'b>), Unclear>> + 'b>;
+
 /// Whether two nodes are equal, with all that is below them. All pairs are looked at, whatever the first
 /// ones say: what nobody can say of one of them nobody can say of the whole.
-fn same(one: Spot<'_>, other: Spot<'_>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
+fn same<'b>(one: Spot<'b>, other: Spot<'b>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
     let mut same = true;
-    let mut pairs = vec![(one, other)];
-    while let Some((one, other)) = pairs.pop() {
+    // The containers around the next pair, no more than an outline nests.
+    let mut around: Vec<Pairs<'b>> = vec![Box::new(std::iter::once(Ok((one, other))))];
+    while let Some(pairs) = around.last_mut() {
+        let Some(pair) = pairs.next() else {
+            around.pop();
+            continue;
+        };
+        let (one, other) = pair?;
         inquiry.spend(1)?;
-        match (one.is_container(), other.is_container()) {
-            (true, true) => {}
-            (false, false) => {
-                same &= match (scalar_at(one, inquiry)?, scalar_at(other, inquiry)?) {
-                    (Some(one), Some(other)) => same_scalar(&one, &other),
-                    (None, _) | (_, None) => false,
-                };
-                continue;
+        if one.is_container() && other.is_container() {
+            match pairs_of(one, other, inquiry)? {
+                Some(below) => around.push(below),
+                None => same = false,
             }
-            (true, false) => {
-                scalar_at(other, inquiry)?;
-                same = false;
-                continue;
-            }
-            (false, true) => {
-                scalar_at(one, inquiry)?;
-                same = false;
-                continue;
-            }
+            continue;
         }
-        match (one.of.is_object(one.node), other.of.is_object(other.node)) {
-            (true, true) => {
-                let (one, other) = (members(one, inquiry)?, members(other, inquiry)?);
-                let paired = || one.iter().zip(&other);
-                if one.len() != other.len() || paired().any(|(one, other)| one.0 != other.0) {
-                    same = false;
-                } else {
-                    pairs.extend(paired().map(|(one, other)| (one.1, other.1)));
-                }
-            }
-            (false, false) => {
-                let (ones, others) = (children(one, inquiry)?, children(other, inquiry)?);
-                if ones.len() == others.len() {
-                    let paired = ones.into_iter().zip(others);
-                    pairs.extend(
-                        paired.map(|(node, with)| {
-                            (Spot { node, ..one }, Spot { node: with, ..other })
-                        }),
-                    );
-                } else {
-                    same = false;
-                }
-            }
-            (true, false) | (false, true) => same = false,
-        }
+        same &= match (scalar_at(one, inquiry)?, scalar_at(other, inquiry)?) {
+            (Some(one), Some(other)) => same_scalar(&one, &other),
+            (None, _) | (_, None) => false,
+        };
     }
     Ok(same)
+}
+
+/// The pairs of children of two containers; none if they cannot be equal.
+fn pairs_of<'b>(
+    one: Spot<'b>,
+    other: Spot<'b>,
+    inquiry: &mut Inquiry,
+) -> Result<Option<Pairs<'b>>, Unclear> {
+    let at = move |node, with| (Spot { node, ..one }, Spot { node: with, ..other });
+    match (one.of.is_object(one.node), other.of.is_object(other.node)) {
+        (true, true) => {
+            let (ones, others) = (members(one, inquiry)?, members(other, inquiry)?);
+            if !ones.iter().map(|(name, _)| name).eq(others.iter().map(|(name, _)| name)) {
+                return Ok(None);
+            }
+            let pairs = ones.into_iter().zip(others);
+            Ok(Some(Box::new(pairs.map(move |(one, other)| Ok(at(one.1, other.1))))))
+        }
+        (false, false) => {
+            if count_children(one, inquiry)? != count_children(other, inquiry)? {
+                return Ok(None);
+            }
+            let pairs = one.of.children(one.node).zip(other.of.children(other.node));
+            Ok(Some(Box::new(pairs.map(move |(one, other)| Ok(at(one?.node, other?.node))))))
+        }
+        (true, false) | (false, true) => Ok(None),
+    }
 }

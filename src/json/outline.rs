@@ -26,8 +26,12 @@ struct Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) start: u32,
-    container: Option<u32>,
+    /// Of a scalar [`SCALAR`]. There can be very many nodes, and an option would be half as large again.
+    container: u32,
 }
+
+/// No container has this place: an outline is of fewer bytes.
+const SCALAR: u32 = u32::MAX;
 
 /// The bytes of a value, with the outline of what it stands in.
 #[derive(Clone, Copy, Debug)]
@@ -122,9 +126,9 @@ impl<'b> Outlined<'b> {
         match self.text.first() {
             Some(b'{' | b'[') => {
                 let place = self.outline.opening_at(self.base).ok_or(Unclear)?;
-                Ok(Node { start: self.base, container: Some(place) })
+                Ok(Node { start: self.base, container: place })
             }
-            Some(_) => Ok(Node { start: self.base, container: None }),
+            Some(_) => Ok(Node { start: self.base, container: SCALAR }),
             None => Err(Unclear),
         }
     }
@@ -138,7 +142,7 @@ impl<'b> Outlined<'b> {
     /// The bytes of a node.
     pub(crate) fn text(self, node: Node) -> &'b [u8] {
         let from = self.from(node.start);
-        let end = match node.container.and_then(|place| self.outline.container(place)) {
+        let end = match self.outline.container(node.container) {
             Some(container) => (container.end - container.open) as usize,
             // A number or literal can end with the text.
             None => ValueEnd::default().find(from).unwrap_or(from.len()),
@@ -162,22 +166,21 @@ impl<'b> Outlined<'b> {
         Children {
             of: self,
             at: node.start.saturating_add(1),
-            next: node.container.map_or(0, |place| place.saturating_add(1)),
+            next: node.container.saturating_add(1),
             is_object,
             first: true,
-            done: node.container.is_none(),
+            done: !node.is_container(),
         }
     }
 
     /// The containers at or below a node, in the order in which they open, each with the number of those that
     /// open before the one behind it.
     pub(crate) fn containers(self, node: Node) -> impl Iterator<Item = (Node, u32)> + use<'b> {
-        let from = node.container.unwrap_or(0);
-        let to = node.container.and_then(|place| self.outline.container(place));
-        let to = to.map_or(from, |container| container.next);
+        let from = node.container;
+        let to = self.outline.container(from).map_or(from, |container| container.next);
         (from..to).filter_map(move |place| {
             let container = self.outline.container(place)?;
-            Some((Node { start: container.open, container: Some(place) }, container.next))
+            Some((Node { start: container.open, container: place }, container.next))
         })
     }
 }
@@ -185,11 +188,11 @@ impl<'b> Outlined<'b> {
 impl Node {
     /// Whether it is an object or an array.
     pub(crate) fn is_container(self) -> bool {
-        self.container.is_some()
+        self.container != SCALAR
     }
 
     /// The place of a container among those of its outline.
-    pub(crate) fn place(self) -> Option<u32> {
+    pub(crate) fn place(self) -> u32 {
         self.container
     }
 }
@@ -269,13 +272,13 @@ impl<'b> Children<'b> {
         if !matches!(self.of.from(start).first(), Some(b'{' | b'[')) {
             self.scalar()?;
             let looked_at = (self.at - from) as usize;
-            return Ok(Some(Child { name, node: Node { start, container: None }, looked_at }));
+            return Ok(Some(Child { name, node: Node { start, container: SCALAR }, looked_at }));
         }
         let container = self.of.outline.container(self.next).ok_or(Unclear)?;
         if container.open != start {
             return Err(Unclear);
         }
-        let node = Node { start, container: Some(self.next) };
+        let node = Node { start, container: self.next };
         let looked_at = (start - from) as usize + 1;
         (self.at, self.next) = (container.end, container.next);
         Ok(Some(Child { name, node, looked_at }))
