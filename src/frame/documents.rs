@@ -48,7 +48,8 @@ impl Documents {
         self.read += piece.len() as u64;
         self.enforcement.write(piece, sink).map_err(|refusal| {
             // The engine counts from the start of the document, people from that of the body.
-            let moved = |within: u64| begins + within.saturating_sub(read);
+            // What has waited can stand in a piece before this one.
+            let moved = |within: u64| (begins + within).saturating_sub(read);
             let violation = match refusal.violation {
                 Violation::Grammar { at } => Violation::Grammar { at: moved(at) },
                 Violation::Utf8 { at } => Violation::Utf8 { at: moved(at) },

@@ -97,7 +97,9 @@ impl Framed {
     pub fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
         self.guarded(|documents, frames| {
             match frames {
-                Frames::Document => documents.write(chunk, 0, &mut Copied { chunk, out })?,
+                Frames::Document => {
+                    documents.write(chunk, documents.offset(0), &mut Copied { chunk, out })?;
+                }
                 Frames::Lines(lines) => lines.write(documents, chunk, out)?,
                 Frames::Sequence(sequence) => sequence.write(documents, chunk, out)?,
                 Frames::Events(events) => events.write(documents, chunk, out)?,

@@ -15,13 +15,18 @@ const STREAM: &str = r#"{ events: [delta, "a b", done], data: ["[DONE]", bye] }"
 
 /// A plan that keeps `$.id`, masks `$.mail` and knows nothing else.
 fn plan(stream: &str) -> Arc<Plan> {
+    plan_of("{ $.id: public, $.mail: mail }", stream)
+}
+
+/// A plan for these paths.
+fn plan_of(body: &str, stream: &str) -> Arc<Plan> {
     let text = format!(
         r"
 tamis: 1
 categories: {{ mail: E-mail address }}
 purposes: {{ p: {{ title: Test, legal_basis: contract }} }}
 callers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}
-apis: {{ a: {{ routes: {{ GET /x: {{ body: {{ $.id: public, $.mail: mail }}, stream: {stream} }} }} }} }}
+apis: {{ a: {{ routes: {{ GET /x: {{ body: {body}, stream: {stream} }} }} }} }}
 rules: {{ p: {{ mail: mask }} }}
 "
     );
@@ -467,6 +472,7 @@ fn what_is_decided_leaves_at_once() {
 #[test]
 fn it_is_said_at_which_byte_of_the_body() {
     for (framing, body, at) in [
+        (Framing::Document, "{\"id\":x}", "no JSON at byte 6"),
         (Lines, "{}\n{\"id\":x}\n", "no JSON at byte 9"),
         (Lines, "{}\n{\"id\":\n", "no JSON at byte 9"),
         (Sequence, "\x1e{}\n\x1e[}\n", "no JSON at byte 6"),
@@ -475,6 +481,23 @@ fn it_is_said_at_which_byte_of_the_body() {
     ] {
         for size in [1, 100] {
             let mut framed = Framed::new(framing, plan(STREAM), CONTEXT, Limits::default());
+            let mut chunks = body.as_bytes().chunks(size);
+            let refused = chunks.find_map(|chunk| framed.write(chunk, &mut Vec::new()).err());
+            assert_eq!(refused.unwrap().to_string(), at, "{body:?} by {size}");
+        }
+    }
+}
+
+/// What has waited for an answer stands in a chunk before the one that brings it.
+#[test]
+fn it_is_said_at_which_byte_what_has_waited_is_wrong() {
+    let plan =
+        plan_of("{ '$.t[?@.id == @.no]': public, '$.t[*].id': public, '$.t[*].no': public }", "{}");
+    for (framing, before) in [(Framing::Document, ""), (Lines, "{}\n")] {
+        let body = format!("{before}{{\"t\":[{{\"id\":x,\"no\":1}}]}}");
+        let at = format!("no JSON at byte {}", body.find('x').unwrap());
+        for size in [1, 5, 100] {
+            let mut framed = Framed::new(framing, Arc::clone(&plan), CONTEXT, Limits::default());
             let mut chunks = body.as_bytes().chunks(size);
             let refused = chunks.find_map(|chunk| framed.write(chunk, &mut Vec::new()).err());
             assert_eq!(refused.unwrap().to_string(), at, "{body:?} by {size}");
