@@ -41,7 +41,7 @@ const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
 /// takes when it is compiled.
 const PATTERNS_MAX: usize = 64;
 const PATTERN_TEXT_BYTES_MAX: usize = 1 << 10;
-const PATTERN_BYTES_MAX: usize = 1 << 16;
+const PATTERN_BYTES_MAX: usize = 1 << 18;
 
 /// One answer of a filter in a query is remembered for so many bytes of the value.
 const BYTES_PER_ANSWER: usize = 8;
