@@ -472,7 +472,7 @@ fn what_is_decided_leaves_at_once() {
 #[test]
 fn it_is_said_at_which_byte_of_the_body() {
     for (framing, body, at) in [
-        (Framing::Document, "{\"id\":x}", "no JSON at byte 6"),
+        (Document, "{\"id\":x}", "no JSON at byte 6"),
         (Lines, "{}\n{\"id\":x}\n", "no JSON at byte 9"),
         (Lines, "{}\n{\"id\":\n", "no JSON at byte 9"),
         (Sequence, "\x1e{}\n\x1e[}\n", "no JSON at byte 6"),
@@ -493,7 +493,7 @@ fn it_is_said_at_which_byte_of_the_body() {
 fn it_is_said_at_which_byte_what_has_waited_is_wrong() {
     let plan =
         plan_of("{ '$.t[?@.id == @.no]': public, '$.t[*].id': public, '$.t[*].no': public }", "{}");
-    for (framing, before) in [(Framing::Document, ""), (Lines, "{}\n")] {
+    for (framing, before) in [(Document, ""), (Lines, "{}\n")] {
         let body = format!("{before}{{\"t\":[{{\"id\":x,\"no\":1}}]}}");
         let at = format!("no JSON at byte {}", body.find('x').unwrap());
         for size in [1, 5, 100] {

@@ -25,6 +25,8 @@ pub(crate) struct Sieved {
     pub(crate) counts: BTreeMap<(String, String), u64>,
     /// Where unclassified data was withheld.
     pub(crate) places: BTreeSet<String>,
+    /// The same without what a path would know that went on below everything: containers, and documents in strings.
+    pub(crate) places_of_others: BTreeSet<String>,
     /// What was removed or made null, but for what an action could not treat.
     pub(crate) withheld: Vec<Withheld>,
 }
@@ -68,7 +70,8 @@ pub(crate) fn sieve(
     if paths.iter().flat_map(Path::actions).any(|action| *action == Action::Deny) {
         let refused = Some("category-denied");
         let (counts, places, withheld) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        return Sieved { refused, tree: Node::null(), counts, places, withheld };
+        let places_of_others = BTreeSet::new();
+        return Sieved { refused, tree: Node::null(), counts, places, places_of_others, withheld };
     }
 
     let document = Document::new(Node::parse(body), 0, 0);
@@ -105,8 +108,13 @@ pub(crate) fn sieve(
     let spelled = spelled(world, purpose);
     let written =
         |name: &str, location: &[Step]| spelled.contains(name) && !walk.renamed.contains(location);
-    let places = walk.unclassified.iter().map(|location| place(location, &written)).collect();
-    Sieved { refused: None, tree, counts: walk.counts, places, withheld: walk.withheld }
+    let places_of = |others_only: bool| {
+        let of = walk.unclassified.iter().filter(|(_, is_other)| *is_other || !others_only);
+        of.map(|(location, _)| place(location, &written)).collect::<BTreeSet<_>>()
+    };
+    let (places, places_of_others) = (places_of(false), places_of(true));
+    let (counts, withheld) = (walk.counts, walk.withheld);
+    Sieved { refused: None, tree, counts, places, places_of_others, withheld }
 }
 
 /// One path of the plan, from the root of the document.
@@ -510,8 +518,8 @@ struct Walk<'a> {
     ways_down: HashMap<(Positions, bool), bool>,
     /// What [`Walk::goes_on`] has found.
     ways_on: HashMap<(Positions, bool), bool>,
-    /// Where unclassified data was withheld.
-    unclassified: BTreeSet<Location>,
+    /// Where unclassified data was withheld, and whether none of it depends on where paths go on.
+    unclassified: BTreeSet<(Location, bool)>,
     /// Members whose names leave as pseudonyms.
     renamed: HashSet<Location>,
     counts: BTreeMap<(String, String), u64>,
@@ -607,7 +615,12 @@ impl<'a> Walk<'a> {
                 None
             }
             Fate::RemovedUnclassified => {
-                self.unclassified.insert(trail[trail.len() - 1].location.clone());
+                let here = &trail[trail.len() - 1];
+                let positions = here.positions.clone();
+                let (location, is_embedded) = (here.location.clone(), here.embedded);
+                let is_scalar = Kind::of(node) == Kind::Scalar;
+                let is_other = is_scalar && (!is_embedded || self.has_way_down(&positions));
+                self.unclassified.insert((location, is_other));
                 self.withhold(trail, Kind::of(node));
                 None
             }
@@ -762,7 +775,7 @@ impl<'a> Walk<'a> {
                 && keeps_unclassified(&and(trail, plain), self.api_keeps)
                 && keeps_unclassified(&to_value, self.api_keeps);
             if !keeps {
-                self.unclassified.insert(location.clone());
+                self.unclassified.insert((location.clone(), true));
                 self.withhold_member(location);
                 return None;
             }
