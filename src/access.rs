@@ -311,6 +311,7 @@ reasons! {
     BodyUnreadable "body-unreadable" 502 "The response body is not valid."
     BodyTooDeep "body-too-deep" 502 "The response body is nested too deeply."
     BodyTooLarge "body-too-large" 502 "The response body is too large to be checked."
+    BodyTooComplex "body-too-complex" 502 "The response body is too complex to be checked."
     BodyCut "body-cut" 502 "The response body ends too early."
     ResponseTooOld "response-too-old" 504 "The response takes too long."
     PoliciesReplaced "policies-replaced" 503 "Other policies are in force by now."
@@ -359,7 +360,10 @@ mod tests {
             (502, "upstream-unreachable upstream-untrusted"),
             (504, "upstream-timeout"),
             (502, "upstream-protocol media-not-allowed coding-not-supported partial-content"),
-            (502, "protocol-switch body-unreadable body-too-deep body-too-large body-cut"),
+            (
+                502,
+                "protocol-switch body-unreadable body-too-deep body-too-large body-too-complex body-cut",
+            ),
             (504, "response-too-old"),
             (503, "policies-replaced"),
             (502, "internal"),

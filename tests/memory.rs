@@ -338,4 +338,14 @@ fn states_that_are_made_on_the_way_take_no_more_for_a_longer_document() {
         println!("peak: {small} bytes for 1 MiB, {large} for 8 MiB, {allowed} allowed: states");
         assert!(small < allowed && large < allowed);
     }
+    // Nothing but scalars, each in a state of its own beside many paths that all of them share.
+    let shared = (0..2000).map(|n| format!("'$.r..a{n}..z': {{ category: x, names: x }}"));
+    let plan = asking(&shared.collect::<Vec<_>>().join(", "), "");
+    assert!(plan.program().is_lazy());
+    let members = (0..2000).map(|n| format!("\"a{n}\":1,")).collect::<Vec<_>>().concat();
+    let [small, large] =
+        [20, 23].map(|bits| peak(&plan, "{\"r\":{", &members, "\"z\":0}}", 1 << bits));
+    let allowed = streaming() + STATES;
+    println!("peak: {small} bytes for 1 MiB, {large} for 8 MiB, {allowed} allowed: members");
+    assert!(small < allowed && large < allowed);
 }

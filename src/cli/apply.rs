@@ -348,6 +348,7 @@ impl Apply {
             | Reason::BodyUnreadable
             | Reason::BodyTooDeep
             | Reason::BodyTooLarge
+            | Reason::BodyTooComplex
             | Reason::BodyCut
             | Reason::ResponseTooOld
             | Reason::PoliciesReplaced

@@ -141,6 +141,7 @@ impl From<Violation> for Refusal {
             }
             Violation::Depth { .. } => Reason::BodyTooDeep,
             Violation::TooLarge { .. } => Reason::BodyTooLarge,
+            Violation::TooComplex { .. } => Reason::BodyTooComplex,
             Violation::Cut => Reason::BodyCut,
         };
         Self { reason, violation }

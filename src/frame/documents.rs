@@ -56,6 +56,7 @@ impl Documents {
                 Violation::Depth { at } => Violation::Depth { at: moved(at) },
                 Violation::Ambiguous { at } => Violation::Ambiguous { at: moved(at) },
                 Violation::TooLarge { at } => Violation::TooLarge { at: moved(at) },
+                Violation::TooComplex { at } => Violation::TooComplex { at: moved(at) },
                 Violation::Cut => Violation::Cut,
             };
             Refusal { violation, ..refusal }

@@ -29,7 +29,7 @@ pub(crate) struct Unclear;
 
 /// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
 /// how many they may take of a short one. A step is a byte that is looked at, or a comparison.
-const STEPS_PER_BYTE: u64 = 1 << 10;
+pub(super) const STEPS_PER_BYTE: u64 = 1 << 10;
 const STEPS_MIN: u64 = 1 << 20;
 
 /// How many steps stand for compiling a pattern that comes from a document, and for each byte that such a

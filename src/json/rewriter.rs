@@ -21,7 +21,7 @@ use crate::{
         document::Whole,
         edits::{Edits, OnContainer, OnName, OnScalar, Place, Sink, Step},
         gap::Gap,
-        judge::Patterns,
+        judge::{Patterns, STEPS_PER_BYTE},
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         pending::{Asked, Hold, Met, Watch},
         primitive::{self, Primitive, Step as PrimitiveStep},
@@ -105,10 +105,21 @@ pub enum Violation {
         /// Offset of the first byte too many.
         at: u64,
     },
+    /// So many different nodes that the states of the paths took too long to make, which [are made on the
+    /// way](Program::is_lazy).
+    #[error("too complex for the policies at byte {at}")]
+    TooComplex {
+        /// Offset of the first token that was not decided any more.
+        at: u64,
+    },
     /// The document ended before it was complete.
     #[error("cut off")]
     Cut,
 }
+
+/// How many steps states may take that are made on the way, in a response that is not long enough for
+/// [`STEPS_PER_BYTE`] to be more.
+const STATE_STEPS_MIN: u64 = 1 << 24;
 
 /// Rewrites one document. See the [module](crate::json).
 pub struct Rewriter<E: Edits> {
@@ -145,6 +156,8 @@ pub struct Rewriter<E: Edits> {
     pub(super) shapes: Shapes<E::Scope>,
     /// Bytes of the chunks before the current one.
     pub(super) offset: u64,
+    /// Bytes of the documents before it.
+    before: u64,
     /// A value or elements that wait for an answer.
     pub(super) hold: Hold,
     /// The arrays around the next token that are looked ahead in, the innermost last.
@@ -268,6 +281,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is decided.
+            before: 0,
     pub fn held_bytes(&self) -> usize {
         self.gap.held_bytes()
             + self.captured.capacity()
@@ -280,7 +294,7 @@ impl<E: Edits> Rewriter<E> {
     /// How many steps it has taken besides the walk over the tokens, which takes one for each: bytes that were
     /// looked at to answer what a path asks, comparisons, and positions of states that were made on the way.
     pub fn steps(&self) -> u64 {
-        self.steps
+        self.steps.saturating_add(self.program.steps())
     }
 
     pub(super) fn kernel(&self) -> Kernel {
@@ -314,6 +328,7 @@ impl<E: Edits> Rewriter<E> {
             rewriter.push_chunk(chunk, edits, sink)
         })
     }
+        self.before = before.before.saturating_add(before.offset);
 
     /// Ends the document, which must be complete.
     pub fn finish<S: Sink + ?Sized>(
@@ -491,7 +506,12 @@ impl<E: Edits> Rewriter<E> {
                 continue;
             }
             let ([at], kind) = (window.at(next), first_kind(window.events.kinds(next)));
+        let is_lazy = self.program.is_lazy();
             if !self.whole.is_empty() {
+            if is_lazy {
+                let [at] = window.at(next);
+                self.mind_states(at)?;
+            }
                 self.token_in_whole(window.chunk, at, kind, edits, sink)?;
             } else if self.token(window, at, kind, edits, sink)? == Met::Waits {
                 return Ok(Some(at));
@@ -860,7 +880,6 @@ impl<E: Edits> Rewriter<E> {
         if self.waits(chunk, at, edits, sink)? == Met::Waits {
             return Ok(Met::Waits);
         }
-        self.make_room();
         let decided = if self.doomed {
             OnContainer::Drop
         } else {
@@ -932,6 +951,21 @@ impl<E: Edits> Rewriter<E> {
         self.whole.push(kind);
         self.expect = first_of(kind);
         Ok(())
+    /// Sees to it that states which are made on the way are neither too many nor too much work.
+    #[cold]
+    fn mind_states(&mut self, at: usize) -> Result<(), Violation> {
+        // Before it is settled, the value to come has none that could be kept.
+        if !self.state.is_pending() {
+            self.make_room();
+        }
+        let at = self.offset.saturating_add(at as u64);
+        let bytes = self.before.saturating_add(at);
+        if self.program.steps() > STATE_STEPS_MIN.max(bytes.saturating_mul(STEPS_PER_BYTE)) {
+            return Err(Violation::TooComplex { at });
+        }
+        Ok(())
+    }
+
     }
 
     /// How deep the next token stands.

@@ -4,7 +4,7 @@ use super::{
     Always, Copied, Edits, Kernel, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation,
     kernel::{self, sweep},
 };
-use crate::path::{Kind, Path, Program, ProgramError, State};
+use crate::path::{Kind, Path, PathId, Program, ProgramError, State};
 
 /// What a test does to the nodes that a path selects.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -1137,6 +1137,163 @@ fn states_that_are_forgotten_on_the_way_change_nothing() {
         let pieces: Vec<&[u8]> = body.as_bytes().chunks(piece).collect();
         assert_eq!(run_on(kernel, &mut lazy, limits, &pieces).unwrap(), expected);
         assert!(lazy.program.forgotten() > 0);
+    }
+}
+
+/// Paths that have no states before there is a document, of so many lines; and documents of so many parts that lead
+/// to a state each.
+type ManyStates = (fn(usize) -> String, fn(usize) -> String);
+
+const MANY_STATES: [ManyStates; 6] = [
+    // Scalars, containers and levels, each with a name of its own.
+    (
+        |n| format!("$.r..a{n}..b{n}"),
+        |parts| {
+            let members = (0..parts).map(|n| format!(r#""a{}":1"#, n % LINES));
+            format!(r#"{{"r":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+        },
+    ),
+    (
+        |n| format!("$.r..a{n}..b{n}"),
+        |parts| {
+            let members = (0..parts).map(|n| format!(r#""a{}":{{"x":1}}"#, n % LINES));
+            format!(r#"{{"r":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+        },
+    ),
+    (
+        |n| format!("$.r..a{n}..b{n}"),
+        |parts| {
+            let levels = |n: usize| {
+                let open = (0..100).map(|level| format!(r#"{{"a{}":"#, (100 * n + level) % LINES));
+                format!("{}1{}", open.collect::<Vec<_>>().concat(), "}".repeat(100))
+            };
+            format!(r#"{{"r":[{}]}}"#, (0..parts / 100).map(levels).collect::<Vec<_>>().join(","))
+        },
+    ),
+    // A name that all of them spell.
+    (
+        |n| format!("$.r..a..b{n}"),
+        |parts| format!(r#"{{"r":[{}1]}}"#, r#"{"a":{"b7":1}},"#.repeat(parts)),
+    ),
+    // Paths without `..` behind a name that reaches them all, and indices.
+    (
+        |n| format!("$.r.*.c{n}..b"),
+        |parts| {
+            let members = (0..parts).map(|n| format!(r#""x{n}":{{"c{}":[1]}}"#, n % LINES));
+            format!(r#"{{"r":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+        },
+    ),
+    (
+        |n| format!("$..a{n}.*..b{n}"),
+        |parts| {
+            let members = (0..parts).map(|n| format!(r#""a{}":[[1]]"#, n % LINES));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        },
+    ),
+];
+
+const LINES: usize = 3000;
+
+fn many_states(lines: usize, path: fn(usize) -> String) -> Rules {
+    let paths: Vec<String> = (0..lines).map(path).collect();
+    let rules: Vec<_> = paths.iter().map(|path| (path.as_str(), Treat::Null)).collect();
+    Rules::compiled(&rules, Program::compile_lazily)
+}
+
+/// Each took as many steps as there are paths, and as much memory until the next container.
+#[test]
+fn states_that_are_made_on_the_way_cost_few_steps_each() {
+    for (at, (path, document)) in MANY_STATES.into_iter().enumerate() {
+        let [small, large] = [6_000, 12_000].map(|parts| {
+            let (body, mut rules) = (document(parts), many_states(LINES, path));
+            let limits = Limits { depth_max: 128, ..limits() };
+            let mut rewriter = Rewriter::new(rules.program.clone(), limits);
+            let mut out = Vec::new();
+            let mut sink = Copied { chunk: body.as_bytes(), out: &mut out };
+            rewriter.push(body.as_bytes(), &mut rules, &mut sink).unwrap();
+            rewriter.finish(&mut rules, &mut sink).unwrap();
+            (rewriter.steps(), body.len() as u64)
+        });
+        assert!(large.0 <= 5 * small.0 / 2 + (1 << 16), "{at}: {small:?} {large:?}");
+        assert!(large.0 <= 64 * large.1 + (1 << 18), "{at}: {large:?}");
+    }
+}
+
+/// Where each is a long way from all others, nobody can help it: then the document ends there.
+#[test]
+fn states_that_cost_too_much_end_the_document() {
+    let body = |parts: usize| {
+        let members = (0..parts).map(|n| format!(r#""c{n}":{{"a":{{"b1":1}}}}"#));
+        format!(r#"{{"r":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+    };
+    let path: fn(usize) -> String =
+        |n| if n < 4000 { format!("$.r..c{n}..d") } else { format!("$.r..a..b{}", n - 4000) };
+    let read = |body: &str, piece: usize| {
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(piece).collect();
+        let read = run_on(Kernel::in_use(), &mut many_states(20_000, path), limits(), &pieces);
+        read.map(|(out, ..)| String::from_utf8(out).unwrap())
+    };
+    let short = body(20);
+    assert_eq!(read(&short, short.len()), Ok(short.replace("1}}", "null}}")));
+    let long = body(4000);
+    for piece in [long.len(), 4096] {
+        let read = read(&long, piece).map(|out| out.len());
+        assert!(matches!(read, Err(Violation::TooComplex { .. })), "{read:?}");
+    }
+}
+
+/// They share most of what they have matched; each path says by itself what that comes to.
+#[test]
+fn states_that_share_paths_select_what_each_path_selects() {
+    let mut random = 7u64;
+    let mut roll = |sides: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(random >> 33).unwrap() % sides
+    };
+    for _ in 0..20 {
+        let steps = ["..a", "..b", ".a", ".*", "..c", "[1]", "[::2]", ".b", "..*", "..[0]"];
+        let tail: String = (0..3).map(|_| steps[roll(steps.len())]).collect();
+        let mut paths: Vec<String> =
+            (0..150).map(|n| format!("$.r..a{}..{}{n}", n % 40, ["b", "a"][n % 2])).collect();
+        paths.extend((0..80).map(|n| format!("$.r{}..b{n}", steps[roll(steps.len())])));
+        paths.extend((0..10).map(|_| format!("$..a{}{tail}", roll(40))));
+        let parsed: Vec<Path> = paths.iter().map(|path| Path::parse(path).unwrap()).collect();
+        let all = Program::compile_lazily(&parsed).unwrap();
+        let each: Vec<Program> = parsed
+            .iter()
+            .map(|path| Program::compile(std::slice::from_ref(path)).unwrap())
+            .collect();
+        for _ in 0..60 {
+            let mut state = all.start();
+            let mut states: Vec<State> = each.iter().map(Program::start).collect();
+            let mut walk = String::new();
+            for level in 0..8 {
+                let name = match roll(6) {
+                    _ if level == 0 => "r".to_owned(),
+                    0 => format!("a{}", roll(150)),
+                    1 => format!("b{}", roll(150)),
+                    2 => ["a", "b", "c", "x"][roll(4)].to_owned(),
+                    3 => format!("a{}", roll(40)),
+                    _ => String::new(),
+                };
+                let index = roll(4) as u64;
+                let step = |program: &Program, state| match name.as_str() {
+                    "" => program.element(state, index),
+                    name => program.member(state, name.as_bytes()).state,
+                };
+                state = step(&all, state);
+                let stepped = each.iter().zip(&states).map(|(path, state)| step(path, *state));
+                states = stepped.collect();
+                write!(walk, "/{name}").unwrap();
+                let selects = |at: &usize| each[*at].selected(states[*at]).next().is_some();
+                let expected: Vec<usize> = (0..each.len()).filter(selects).collect();
+                let selected: Vec<usize> = all.selected(state).map(PathId::index).collect();
+                assert_eq!(selected, expected, "{walk}");
+                if all.is_crowded() || roll(20) == 0 {
+                    all.forget_all_but([&mut state].into_iter());
+                }
+            }
+        }
     }
 }
 

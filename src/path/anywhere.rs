@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::path::{Path, PathId, Segment, Selector, subsets::Position};
+use crate::path::{Path, PathId, Segment, Selector, sets::Positions, subsets::Position};
 
 /// The paths that begin everywhere.
 #[derive(Debug, Default)]
@@ -53,9 +53,9 @@ impl Anywhere {
         self.all == Some(at)
     }
 
-    /// Whether the position that stands for all of them is among these, which are in order.
-    pub(super) fn is_among(&self, positions: &[Position]) -> bool {
-        self.all.is_some_and(|all| positions.binary_search(&all).is_ok())
+    /// Whether the position that stands for all of them is among these.
+    pub(super) fn is_among(&self, positions: Positions<'_>) -> bool {
+        self.all.is_some_and(|all| positions.contains(all))
     }
 
     /// Whether another position stands for this one.

@@ -14,7 +14,7 @@ use crate::path::{
     members::{Members, Transition},
     program::{TRANSITIONS_MAX, count},
     questions::Pending,
-    sets::Sets,
+    sets::{Positions, Set, Sets},
     subsets::{Next, Paths, Position, Subsets},
 };
 
@@ -157,8 +157,8 @@ impl Automaton {
         node.runs.0 == node.runs.1
     }
 
-    /// The positions of a state, in order.
-    pub(super) fn positions(&self, state: State) -> &[Position] {
+    /// The positions of a state.
+    pub(super) fn positions(&self, state: State) -> Positions<'_> {
         self.sets.get(state)
     }
 
@@ -291,7 +291,7 @@ impl<'a> Compiler<'a> {
             paths,
             closing_max,
             // Mostly each path ends in a state of its own.
-            subsets: Subsets::with_capacity(Arc::clone(paths), states_max, paths.len()),
+            subsets: Subsets::new(Arc::clone(paths), states_max, paths.len()),
             nodes: Vec::new(),
             rows: Vec::new(),
             row_ids: HashMap::default(),
@@ -306,13 +306,13 @@ impl<'a> Compiler<'a> {
     }
 
     fn run(mut self) -> Result<Automaton, ProgramError> {
-        self.subsets.intern(&[], &[])?;
-        self.subsets.intern(&self.paths.begun(), &[])?;
+        self.subsets.intern(&Set::default(), &[])?;
+        self.subsets.intern(&Set::of(self.paths.begun()), &[])?;
         let mut on = Vec::new();
         while self.nodes.len() < self.subsets.sets.len() {
             let set = self.subsets.sets.get(State::numbered(self.nodes.len())?);
             on.clear();
-            on.extend(self.paths.leading_on(set));
+            on.extend(self.paths.leading_on(set.iter()));
             let row = match self.row_ids.get(on.as_slice()) {
                 Some(known) => *known,
                 None => self.row(&on)?,
@@ -354,7 +354,7 @@ impl<'a> Compiler<'a> {
         let first_shadowed = count(self.shadowed.len())?;
         let first_member = count(self.members.len())?;
         let mut reached = Vec::new();
-        let names = self.paths.names(positions);
+        let names = self.paths.names(positions.iter().copied());
         for same in names.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((name, _)) = same.first() else { continue };
             reached.clear();

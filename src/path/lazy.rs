@@ -18,7 +18,8 @@ use crate::path::{
     Kind, Member, ProgramError, State,
     automaton::Row,
     questions::Pending,
-    subsets::{Next, Paths, Position, Stretch, Subsets},
+    sets::{Base, Positions, Set, Shared},
+    subsets::{Next, POSITION_BYTES, Paths, Position, Stretch, Subsets},
 };
 
 /// How many bytes states may take, with what is known of them elsewhere, before it is time to forget.
@@ -30,25 +31,55 @@ const STATES_MAX: usize = 1 << 20;
 
 /// What one takes, about, with what is said of it in a plan.
 const ROW_BYTES: usize = 320;
+const STEP_BYTES: usize = 48;
+
+/// From how many paths on that spell a name it pays to remember where it leads.
+const REMEMBERED_FROM: usize = 64;
 
 /// The states of one document.
 pub(super) struct Lazy {
-    paths: Arc<Paths>,
+    common: Arc<Common>,
     met: Mutex<Met>,
+}
+
+/// What the states of all documents are made from.
+struct Common {
+    paths: Arc<Paths>,
+    /// By the names.
+    spelled: HashMap<Box<str>, Spelled, RandomState>,
+    /// The positions of the root of a document.
+    begun: (Arc<Shared>, Vec<Position>),
+    hashes: RandomState,
+}
+
+/// Who spells a name.
+struct Spelled {
+    /// The number of the name.
+    number: usize,
+    /// The positions before the segments that do, in order.
+    positions: Vec<Position>,
 }
 
 /// The states that a document has met, and what is known of their steps.
 struct Met {
+    common: Arc<Common>,
     subsets: Subsets,
     rows: Vec<Steps>,
-    row_ids: HashMap<Box<[Position]>, Row, RandomState>,
+    row_ids: HashMap<Set, Row, RandomState>,
     /// The row of each state that has been stepped from.
     of_states: Vec<Option<Row>>,
-    /// Where elements go, in all rows.
+    /// Steps by names that many paths spell, by the states and the numbers of the names.
+    of_names: HashMap<(State, usize), Member, RandomState>,
+    /// The positions that every child has because of a base.
+    of_bases: HashMap<Base, Set, RandomState>,
+    /// How many positions rows have, and where elements go, in all of them.
+    positions: usize,
     elements: usize,
     /// How many bytes there may be before it is time to forget.
     room: usize,
     forgotten: u64,
+    /// How many positions had been looked at when the last were forgotten, and what else is to be counted.
+    worked: u64,
 }
 
 /// Where the steps of states lead that have a row in common, but for those by name.
@@ -60,24 +91,75 @@ struct Steps {
     stretches: Vec<Stretch>,
 }
 
-impl Lazy {
-    /// States are made with these paths, if none can take too long.
-    pub(super) fn new(paths: &Arc<Paths>) -> Result<Self, ProgramError> {
+impl Common {
+    fn new(paths: &Arc<Paths>) -> Result<Self, ProgramError> {
         // The worst that a document could lead to: all that paths ask of children is asked at one node.
-        let mut worst = Subsets::new(Arc::clone(paths), STATES_MAX / 2);
-        worst.intern(&[], &[])?;
+        let mut worst = Subsets::new(Arc::clone(paths), STATES_MAX / 2, 0);
+        worst.intern(&Set::default(), &[])?;
         let next = paths.next(&paths.everywhere())?;
         let base = worst.intern(&next.every, &[])?;
         worst.other(base, &next)?;
         worst.stretches(base, &next)?;
-        Ok(Self { paths: Arc::clone(paths), met: Mutex::new(Met::new(paths)) })
+        let hashes = RandomState::default();
+        let mut first = Subsets::sharing(Arc::clone(paths), STATES_MAX, hashes.clone());
+        let root = first.intern(&Set::of(paths.begun()), &[])?;
+        let Set { base, more } = first.sets.set(root);
+        let begun = (Arc::clone(first.sets.shared(base)), more);
+        let spelled = (0..)
+            .zip(paths.spelled())
+            .map(|(number, (name, positions))| (name, Spelled { number, positions }));
+        Ok(Self { spelled: spelled.collect(), paths: Arc::clone(paths), begun, hashes })
+    }
+
+    /// The number of a name that so many paths spell that it pays to remember where it leads.
+    fn number(&self, name: &[u8]) -> Option<usize> {
+        let spelled = self.spelled(name)?;
+        (spelled.positions.len() >= REMEMBERED_FROM).then_some(spelled.number)
+    }
+
+    fn spelled(&self, name: &[u8]) -> Option<&Spelled> {
+        str::from_utf8(name).ok().and_then(|name| self.spelled.get(name))
+    }
+
+    /// What is reached from these positions by a name, because they spell it; and how many have been looked at.
+    fn reached(&self, positions: Positions<'_>, name: &[u8]) -> (Vec<Position>, usize) {
+        let anywhere = &self.paths.anywhere;
+        let after = |at: Position| Position { path: at.path, matched: at.matched + 1 };
+        let mut reached = Vec::new();
+        if anywhere.is_among(positions) {
+            reached.extend(anywhere.find(name).into_iter().flat_map(|(_, after)| after));
+        }
+        let spelled = self.spelled(name).map(|of| of.positions.as_slice()).unwrap_or_default();
+        // Whichever are fewer are looked for among the others.
+        let looked = spelled.len().min(positions.len());
+        let mut found = |at: Position| {
+            if !anywhere.is_all(at) {
+                reached.push(after(at));
+            }
+        };
+        if looked < positions.len() {
+            spelled.iter().filter(|at| positions.contains(**at)).for_each(|at| found(*at));
+        } else {
+            positions.iter().filter(|at| spelled.binary_search(at).is_ok()).for_each(found);
+        }
+        let looked = looked + reached.len();
+        (reached, looked)
+    }
+}
+
+impl Lazy {
+    /// States are made with these paths, if none can take too long.
+    pub(super) fn new(paths: &Arc<Paths>) -> Result<Self, ProgramError> {
+        let common = Arc::new(Common::new(paths)?);
+        let met = Met::new(&common);
+        Ok(Self { common, met: Mutex::new(met) })
     }
 
     /// The same paths, with nothing met but a node in this state.
     pub(super) fn afresh(&self, mut state: State) -> (Self, State) {
-        let mut fresh = Met::new(&self.paths);
+        let mut fresh = Met::new(&self.common);
         fresh.adopt(&self.met(), &mut state);
-        (Self { paths: Arc::clone(&self.paths), met: Mutex::new(fresh) }, state)
+        (Self { common: Arc::clone(&self.common), met: Mutex::new(fresh) }, state)
     }
 
     /// A body is read by one thread at a time: nobody waits here.
@@ -98,18 +180,33 @@ impl Lazy {
         self.met().forgotten
     }
 
+    pub(super) fn worked(&self) -> u64 {
+        self.met().worked()
+    }
+
+    pub(super) fn work(&self, steps: u64) {
+        let mut met = self.met();
+        met.worked = met.worked.saturating_add(steps);
+    }
+
     pub(super) fn forget_all_but<'s>(&self, kept: impl Iterator<Item = &'s mut State>) {
         let mut met = self.met();
-        let mut fresh = Met::new(&self.paths);
+        let mut fresh = Met::new(&self.common);
         kept.for_each(|state| fresh.adopt(&met, state));
+        fresh.worked = met.worked().saturating_add(fresh.worked);
         // So that it pays, however much has to be kept.
         fresh.room = ROOM.max(2 * fresh.size());
         fresh.forgotten = met.forgotten + 1;
         *met = fresh;
     }
 
-    pub(super) fn of_positions<T>(&self, state: State, read: impl FnOnce(&[Position]) -> T) -> T {
+    pub(super) fn of_positions<T>(&self, state: State, read: impl FnOnce(Positions<'_>) -> T) -> T {
         read(self.met().subsets.sets.get(state))
+    }
+
+    /// The number of the base of a state.
+    pub(super) fn base(&self, state: State) -> usize {
+        self.met().subsets.sets.base(state).index()
     }
 
     pub(super) fn of_pending<T>(
@@ -164,10 +261,11 @@ impl Lazy {
         }
         if kind == Kind::Object {
             let positions = met.subsets.sets.get(state);
-            let mut names: Vec<&str> =
-                self.paths.names(positions).into_iter().map(|(name, _)| name).collect();
-            if positions.iter().any(|at| self.paths.anywhere.is_all(*at)) {
-                names.extend(self.paths.anywhere.spelled().map(|(name, _)| name));
+            let Paths { anywhere, .. } = &*self.common.paths;
+            let names = self.common.paths.names(positions.iter());
+            let mut names: Vec<&str> = names.into_iter().map(|(name, _)| name).collect();
+            if anywhere.is_among(positions) {
+                names.extend(anywhere.spelled().map(|(name, _)| name));
                 names.sort_unstable();
             }
             names.dedup();
@@ -181,32 +279,57 @@ impl Lazy {
 }
 
 impl Met {
-    fn new(paths: &Arc<Paths>) -> Self {
-        let mut subsets = Subsets::new(Arc::clone(paths), STATES_MAX);
-        // These are two of all that there is room for.
-        let _dead = subsets.intern(&[], &[]);
-        let _root = subsets.intern(&paths.begun(), &[]);
-        Self {
+    fn new(common: &Arc<Common>) -> Self {
+        let subsets =
+            Subsets::sharing(Arc::clone(&common.paths), STATES_MAX, common.hashes.clone());
+        let mut met = Self {
+            common: Arc::clone(common),
             subsets,
             rows: Vec::new(),
             row_ids: HashMap::default(),
             of_states: Vec::new(),
+            of_names: HashMap::default(),
+            of_bases: HashMap::default(),
+            positions: 0,
             elements: 0,
             room: ROOM,
             forgotten: 0,
-        }
+            worked: 0,
+        };
+        // These are two of all that there is room for.
+        let (base, more) = &common.begun;
+        let _dead = met.put(&Arc::default(), &[]);
+        let _root = met.put(base, more);
+        met
+    }
+
+    /// The state of this set.
+    fn put(&mut self, base: &Arc<Shared>, more: &[Position]) -> Result<State, ProgramError> {
+        self.worked = self.worked.saturating_add(more.len() as u64);
+        let base = self.subsets.sets.adopt(base);
+        self.subsets.sets.id(base, more, STATES_MAX)
     }
 
     /// Takes over a state of another one, under its own number.
     fn adopt(&mut self, other: &Self, state: &mut State) {
-        let set = other.subsets.sets.find(*state);
-        let adopted = set.map(|set| self.subsets.intern(set, &[]));
+        let sets = &other.subsets.sets;
+        let is_known = state.index() < sets.len();
+        let adopted =
+            is_known.then(|| self.put(sets.shared(sets.base(*state)), sets.get(*state).more));
         *state = adopted.and_then(Result::ok).unwrap_or(State::LOST);
     }
 
     /// How many bytes there are, about.
     fn size(&self) -> usize {
-        self.subsets.bytes() + ROW_BYTES * self.rows.len() + size_of::<State>() * self.elements
+        self.subsets.bytes()
+            + ROW_BYTES * self.rows.len()
+            + POSITION_BYTES * self.positions
+            + STEP_BYTES * self.of_names.len()
+            + size_of::<State>() * self.elements
+    }
+
+    fn worked(&self) -> u64 {
+        self.worked.saturating_add(self.subsets.worked())
     }
 
     /// The row of a state, and its steps.
@@ -221,22 +344,18 @@ impl Met {
 
     fn make_row(&mut self, state: State) -> Result<Row, ProgramError> {
         self.subsets.begin_step();
-        let paths = Arc::clone(&self.subsets.paths);
-        let set = self.subsets.sets.find(state).ok_or(ProgramError::States)?;
-        let on: Vec<Position> = paths.leading_on(set).collect();
-        let row = if let Some(known) = self.row_ids.get(on.as_slice()) {
-            *known
-        } else {
-            let next = paths.next(&on)?;
-            let base = self.subsets.intern(&next.every, &[])?;
-            let other = self.subsets.other(base, &next)?;
-            let stretches =
-                if next.asks_index() { self.subsets.stretches(base, &next)? } else { Vec::new() };
-            self.elements += stretches.iter().map(|stretch| stretch.states.len()).sum::<usize>();
-            let row = Row::numbered(self.rows.len())?;
-            self.rows.push(Steps { next, base, other, stretches });
-            self.row_ids.insert(on.into(), row);
-            row
+        let sets = &self.subsets.sets;
+        if state.index() >= sets.len() {
+            return Err(ProgramError::States);
+        }
+        let more = sets.get(state).more;
+        let on = self.common.paths.leading_on(more.iter().copied()).collect();
+        let set = Set { base: sets.base(state), more: on };
+        let looked = more.len();
+        self.subsets.spend(looked)?;
+        let row = match self.row_ids.get(&set) {
+            Some(known) => *known,
+            None => self.make_steps(set)?,
         };
         let states = self.of_states.len().max(state.index() + 1);
         self.of_states.resize(states, None);
@@ -246,14 +365,63 @@ impl Met {
         Ok(row)
     }
 
-    fn member(&mut self, state: State, name: &[u8]) -> Result<Member, ProgramError> {
-        let paths = Arc::clone(&self.subsets.paths);
-        let reached = paths.reached(self.subsets.sets.get(state), name);
-        let (row, steps) = self.row(state)?;
-        if reached.is_empty() {
-            return Ok(Member { state: steps.other, spelled: false });
+    /// The row of a set of which all positions that are not of its base lead on.
+    fn make_steps(&mut self, set: Set) -> Result<Row, ProgramError> {
+        let mut next = self.common.paths.next(&set.more)?;
+        let of_base = self.every(set.base)?;
+        let shared = Arc::clone(self.subsets.sets.shared(set.base));
+        next.add(&shared.next);
+        self.subsets.spend(next.len())?;
+        next.every = of_base.and(&next.every.more);
+        let base = self.subsets.intern(&next.every, &[])?;
+        // They may have become a base, to which what is reached by name has to be added.
+        next.every = self.subsets.sets.set(base);
+        let other = self.subsets.other(base, &next)?;
+        let stretches =
+            if next.asks_index() { self.subsets.stretches(base, &next)? } else { Vec::new() };
+        self.elements += stretches.iter().map(|stretch| stretch.states.len()).sum::<usize>();
+        self.positions += set.more.len() + next.every.more.len() + next.len();
+        let row = Row::numbered(self.rows.len())?;
+        self.rows.push(Steps { next, base, other, stretches });
+        self.row_ids.insert(set, row);
+        Ok(row)
+    }
+
+    /// The positions that every child has because of a base.
+    fn every(&mut self, base: Base) -> Result<Set, ProgramError> {
+        if let Some(known) = self.of_bases.get(&base) {
+            return Ok(known.clone());
         }
+        let shared = Arc::clone(self.subsets.sets.shared(base));
+        let state = self.subsets.intern(&shared.next.every, &[])?;
+        let every = self.subsets.sets.set(state);
+        self.positions += every.more.len();
+        self.of_bases.insert(base, every.clone());
+        Ok(every)
+    }
+
+    fn member(&mut self, state: State, name: &[u8]) -> Result<Member, ProgramError> {
+        let number = self.common.number(name);
+        let known = number.and_then(|number| self.of_names.get(&(state, number)));
+        if let Some(known) = known {
+            return Ok(*known);
+        }
+        let member = self.make_member(state, name)?;
+        if let Some(number) = number {
+            self.of_names.insert((state, number), member);
+        }
+        Ok(member)
+    }
+
+    fn make_member(&mut self, state: State, name: &[u8]) -> Result<Member, ProgramError> {
+        let (reached, looked) = self.common.reached(self.subsets.sets.get(state), name);
+        let (row, steps) = self.row(state)?;
+        let other = steps.other;
         self.subsets.begin_step();
+        self.subsets.spend(looked)?;
+        if reached.is_empty() {
+            return Ok(Member { state: other, spelled: false });
+        }
         let Steps { base, next, .. } = self.rows.get(row.index()).ok_or(ProgramError::States)?;
         let state = self.subsets.named(*base, next, &reached)?;
         Ok(Member { state, spelled: true })

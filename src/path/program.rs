@@ -12,6 +12,7 @@ use crate::path::{
     automaton::{Automaton, CLOSING_MAX, Row},
     lazy::Lazy,
     questions::{Answered, Answers, FilterId, Pending, Question},
+    sets::Positions,
     subsets::{Paths, Position},
 };
 
@@ -108,6 +109,26 @@ pub struct Member {
     pub spelled: bool,
 }
 
+/// A part of what a node has matched. States that are made on the way mostly have a great part in common, of
+/// which everything is found out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What it shares with all states of the same [number](Program::shared).
+    Shared,
+    /// What it has besides.
+    Own,
+    /// Both.
+    Whole,
+}
+
+impl Part {
+    fn of(self, set: Positions<'_>) -> impl Iterator<Item = Position> {
+        let shared = if self == Self::Own { &[] } else { &*set.base.positions };
+        let own = if self == Self::Shared { &[] } else { set.more };
+        shared.iter().chain(own).copied()
+    }
+}
+
 /// Why paths could not be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramError {
@@ -144,6 +165,10 @@ pub struct Program {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few programs, and each is asked for every token"
+)]
 enum States {
     Made(Automaton),
     Lazy(Lazy),
@@ -298,7 +323,7 @@ impl Program {
     }
 
     /// What `read` makes of the positions of a state.
-    fn of_positions<T>(&self, state: State, read: impl FnOnce(&[Position]) -> T) -> T {
+    fn of_positions<T>(&self, state: State, read: impl FnOnce(Positions<'_>) -> T) -> T {
         match &self.states {
             States::Made(made) => read(made.positions(state)),
             States::Lazy(lazy) => lazy.of_positions(state, read),
@@ -315,19 +340,25 @@ impl Program {
 
     /// The paths that select a node in this state.
     pub fn selected(&self, state: State) -> impl Iterator<Item = PathId> + use<> {
-        self.of_positions(state, |set| self.paths.selected(set).collect::<Vec<_>>()).into_iter()
+        let mut selected = self.of_positions(state, |set| {
+            let of_base = set.base.selected.iter().copied();
+            of_base.chain(self.paths.ended(set.more)).collect::<Vec<_>>()
+        });
+        selected.sort_unstable();
+        selected.into_iter()
     }
 
     /// The paths that a node in this state is on the way of, or has reached the end of, each with the number
-    /// of its segments that have been matched.
+    /// of its segments that have been matched, in a part of the state.
     /// Those that begin with `..name` have always begun: for all of them stand these.
     pub(crate) fn matched(
         &self,
         state: State,
+        part: Part,
         anywhere: &[PathId],
     ) -> impl Iterator<Item = (PathId, usize)> + use<> {
         let matched = self.of_positions(state, |set| {
-            let spread = set.iter().flat_map(|at| self.paths.anywhere.spread(*at, anywhere));
+            let spread = part.of(set).flat_map(|at| self.paths.anywhere.spread(at, anywhere));
             spread.map(|at| (at.path, at.matched as usize)).collect::<Vec<_>>()
         });
         matched.into_iter()
@@ -417,7 +448,7 @@ impl Program {
 
     /// Whether a filter may be asked of some node below one in this state.
     pub fn asks_below(&self, state: State) -> bool {
-        self.of_positions(state, |set| self.paths.ask_below(set))
+        self.of_positions(state, |set| set.base.ask_below || self.paths.ask_below(set.more))
     }
 
     /// The paths that step from an object in this state to members whose names they do not spell,
@@ -427,16 +458,42 @@ impl Program {
         &self,
         state: State,
     ) -> impl Iterator<Item = (PathId, usize)> + use<> {
-        self.reaching_unspelled_with(state, self.anywhere())
+        self.reaching_unspelled_of(state, Part::Whole, self.anywhere())
     }
 
-    /// The same, with these for all paths that begin with `..name`.
-    pub(crate) fn reaching_unspelled_with(
+    /// The same of a part of the state, with these for all paths that begin with `..name`.
+    pub(crate) fn reaching_unspelled_of(
         &self,
         state: State,
+        part: Part,
         anywhere: &[PathId],
     ) -> impl Iterator<Item = (PathId, usize)> + use<> {
-        self.of_positions(state, |set| self.paths.reaching_unspelled(set, anywhere)).into_iter()
+        let reaching =
+            self.of_positions(state, |set| self.paths.reaching_unspelled(part.of(set), anywhere));
+        reaching.into_iter()
+    }
+
+    /// The number of what a state [shares](Part::Shared) with others; 0 if that is nothing.
+    pub(crate) fn shared(&self, state: State) -> usize {
+        match &self.states {
+            States::Made(_) => 0,
+            States::Lazy(lazy) => lazy.base(state),
+        }
+    }
+
+    /// How many steps it took to make states on the way: about one for each path that was looked at.
+    pub fn steps(&self) -> u64 {
+        match &self.states {
+            States::Made(_) => 0,
+            States::Lazy(lazy) => lazy.worked(),
+        }
+    }
+
+    /// Counts steps that were taken elsewhere because states are made on the way.
+    pub(crate) fn count_steps(&self, steps: u64) {
+        if let States::Lazy(lazy) = &self.states {
+            lazy.work(steps);
+        }
     }
 
     /// The steps of a state; none if it is [lost](State::LOST), or has been forgotten.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::path::{
     Comparison, Expression, Filter, FromEnd, Literal, Operand, Path, PathId, ProgramError, Query,
-    Segment, Selector, State, from_end::Elements, subsets::Position,
+    Segment, Selector, State, from_end::Elements, sets::Set, subsets::Position,
 };
 
 /// Most questions at one place: each answer is a bit.
@@ -72,7 +72,7 @@ impl Answers {
 /// By what a pending state is known while a program is compiled.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
-    pub(super) set: Box<[Position]>,
+    pub(super) set: Set,
     pub(super) from_end: Vec<(FromEnd, Position)>,
     pub(super) filters: Vec<(FilterId, Position)>,
     pub(super) answers: Vec<Answers>,

@@ -14,14 +14,14 @@ use crate::path::{
     from_end::{Elements, FromEnd, Indices},
     program::{FROM_END_MAX, PERIOD_MAX},
     questions::{Answers, Filters, Pending, Waiting, reached},
-    sets::Sets,
+    sets::{Base, Set, Sets},
 };
 
 /// Most positions that are looked at while compiling: bounds the time and the memory that it may take.
 const WORK_MAX: usize = 1 << 25;
-/// What one takes, about: a position stands in its set, and in what finds the set and goes on from it; a state
-/// has a verdict elsewhere.
-const POSITION_BYTES: usize = 24;
+/// What one takes, about: a position stands in its set, in what finds the set and goes on from it, and in what is
+/// known of the set elsewhere; a state has a verdict elsewhere.
+pub(super) const POSITION_BYTES: usize = 40;
 const STATE_BYTES: usize = 128;
 const UNION_BYTES: usize = 96;
 const PENDING_BYTES: usize = 256;
@@ -29,6 +29,11 @@ const OUTCOME_BYTES: usize = 32;
 
 /// How many positions every child has before it pays to remember what becomes of them and some more.
 const UNIONS_FROM: usize = 8;
+
+/// From how many positions on sets have them from a [`Base`]; more positions beside a base make another one
+/// if they are not far fewer than it has.
+const SHARED_FROM: usize = 64;
+const SHARED_SHARE: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Position {
@@ -45,8 +50,6 @@ pub(super) struct Paths {
     pub(super) filters: Filters,
     /// Of each path, how many of its segments there are up to the last that has a filter.
     filtered: Box<[u32]>,
-    /// The positions before the segments that spell a name, in order.
-    spelled: HashMap<Box<str>, Vec<Position>, RandomState>,
 }
 
 impl Paths {
@@ -59,21 +62,7 @@ impl Paths {
             numbered.filter(|(_, segment)| has_filter(segment)).last().map_or(0, |(last, _)| last)
         });
         let filtered = filtered.collect();
-        let mut spelled: HashMap<Box<str>, Vec<Position>, RandomState> = HashMap::default();
-        for (path, segments) in (0..u32::MAX).map(PathId).zip(paths) {
-            for (matched, segment) in (0..u32::MAX).zip(segments.segments()) {
-                let at = Position { path, matched };
-                for selector in &segment.selectors {
-                    let Selector::Name(name) = selector else { continue };
-                    if let Some(known) = spelled.get_mut(name.as_str()) {
-                        known.push(at);
-                    } else {
-                        spelled.insert(name.as_str().into(), vec![at]);
-                    }
-                }
-            }
-        }
-        Self { all: paths.into(), anywhere, filters: Filters::of(paths), filtered, spelled }
+        Self { all: paths.into(), anywhere, filters: Filters::of(paths), filtered }
     }
 
     /// The positions of the root of a document.
@@ -93,9 +82,12 @@ impl Paths {
         self.all.len()
     }
 
-    /// The positions of a set from where a path goes on.
-    pub(super) fn leading_on(&self, set: &[Position]) -> impl Iterator<Item = Position> {
-        set.iter().copied().filter(|at| self.segment(*at).is_some())
+    /// Those of these positions from where a path goes on.
+    pub(super) fn leading_on(
+        &self,
+        set: impl Iterator<Item = Position>,
+    ) -> impl Iterator<Item = Position> {
+        set.filter(|at| self.segment(*at).is_some())
     }
 
     /// Every position from where a path goes on.
@@ -108,43 +100,42 @@ impl Paths {
         positions.filter(|at| !self.anywhere.is_stood_for(*at)).collect()
     }
 
-    /// Whether a filter may be asked on the way that is left from these positions.
-    pub(super) fn ask_below(&self, set: &[Position]) -> bool {
+    /// The positions before the segments that spell a name, in order.
+    pub(super) fn spelled(&self) -> HashMap<Box<str>, Vec<Position>, RandomState> {
+        let mut spelled: HashMap<Box<str>, Vec<Position>, RandomState> = HashMap::default();
+        for (path, segments) in (0..u32::MAX).map(PathId).zip(&self.all) {
+            for (matched, segment) in (0..u32::MAX).zip(segments.segments()) {
+                let at = Position { path, matched };
+                for selector in &segment.selectors {
+                    let Selector::Name(name) = selector else { continue };
+                    if let Some(known) = spelled.get_mut(name.as_str()) {
+                        known.push(at);
+                    } else {
+                        spelled.insert(name.as_str().into(), vec![at]);
+                    }
+                }
+            }
+        }
+        spelled
+    }
+
+    /// Whether a filter may be asked on the way that is left from one of these positions.
+    pub(super) fn ask_below(&self, positions: &[Position]) -> bool {
         let all = self.anywhere.paths();
-        let mut positions = set.iter().flat_map(|at| self.anywhere.spread(*at, all));
+        let mut positions = positions.iter().flat_map(|at| self.anywhere.spread(*at, all));
         positions.any(|at| self.filtered.get(at.path.index()).is_some_and(|to| at.matched < *to))
     }
 
-    /// What is reached from these positions, which are in order, by a name, because they spell it.
-    pub(super) fn reached(&self, positions: &[Position], name: &[u8]) -> Vec<Position> {
-        let after = |at: Position| Position { path: at.path, matched: at.matched + 1 };
-        let mut reached = Vec::new();
-        if self.anywhere.is_among(positions) {
-            reached.extend(self.anywhere.find(name).into_iter().flat_map(|(_, after)| after));
-        }
-        let spelled = str::from_utf8(name).ok().and_then(|name| self.spelled.get(name));
-        let spelled = spelled.map(Vec::as_slice).unwrap_or_default();
-        // Whichever are fewer are looked for among the others.
-        let (few, many) = if spelled.len() < positions.len() {
-            (spelled, positions)
-        } else {
-            (positions, spelled)
-        };
-        let both = few.iter().filter(|at| many.binary_search(at).is_ok());
-        reached.extend(both.filter(|at| !self.anywhere.is_all(**at)).map(|at| after(*at)));
-        reached
-    }
-
     /// The paths that have ended.
-    pub(super) fn selected(&self, set: &[Position]) -> impl Iterator<Item = PathId> {
-        set.iter().filter(|at| self.segment(**at).is_none()).map(|at| at.path)
+    pub(super) fn ended(&self, positions: &[Position]) -> impl Iterator<Item = PathId> {
+        positions.iter().filter(|at| self.segment(**at).is_none()).map(|at| at.path)
     }
 
     /// The paths that step to members whose names they do not spell, each with the index of the segment
     /// that does.
     pub(super) fn reaching_unspelled(
         &self,
-        set: &[Position],
+        positions: impl Iterator<Item = Position>,
         anywhere: &[PathId],
     ) -> Vec<(PathId, usize)> {
         let reaches = |at: &Position| {
@@ -155,8 +146,8 @@ impl Paths {
                     })
             })
         };
-        let set = set.iter().copied().filter(reaches);
-        let spread = set.flat_map(|at| self.anywhere.spread(at, anywhere));
+        let positions = positions.filter(reaches);
+        let spread = positions.flat_map(|at| self.anywhere.spread(at, anywhere));
         let mut reaching: Vec<_> = spread.collect();
         reaching.sort_unstable();
         reaching.into_iter().map(|at| (at.path, at.matched as usize)).collect()
@@ -168,7 +159,7 @@ impl Paths {
         for at in positions {
             let Some(segment) = self.segment(*at) else { continue };
             if segment.descendant {
-                next.every.push(*at);
+                next.every.more.push(*at);
             }
             if self.anywhere.is_all(*at) {
                 continue;
@@ -177,7 +168,7 @@ impl Paths {
             for selector in &segment.selectors {
                 match selector {
                     Selector::Name(_) => {}
-                    Selector::Wildcard => next.every.push(at),
+                    Selector::Wildcard => next.every.more.push(at),
                     Selector::Filter(filter) => next.filters.push((self.filters.id(filter)?, at)),
                     Selector::Index(_) | Selector::Slice { .. } => match selector.elements() {
                         Some(Elements::Front(indices)) => next.indices.push((indices, at)),
@@ -192,11 +183,11 @@ impl Paths {
 
     /// The names that these positions spell, without those that are spelled everywhere, in order, each
     /// with what has been matched after it.
-    pub(super) fn names<'p>(&'p self, positions: &[Position]) -> Vec<(&'p str, Position)> {
+    pub(super) fn names(&self, positions: impl Iterator<Item = Position>) -> Vec<(&str, Position)> {
         let mut names = Vec::new();
-        for at in positions.iter().filter(|at| !self.anywhere.is_all(**at)) {
+        for at in positions.filter(|at| !self.anywhere.is_all(*at)) {
             let after = Position { path: at.path, matched: at.matched + 1 };
-            let selectors = self.segment(*at).into_iter().flat_map(|segment| &segment.selectors);
+            let selectors = self.segment(at).into_iter().flat_map(|segment| &segment.selectors);
             names.extend(selectors.filter_map(|selector| match selector {
                 Selector::Name(name) => Some((name.as_str(), after)),
                 Selector::Wildcard
@@ -211,16 +202,28 @@ impl Paths {
 }
 
 /// What the positions of a set say about children, whatever their names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Next {
     /// Positions that every child has.
-    pub(super) every: Vec<Position>,
+    pub(super) every: Set,
     indices: Vec<(Indices, Position)>,
     from_end: Vec<(FromEnd, Position)>,
     filters: Vec<(FilterId, Position)>,
 }
 
 impl Next {
+    /// The same, with what other positions say about children besides `every`.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.indices.extend_from_slice(&other.indices);
+        self.from_end.extend_from_slice(&other.from_end);
+        self.filters.extend_from_slice(&other.filters);
+    }
+
+    /// How many positions it has besides those of `every`.
+    pub(super) fn len(&self) -> usize {
+        self.indices.len() + self.from_end.len() + self.filters.len()
+    }
+
     /// Whether it depends on the index where an element goes.
     pub(super) fn asks_index(&self) -> bool {
         !self.indices.is_empty() || !self.from_end.is_empty()
@@ -252,13 +255,19 @@ pub(super) struct Subsets {
     pub(super) paths: Arc<Paths>,
     /// Most states that there may be, and most of those that pend.
     states_max: usize,
+    /// Whether sets share positions. Then two states can have one set, by different bases.
+    shares: bool,
     pub(super) sets: Sets,
     /// The set that is looked up.
     set: Vec<Position>,
     /// The states that are known to hold the positions of another one and some more: with many
     /// descendants, most steps lead to one of these.
     unions: HashMap<(State, Vec<Position>), State, RandomState>,
+    /// How many positions these have besides.
+    added: usize,
+    /// How many positions have been looked at in this step, and in all steps together.
     work: usize,
+    worked: u64,
     pub(super) pendings: Vec<Pending>,
     pending_ids: HashMap<Waiting, State>,
     /// How many outcomes all that is pending has.
@@ -266,29 +275,36 @@ pub(super) struct Subsets {
 }
 
 impl Subsets {
-    /// None yet.
-    pub(super) fn new(paths: Arc<Paths>, states_max: usize) -> Self {
+    /// None yet; there will be about `states`.
+    pub(super) fn new(paths: Arc<Paths>, states_max: usize, states: usize) -> Self {
+        Self::with(Sets::new(states, RandomState::default()), false, paths, states_max)
+    }
+
+    /// None yet, and their sets share positions: bases can go from one to another that has the same `hashes`.
+    pub(super) fn sharing(paths: Arc<Paths>, states_max: usize, hashes: RandomState) -> Self {
+        Self::with(Sets::new(0, hashes), true, paths, states_max)
+    }
+
+    fn with(sets: Sets, shares: bool, paths: Arc<Paths>, states_max: usize) -> Self {
         Self {
             paths,
             states_max,
-            sets: Sets::default(),
+            shares,
+            sets,
             set: Vec::new(),
             unions: HashMap::default(),
+            added: 0,
             work: 0,
+            worked: 0,
             pendings: Vec::new(),
             pending_ids: HashMap::new(),
             outcomes: 0,
         }
     }
 
-    /// None yet; there will be about as many.
-    pub(super) fn with_capacity(paths: Arc<Paths>, states_max: usize, states: usize) -> Self {
-        Self { sets: Sets::with_capacity(states), ..Self::new(paths, states_max) }
-    }
-
     /// How many bytes they take, about.
     pub(super) fn bytes(&self) -> usize {
-        POSITION_BYTES * self.sets.positions()
+        POSITION_BYTES * (self.sets.positions() + self.added)
             + STATE_BYTES * self.sets.len()
             + UNION_BYTES * self.unions.len()
             + PENDING_BYTES * self.pendings.len()
@@ -296,19 +312,28 @@ impl Subsets {
     }
 
     /// The state with these positions together.
-    pub(super) fn intern(
-        &mut self,
-        some: &[Position],
-        more: &[Position],
-    ) -> Result<State, ProgramError> {
-        self.spend(some.len() + more.len())?;
+    pub(super) fn intern(&mut self, set: &Set, more: &[Position]) -> Result<State, ProgramError> {
+        self.spend(set.more.len() + more.len())?;
         self.set.clear();
-        self.set.extend_from_slice(some);
+        self.set.extend_from_slice(&set.more);
         self.set.extend_from_slice(more);
         // Mostly two runs in order, of which the first is long: a stable sort merges them.
         self.set.sort();
         self.set.dedup();
-        self.sets.id(&self.set, self.states_max)
+        if !self.shares {
+            return self.sets.id(Base::EMPTY, &self.set, self.states_max);
+        }
+        let shared = self.sets.shared(set.base);
+        self.set.retain(|at| !shared.contains(*at));
+        let base = shared.positions.len();
+        if self.set.len() < SHARED_FROM.max(base / SHARED_SHARE) {
+            return self.sets.id(set.base, &self.set, self.states_max);
+        }
+        self.set.extend_from_slice(&shared.positions);
+        self.spend(self.set.len())?;
+        self.set.sort();
+        let base = self.sets.share(&self.set, &self.paths)?;
+        self.sets.id(base, &[], self.states_max)
     }
 
     /// The state of children of which nothing is known but that they are.
@@ -324,7 +349,7 @@ impl Subsets {
         reached: &[Position],
     ) -> Result<State, ProgramError> {
         if next.is_filtered() {
-            self.filtered(&[next.every.as_slice(), reached].concat(), &next.filters)
+            self.filtered(&next.every.and(reached), &next.filters)
         } else {
             self.union(base, &next.every, reached)
         }
@@ -365,7 +390,7 @@ impl Subsets {
                 states.push(if from_end.is_empty() && filters.is_empty() {
                     self.union(base, every, &matching.collect::<Vec<_>>())?
                 } else {
-                    let set: Vec<_> = every.iter().copied().chain(matching).collect();
+                    let set = every.and(&matching.collect::<Vec<_>>());
                     let end = from.saturating_add(length);
                     self.placed(&set, next, Class { first: index, period, end })?
                 });
@@ -378,24 +403,19 @@ impl Subsets {
 
     /// The state of elements that have the positions of `set`, and more where selectors that count from the
     /// end say so, or filters.
-    fn placed(
-        &mut self,
-        set: &[Position],
-        next: &Next,
-        class: Class,
-    ) -> Result<State, ProgramError> {
+    fn placed(&mut self, set: &Set, next: &Next, class: Class) -> Result<State, ProgramError> {
         let Next { from_end, filters, .. } = next;
         let answers = self.answers(from_end, class)?;
         let selected = |answers: Answers| {
             let more = from_end.iter().enumerate().filter(move |(at, _)| answers.get(*at));
-            set.iter().copied().chain(more.map(|(_, (_, at))| *at)).collect::<Vec<_>>()
+            set.and(&more.map(|(_, (_, at))| *at).collect::<Vec<_>>())
         };
         if let [] | [_] = answers.as_slice() {
             let always = answers.first().copied().unwrap_or_default();
             return self.filtered(&selected(always), filters);
         }
         let waiting = Waiting {
-            set: set.into(),
+            set: set.clone(),
             from_end: from_end.clone(),
             filters: filters.clone(),
             answers: answers.clone(),
@@ -457,14 +477,14 @@ impl Subsets {
     /// The state of children that have the positions of `set`, and more where filters hold.
     fn filtered(
         &mut self,
-        set: &[Position],
+        set: &Set,
         filters: &[(FilterId, Position)],
     ) -> Result<State, ProgramError> {
         if filters.is_empty() {
             return self.intern(set, &[]);
         }
         let waiting = Waiting {
-            set: set.into(),
+            set: set.clone(),
             from_end: Vec::new(),
             filters: filters.to_vec(),
             answers: Vec::new(),
@@ -476,7 +496,7 @@ impl Subsets {
         asked.sort_unstable();
         asked.dedup();
         let combinations = self.paths.filters.combinations(&asked).ok_or(ProgramError::Filters)?;
-        self.spend(combinations.len().saturating_mul(set.len() + filters.len()))?;
+        self.spend(combinations.len().saturating_mul(set.more.len() + filters.len()))?;
         let mut outcomes = Vec::with_capacity(combinations.len());
         for answers in combinations {
             let holds = |filter: FilterId| {
@@ -504,10 +524,10 @@ impl Subsets {
     fn union(
         &mut self,
         other: State,
-        every: &[Position],
+        every: &Set,
         more: &[Position],
     ) -> Result<State, ProgramError> {
-        if every.len() < UNIONS_FROM {
+        if every.more.len() < UNIONS_FROM {
             return self.intern(every, more);
         }
         self.spend(more.len())?;
@@ -516,6 +536,7 @@ impl Subsets {
             return Ok(*known);
         }
         let state = self.intern(every, more)?;
+        self.added += more.len();
         self.unions.insert(key, state);
         Ok(state)
     }
@@ -527,7 +548,13 @@ impl Subsets {
 
     pub(super) fn spend(&mut self, positions: usize) -> Result<(), ProgramError> {
         self.work += positions;
+        self.worked = self.worked.saturating_add(positions as u64);
         if self.work > WORK_MAX { Err(ProgramError::Work) } else { Ok(()) }
+    }
+
+    /// How many positions have been looked at so far.
+    pub(super) fn worked(&self) -> u64 {
+        self.worked
     }
 }
 

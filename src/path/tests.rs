@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{
-    Answered, Answers, Class, Elements, FromEnd, Kind, Member, Number, Path, PathId, Program,
+    Answered, Answers, Class, Elements, FromEnd, Kind, Member, Number, Part, Path, PathId, Program,
     ProgramError, Question, Selector, State, plain, relation,
 };
 
@@ -211,7 +211,11 @@ fn states_are_forgotten_but_for_those_that_are_needed() {
         needed.push(state);
         if program.is_crowded() {
             let matched = |states: &[State]| -> Vec<Vec<_>> {
-                states.iter().map(|at| program.matched(*at, program.anywhere()).collect()).collect()
+                let matched = |at: &State| {
+                    let matched = program.matched(*at, Part::Whole, program.anywhere());
+                    matched.collect::<BTreeSet<_>>().into_iter().collect()
+                };
+                states.iter().map(matched).collect()
             };
             let before = matched(&needed);
             program.forget_all_but(needed.iter_mut());

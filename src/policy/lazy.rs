@@ -15,8 +15,8 @@ use foldhash::fast::RandomState;
 
 use crate::{
     path::{
-        Path, PathId, Program, Row, Segment, State, can_meet, can_meet_outside, can_reach_one_name,
-        can_select, is_within, may_be_within, may_meet,
+        Part, Path, PathId, Program, Row, Segment, State, can_meet, can_meet_outside,
+        can_reach_one_name, can_select, is_within, may_be_within, may_meet,
     },
     policy::{
         lines::{Contestant, Lines, Rivals},
@@ -30,6 +30,9 @@ const PAIRS_MAX: usize = 1 << 24;
 const CLOSE_PAIRS_MAX: usize = 1 << 13;
 const PAIRS_OF_STATE_MAX: usize = 1 << 16;
 const CLOSE_PAIRS_OF_STATE_MAX: usize = 1 << 8;
+
+/// How many steps stand for a pair that is looked at closely: two paths are compiled together.
+const CLOSE_STEPS: u64 = 1 << 13;
 
 /// Most pairs that are remembered.
 const KNOWN_MAX: usize = 1 << 16;
@@ -197,23 +200,27 @@ fn remembered<K: std::hash::Hash + Eq>(
     Some(found)
 }
 
-/// How many pairs may still be looked at.
+/// How many pairs may still be looked at, and how many steps have been taken.
 struct Tries {
     left: usize,
     closely: usize,
+    steps: u64,
 }
 
 impl Tries {
     fn new(left: usize, closely: usize) -> Self {
-        Self { left, closely }
+        Self { left, closely, steps: 0 }
     }
 
     fn look(&mut self) -> bool {
+        self.steps += 1;
         take(&mut self.left)
     }
 
     fn look_closely(&mut self) -> bool {
-        take(&mut self.closely)
+        let any = take(&mut self.closely);
+        self.steps += if any { CLOSE_STEPS } else { 0 };
+        any
     }
 }
 
@@ -241,6 +248,24 @@ struct Known {
     forgotten: u64,
     of_states: Vec<Option<Verdict>>,
     of_rows: Vec<Option<Verdict>>,
+    /// By what their states share.
+    of_shared: HashMap<usize, Reach, RandomState>,
+}
+
+/// What is known of the paths that lead on from a node.
+#[derive(Default)]
+struct Reach {
+    /// Those that come to the same as all, in what they say of names, each with a segment that reaches one.
+    names: Vec<(PathId, usize)>,
+    /// Those of which something is left, and those that drop, by how little they have to go on.
+    kept: Vec<At>,
+    dropping: Vec<At>,
+    /// Those of the first of which something is left whatever these others drop, as far as is needed to say that
+    /// something can be left below an object, and below an array.
+    left: Vec<At>,
+    /// Whether one of them goes on below an object, and below an array.
+    ways: [bool; 2],
+    leads_on: bool,
 }
 
 impl LazyVerdicts {
@@ -249,7 +274,11 @@ impl LazyVerdicts {
         let always = relations.never_dropped(&lines, anywhere);
         let leading_below = always.map_or_else(|| anywhere.into(), |path| [path].into());
         Self {
-            leading_in_names: lines.leading_in_names(anywhere).into(),
+            leading_in_names: lines
+                .leading_in_names(anywhere.iter().map(|path| (*path, 0)))
+                .into_iter()
+                .map(|(path, _)| path)
+                .collect(),
             leading_below,
             lines: Arc::new(lines),
             relations,
@@ -281,9 +310,12 @@ impl LazyVerdicts {
             return verdict;
         }
         let Some(row) = program.row(state).map(Row::index) else { return Verdict::CLOSED };
-        let of_row = known.of_rows.get(row).copied().flatten();
-        let of_row = of_row.unwrap_or_else(|| {
-            let found = self.of_row(program, state);
+        let of_row = known.of_rows.get(row).copied().flatten().unwrap_or_else(|| {
+            let shared = known.of_shared.entry(program.shared(state));
+            let shared = shared
+                .or_insert_with(|| self.reach(program, state, Part::Shared, &Reach::default()));
+            let own = self.reach(program, state, Part::Own, shared);
+            let found = self.of_row(shared, &own);
             put(&mut known.of_rows, row, found);
             found
         });
@@ -298,38 +330,64 @@ impl LazyVerdicts {
         verdict
     }
 
-    /// What is the same for all states of a row; of the rest, nothing leaves.
-    fn of_row(&self, program: &Program, state: State) -> Verdict {
-        let reaching = program.reaching_unspelled_with(state, &self.leading_in_names);
-        let names = self.lines.names(reaching, &mut Vec::new());
-        let matched: Vec<At> = program.matched(state, &self.leading_below).collect();
-        let leads_on = |at: &At| !self.relations.rest(*at).is_empty();
-        let on: Vec<At> = matched.into_iter().filter(leads_on).collect();
-        let mut dropping: Vec<At> =
-            on.iter().copied().filter(|at| self.lines.drops(at.0) == Some(true)).collect();
+    /// What is known of a part of a state, of which another part is known.
+    fn reach(&self, program: &Program, state: State, part: Part, besides: &Reach) -> Reach {
+        let mut tries = Tries::new(PAIRS_OF_STATE_MAX, CLOSE_PAIRS_OF_STATE_MAX);
+        let reaching = program.reaching_unspelled_of(state, part, &self.leading_in_names);
+        let names = self.lines.leading_in_names(reaching);
+        let on = program.matched(state, part, &self.leading_below);
+        let on: Vec<At> = on.filter(|at| !self.relations.rest(*at).is_empty()).collect();
+        tries.steps += on.len() as u64;
+        let drop = |drops| {
+            let on = on.iter().copied();
+            on.filter(move |at| self.lines.drops(at.0) == Some(drops)).collect::<Vec<At>>()
+        };
+        let (kept, mut dropping) = (drop(false), drop(true));
         // What has least to go on selects most.
         dropping.sort_by_key(|at| self.relations.rest(*at).len());
-        let mut tries = Tries::new(PAIRS_OF_STATE_MAX, CLOSE_PAIRS_OF_STATE_MAX);
+        let mut reach = Reach {
+            names,
+            ways: either(on.iter().map(|at| self.relations.ways(*at))),
+            leads_on: !on.is_empty(),
+            kept,
+            dropping,
+            left: Vec::new(),
+        };
         let mut below = [false; 2];
-        for at in on.iter().filter(|at| self.lines.drops(at.0) == Some(false)) {
-            let ways = self.relations.ways(*at);
+        // What is left of the other part may be dropped by this one; then all of it may have to be looked at.
+        let others = besides.left.iter().map(|at| (*at, false));
+        let own = reach.kept.iter().map(|at| (*at, true));
+        let all = besides.kept.iter().map(|at| (*at, true));
+        for (at, by_both) in others.chain(own).chain(all) {
+            let ways = self.relations.ways(at);
             let is_new = (ways[0] && !below[0]) || (ways[1] && !below[1]);
-            if is_new && !dropping.iter().any(|by| self.relations.is_within(*at, *by, &mut tries)) {
-                below = [below[0] | ways[0], below[1] | ways[1]];
+            let besides = if by_both { besides.dropping.as_slice() } else { &[] };
+            let mut dropping = reach.dropping.iter().chain(besides);
+            if is_new && !dropping.any(|by| self.relations.is_within(at, *by, &mut tries)) {
+                below = either([below, ways].into_iter());
+                reach.left.push(at);
             }
             if below == [true; 2] {
                 break;
             }
         }
-        let [below_object, below_array] = below;
-        let ways = on.iter().map(|at| self.relations.ways(*at));
-        let [object, array] = ways.fold(below, |all, one| [all[0] | one[0], all[1] | one[1]]);
+        program.count_steps(tries.steps);
+        reach
+    }
+
+    /// What is the same for all states of a row, by what these share and what they have besides, of which what is
+    /// left below them has been found out; of the rest, nothing leaves.
+    fn of_row(&self, shared: &Reach, own: &Reach) -> Verdict {
+        let reaching = shared.names.iter().chain(&own.names).copied();
+        let [below_object, below_array] =
+            either(own.left.iter().map(|at| self.relations.ways(*at)));
+        let [object, array] = either([shared.ways, own.ways].into_iter());
         Verdict {
-            names,
+            names: self.lines.names(reaching, &mut Vec::new()),
             below_object,
             below_array,
             known: Kinds { object, array },
-            leaf: on.is_empty(),
+            leaf: !shared.leads_on && !own.leads_on,
             ..Verdict::CLOSED
         }
     }
@@ -348,6 +406,11 @@ impl LazyVerdicts {
         });
         verdicts.collect()
     }
+}
+
+/// Of an object and of an array, whether one of these says yes.
+fn either(ways: impl Iterator<Item = [bool; 2]>) -> [bool; 2] {
+    ways.fold([false; 2], |all, one| [all[0] | one[0], all[1] | one[1]])
 }
 
 fn put(verdicts: &mut Vec<Option<Verdict>>, at: usize, verdict: Verdict) {

@@ -124,12 +124,7 @@ impl Lines {
         reaching: impl Iterator<Item = (PathId, usize)>,
         rivals: &mut Vec<Rivals>,
     ) -> Names {
-        // A line speaks for its own steps, not for those of the mounts above it: whoever says that the
-        // names inside of a record are field names says nothing of the keys under which it is filed.
-        let weights = reaching.filter_map(|(path, segment)| {
-            let line = self.line(path)?;
-            Some((path, line.names.filter(|_| segment >= line.own_from)?))
-        });
+        let weights = self.naming(reaching);
         let known = rivals.len();
         let Some((_, strictest)) = self.strictest(weights, rivals) else {
             return Names::Unclassified;
@@ -146,17 +141,29 @@ impl Lines {
         }
     }
 
-    /// The fewest of these paths that come to the same as all of them where their first segments reach a
-    /// name, together with whatever else does.
-    pub(super) fn leading_in_names(&self, paths: &[PathId]) -> Vec<PathId> {
-        let first = paths.iter().filter_map(|path| {
-            let line = self.line(*path)?;
-            Some((*path, line.names.filter(|_| line.own_from == 0)?))
-        });
+    /// What lines say of names that they reach. A line speaks for its own steps, not for those of the mounts above
+    /// it: whoever says that the names inside of a record are field names says nothing of the keys under which it
+    /// is filed.
+    fn naming(
+        &self,
+        reaching: impl Iterator<Item = (PathId, usize)>,
+    ) -> impl Iterator<Item = (PathId, Weight)> {
+        reaching.filter_map(|(path, segment)| {
+            let line = self.line(path)?;
+            Some((path, line.names.filter(|_| segment >= line.own_from)?))
+        })
+    }
+
+    /// The fewest of these that come to the same as all of them, whatever else reaches the name.
+    pub(super) fn leading_in_names(
+        &self,
+        reaching: impl Iterator<Item = (PathId, usize)>,
+    ) -> Vec<(PathId, usize)> {
         let mut rivals = Vec::new();
-        let leader = self.strictest(first, &mut rivals).map(|(leader, _)| leader);
+        let leader = self.strictest(self.naming(reaching), &mut rivals).map(|(leader, _)| leader);
         let rivals = rivals.first().map(|rivals| [rivals.first, rivals.second]);
-        leader.into_iter().chain(rivals.into_iter().flatten()).collect()
+        let leading = leader.into_iter().chain(rivals.into_iter().flatten());
+        leading.filter_map(|path| Some((path, self.line(path)?.own_from))).collect()
     }
 
     /// Where records are mounted at a node that these paths select: whether all of them keep what is

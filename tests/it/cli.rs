@@ -274,6 +274,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::BodyUnreadable
         | Reason::BodyTooDeep
         | Reason::BodyTooLarge
+        | Reason::BodyTooComplex
         | Reason::BodyCut
         | Reason::ResponseTooOld
         | Reason::PoliciesReplaced
@@ -335,6 +336,33 @@ fn apply_refuses_a_body_that_it_cannot_read_to_the_end() {
         assert!(!run.printed().ends_with('}'), "{run:?}");
         run.says(at).says("stdin").says("incomplete");
     }
+}
+
+/// Thousands of paths of which each name reaches thousands, in ever other ways.
+#[test]
+fn apply_refuses_a_body_whose_states_take_too_much() {
+    let lines = (0..2000).map(|n| format!("$.r..c{n}..d: public"));
+    let lines = lines.chain((0..7900).map(|n| format!("$.r..a..b{n}: public")));
+    let policy = format!(
+        "tamis: 1\n\
+        purposes: {{ support: {{ title: Answer a customer, legal_basis: contract }} }}\n\
+        callers: {{ desk: {{ identify: {{ api_key: desk }}, purposes: [support] }} }}\n\
+        apis: {{ many: {{ routes: {{ GET /many: {{ body: {{ {} }} }} }} }} }}\n\
+        rules: {{ support: {{}} }}\n",
+        lines.collect::<Vec<_>>().join(", ")
+    );
+    let folder = Folder::new(&[("many.yaml", &policy)]);
+    let body = |parts: usize| {
+        let members = (0..parts).map(|n| format!(r#""c{n}":{{"a":{{"b1":1}}}}"#));
+        format!(r#"{{"r":{{{}}}}}"#, members.collect::<Vec<_>>().join(","))
+    };
+    let arguments = ["--caller", "desk", "--request", "GET /many", "--chunk", "4096"];
+    let short = body(20);
+    let run = apply(&folder, &arguments, &short).exits(0);
+    assert_eq!(run.printed(), short);
+    let run = apply(&folder, &arguments, body(2000)).exits(3);
+    assert!(run.stderr.starts_with("refused: body-too-complex\n"), "{run:?}");
+    run.says("too complex for the policies at byte ").says("incomplete");
 }
 
 /// By status and media type `apply` does what the proxy does.
