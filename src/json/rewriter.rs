@@ -208,11 +208,30 @@ pub(super) struct Level<Scope> {
     pub(super) index: u64,
     pub(super) spot: Spot,
     /// Where in the current chunk its name begins and ends, if it is a member and its place is not known.
-    name: (usize, usize),
+    name: (u32, u32),
     /// Where it stands, if that has been asked for, or its name is in no chunk any more.
     place: Option<Place>,
     /// Whether it was told that something in it was removed.
     told: bool,
+    elements: Elements,
+}
+
+/// What is known of the containers that are elements of an array: they all stand at one place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Elements {
+    place: Option<Place>,
+    /// Whether it was told that something was removed in an object, and in an array.
+    told: [bool; 2],
+}
+
+impl Elements {
+    fn told(&mut self, kind: Kind) -> &mut bool {
+        let [object, array] = &mut self.told;
+        match kind {
+            Kind::Object => object,
+            Kind::Array => array,
+        }
+    }
 }
 
 /// What comes first in a container.
@@ -262,6 +281,7 @@ impl<E: Edits> Rewriter<E> {
             written: Vec::new(),
             shapes: Shapes::default(),
             offset: 0,
+            before: 0,
             hold: Hold::default(),
             aheads: Vec::new(),
             watches: Vec::new(),
@@ -281,7 +301,6 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is decided.
-            before: 0,
     pub fn held_bytes(&self) -> usize {
         self.gap.held_bytes()
             + self.captured.capacity()
@@ -309,6 +328,7 @@ impl<E: Edits> Rewriter<E> {
         self.shapes = before.shapes;
         self.patterns = before.patterns;
         self.steps = before.steps;
+        self.before = before.before.saturating_add(before.offset);
     }
 
     /// Reads the next bytes of the document, and lets go of what is decided.
@@ -328,7 +348,6 @@ impl<E: Edits> Rewriter<E> {
             rewriter.push_chunk(chunk, edits, sink)
         })
     }
-        self.before = before.before.saturating_add(before.offset);
 
     /// Ends the document, which must be complete.
     pub fn finish<S: Sink + ?Sized>(
@@ -487,7 +506,12 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) -> Result<Option<usize>, Violation> {
         let mut next = 0;
+        let is_lazy = self.program.is_lazy();
         while next < window.events.count() {
+            if is_lazy {
+                let [at] = window.at(next);
+                self.mind_states(at)?;
+            }
             let taken = match self.expect {
                 _ if !self.whole.is_empty() => self.skim(window, next, edits, sink),
                 Expect::Name | Expect::NameOrEnd => {
@@ -506,12 +530,7 @@ impl<E: Edits> Rewriter<E> {
                 continue;
             }
             let ([at], kind) = (window.at(next), first_kind(window.events.kinds(next)));
-        let is_lazy = self.program.is_lazy();
             if !self.whole.is_empty() {
-            if is_lazy {
-                let [at] = window.at(next);
-                self.mind_states(at)?;
-            }
                 self.token_in_whole(window.chunk, at, kind, edits, sink)?;
             } else if self.token(window, at, kind, edits, sink)? == Met::Waits {
                 return Ok(Some(at));
@@ -890,11 +909,14 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let (name, place) = match (self.levels.last(), self.gap.name_in_chunk()) {
-                    (Some(Level { kind: Kind::Object, .. }), Some(name)) => (name, None),
-                    (Some(Level { kind: Kind::Array, .. }), _) => ((0, 0), None),
-                    (Some(Level { kind: Kind::Object, .. }) | None, _) => {
-                        ((0, 0), Some(self.value_place(chunk, edits)))
+                let (name, place, told) = match (self.levels.last(), self.name_in_chunk()) {
+                    (Some(Level { kind: Kind::Array, elements, .. }), _) => {
+                        let mut elements = *elements;
+                        ((0, 0), elements.place, *elements.told(kind))
+                    }
+                    (Some(_), Some(name)) => (name, None, false),
+                    (Some(_), None) | (None, _) => {
+                        ((0, 0), Some(self.value_place(chunk, edits)), false)
                     }
                 };
                 self.levels.push(Level {
@@ -906,7 +928,8 @@ impl<E: Edits> Rewriter<E> {
                     spot,
                     name,
                     place,
-                    told: false,
+                    told,
+                    elements: Elements::default(),
                 });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
@@ -926,6 +949,21 @@ impl<E: Edits> Rewriter<E> {
         self.scalars = 0;
         self.open_whole(at, kind)?;
         Ok(Met::Goes)
+    }
+
+    /// Sees to it that states which are made on the way are neither too many nor too much work.
+    #[cold]
+    fn mind_states(&mut self, at: usize) -> Result<(), Violation> {
+        // Before it is settled, the value to come has none that could be kept.
+        if !self.state.is_pending() {
+            self.make_room();
+        }
+        let at = self.offset.saturating_add(at as u64);
+        let bytes = self.before.saturating_add(at);
+        if self.program.steps() > STATE_STEPS_MIN.max(bytes.saturating_mul(STEPS_PER_BYTE)) {
+            return Err(Violation::TooComplex { at });
+        }
+        Ok(())
     }
 
     /// Lets the program forget, if that is due, all states but those of the containers around and of the value
@@ -951,21 +989,6 @@ impl<E: Edits> Rewriter<E> {
         self.whole.push(kind);
         self.expect = first_of(kind);
         Ok(())
-    /// Sees to it that states which are made on the way are neither too many nor too much work.
-    #[cold]
-    fn mind_states(&mut self, at: usize) -> Result<(), Violation> {
-        // Before it is settled, the value to come has none that could be kept.
-        if !self.state.is_pending() {
-            self.make_room();
-        }
-        let at = self.offset.saturating_add(at as u64);
-        let bytes = self.before.saturating_add(at);
-        if self.program.steps() > STATE_STEPS_MIN.max(bytes.saturating_mul(STEPS_PER_BYTE)) {
-            return Err(Violation::TooComplex { at });
-        }
-        Ok(())
-    }
-
     }
 
     /// How deep the next token stands.
@@ -1010,24 +1033,26 @@ impl<E: Edits> Rewriter<E> {
     /// Says where something was removed, if that is asked.
     #[inline]
     fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
-        if edits.asks_where() {
+        if edits.asks_where() && !self.levels.last().is_some_and(|level| level.told) {
             self.tell_container(chunk, edits);
         }
     }
 
     #[cold]
     fn tell_container(&mut self, chunk: &[u8], edits: &mut E) {
-        match self.levels.last().map(|level| (level.kind, level.told)) {
-            None => edits.removed_in(None),
-            Some((_, true)) => {}
-            Some((kind, false)) => {
-                let place = self.innermost_place(chunk, edits);
-                edits.removed_in(Some((place, kind)));
-                if let Some(level) = self.levels.last_mut() {
-                    level.told = true;
-                }
-            }
+        let kind = self.levels.last().map(|level| level.kind);
+        let container = kind.map(|kind| (self.innermost_place(chunk, edits), kind));
+        edits.removed_in(container);
+        if let Some(level) = self.levels.last_mut() {
+            level.told = true;
         }
+    }
+
+    /// Where in the chunk the last name begins and ends, quotes included; none if it has been copied, or is none.
+    #[inline]
+    fn name_in_chunk(&self) -> Option<(u32, u32)> {
+        let (from, to) = self.gap.name_in_chunk()?;
+        Some((u32::try_from(from).ok()?, u32::try_from(to).ok()?))
     }
 
     /// Where the innermost container stands; that of the root, outside of all.
@@ -1042,7 +1067,8 @@ impl<E: Edits> Rewriter<E> {
                 None => edits.root_place(),
                 Some((above, Kind::Array)) => edits.place(above, Step::Element),
                 Some((above, Kind::Object)) => {
-                    let name = chunk.get(level.name.0..level.name.1).unwrap_or_default();
+                    let (from, to) = level.name;
+                    let name = chunk.get(from as usize..to as usize).unwrap_or_default();
                     edits.place(above, Step::Member(name))
                 }
             };
@@ -1187,7 +1213,13 @@ impl<E: Edits> Rewriter<E> {
         if let Mode::Gap = self.mode {
             self.release(chunk, at, false, sink);
         }
-        self.levels.pop();
+        let closed = self.levels.pop();
+        if let Some(closed) = closed
+            && let Some(array) = self.levels.last_mut().filter(|level| level.kind == Kind::Array)
+        {
+            array.elements.place = closed.place.or(array.elements.place);
+            *array.elements.told(closed.kind) |= closed.told;
+        }
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }
