@@ -181,7 +181,9 @@ fn charsets(media: &Mime) -> impl Iterator<Item = &str> {
 /// The body leaves in UTF-8: an action may write characters that are not in ASCII, and a client may not know
 /// the other labels. None if the upstream's can leave as it is.
 pub(super) fn content_type_in_utf8(headers: &HeaderMap) -> Option<HeaderValue> {
-    if !says_json(headers) {
+    // Mostly there is no parameter, so that there is nothing to parse.
+    let has_parameters = headers.get(header::CONTENT_TYPE)?.as_bytes().contains(&b';');
+    if !has_parameters || !says_json(headers) {
         return None;
     }
     let media = content_type(headers)?;
