@@ -304,6 +304,20 @@ pub fn compile_pattern(
     })
 }
 
+/// What other dialects mean by a short class such as `\d`, without the brackets, and whether it is of all other
+/// characters; none of a character that is no such class.
+pub(super) fn short_class(escaped: char) -> Option<(&'static str, bool)> {
+    match escaped {
+        'd' => Some(("0-9", false)),
+        'D' => Some(("0-9", true)),
+        'w' => Some(("A-Za-z0-9_", false)),
+        'W' => Some(("A-Za-z0-9_", true)),
+        's' => Some((" \\t\\n\\r", false)),
+        'S' => Some((" \\t\\n\\r", true)),
+        _ => None,
+    }
+}
+
 /// What is wrong with a pattern that [`compile_pattern`] does not take, as far as that is a common mistake.
 fn pattern_problem(pattern: &str) -> String {
     let mut characters = pattern.chars().peekable();
@@ -311,16 +325,9 @@ fn pattern_problem(pattern: &str) -> String {
     let mut before = ' ';
     while let Some(c) = characters.next() {
         let instead = match (c, characters.peek()) {
-            ('\\', Some(escaped)) => match escaped {
-                'd' => Some("[0-9]"),
-                'D' => Some("[^0-9]"),
-                'w' => Some("[A-Za-z0-9_]"),
-                'W' => Some("[^A-Za-z0-9_]"),
-                's' => Some("[ \\t\\n\\r]"),
-                'S' => Some("[^ \\t\\n\\r]"),
-                _ => None,
-            }
-            .map(|class| format!("for `\\{escaped}` write `{class}`")),
+            ('\\', Some(escaped)) => short_class(*escaped).map(|(class, not)| {
+                format!("for `\\{escaped}` write `[{}{class}]`", if not { "^" } else { "" })
+            }),
             ('^' | '$', _) if !in_class => Some(
                 "`^` and `$` are no part of it: `match` is about the whole text already, and `search` about a part of it"
                     .to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::path::{
     Path,
-    filter::{PATTERN_BYTES_MAX, compile_pattern},
+    filter::{PATTERN_BYTES_MAX, compile_pattern, short_class},
     meant::{Reader, Stop},
     parse::{is_name_character, quoted},
 };
@@ -461,16 +461,7 @@ fn matching(
             continue;
         }
         let escaped = characters.next().ok_or(Stop::Unclear)?;
-        let class = match escaped {
-            'd' => Some(("0-9", false)),
-            'D' => Some(("0-9", true)),
-            'w' => Some(("A-Za-z0-9_", false)),
-            'W' => Some(("A-Za-z0-9_", true)),
-            's' => Some((" \\t\\n\\r", false)),
-            'S' => Some((" \\t\\n\\r", true)),
-            _ => None,
-        };
-        match class {
+        match short_class(escaped) {
             None => read.extend(['\\', escaped]),
             Some((_, true)) if in_class => return Err(Stop::Unclear),
             Some((class, _)) if in_class => {
