@@ -236,6 +236,10 @@ threads: 1
     /// A folder for the subject that listens on this port.
     fn own(&self, port: u16) -> PathBuf {
         let folder = self.folder.join(port.to_string());
+        // A port can have been that of one which has ended.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
         fs::create_dir(&folder).unwrap();
         folder
     }
