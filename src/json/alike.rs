@@ -191,7 +191,8 @@ impl<E: Edits> Rewriter<E> {
             return first;
         }
         let depth_max = self.limits.depth_max.saturating_sub(self.levels.len());
-        let (spot, object, scope, mut kept) = (level.spot, level.state, level.scope, level.kept);
+        let (spot, object, scope, told) = (level.spot, level.state, level.scope, level.told);
+        let mut kept = level.kept;
         let from_place = place(level);
         let mut place = from_place;
         let (mut next, mut passed) = (first, 0);
@@ -255,11 +256,12 @@ impl<E: Edits> Rewriter<E> {
                     sink.put(b"null");
                     self.mark = end;
                 }
-                Always::Drop => {
+                // The first that is withheld has to be told.
+                Always::Drop | Always::Withhold if told || always == Always::Drop => {
                     self.flush(gap, sink);
                     self.mark = end;
                 }
-                Always::Pass | Always::Null => break,
+                Always::Pass | Always::Null | Always::Drop | Always::Withhold => break,
             }
             (gap, comma) = (comma_at, true);
             place = place.wrapping_add(1);

@@ -90,8 +90,8 @@ pub trait Edits {
     /// What always happens to nodes in this state, scalars or containers of this kind, if that is known. It is
     /// taken in place of an answer of [`scalar`](Edits::scalar) or [`container`](Edits::container), which
     /// then is not asked for: nothing may depend on its being asked but what [`passed`](Edits::passed) says.
-    /// `unspelled` is the state of the object that it is a member of, if no path spells its name there: that has
-    /// to be a name of which the same is true, and [which stays](OnName::Keep).
+    /// `unspelled` is the state of the object that it is a member of, if no path spells its name there: then the
+    /// answer stands for that of [`name`](Edits::name), too.
     fn always(
         &self,
         _under: Self::Scope,
@@ -135,6 +135,8 @@ pub enum Always {
     Null,
     /// It is removed.
     Drop,
+    /// It is removed, and [where](Edits::asks_where) has to be told, as of all that is removed so.
+    Withhold,
 }
 
 /// What happens to an object or array.

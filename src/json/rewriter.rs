@@ -121,6 +121,9 @@ pub enum Violation {
 /// [`STEPS_PER_BYTE`] to be more.
 const STATE_STEPS_MIN: u64 = 1 << 24;
 
+/// After how many members, elements or tokens it is looked at what states take.
+const MINDED_EVERY: u32 = 8;
+
 /// Rewrites one document. See the [module](crate::json).
 pub struct Rewriter<E: Edits> {
     pub(super) program: Arc<Program>,
@@ -131,6 +134,8 @@ pub struct Rewriter<E: Edits> {
     pub(super) expect: Expect,
     /// The containers around the next token whose children are decided one by one.
     pub(super) levels: Vec<Level<E::Scope>>,
+    /// The document, and those before it.
+    roots: Elements,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -208,19 +213,19 @@ pub(super) struct Level<Scope> {
     pub(super) index: u64,
     pub(super) spot: Spot,
     /// Where in the current chunk its name begins and ends, if it is a member and its place is not known.
-    name: (u32, u32),
+    name: (usize, usize),
     /// Where it stands, if that has been asked for, or its name is in no chunk any more.
     place: Option<Place>,
     /// Whether it was told that something in it was removed.
-    told: bool,
+    pub(super) told: bool,
     elements: Elements,
 }
 
-/// What is known of the containers that are elements of an array: they all stand at one place.
+/// What is known of the containers that stand at one place: the elements of an array, or the roots of documents.
 #[derive(Clone, Copy, Debug, Default)]
 struct Elements {
     place: Option<Place>,
-    /// Whether it was told that something was removed in an object, and in an array.
+    /// Whether it was told that something was removed in an object there, and in an array.
     told: [bool; 2],
 }
 
@@ -267,6 +272,7 @@ impl<E: Edits> Rewriter<E> {
             utf8: Utf8::default(),
             expect: Expect::Value,
             levels: Vec::new(),
+            roots: Elements::default(),
             whole: Vec::new(),
             whole_passes: false,
             scalars: 0,
@@ -326,6 +332,7 @@ impl<E: Edits> Rewriter<E> {
         let before = std::mem::replace(self, fresh);
         // What documents of a row have in common, and what a response may have so much of.
         self.shapes = before.shapes;
+        self.roots = before.roots;
         self.patterns = before.patterns;
         self.steps = before.steps;
         self.before = before.before.saturating_add(before.offset);
@@ -507,8 +514,12 @@ impl<E: Edits> Rewriter<E> {
     ) -> Result<Option<usize>, Violation> {
         let mut next = 0;
         let is_lazy = self.program.is_lazy();
-        while next < window.events.count() {
-            if is_lazy {
+        for turn in 0_u32.. {
+            if next >= window.events.count() {
+                break;
+            }
+            // Often enough, for what a token can take is bounded, too.
+            if is_lazy && turn % MINDED_EVERY == 0 {
                 let [at] = window.at(next);
                 self.mind_states(at)?;
             }
@@ -909,15 +920,15 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let (name, place, told) = match (self.levels.last(), self.name_in_chunk()) {
-                    (Some(Level { kind: Kind::Array, elements, .. }), _) => {
-                        let mut elements = *elements;
-                        ((0, 0), elements.place, *elements.told(kind))
-                    }
-                    (Some(_), Some(name)) => (name, None, false),
-                    (Some(_), None) | (None, _) => {
-                        ((0, 0), Some(self.value_place(chunk, edits)), false)
-                    }
+                let alike = match self.levels.last() {
+                    None => Some(self.roots),
+                    Some(Level { kind: Kind::Array, elements, .. }) => Some(*elements),
+                    Some(_) => None,
+                };
+                let (name, place, told) = match (alike, self.gap.name_in_chunk()) {
+                    (Some(mut alike), _) => ((0, 0), alike.place, *alike.told(kind)),
+                    (None, Some(name)) => (name, None, false),
+                    (None, None) => ((0, 0), Some(self.value_place(chunk, edits)), false),
                 };
                 self.levels.push(Level {
                     kind,
@@ -1043,16 +1054,17 @@ impl<E: Edits> Rewriter<E> {
         let kind = self.levels.last().map(|level| level.kind);
         let container = kind.map(|kind| (self.innermost_place(chunk, edits), kind));
         edits.removed_in(container);
-        if let Some(level) = self.levels.last_mut() {
-            level.told = true;
+        let Some((level, around)) = self.levels.split_last_mut() else { return };
+        level.told = true;
+        let alike = match around.last_mut() {
+            None => Some(&mut self.roots),
+            Some(array) if array.kind == Kind::Array => Some(&mut array.elements),
+            Some(_) => None,
+        };
+        if let Some(alike) = alike {
+            alike.place = level.place;
+            *alike.told(level.kind) = true;
         }
-    }
-
-    /// Where in the chunk the last name begins and ends, quotes included; none if it has been copied, or is none.
-    #[inline]
-    fn name_in_chunk(&self) -> Option<(u32, u32)> {
-        let (from, to) = self.gap.name_in_chunk()?;
-        Some((u32::try_from(from).ok()?, u32::try_from(to).ok()?))
     }
 
     /// Where the innermost container stands; that of the root, outside of all.
@@ -1067,8 +1079,7 @@ impl<E: Edits> Rewriter<E> {
                 None => edits.root_place(),
                 Some((above, Kind::Array)) => edits.place(above, Step::Element),
                 Some((above, Kind::Object)) => {
-                    let (from, to) = level.name;
-                    let name = chunk.get(from as usize..to as usize).unwrap_or_default();
+                    let name = chunk.get(level.name.0..level.name.1).unwrap_or_default();
                     edits.place(above, Step::Member(name))
                 }
             };
@@ -1213,13 +1224,7 @@ impl<E: Edits> Rewriter<E> {
         if let Mode::Gap = self.mode {
             self.release(chunk, at, false, sink);
         }
-        let closed = self.levels.pop();
-        if let Some(closed) = closed
-            && let Some(array) = self.levels.last_mut().filter(|level| level.kind == Kind::Array)
-        {
-            array.elements.place = closed.place.or(array.elements.place);
-            *array.elements.told(closed.kind) |= closed.told;
-        }
+        self.levels.pop();
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }
