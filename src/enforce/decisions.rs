@@ -1,6 +1,4 @@
-//! The rules of the language that depend on the document, one node at a time.
-//!
-//! The numbers in comments are those of "What a path classifies" in the language reference.
+//! Carries out what the [rules](crate::policy::Scope) say of each node of a document, and counts it.
 
 use std::sync::Arc;
 
@@ -8,7 +6,7 @@ use crate::{
     enforce::{Tally, embedded::Nesting, places::Trail},
     json::{Always, Edits, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
-    policy::{CellId, Names, Own, Plan, Stream, Strings, Verdict},
+    policy::{self, CellId, Fate, Named, Names, Own, Plan, Removal, Stream, Strings},
     transform::{Applied, Context, Scalar},
 };
 
@@ -37,31 +35,13 @@ pub(crate) enum Capture {
     Embedded(Scope, State),
 }
 
-/// What a container hands down to its children.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scope {
-    /// The action of the closest classified node at or above, where it reaches all the way down.
-    inherited: Inherited,
-    /// Whether what is unclassified is kept.
-    keeps: bool,
-    /// The own action of an array, which acts on the scalars directly inside.
-    elements: Own,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inherited {
-    /// None, or one that only acts on scalars.
-    Nothing,
-    Null,
-    Drop,
-}
+/// What a container hands down: nobody asks through which line.
+pub(crate) type Scope = policy::Scope<()>;
 
 impl Decisions {
     pub(crate) fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
         let tally = Tally::new(Arc::clone(&plan));
-        let keeps = plan.keeps_unclassified();
-        let root = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
-        let nesting = Nesting::outside(root);
+        let nesting = Nesting::outside(Scope::outside(plan.keeps_unclassified()));
         let (trail, asks_where) = (Trail::default(), false);
         Self { plan, context, limits, tally, trail, asks_where, nesting, name_to_count: None }
     }
@@ -118,104 +98,32 @@ impl Decisions {
         state: State,
         kind: Kind,
     ) -> Option<OnContainer<Scope>> {
-        let verdict = self.plan.verdict(state);
-        let keeps = verdict.mount.unwrap_or(under.keeps);
-        let mut scope = Scope { inherited: Inherited::Nothing, keeps, elements: Own::None };
-        Some(match verdict.own {
-            // Rule 2: the action goes to the scalars of an array; rule 5: below another action than
-            // `keep` nothing unclassified is kept.
-            Own::Keep(_) | Own::Change(_) => {
-                scope.keeps &= matches!(verdict.own, Own::Keep(_));
-                if kind == Kind::Array {
-                    scope.elements = verdict.own;
-                }
-                Self::enter(scope, verdict.leaf)
-            }
-            // Rule 4: it stays for what can be below it, or goes by its own action.
-            Own::Null | Own::Drop => {
-                scope.keeps = false;
-                scope.inherited =
-                    if verdict.own == Own::Null { Inherited::Null } else { Inherited::Drop };
-                if verdict.below(kind) {
-                    OnContainer::Enter(scope)
-                } else if verdict.own == Own::Null {
-                    OnContainer::Null
-                } else {
-                    OnContainer::Drop
-                }
-            }
-            // Rule 4: or by that of the closest classified node above, or as unclassified.
-            Own::None => {
-                scope.inherited = under.inherited;
-                if verdict.below(kind) {
-                    return Some(OnContainer::Enter(scope));
-                }
-                match under.inherited {
-                    Inherited::Null => OnContainer::Null,
-                    Inherited::Drop => OnContainer::Drop,
-                    Inherited::Nothing if keeps => Self::enter(scope, verdict.leaf),
-                    // Known, and withheld from this purpose.
-                    Inherited::Nothing if verdict.knows(kind) => OnContainer::Drop,
-                    Inherited::Nothing => return None,
-                }
-            }
+        Some(match under.container(&*self.plan, state, kind) {
+            Ok(inside) if inside.whole => OnContainer::Pass,
+            Ok(inside) => OnContainer::Enter(inside.scope),
+            Err(Fate::Gone(Removal::Null, ())) => OnContainer::Null,
+            Err(Fate::Unclassified(_)) => return None,
+            Err(_) => OnContainer::Drop,
         })
     }
 
-    /// The action on a scalar: its own, or that of the array that it is an element of.
-    fn acting(under: Scope, verdict: Verdict) -> Own {
-        if verdict.own == Own::None { under.elements } else { verdict.own }
-    }
-
-    /// Whether an unclassified name of such a member stays.
-    fn keeps_name(under: Scope, member: Verdict) -> bool {
-        under.keeps && under.inherited == Inherited::Nothing && member.mount.unwrap_or(true)
-    }
-
-    /// Goes into a container; if all below it is unclassified and kept, there is nothing to decide.
-    fn enter(scope: Scope, leaf: bool) -> OnContainer<Scope> {
-        if leaf && scope.keeps && scope.elements == Own::None {
-            OnContainer::Pass
-        } else {
-            OnContainer::Enter(scope)
-        }
-    }
-
-    /// Whether anything could leave of a document whose root is under this.
-    fn may_leave(under: Scope, verdict: Verdict) -> bool {
-        let treats = |own| matches!(own, Own::Keep(_) | Own::Change(_));
-        let is_kept = under.inherited == Inherited::Nothing && verdict.mount.unwrap_or(under.keeps);
-        treats(verdict.own)
-            || verdict.below_object
-            || verdict.below_array
-            || (verdict.own == Own::None && (treats(under.elements) || is_kept))
-    }
-
     pub(super) fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
-        let verdict = self.plan.verdict(state);
-        let acting = Self::acting(under, verdict);
-        if acting != Own::None {
-            return self.treat(acting);
-        }
-        match under.inherited {
-            Inherited::Null => OnScalar::Null,
-            Inherited::Drop => OnScalar::Drop,
-            Inherited::Nothing if verdict.mount.unwrap_or(under.keeps) => {
+        match under.scalar(&*self.plan, state) {
+            Fate::Own(own, ()) | Fate::Element(own, ()) => self.treat(own),
+            Fate::With(Removal::Null, ()) | Fate::Gone(Removal::Null, ()) => OnScalar::Null,
+            Fate::Kept(_) => {
                 self.tally.keep_unclassified(1);
                 OnScalar::Pass
             }
-            // A document that could stand here is known, and withheld from this purpose.
-            Inherited::Nothing
-                if verdict.strings == Strings::Documents
-                    && !Self::may_leave(under, verdict)
-                    && (verdict.known.object || verdict.known.array) =>
-            {
-                OnScalar::Drop
-            }
-            Inherited::Nothing => {
+            Fate::Unclassified(_) => {
                 self.withhold_unclassified();
                 OnScalar::Drop
             }
+            Fate::With(Removal::Drop, ())
+            | Fate::Gone(Removal::Drop, ())
+            | Fate::Known(_)
+            | Fate::NameUnspelled
+            | Fate::NameRemoved(()) => OnScalar::Drop,
         }
     }
 }
@@ -258,7 +166,7 @@ impl Edits for Decisions {
         let verdict = self.plan.verdict(state);
         // The root of a document is not once more a document: it stands where that stands.
         let is_document = verdict.strings == Strings::Documents && !self.nesting.is_at_root();
-        let decided = if is_document && Self::may_leave(under, verdict) {
+        let decided = if is_document && under.may_leave(&verdict) {
             OnScalar::Capture(Capture::Embedded(under, state))
         } else {
             self.decide_scalar(under, state)
@@ -268,21 +176,15 @@ impl Edits for Decisions {
         decided
     }
 
-    /// Rule 3: a name that no path spells is data.
     fn name(&mut self, under: Scope, object: State, member: State) -> OnName<Capture> {
-        match self.plan.verdict(object).names {
-            Names::Keep(cell) => {
-                self.name_to_count = Some(cell);
+        match under.name(&*self.plan, object, member) {
+            Ok(Named::Kept(cell)) => {
+                self.name_to_count = cell;
                 OnName::Keep
             }
-            Names::Change(cell) => OnName::Capture(Capture::Cell(cell)),
-            Names::Drop => OnName::Drop,
-            // The name is of the object and of the member: the stricter of the two. Nor does it stay below a
-            // node that is dropped or nulled, all the way down.
-            Names::Unclassified if Self::keeps_name(under, self.plan.verdict(member)) => {
-                OnName::Keep
-            }
-            Names::Unclassified => {
+            Ok(Named::Changed(cell)) => OnName::Capture(Capture::Cell(cell)),
+            Err(Fate::NameRemoved(())) => OnName::Drop,
+            Err(_) => {
                 self.withhold_unclassified();
                 OnName::Drop
             }
@@ -369,28 +271,35 @@ impl Edits for Decisions {
         kind: Option<Kind>,
         unspelled: Option<State>,
     ) -> Option<Always> {
-        let verdict = self.plan.verdict(state);
-        let name_stays = unspelled.is_none_or(|object| {
-            self.plan.verdict(object).names == Names::Unclassified
-                && Self::keeps_name(under, verdict)
-        });
+        match unspelled.map(|object| under.name(&*self.plan, object, state)) {
+            None | Some(Ok(Named::Kept(None))) => {}
+            Some(Ok(Named::Kept(Some(_)) | Named::Changed(_)) | Err(_)) => return None,
+        }
         match kind {
-            _ if !name_stays => None,
             Some(kind) => match self.decide_container(under, state, kind)? {
                 OnContainer::Pass => Some(Always::Pass),
                 OnContainer::Null => Some(Always::Null),
                 OnContainer::Drop => Some(Always::Drop),
                 OnContainer::Enter(_) => None,
             },
-            None if verdict.strings == Strings::Documents => None,
-            None => match Self::acting(under, verdict) {
-                Own::None if under.inherited == Inherited::Null => Some(Always::Null),
-                Own::None if under.inherited == Inherited::Drop => Some(Always::Drop),
-                Own::None if verdict.mount.unwrap_or(under.keeps) => Some(Always::Pass),
-                Own::Null => Some(Always::Null),
-                Own::Drop => Some(Always::Drop),
-                // That it goes has to be noted once, or by each.
-                Own::None | Own::Keep(_) | Own::Change(_) => None,
+            None if self.plan.verdict(state).strings == Strings::Documents => None,
+            None => match under.scalar(&*self.plan, state) {
+                Fate::Own(Own::Null, ())
+                | Fate::Element(Own::Null, ())
+                | Fate::With(Removal::Null, ())
+                | Fate::Gone(Removal::Null, ()) => Some(Always::Null),
+                Fate::Own(Own::Drop, ())
+                | Fate::Element(Own::Drop, ())
+                | Fate::With(Removal::Drop, ())
+                | Fate::Gone(Removal::Drop, ()) => Some(Always::Drop),
+                Fate::Kept(_) => Some(Always::Pass),
+                // Each is counted, or that it goes has to be noted.
+                Fate::Own(..)
+                | Fate::Element(..)
+                | Fate::Known(_)
+                | Fate::Unclassified(_)
+                | Fate::NameUnspelled
+                | Fate::NameRemoved(()) => None,
             },
         }
     }

@@ -46,6 +46,7 @@ mod personal;
 mod plan;
 mod read;
 mod reader;
+mod rulebook;
 mod spelled;
 mod suite;
 #[cfg(test)]
@@ -71,6 +72,7 @@ pub use model::{
 };
 pub use needs::{Needs, PathNeeds, RouteNeeds};
 pub use plan::{Cell, CellId, Kinds, Names, OPAQUE, Own, Plan, Strings, Verdict};
+pub use rulebook::{Fate, Inside, Named, Nodes, Removal, Scope};
 pub use spelled::{NameId, Spelled};
 pub use suite::{Case, Claim, Says, Suite};
 

@@ -119,12 +119,12 @@ struct Telling {
 /// The line whose say a fate is.
 fn line_of(fate: Fate) -> Option<PathId> {
     match fate {
-        Fate::Own(line)
-        | Fate::Element(line)
-        | Fate::With(line)
-        | Fate::Gone(line)
+        Fate::Own(_, line)
+        | Fate::Element(_, line)
+        | Fate::With(_, line)
+        | Fate::Gone(_, line)
         | Fate::NameRemoved(line) => Some(line),
-        Fate::Unclassified(_) | Fate::NameUnspelled => None,
+        Fate::Kept(_) | Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled => None,
     }
 }
 

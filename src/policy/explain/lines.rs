@@ -47,7 +47,7 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
         meet(walk, walk.classes(state), &mut values, in_words, Of::Values);
         // What is said about the names below is the same for all states of a row.
         if rows.insert(walk.plan.program().row(state)) {
-            meet(walk, walk.names(state), &mut names, names_in_words, Of::Names);
+            meet(walk, walk.naming(state), &mut names, names_in_words, Of::Names);
         }
     }
     if !complete {

@@ -10,7 +10,7 @@ use crate::{
     policy::{
         explain::{
             Explanation, Row,
-            walk::{Fate, Scope, Unclassified, Walk},
+            walk::{Fate, Scope, Walk},
             words::{in_words, names_in_words},
         },
         model::{Api, Class, Unclassified as Said},
@@ -63,10 +63,13 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     let mut is_described = false;
     for (node, outcome) in rows {
         is_described |= match outcome.scalar {
-            Fate::Own(_) | Fate::Element(_) | Fate::NameRemoved(_) => true,
-            Fate::With(_) | Fate::Gone(_) | Fate::Unclassified(_) | Fate::NameUnspelled => {
-                walk.scalar_leaves(outcome.scalar)
-            }
+            Fate::Own(..) | Fate::Element(..) | Fate::NameRemoved(_) => true,
+            Fate::With(..)
+            | Fate::Gone(..)
+            | Fate::Kept(_)
+            | Fate::Known(_)
+            | Fate::Unclassified(_)
+            | Fate::NameUnspelled => walk.scalar_leaves(outcome.scalar),
         };
         let what = if alone { path.to_string() } else { node.shown() };
         let (left, row) = outcome.row(walk, api, node.state, what);
@@ -395,13 +398,16 @@ impl Outcome {
                 // what is above it would not be gone. Its name is another matter.
                 let own = match gone {
                     Fate::NameUnspelled | Fate::NameRemoved(_) => None,
-                    Fate::Gone(_)
+                    Fate::Gone(..)
+                    | Fate::Kept(_)
+                    | Fate::Known(_)
                     | Fate::Unclassified(_)
-                    | Fate::Own(_)
-                    | Fate::Element(_)
-                    | Fate::With(_) => walk.strictest(walk.classes(node.state)),
+                    | Fate::Own(..)
+                    | Fate::Element(..)
+                    | Fate::With(..) => walk.strictest(walk.classes(node.state)),
                 };
-                let scalar = own.map_or(gone, Fate::Own);
+                let action = walk.plan.verdict(node.state).own;
+                let scalar = own.map_or(gone, |line| Fate::Own(action, line));
                 return Self { scalar, unlike: [false; 2], renamed: false, unspelled: false, root };
             }
         };
@@ -454,14 +460,13 @@ impl Outcome {
     /// The category that decides about a scalar there, and what is done with it.
     fn decided(self, walk: Walk<'_>) -> (&str, &'static str) {
         let (line, names) = match self.scalar {
-            Fate::Own(line) | Fate::Element(line) | Fate::With(line) | Fate::Gone(line) => {
-                (line, false)
-            }
+            Fate::Own(_, line)
+            | Fate::Element(_, line)
+            | Fate::With(_, line)
+            | Fate::Gone(_, line) => (line, false),
             Fate::NameRemoved(line) => (line, true),
-            Fate::Unclassified(Unclassified::Kept(_)) => {
-                return ("unclassified", Action::Keep.word());
-            }
-            Fate::Unclassified(Unclassified::Removed(_)) | Fate::NameUnspelled => {
+            Fate::Kept(_) => return ("unclassified", Action::Keep.word()),
+            Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled => {
                 return ("unclassified", Action::Drop.word());
             }
         };
@@ -489,7 +494,7 @@ impl Outcome {
         };
         let unclear = || ("removed".to_owned(), Vec::new());
         match self.scalar {
-            Fate::Own(line) => {
+            Fate::Own(_, line) => {
                 let Some((_, words, reason, mut lines)) = about(line) else { return unclear() };
                 let milder = walk.classes(state).filter(|(other, category)| {
                     let at = |line| walk.field(line).map(|field| &field.at);
@@ -505,15 +510,15 @@ impl Outcome {
                 };
                 (format!("{words}: {reason}{stricter}"), lines)
             }
-            Fate::Element(line) => {
+            Fate::Element(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 (format!("{words}, as all scalars in the array {}: {reason}", field.path), lines)
             }
-            Fate::With(line) => {
+            Fate::With(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 (format!("{words} with {}: {reason}", field.path), lines)
             }
-            Fate::Gone(line) => {
+            Fate::Gone(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 let emptied = if words == in_words(&Action::Drop) {
                     String::new()
@@ -522,7 +527,7 @@ impl Outcome {
                 };
                 (format!("removed with {}{emptied}: {reason}", field.path), lines)
             }
-            Fate::Unclassified(Unclassified::Removed(above)) => {
+            Fate::Known(above) | Fate::Unclassified(above) => {
                 let fate = "removed: no line describes it".to_owned();
                 let Some((field, words, _, lines)) = above.and_then(about) else {
                     return (fate, Vec::new());
@@ -530,7 +535,7 @@ impl Outcome {
                 let path = &field.path;
                 (format!("{fate}, and nothing undecided leaves below {path} ({words})"), lines)
             }
-            Fate::Unclassified(Unclassified::Kept(record)) => {
+            Fate::Kept(record) => {
                 let record = record.and_then(|line| walk.field(line));
                 let keeping = record.and_then(|field| {
                     walk.route.keeping.iter().find(|keeping| keeping.path == field.path)

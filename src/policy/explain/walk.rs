@@ -1,7 +1,5 @@
-//! A plan followed without a document: every case that there can be, each with the line that decides.
-//!
-//! These are the rules that a body is sieved by ("What a path classifies" in the language reference);
-//! the tests of explanations hold one against the other.
+//! A plan followed without a document: every case that there can be by the [rules](crate::policy::rulebook), each
+//! with the line that decides.
 
 use std::{
     cmp::Reverse,
@@ -13,7 +11,8 @@ use crate::{
     policy::{
         explain::words::{in_words, leaves},
         model::{CategoryId, Class, Field, PolicySet, Purpose, Route},
-        plan::{Names, Own, Plan},
+        plan::{Plan, Verdict},
+        rulebook::{self, Named, Nodes},
     },
     transform::Action,
 };
@@ -30,43 +29,11 @@ pub(super) struct Walk<'s> {
     pub(super) plan: &'s Plan,
 }
 
-/// What a container hands down to its children.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Scope {
-    /// The line that drops or empties what is classified no closer.
-    inherited: Option<PathId>,
-    unclassified: Unclassified,
-    /// The line that acts on the scalars directly inside an array.
-    elements: Option<PathId>,
-}
-
-/// What happens to what nobody classified.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Unclassified {
-    /// It stays: this record says so, or the API.
-    Kept(Option<PathId>),
-    /// It is removed: because it stands below this line, whose action is not `keep`, or just so.
-    Removed(Option<PathId>),
-}
+/// What a container hands down, and the lines that say so.
+pub(super) type Scope = rulebook::Scope<PathId>;
 
 /// What happens to a value, and through which line.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Fate {
-    /// This line classifies it.
-    Own(PathId),
-    /// This line classifies the array that it stands in.
-    Element(PathId),
-    /// This line drops or empties what is below the node that it classifies.
-    With(PathId),
-    /// This line drops or empties a node above it as a whole.
-    Gone(PathId),
-    /// No line classifies it.
-    Unclassified(Unclassified),
-    /// Its name, or one above it, is spelled by no line, and no `names:` is about it.
-    NameUnspelled,
-    /// As before, and the `names:` of this line removes it.
-    NameRemoved(PathId),
-}
+pub(super) type Fate = rulebook::Fate<PathId>;
 
 /// What of a [`Scope`] decides, without the lines that say so: in two of one shape the same happens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,14 +82,14 @@ impl<'s> Walk<'s> {
             Class::Mount { .. } => None,
         };
         Shape {
-            inherited: scope.inherited.and_then(action),
-            keeps_unclassified: matches!(scope.unclassified, Unclassified::Kept(_)),
-            elements: scope.elements.and_then(action),
+            inherited: scope.inherited.and_then(|(_, line)| action(line)),
+            keeps_unclassified: scope.unclassified.is_kept(),
+            elements: scope.elements.and_then(|(_, line)| action(line)),
         }
     }
 
     /// The lines that say what the unspelled names are in an object in this state.
-    pub(super) fn names(&self, state: State) -> impl Iterator<Item = (PathId, CategoryId)> {
+    pub(super) fn naming(&self, state: State) -> impl Iterator<Item = (PathId, CategoryId)> {
         let reaching = self.plan.program().reaching_unspelled(state);
         reaching.filter_map(|(line, segment)| {
             let field = self.field(line)?;
@@ -153,38 +120,12 @@ impl<'s> Walk<'s> {
 
     /// The scope that the root stands in.
     pub(super) fn outside(&self) -> Scope {
-        let unclassified = if self.plan.keeps_unclassified() {
-            Unclassified::Kept(None)
-        } else {
-            Unclassified::Removed(None)
-        };
-        Scope { inherited: None, unclassified, elements: None }
+        Scope::outside(self.plan.keeps_unclassified())
     }
 
     /// What a container hands down, or why it is gone with all that is below.
     pub(super) fn container(&self, under: Scope, state: State, kind: Kind) -> Result<Scope, Fate> {
-        let verdict = self.plan.verdict(state);
-        let unclassified = self.unclassified(under, state);
-        let scope = Scope { inherited: None, unclassified, elements: None };
-        let Some(line) = self.strictest(self.classes(state)) else {
-            let scope = Scope { inherited: under.inherited, ..scope };
-            return match (under.inherited, unclassified) {
-                _ if verdict.below(kind) => Ok(scope),
-                (Some(line), _) => Err(Fate::Gone(line)),
-                (None, Unclassified::Kept(_)) => Ok(scope),
-                (None, Unclassified::Removed(_)) => Err(Fate::Unclassified(unclassified)),
-            };
-        };
-        let removed = Unclassified::Removed(Some(line));
-        let elements = (kind == Kind::Array).then_some(line);
-        match verdict.own {
-            Own::Keep(_) => Ok(Scope { elements, ..scope }),
-            Own::Change(_) => Ok(Scope { elements, unclassified: removed, ..scope }),
-            Own::Null | Own::Drop if verdict.below(kind) => {
-                Ok(Scope { inherited: Some(line), unclassified: removed, ..scope })
-            }
-            Own::Null | Own::Drop | Own::None => Err(Fate::Gone(line)),
-        }
+        under.container(self, state, kind).map(|inside| inside.scope).map_err(told)
     }
 
     /// Whether anything of a scalar leaves.
@@ -200,33 +141,35 @@ impl<'s> Walk<'s> {
     /// Whether anything shows that something is there, were it only `null`.
     pub(super) fn shows(&self, fate: Fate) -> bool {
         match fate {
-            Fate::Own(line) | Fate::Element(line) | Fate::With(line) | Fate::Gone(line) => {
-                self.field(line).is_some_and(|field| match field.class {
-                    Class::Category(category) => {
-                        !matches!(self.action(line, category), Action::Drop | Action::Deny)
-                    }
-                    Class::Mount { .. } => true,
-                })
+            Fate::Own(_, line)
+            | Fate::Element(_, line)
+            | Fate::With(_, line)
+            | Fate::Gone(_, line) => self.field(line).is_some_and(|field| match field.class {
+                Class::Category(category) => {
+                    !matches!(self.action(line, category), Action::Drop | Action::Deny)
+                }
+                Class::Mount { .. } => true,
+            }),
+            Fate::Kept(_) => true,
+            Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled | Fate::NameRemoved(_) => {
+                false
             }
-            Fate::Unclassified(Unclassified::Kept(_)) => true,
-            Fate::Unclassified(Unclassified::Removed(_))
-            | Fate::NameUnspelled
-            | Fate::NameRemoved(_) => false,
         }
     }
 
     fn leaves_by(&self, fate: Fate, by: impl Fn(&Action) -> bool) -> bool {
         match fate {
-            Fate::Own(line) | Fate::Element(line) => {
+            Fate::Own(_, line) | Fate::Element(_, line) => {
                 self.field(line).is_some_and(|field| match field.class {
                     Class::Category(category) => by(self.action(line, category)),
                     Class::Mount { .. } => false,
                 })
             }
-            Fate::Unclassified(Unclassified::Kept(_)) => true,
-            Fate::With(_)
-            | Fate::Gone(_)
-            | Fate::Unclassified(Unclassified::Removed(_))
+            Fate::Kept(_) => true,
+            Fate::With(..)
+            | Fate::Gone(..)
+            | Fate::Known(_)
+            | Fate::Unclassified(_)
             | Fate::NameUnspelled
             | Fate::NameRemoved(_) => false,
         }
@@ -234,38 +177,13 @@ impl<'s> Walk<'s> {
 
     /// What happens to a scalar.
     pub(super) fn scalar(&self, under: Scope, state: State) -> Fate {
-        if let Some(line) = self.strictest(self.classes(state)) {
-            return Fate::Own(line);
-        }
-        match (under.elements, under.inherited) {
-            (Some(line), _) => Fate::Element(line),
-            (None, Some(line)) => Fate::With(line),
-            (None, None) => Fate::Unclassified(self.unclassified(under, state)),
-        }
+        told(under.scalar(self, state))
     }
 
     /// Whether a name that no line spells is replaced, or why it is gone with its value.
     pub(super) fn name(&self, under: Scope, object: State, member: State) -> Result<bool, Fate> {
-        let kept = |unclassified| matches!(unclassified, Unclassified::Kept(_));
-        match self.plan.verdict(object).names {
-            Names::Keep(_) => Ok(false),
-            Names::Change(_) => Ok(true),
-            Names::Drop => {
-                let action = |_, category| self.purpose.action(category);
-                let line = self.strictest_by(self.names(object), action);
-                Err(line.map_or(Fate::NameUnspelled, Fate::NameRemoved))
-            }
-            Names::Unclassified
-                if kept(under.unclassified) && kept(self.unclassified(under, member)) =>
-            {
-                // A line that drops or empties what is below takes such names along.
-                if under.inherited.is_some() { Err(Fate::NameUnspelled) } else { Ok(false) }
-            }
-            Names::Unclassified if member == State::DEAD => {
-                Err(Fate::Unclassified(under.unclassified))
-            }
-            Names::Unclassified => Err(Fate::NameUnspelled),
-        }
+        let named = under.name(self, object, member)?;
+        Ok(matches!(named, Named::Changed(_)))
     }
 
     /// All states that a node can be in whose name, and whose names above, are not removed; and whether
@@ -284,11 +202,7 @@ impl<'s> Walk<'s> {
             for kind in [Kind::Object, Kind::Array] {
                 // Below what is removed, everything is removed by its own line, or by one above.
                 let inside = self.container(under, state, kind);
-                let inside = inside.unwrap_or(Scope {
-                    inherited: None,
-                    unclassified: Unclassified::Removed(None),
-                    elements: None,
-                });
+                let inside = inside.unwrap_or(Scope::outside(false));
                 let shape = self.shape(inside);
                 if !gone_on.insert((program.row(state), kind, shape)) {
                     continue;
@@ -313,19 +227,34 @@ impl<'s> Walk<'s> {
         states.dedup();
         (states, next.is_empty() && !lost)
     }
+}
 
-    /// What is unclassified at a node: its record decides, or else what stands above.
-    fn unclassified(&self, under: Scope, state: State) -> Unclassified {
-        let mount = || {
-            let mut selected = self.plan.program().selected(state);
-            selected.find(|line| {
-                self.field(*line).is_some_and(|field| matches!(field.class, Class::Mount { .. }))
-            })
-        };
-        match self.plan.verdict(state).mount {
-            Some(true) => Unclassified::Kept(mount()),
-            Some(false) => Unclassified::Removed(None),
-            None => under.unclassified,
-        }
+/// That lines go on below it is of no interest where none of them lets anything out.
+fn told(fate: Fate) -> Fate {
+    if let Fate::Known(by) = fate { Fate::Unclassified(by) } else { fate }
+}
+
+/// For those who explain a plan: by the lines themselves, since a verdict has lost which of them decided.
+impl Nodes for Walk<'_> {
+    type Line = PathId;
+
+    fn verdict(&self, state: State) -> Verdict {
+        self.plan.verdict(state)
+    }
+
+    fn line(&self, state: State, _: &Verdict) -> Option<PathId> {
+        self.strictest(self.classes(state))
+    }
+
+    fn mount(&self, state: State) -> Option<PathId> {
+        let mut selected = self.plan.program().selected(state);
+        selected.find(|line| {
+            self.field(*line).is_some_and(|field| matches!(field.class, Class::Mount { .. }))
+        })
+    }
+
+    fn names(&self, object: State) -> Option<PathId> {
+        let action = |_, category| self.purpose.action(category);
+        self.strictest_by(self.naming(object), action)
     }
 }
