@@ -273,14 +273,17 @@ impl Edits for Decisions {
     ) -> Option<Always> {
         match unspelled.map(|object| under.name(&*self.plan, object, state)) {
             None | Some(Ok(Named::Kept(None))) => {}
-            Some(Ok(Named::Kept(Some(_)) | Named::Changed(_)) | Err(_)) => return None,
+            Some(Ok(Named::Kept(Some(_)) | Named::Changed(_))) => return None,
+            Some(Err(Fate::NameRemoved(()))) => return Some(Always::Drop),
+            Some(Err(_)) => return Some(Always::Withhold),
         }
         match kind {
-            Some(kind) => match self.decide_container(under, state, kind)? {
-                OnContainer::Pass => Some(Always::Pass),
-                OnContainer::Null => Some(Always::Null),
-                OnContainer::Drop => Some(Always::Drop),
-                OnContainer::Enter(_) => None,
+            Some(kind) => match self.decide_container(under, state, kind) {
+                Some(OnContainer::Pass) => Some(Always::Pass),
+                Some(OnContainer::Null) => Some(Always::Null),
+                Some(OnContainer::Drop) => Some(Always::Drop),
+                Some(OnContainer::Enter(_)) => None,
+                None => Some(Always::Withhold),
             },
             None if self.plan.verdict(state).strings == Strings::Documents => None,
             None => match under.scalar(&*self.plan, state) {
@@ -291,15 +294,13 @@ impl Edits for Decisions {
                 Fate::Own(Own::Drop, ())
                 | Fate::Element(Own::Drop, ())
                 | Fate::With(Removal::Drop, ())
-                | Fate::Gone(Removal::Drop, ()) => Some(Always::Drop),
-                Fate::Kept(_) => Some(Always::Pass),
-                // Each is counted, or that it goes has to be noted.
-                Fate::Own(..)
-                | Fate::Element(..)
+                | Fate::Gone(Removal::Drop, ())
                 | Fate::Known(_)
-                | Fate::Unclassified(_)
-                | Fate::NameUnspelled
-                | Fate::NameRemoved(()) => None,
+                | Fate::NameRemoved(()) => Some(Always::Drop),
+                Fate::Kept(_) => Some(Always::Pass),
+                Fate::Unclassified(_) | Fate::NameUnspelled => Some(Always::Withhold),
+                // Each is counted.
+                Fate::Own(..) | Fate::Element(..) => None,
             },
         }
     }
