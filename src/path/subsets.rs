@@ -19,6 +19,8 @@ use crate::path::{
 
 /// Most positions that are looked at while compiling: bounds the time and the memory that it may take.
 const WORK_MAX: usize = 1 << 25;
+/// Most positions of all states together that do not share any: some 200 MiB.
+const POSITIONS_MAX: usize = 1 << 22;
 /// What one takes, about: a position stands in its set, in what finds the set and goes on from it, and in what is
 /// known of the set elsewhere; a state has a verdict elsewhere.
 pub(super) const POSITION_BYTES: usize = 40;
@@ -321,6 +323,9 @@ impl Subsets {
         self.set.sort();
         self.set.dedup();
         if !self.shares {
+            if self.sets.positions() > POSITIONS_MAX {
+                return Err(ProgramError::Work);
+            }
             return self.sets.id(Base::EMPTY, &self.set, self.states_max);
         }
         let shared = self.sets.shared(set.base);
