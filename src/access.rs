@@ -139,10 +139,79 @@ impl Default for Labels {
 pub struct Count {
     /// The category, or `unclassified`.
     pub category: Arc<str>,
-    /// The action that was carried out, in the word of the policy language, or `unfit`.
-    pub action: &'static str,
+    /// What was done.
+    pub action: Action,
     /// How many times.
     pub accesses: u64,
+}
+
+/// What was done to values of a category, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// They left as they are.
+    Keep,
+    /// Pseudonyms left in their place.
+    Pseudonym,
+    /// Coarser values left in their place.
+    Generalise,
+    /// Stars left in the place of their characters.
+    Mask,
+    /// `null` left in their place.
+    Null,
+    /// They were removed.
+    Drop,
+    /// Whoever asks for them is denied.
+    Deny,
+    /// They could not be treated as they should have been: `null` left in their place, or nothing.
+    Unfit,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Keep,
+        Self::Pseudonym,
+        Self::Generalise,
+        Self::Mask,
+        Self::Null,
+        Self::Drop,
+        Self::Deny,
+        Self::Unfit,
+    ];
+
+    /// The word for metrics and logs: that of the policy language, or `unfit`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Pseudonym => "pseudonym",
+            Self::Generalise => "generalise",
+            Self::Mask => "mask",
+            Self::Null => "null",
+            Self::Drop => "drop",
+            Self::Deny => "deny",
+            Self::Unfit => "unfit",
+        }
+    }
+
+    /// The action with this word.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.code() == code)
+    }
+
+    /// Whether it lets nothing of a value leave. Then it is counted once for a response, whether there was such a
+    /// value or not, so that numbers tell nobody's record.
+    pub fn withholds(self) -> bool {
+        match self {
+            Self::Null | Self::Drop | Self::Deny => true,
+            Self::Keep | Self::Pseudonym | Self::Generalise | Self::Mask | Self::Unfit => false,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
 }
 
 /// What became of a request.

@@ -47,7 +47,7 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 
-use crate::access::{AccessRecord, Count, Decision, Labels, StatusClass};
+use crate::access::{AccessRecord, Action, Count, Decision, Labels, StatusClass};
 
 /// What all labels say of the series that takes what is too much.
 const OVERFLOW: &str = "overflow";
@@ -313,7 +313,7 @@ impl Metrics {
         let decision = record.decision.code();
         self.requests.at([api, route, caller, purpose, decision], IntCounter::inc);
         for Count { category, action, accesses } in &record.counts {
-            self.accesses.at([api, route, caller, purpose, category, action], |series| {
+            self.accesses.at([api, route, caller, purpose, category, action.code()], |series| {
                 series.inc_by(*accesses);
             });
         }
@@ -331,7 +331,7 @@ impl Metrics {
     /// Makes series stand at zero before their first count, for a rate cannot see how a series came
     /// to be: requests by decision, responses by class, unclassified data, and accesses by
     /// `(category, action)`.
-    pub fn declare(&self, labels: &Labels, cells: &mut dyn Iterator<Item = (&str, &'static str)>) {
+    pub fn declare(&self, labels: &Labels, cells: &mut dyn Iterator<Item = (&str, Action)>) {
         let Labels { caller, purpose, api, route } = labels;
         for decision in Decision::ALL {
             self.requests.at([api, route, caller, purpose, decision.code()], |_| ());
@@ -341,7 +341,7 @@ impl Metrics {
         }
         self.unclassified.at([api, route], |_| ());
         for (category, action) in cells {
-            self.accesses.at([api, route, caller, purpose, category, action], |_| ());
+            self.accesses.at([api, route, caller, purpose, category, action.code()], |_| ());
         }
     }
 
@@ -736,7 +736,8 @@ mod tests {
         }
     }
 
-    fn count(category: &str, action: &'static str, accesses: u64) -> Count {
+    fn count(category: &str, action: &str, accesses: u64) -> Count {
+        let action = Action::from_code(action).unwrap();
         Count { category: category.into(), action, accesses }
     }
 
@@ -808,7 +809,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
     fn what_is_declared_stands_at_zero_and_keeps_its_counts() {
         let metrics = Metrics::new(PLENTY);
         let billing = labels("billing", "invoicing", "crm", "GET /customers");
-        let cells = [("contact", "keep"), ("iban", "mask")];
+        let cells = [("contact", Action::Keep), ("iban", Action::Mask)];
         metrics.declare(&billing, &mut cells.into_iter());
         let zeros = [
             ("tamis_requests_total", 2 * Decision::ALL.len()),
@@ -846,8 +847,10 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
         for round in 0..2 {
             for name in 0..NAMES {
                 let name = name.to_string();
-                metrics
-                    .declare(&labels(&name, "p", &name, &name), &mut [("c", "drop")].into_iter());
+                metrics.declare(
+                    &labels(&name, "p", &name, &name),
+                    &mut [("c", Action::Drop)].into_iter(),
+                );
                 metrics.record(&AccessRecord {
                     counts: vec![count("c", "keep", 2)],
                     reason: Some(Reason::Internal),
@@ -1064,7 +1067,7 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
             let decision = record.decision.code();
             self.add("tamis_requests_total", &[&who[..], &[("decision", decision)]].concat(), 1.0);
             for Count { category, action, accesses } in &record.counts {
-                let cell: [(&str, &str); 2] = [("category", category), ("action", action)];
+                let cell: [(&str, &str); 2] = [("category", category), ("action", action.code())];
                 let labels = [&who[..], &cell].concat();
                 self.add("tamis_field_accesses_total", &labels, *accesses as f64);
             }

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::{
-    access::{Count, Reason},
+    access::{Action, Count, Reason},
     cli::{
         Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
@@ -398,7 +398,7 @@ struct Counted<'a> {
 fn say_counts(counts: &[Count], withheld: Option<&Places>, streams: &mut Streams<'_>) {
     let counted = counts.iter().map(|count| Counted {
         category: &count.category,
-        action: count.action,
+        action: count.action.code(),
         accesses: count.accesses,
         places: None,
         left_out: false,
@@ -406,7 +406,7 @@ fn say_counts(counts: &[Count], withheld: Option<&Places>, streams: &mut Streams
     // Once per response that had any, as the proxy counts it.
     let withheld = withheld.map(|places| Counted {
         category: "unclassified",
-        action: "drop",
+        action: Action::Drop.code(),
         accesses: 1,
         places: Some(&places.paths),
         left_out: places.left_out,

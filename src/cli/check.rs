@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    access::{Decision, StatusClass},
+    access::{Action, Decision, StatusClass},
     cli::{
         Exit, Failure, Streams,
         folder::{self, Folder, Format, PathView, counted, write_json_line},
@@ -280,7 +280,7 @@ impl Series {
 fn accesses(plan: &Plan) -> usize {
     let cells = plan.cells();
     // What is withheld is counted once a response, present or not.
-    let mut done: Vec<bool> = cells.iter().map(|cell| cell.withheld).collect();
+    let mut done: Vec<bool> = cells.iter().map(|cell| cell.action.withholds()).collect();
     let mut unfit = vec![false; cells.len()];
     let mut keeps_unclassified = plan.keeps_unclassified();
     for verdict in plan.verdicts() {
@@ -305,11 +305,13 @@ fn accesses(plan: &Plan) -> usize {
         keeps_unclassified |= verdict.mount == Some(true);
     }
     for (_, cell) in plan.headers() {
-        let Some(of) = cells.get(cell.index()).filter(|of| !of.withheld) else { continue };
+        let Some(of) = cells.get(cell.index()).filter(|of| !of.action.withholds()) else {
+            continue;
+        };
         if let (Some(done), Some(unfit)) = (done.get_mut(cell.index()), unfit.get_mut(cell.index()))
         {
             *done = true;
-            *unfit |= of.action != "keep";
+            *unfit |= of.action != Action::Keep;
         }
     }
     let more = usize::from(keeps_unclassified) + usize::from(plan.passes());

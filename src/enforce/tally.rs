@@ -3,14 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    access::Count,
+    access::{Action, Count},
     policy::{CellId, Plan},
 };
 
 /// The category that is counted for what nobody classified.
 const UNCLASSIFIED: &str = "unclassified";
-/// The action that is counted for a value that its action could not treat.
-const UNFIT: &str = "unfit";
 
 /// The accesses of one response. What leaves is counted by value; what the plan withholds once per
 /// response, whether the document had any or not, so that numbers tell nobody's record.
@@ -67,15 +65,15 @@ impl Tally {
     pub fn counts(&self) -> Vec<Count> {
         let mut counts = Vec::new();
         for (cell, (done, unfit)) in self.plan.cells().iter().zip(&self.cells) {
-            let done = if cell.withheld { 1 } else { *done };
-            for (action, accesses) in [(cell.action, done), (UNFIT, *unfit)] {
+            let done = if cell.action.withholds() { 1 } else { *done };
+            for (action, accesses) in [(cell.action, done), (Action::Unfit, *unfit)] {
                 if accesses > 0 {
                     counts.push(Count { category: Arc::clone(&cell.category), action, accesses });
                 }
             }
         }
         for (action, accesses) in
-            [("keep", self.unclassified_kept), (UNFIT, self.unclassified_unfit)]
+            [(Action::Keep, self.unclassified_kept), (Action::Unfit, self.unclassified_unfit)]
         {
             if accesses > 0 {
                 counts.push(Count { category: UNCLASSIFIED.into(), action, accesses });

@@ -4,7 +4,7 @@ use jiff::civil::date;
 
 use super::Enforcement;
 use crate::{
-    access::{Count, Reason},
+    access::{Action, Count, Reason},
     json::{Copied, Limits},
     policy::{Ask, Plan, Source, Target, load},
     transform::{Context, RootKey},
@@ -95,7 +95,8 @@ fn check_open(fields: &str, body: &str, expected: &str) -> (Vec<Count>, bool) {
     check_api(&api, "", body, expected)
 }
 
-fn count(category: &str, action: &'static str, accesses: u64) -> Count {
+fn count(category: &str, action: &str, accesses: u64) -> Count {
+    let action = Action::from_code(action).unwrap();
     Count { category: category.into(), action, accesses }
 }
 

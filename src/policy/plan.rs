@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    access::Labels,
+    access::{self, Labels},
     path::{Automaton, Kind, PathId, Program, ProgramError, Row, State},
     policy::{
         finding::Place,
@@ -167,12 +167,10 @@ impl CellId {
 pub struct Cell {
     /// The name of the category.
     pub category: Arc<str>,
-    /// The word of the action.
-    pub action: &'static str,
+    /// The action.
+    pub action: access::Action,
     /// The action, ready to be carried out.
     pub transform: Transform,
-    /// Whether nothing of the category leaves (`null`, `drop`): it is counted once per response.
-    pub withheld: bool,
 }
 
 impl Plan {
@@ -260,9 +258,9 @@ impl Plan {
     }
 
     /// What accesses can be counted under, as category and action, but for what is unclassified or unfit.
-    pub fn countable(&self) -> impl Iterator<Item = (&str, &'static str)> {
+    pub fn countable(&self) -> impl Iterator<Item = (&str, access::Action)> {
         let cells = self.cells.iter().map(|cell| (&*cell.category, cell.action));
-        cells.chain(self.passes.then_some((OPAQUE, "keep")))
+        cells.chain(self.passes.then_some((OPAQUE, access::Action::Keep)))
     }
 
     /// What seals the upstream's validators, if clients are given any.
@@ -607,14 +605,26 @@ impl Cells {
         self.ids.insert((category, action.word()), id);
         self.list.push(Cell {
             category: declared.map_or("public", |category| category.name.as_str()).into(),
-            action: action.word(),
+            action: counted(action),
             transform: Transform::new(action, parts.purpose, parts.keys),
-            withheld: matches!(action, Action::Null | Action::Drop | Action::Deny),
         });
     }
 
     /// The cell of a category that some field names, under this action.
     pub(super) fn id(&self, category: CategoryId, action: &Action) -> CellId {
         self.ids.get(&(category, action.word())).copied().unwrap_or(CellId(u32::MAX))
+    }
+}
+
+/// What an action is counted as.
+fn counted(action: &Action) -> access::Action {
+    match action {
+        Action::Keep => access::Action::Keep,
+        Action::Pseudonym { .. } => access::Action::Pseudonym,
+        Action::Generalise(_) => access::Action::Generalise,
+        Action::Mask(_) => access::Action::Mask,
+        Action::Null => access::Action::Null,
+        Action::Drop => access::Action::Drop,
+        Action::Deny => access::Action::Deny,
     }
 }

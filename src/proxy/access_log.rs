@@ -395,7 +395,7 @@ impl<'a> Line<'a> {
         let Labels { caller, purpose, api, route } = &record.labels;
         let cell = |Count { category, action, accesses }: &'a Count| Cell {
             category,
-            action,
+            action: action.code(),
             accesses: *accesses,
         };
         let digest = |digest: &'a Arc<str>| digest.get(..DIGEST_DIGITS).unwrap_or(digest);
@@ -434,7 +434,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::access::{Decision, Trace};
+    use crate::access::{Action, Decision, Trace};
 
     fn record(status: u16) -> AccessRecord {
         AccessRecord {
@@ -530,8 +530,8 @@ mod tests {
             reason: Some(Reason::BodyCut),
             policy: Some("0123456789abcdef0123456789abcdef".into()),
             counts: vec![
-                Count { category: "contact.email".into(), action: "mask", accesses: 3 },
-                Count { category: "unclassified".into(), action: "keep", accesses: 1 },
+                Count { category: "contact.email".into(), action: Action::Mask, accesses: 3 },
+                Count { category: "unclassified".into(), action: Action::Keep, accesses: 1 },
             ],
             unclassified: true,
             ..record(200)

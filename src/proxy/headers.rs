@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::{
-    access::Count,
+    access::{Action, Count},
     policy::{Api, CellId, Framing, Plan},
     transform::Context,
 };
@@ -27,11 +27,6 @@ static REQUEST: [HeaderName; 8] = [
 /// Response headers that say something about the message, and nothing about anybody.
 static RESPONSE: [HeaderName; 4] =
     [header::ALLOW, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER];
-
-/// The action that is counted for a value that its action could not treat.
-const UNFIT: &str = "unfit";
-/// The action that leaves a value as it is.
-const KEEP: &str = "keep";
 
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
@@ -124,8 +119,8 @@ pub(crate) fn sieved(
     for (index, (done, unfit)) in counted {
         let Some(cell) = plan.cells().get(index) else { continue };
         // What is withheld is counted once, whether it was there or not.
-        let numbers = if cell.withheld { (1, 0) } else { (done, unfit) };
-        for (action, accesses) in [(cell.action, numbers.0), (UNFIT, numbers.1)] {
+        let numbers = if cell.action.withholds() { (1, 0) } else { (done, unfit) };
+        for (action, accesses) in [(cell.action, numbers.0), (Action::Unfit, numbers.1)] {
             if accesses > 0 {
                 counts.push(Count { category: Arc::clone(&cell.category), action, accesses });
             }
@@ -141,7 +136,7 @@ fn treated(
     value: &HeaderValue,
     context: Context,
 ) -> Option<HeaderValue> {
-    if plan.cells().get(cell.index())?.action == KEEP {
+    if plan.cells().get(cell.index())?.action == Action::Keep {
         return Some(value.clone());
     }
     let text = str::from_utf8(value.as_bytes()).ok()?;

@@ -139,7 +139,7 @@ impl Journey {
             let mut known = self.record.counts.iter_mut();
             let known = known.find(|it| it.category == count.category && it.action == count.action);
             match known {
-                Some(_) if matches!(count.action, "null" | "drop") => {}
+                Some(_) if count.action.withholds() => {}
                 Some(known) => known.accesses += count.accesses,
                 None => self.record.counts.push(count),
             }

@@ -1,7 +1,7 @@
 //! The way of a body's bytes: decode, sieve, encode.
 
 use crate::{
-    access::{Count, Reason},
+    access::{Action, Count, Reason},
     coding::{Coding, Decoder, Encoder, Fault, Limits},
     enforce::Places,
     frame::Framed,
@@ -101,7 +101,7 @@ impl Passing {
 
     /// What has left: one access, whatever was in it.
     pub(crate) fn access(&self) -> Option<Count> {
-        let count = || Count { category: OPAQUE.into(), action: "keep", accesses: 1 };
+        let count = || Count { category: OPAQUE.into(), action: Action::Keep, accesses: 1 };
         self.begun.then(count)
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use regex::Regex;
 use serde_json::{Value, json};
 use tamis::{
-    access::{AccessRecord, Count, Decision, Labels, Reason},
+    access::{AccessRecord, Action, Count, Decision, Labels, Reason},
     metrics::Metrics,
 };
 
@@ -82,7 +82,7 @@ pub(crate) fn exported() -> String {
         reason,
         status: None,
         policy: None,
-        counts: vec![count("keep"), count("drop"), count("unfit")],
+        counts: vec![count(Action::Keep), count(Action::Drop), count(Action::Unfit)],
         unclassified: true,
         duration: Duration::from_millis(4),
         overhead: Duration::from_micros(40),

@@ -134,7 +134,7 @@ pub(crate) fn stream<'a>(
 fn counted(tally: &Tally) -> BTreeMap<(String, String), u64> {
     let counts = tally.counts().into_iter();
     let mut counted: BTreeMap<(String, String), u64> = counts
-        .map(|count| ((count.category.to_string(), count.action.to_owned()), count.accesses))
+        .map(|count| ((count.category.to_string(), count.action.to_string()), count.accesses))
         .collect();
     if tally.unclassified() {
         counted.insert(("unclassified".to_owned(), "drop".to_owned()), 1);

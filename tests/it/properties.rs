@@ -124,7 +124,7 @@ fn assert_filled(seed: u64, case: &Case, set: &PolicySet, expected: Vec<Sieved>)
 
 fn by_name(counts: Vec<Count>, unclassified: bool) -> BTreeMap<(String, String), u64> {
     let named =
-        |count: Count| ((count.category.to_string(), count.action.to_owned()), count.accesses);
+        |count: Count| ((count.category.to_string(), count.action.to_string()), count.accesses);
     let mut counted: BTreeMap<_, _> = counts.into_iter().map(named).collect();
     if unclassified {
         counted.insert(("unclassified".to_owned(), "drop".to_owned()), 1);

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::civil::date;
 use tamis::{
-    access::{Count, Reason},
+    access::{self, Count, Reason},
     enforce::Enforcement,
     frame::Framed,
     json::{Copied, Limits},
@@ -303,14 +303,14 @@ impl Reference {
             result => format!("{{\"value\":{}}}", only_span(result)),
         };
         self.check_body(line, &format!("{{\"value\":{value}}}"), &out);
-        let unfit = self.counts.iter().any(|count| count.action == "unfit");
+        let unfit = self.counts.iter().any(|count| count.action == access::Action::Unfit);
         assert_eq!(unfit, row[3].starts_with("unfit"), "line {line}: {:?}", self.counts);
     }
 
     fn check_count(&mut self, line: usize, row: &[String], index: usize) {
         let count = self.counts.get(index).unwrap_or_else(|| panic!("line {line}: not counted"));
         let counted =
-            [&*count.category, count.action, &count.accesses.to_string()].map(str::to_owned);
+            [&*count.category, count.action.code(), &count.accesses.to_string()].map(str::to_owned);
         assert_eq!(
             [only_span(&row[0]), only_span(&row[1]), row[2].clone()],
             counted,
