@@ -59,6 +59,7 @@ mod scout;
 mod subtree;
 #[cfg(test)]
 mod tests;
+mod told;
 mod utf8;
 mod window;
 

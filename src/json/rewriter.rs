@@ -25,6 +25,7 @@ use crate::{
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         pending::{Asked, Hold, Met, Watch},
         primitive::{self, Primitive, Step as PrimitiveStep},
+        told::{self, Known},
         utf8::Utf8,
         window::{Row, Window, first_kind},
     },
@@ -135,7 +136,8 @@ pub struct Rewriter<E: Edits> {
     /// The containers around the next token whose children are decided one by one.
     pub(super) levels: Vec<Level<E::Scope>>,
     /// The document, and those before it.
-    roots: Elements,
+    roots: Known,
+    told_members: told::Members,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -218,25 +220,8 @@ pub(super) struct Level<Scope> {
     place: Option<Place>,
     /// Whether it was told that something in it was removed.
     pub(super) told: bool,
-    elements: Elements,
-}
-
-/// What is known of the containers that stand at one place: the elements of an array, or the roots of documents.
-#[derive(Clone, Copy, Debug, Default)]
-struct Elements {
-    place: Option<Place>,
-    /// Whether it was told that something was removed in an object there, and in an array.
-    told: [bool; 2],
-}
-
-impl Elements {
-    fn told(&mut self, kind: Kind) -> &mut bool {
-        let [object, array] = &mut self.told;
-        match kind {
-            Kind::Object => object,
-            Kind::Array => array,
-        }
-    }
+    /// The containers that are its elements, if it is an array.
+    elements: Known,
 }
 
 /// What comes first in a container.
@@ -272,7 +257,8 @@ impl<E: Edits> Rewriter<E> {
             utf8: Utf8::default(),
             expect: Expect::Value,
             levels: Vec::new(),
-            roots: Elements::default(),
+            roots: Known::default(),
+            told_members: told::Members::default(),
             whole: Vec::new(),
             whole_passes: false,
             scalars: 0,
@@ -333,6 +319,7 @@ impl<E: Edits> Rewriter<E> {
         // What documents of a row have in common, and what a response may have so much of.
         self.shapes = before.shapes;
         self.roots = before.roots;
+        self.told_members = before.told_members;
         self.patterns = before.patterns;
         self.steps = before.steps;
         self.before = before.before.saturating_add(before.offset);
@@ -514,14 +501,15 @@ impl<E: Edits> Rewriter<E> {
     ) -> Result<Option<usize>, Violation> {
         let mut next = 0;
         let is_lazy = self.program.is_lazy();
-        for turn in 0_u32.. {
-            if next >= window.events.count() {
-                break;
-            }
-            // Often enough, for what a token can take is bounded, too.
-            if is_lazy && turn % MINDED_EVERY == 0 {
-                let [at] = window.at(next);
-                self.mind_states(at)?;
+        let mut minded = 0_u32;
+        while next < window.events.count() {
+            if is_lazy {
+                // Often enough, for what a token can take is bounded, too.
+                if minded.is_multiple_of(MINDED_EVERY) {
+                    let [at] = window.at(next);
+                    self.mind_states(at)?;
+                }
+                minded = minded.wrapping_add(1);
             }
             let taken = match self.expect {
                 _ if !self.whole.is_empty() => self.skim(window, next, edits, sink),
@@ -920,16 +908,7 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let alike = match self.levels.last() {
-                    None => Some(self.roots),
-                    Some(Level { kind: Kind::Array, elements, .. }) => Some(*elements),
-                    Some(_) => None,
-                };
-                let (name, place, told) = match (alike, self.gap.name_in_chunk()) {
-                    (Some(mut alike), _) => ((0, 0), alike.place, *alike.told(kind)),
-                    (None, Some(name)) => (name, None, false),
-                    (None, None) => ((0, 0), Some(self.value_place(chunk, edits)), false),
-                };
+                let (name, known) = self.known(chunk, edits);
                 self.levels.push(Level {
                     kind,
                     state: self.state,
@@ -938,9 +917,9 @@ impl<E: Edits> Rewriter<E> {
                     index: 0,
                     spot,
                     name,
-                    place,
-                    told,
-                    elements: Elements::default(),
+                    place: known.place,
+                    told: known.is_told(kind),
+                    elements: Known::default(),
                 });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
@@ -1051,20 +1030,43 @@ impl<E: Edits> Rewriter<E> {
 
     #[cold]
     fn tell_container(&mut self, chunk: &[u8], edits: &mut E) {
-        let kind = self.levels.last().map(|level| level.kind);
-        let container = kind.map(|kind| (self.innermost_place(chunk, edits), kind));
-        edits.removed_in(container);
+        let Some(Level { kind, place, .. }) = self.levels.last().copied() else {
+            edits.removed_in(None);
+            return;
+        };
+        // Then its name is in this chunk.
+        let is_new = place.is_none();
+        let place = self.innermost_place(chunk, edits);
+        edits.removed_in(Some((place, kind)));
         let Some((level, around)) = self.levels.split_last_mut() else { return };
         level.told = true;
-        let alike = match around.last_mut() {
+        let known = match around.last_mut() {
             None => Some(&mut self.roots),
-            Some(array) if array.kind == Kind::Array => Some(&mut array.elements),
+            Some(Level { kind: Kind::Array, elements, .. }) => Some(elements),
+            Some(Level { place: Some(above), .. }) if is_new => {
+                self.told_members.entry(*above, chunk, level.name)
+            }
             Some(_) => None,
         };
-        if let Some(alike) = alike {
-            alike.place = level.place;
-            *alike.told(level.kind) = true;
+        if let Some(known) = known {
+            known.tell(kind, Some(place));
         }
+    }
+
+    /// Where in the chunk the name of a container stands that begins, if that is worth to know, and what is known of
+    /// the place where it stands.
+    #[inline]
+    fn known(&mut self, chunk: &[u8], edits: &mut E) -> ((usize, usize), Known) {
+        let above = match self.levels.last() {
+            None => return ((0, 0), self.roots),
+            Some(Level { kind: Kind::Array, elements, .. }) => return ((0, 0), *elements),
+            Some(object) => object.place,
+        };
+        let Some(name) = self.gap.name_in_chunk() else {
+            return ((0, 0), Known::at(self.value_place(chunk, edits)));
+        };
+        let find = |above| self.told_members.find(above, chunk, name);
+        (name, above.map(find).unwrap_or_default())
     }
 
     /// Where the innermost container stands; that of the root, outside of all.
