@@ -20,7 +20,7 @@ use crate::{
         folder::{self, Folder, KeyFile},
     },
     config::PASS_BYTES,
-    enforce::{Places, Refusal},
+    enforce::{Places, Refusal, Tally},
     frame::Framed,
     json::Limits,
     policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
@@ -127,14 +127,7 @@ impl Apply {
                 streams.out.write_all(&proxy::error_of_upstream(self.status))?;
                 Ok(Exit::Fine)
             }
-            Ok(Treatment::Pass) => self.pass(streams),
-            Ok(Treatment::Problem) => {
-                let plan = proxy::problem_plan();
-                let plan = plan.ok_or_else(|| Failure::cannot("there is no plan for problems"))?;
-                let body =
-                    Treated { framing: Framing::Document, may_be_empty: false, is_problem: true };
-                self.carry_out(plan, body, streams)
-            }
+            Ok(Treatment::Pass) => self.pass(&permit.plan, streams),
             Ok(Treatment::Sieve { framing, may_be_empty }) => {
                 // What is needed for a head is not needed here.
                 if !permit.plan.is_ready_for_bodies() {
@@ -144,8 +137,7 @@ impl Apply {
                         folder::MAKE_KEY
                     )));
                 }
-                let body = Treated { framing, may_be_empty, is_problem: false };
-                self.carry_out(permit.plan, body, streams)
+                self.carry_out(permit.plan, framing, may_be_empty, streams)
             }
         }
     }
@@ -183,7 +175,7 @@ impl Apply {
     }
 
     /// Lets the body pass as it is, as far as the proxy would without other settings.
-    fn pass(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
+    fn pass(&self, plan: &Arc<Plan>, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
         let mut passing = Passing::new(PASS_BYTES);
         let done = self.for_each_chunk(streams, |chunk, out| {
             passing.take(chunk.len())?;
@@ -191,7 +183,9 @@ impl Apply {
             Ok(())
         })?;
         if self.counts {
-            say_counts(passing.access().as_slice(), None, streams);
+            let mut tally = Tally::of_head(plan);
+            passing.count(&mut tally);
+            say_counts(&tally.counts(), None, streams);
         }
         let Err(reason) = done else { return Ok(Exit::Fine) };
         streams.say(format_args!("refused: {reason}\n  {}\n  {INCOMPLETE}", Reason::title(reason)));
@@ -202,7 +196,8 @@ impl Apply {
     fn carry_out(
         &self,
         plan: Arc<Plan>,
-        Treated { framing, may_be_empty, is_problem }: Treated,
+        framing: Framing,
+        may_be_empty: bool,
         streams: &mut Streams<'_>,
     ) -> Result<Exit, Failure> {
         let context = Context { today: self.today.unwrap_or_else(folder::today) };
@@ -217,8 +212,7 @@ impl Apply {
         })?;
         if self.counts {
             let tally = framed.tally();
-            // As in the proxy: no policy could classify what a problem says.
-            let places = (tally.unclassified() && !is_problem).then(|| framed.places());
+            let places = tally.unclassified().then(|| framed.places());
             say_counts(&tally.counts(), places.as_ref(), streams);
         }
         let Err(Refusal { reason, violation }) = done else { return Ok(Exit::Fine) };
@@ -355,14 +349,6 @@ impl Apply {
             | Reason::Internal => None,
         }
     }
-}
-
-/// How a body is treated that goes through a plan.
-struct Treated {
-    framing: Framing,
-    may_be_empty: bool,
-    /// Whether it is a problem (RFC 9457), of which tamis itself says what leaves.
-    is_problem: bool,
 }
 
 /// Most names in one line of help.

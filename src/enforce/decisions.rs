@@ -40,7 +40,7 @@ pub(crate) type Scope = policy::Scope<()>;
 
 impl Decisions {
     pub(crate) fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
-        let tally = Tally::new(Arc::clone(&plan));
+        let tally = Tally::of_body(Arc::clone(&plan));
         let nesting = Nesting::outside(Scope::outside(plan.keeps_unclassified()));
         let (trail, asks_where) = (Trail::default(), false);
         Self { plan, context, limits, tally, trail, asks_where, nesting, name_to_count: None }

@@ -4,30 +4,58 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     access::{Action, Count},
-    policy::{CellId, Plan},
+    policy::{CellId, OPAQUE, Plan},
 };
 
 /// The category that is counted for what nobody classified.
 const UNCLASSIFIED: &str = "unclassified";
 
-/// The accesses of one response. What leaves is counted by value; what the plan withholds once per
-/// response, whether the document had any or not, so that numbers tell nobody's record.
+/// The accesses of one response, with its head and its body. What leaves is counted by value; what the plan withholds
+/// once per response, whether there was any or not, so that numbers tell nobody's record.
 #[derive(Clone)]
 pub struct Tally {
     plan: Arc<Plan>,
-    /// By cell: done, and unfit.
-    cells: Box<[(u64, u64)]>,
+    cells: Box<[Accesses]>,
+    /// Whether the body passed as it is.
+    passed: bool,
     unclassified_kept: u64,
     unclassified_unfit: u64,
     unclassified_withheld: bool,
 }
 
+/// What is counted under one cell.
+#[derive(Clone, Copy, Default)]
+struct Accesses {
+    /// Whether the head, or the body, could have any.
+    could_be: bool,
+    done: u64,
+    unfit: u64,
+}
+
 impl Tally {
-    pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let cells = vec![(0, 0); plan.cells().len()].into_boxed_slice();
+    /// That of a body which goes through this plan.
+    pub(crate) fn of_body(plan: Arc<Plan>) -> Self {
+        let cells = vec![Accesses { could_be: true, ..Accesses::default() }; plan.cells().len()];
+        Self { cells: cells.into(), ..Self::none(plan) }
+    }
+
+    /// That of a head which goes through this plan.
+    pub(crate) fn of_head(plan: &Arc<Plan>) -> Self {
+        let mut tally = Self::none(Arc::clone(plan));
+        for (_, cell) in plan.headers() {
+            if let Some(accesses) = tally.cells.get_mut(cell.index()) {
+                accesses.could_be = true;
+            }
+        }
+        tally
+    }
+
+    fn none(plan: Arc<Plan>) -> Self {
+        let cells = vec![Accesses::default(); plan.cells().len()].into();
         Self {
             plan,
             cells,
+            passed: false,
             unclassified_kept: 0,
             unclassified_unfit: 0,
             unclassified_withheld: false,
@@ -36,14 +64,14 @@ impl Tally {
 
     #[inline]
     pub(crate) fn count(&mut self, cell: CellId) {
-        if let Some((done, _)) = self.cells.get_mut(cell.index()) {
-            *done += 1;
+        if let Some(accesses) = self.cells.get_mut(cell.index()) {
+            accesses.done += 1;
         }
     }
 
     pub(crate) fn count_unfit(&mut self, cell: CellId) {
-        if let Some((_, unfit)) = self.cells.get_mut(cell.index()) {
-            *unfit += 1;
+        if let Some(accesses) = self.cells.get_mut(cell.index()) {
+            accesses.unfit += 1;
         }
     }
 
@@ -61,12 +89,33 @@ impl Tally {
         self.unclassified_withheld = true;
     }
 
+    /// The body passes as it is.
+    pub(crate) fn pass(&mut self) {
+        self.passed = true;
+    }
+
+    /// Adds what was counted of another part of the same response, under the same plan.
+    pub(crate) fn add(&mut self, part: &Self) {
+        for (known, more) in self.cells.iter_mut().zip(&part.cells) {
+            known.could_be |= more.could_be;
+            known.done += more.done;
+            known.unfit += more.unfit;
+        }
+        self.passed |= part.passed;
+        self.unclassified_kept += part.unclassified_kept;
+        self.unclassified_unfit += part.unclassified_unfit;
+        self.unclassified_withheld |= part.unclassified_withheld;
+    }
+
     /// The numbers that are not zero, in the order of the route's fields.
     pub fn counts(&self) -> Vec<Count> {
         let mut counts = Vec::new();
-        for (cell, (done, unfit)) in self.plan.cells().iter().zip(&self.cells) {
-            let done = if cell.action.withholds() { 1 } else { *done };
-            for (action, accesses) in [(cell.action, done), (Action::Unfit, *unfit)] {
+        if self.passed {
+            counts.push(Count { category: OPAQUE.into(), action: Action::Keep, accesses: 1 });
+        }
+        for (cell, of_cell) in self.plan.cells().iter().zip(&self.cells) {
+            let done = if cell.action.withholds() { of_cell.could_be.into() } else { of_cell.done };
+            for (action, accesses) in [(cell.action, done), (Action::Unfit, of_cell.unfit)] {
                 if accesses > 0 {
                     counts.push(Count { category: Arc::clone(&cell.category), action, accesses });
                 }

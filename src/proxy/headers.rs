@@ -1,12 +1,13 @@
 //! Which headers go on, in both directions: lists of what may, and nothing else.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::{
-    access::{Action, Count},
+    access::Action,
+    enforce::Tally,
     policy::{Api, CellId, Framing, Plan},
     transform::Context,
 };
@@ -87,18 +88,16 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
 }
 
 /// What of an upstream's headers may leave: those on the built-in list, and those that the policies know,
-/// each line of them as the plan says; and how often what was done to them, as it is counted.
+/// each line of them as the plan says; and how often what was done to them.
 ///
 /// A line that is withheld, or that its action cannot treat, is removed.
 pub(crate) fn sieved(
     upstream: &HeaderMap,
-    plan: &Plan,
+    plan: &Arc<Plan>,
     context: Context,
-) -> (HeaderMap, Vec<Count>) {
+) -> (HeaderMap, Tally) {
     let mut left = HeaderMap::new();
-    // By cell: done, and unfit.
-    let mut counted: BTreeMap<usize, (u64, u64)> =
-        plan.headers().iter().map(|(_, cell)| (cell.index(), (0, 0))).collect();
+    let mut tally = Tally::of_head(plan);
     for (name, value) in upstream {
         let Some(cell) = plan.header(name.as_str()) else {
             if RESPONSE.contains(name) {
@@ -106,27 +105,20 @@ pub(crate) fn sieved(
             }
             continue;
         };
-        let Some((done, unfit)) = counted.get_mut(&cell.index()) else { continue };
         match treated(plan, cell, value, context) {
             Some(value) => {
-                *done += 1;
+                tally.count(cell);
                 left.append(name.clone(), value);
             }
-            None => *unfit += 1,
+            None if withholds(plan, cell) => {}
+            None => tally.count_unfit(cell),
         }
     }
-    let mut counts = Vec::new();
-    for (index, (done, unfit)) in counted {
-        let Some(cell) = plan.cells().get(index) else { continue };
-        // What is withheld is counted once, whether it was there or not.
-        let numbers = if cell.action.withholds() { (1, 0) } else { (done, unfit) };
-        for (action, accesses) in [(cell.action, numbers.0), (Action::Unfit, numbers.1)] {
-            if accesses > 0 {
-                counts.push(Count { category: Arc::clone(&cell.category), action, accesses });
-            }
-        }
-    }
-    (left, counts)
+    (left, tally)
+}
+
+fn withholds(plan: &Plan, cell: CellId) -> bool {
+    plan.cells().get(cell.index()).is_none_or(|cell| cell.action.withholds())
 }
 
 /// What leaves in the place of one value; none if nothing does.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    access::{AccessRecord, Count, Decision, Labels, Reason, Trace},
-    enforce::Places,
+    access::{AccessRecord, Decision, Labels, Reason, Trace},
+    enforce::{Places, Tally},
     metrics::{Flight, Holding},
     policy::Digest,
     proxy::{Observers, quota::Slot, respond::Crossing, upload::Upload},
@@ -122,28 +122,15 @@ impl Journey {
         self.crossing.as_ref()
     }
 
-    /// What has left of the body. Going, the guard forgets it where nothing did.
-    pub(super) fn count(&mut self, counts: Vec<Count>, unclassified: bool) {
-        self.record.counts = counts;
-        self.record.unclassified = unclassified;
+    /// What has left. Going, the guard forgets it where nothing did.
+    pub(super) fn count(&mut self, tally: &Tally) {
+        self.record.counts = tally.counts();
+        self.record.unclassified = tally.unclassified();
     }
 
     /// Where unclassified data was withheld. It is forgotten as counts are.
     pub(super) fn found(&mut self, places: Places) {
         self.places = places;
-    }
-
-    /// What has left besides. Withheld is counted once a response, wherever it could have stood.
-    pub(super) fn count_more(&mut self, counts: Vec<Count>) {
-        for count in counts {
-            let mut known = self.record.counts.iter_mut();
-            let known = known.find(|it| it.category == count.category && it.action == count.action);
-            match known {
-                Some(_) if count.action.withholds() => {}
-                Some(known) => known.accesses += count.accesses,
-                None => self.record.counts.push(count),
-            }
-        }
     }
 
     /// What became of it.

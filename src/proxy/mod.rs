@@ -99,7 +99,6 @@ use crate::{
 
 pub use access_log::AccessLog;
 pub(crate) use headers::sieved as sieved_headers;
-pub(crate) use passage::problem_plan;
 pub(crate) use pipe::Passing;
 pub use rehearsal::{Rehearsal, rehearse};
 pub(crate) use respond::error_of_upstream;

@@ -12,17 +12,18 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use pingora::http::ResponseHeader;
 
 use crate::{
-    access::{Count, Reason},
+    access::Reason,
     coding::{self, Coding},
     config::{self, Timeouts},
+    enforce::Tally,
     frame::Framed,
     json,
-    policy::{Api, Ask, Framing, Permit, Plan, Source, Target, load},
+    policy::{Api, Permit},
     proxy::{
         cork::Cork,
         headers,
         journey::Journey,
-        pipe::{Codings, Passing, Pipe, Problem, Sieve},
+        pipe::{Codings, Passing, Pipe, Sieve},
         quota::Quotas,
         respond::{self, PROBLEM},
         response::{self, Asked, Treatment},
@@ -30,7 +31,7 @@ use crate::{
         validate::Validation,
     },
     reload::InForce,
-    transform::{Context, NoKeys},
+    transform::Context,
 };
 
 /// Makes what a body goes through. It is an argument so that a test can put in its place what fails.
@@ -48,8 +49,6 @@ pub(super) struct Gate {
     pub(super) quotas: Quotas,
     /// How long a body that passes as it is may be.
     pub(super) pass_bytes: u64,
-    /// What leaves of an upstream's problem.
-    pub(super) problems: Option<Arc<Plan>>,
     /// Makes what a body goes through.
     pub(super) make_sieve: MakeSieve,
     /// How long a response may take.
@@ -79,27 +78,17 @@ impl Gate {
             held_bytes: limits.held_bytes,
             quotas: Quotas::new(limits),
             pass_bytes: limits.pass_bytes,
-            problems: problem_plan(),
             make_sieve: |framed| Box::new(framed),
         }
     }
-}
-
-/// The plan for the bodies of problems (RFC 9457).
-pub(crate) fn problem_plan() -> Option<Arc<Plan>> {
-    let text = include_str!("problem.yaml").to_owned();
-    let set = load(&[Source { name: "problem.yaml".to_owned(), text }], &NoKeys).set?;
-    let target = Target::parse("GET", "/").ok()?;
-    let ask = Ask { caller: Some("anybody"), purpose: None, host: None, target: &target };
-    Some(set.decide(&ask).ok()?.plan)
 }
 
 /// A response whose head may leave.
 pub(super) struct Opened {
     /// What happens to its body.
     pub(super) body: Body,
-    /// What leaves with its head, as it is counted.
-    pub(super) counts: Vec<Count>,
+    /// What leaves with its head.
+    pub(super) tally: Tally,
 }
 
 /// The day. Ages are counted in whole years: where it begins matters to nobody.
@@ -175,28 +164,18 @@ impl Passage {
             }
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
             Treatment::Sieve { framing, may_be_empty } => {
-                let sieve = self.sieve(&self.permit.plan, context, framing);
+                let plan = Arc::clone(&self.permit.plan);
+                let framed = Framed::new(framing, plan, context, self.gate.limits);
+                let sieve = (self.gate.make_sieve)(framed);
                 self.pipe(coding()?, self.coding, sieve, may_be_empty)?
             }
-            Treatment::Problem => match &self.gate.problems {
-                Some(plan) => {
-                    let sieve = Problem(self.sieve(plan, context, Framing::Document));
-                    self.pipe(coding()?, self.coding, Box::new(sieve), false)?
-                }
-                None => Body::Replace(respond::error_of_upstream(head.status)),
-            },
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
             Treatment::Discard => Body::Replace(Bytes::new()),
             Treatment::Pass => self.pass(&head.headers, coding()?)?,
         };
-        let (headers, counts) = headers::sieved(&head.headers, &self.permit.plan, context);
+        let (headers, tally) = headers::sieved(&head.headers, &self.permit.plan, context);
         *head = self.head(head, &headers, &body, ended).or(Err(Reason::Internal))?;
-        Ok(Opened { body, counts })
-    }
-
-    fn sieve(&self, plan: &Arc<Plan>, context: Context, framing: Framing) -> Box<dyn Sieve> {
-        let framed = Framed::new(framing, Arc::clone(plan), context, self.gate.limits);
-        (self.gate.make_sieve)(framed)
+        Ok(Opened { body, tally })
     }
 
     /// Lets a body pass as it is. One that says that it is too long is refused while it can be said why.

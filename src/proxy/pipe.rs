@@ -1,11 +1,10 @@
 //! The way of a body's bytes: decode, sieve, encode.
 
 use crate::{
-    access::{Action, Count, Reason},
+    access::Reason,
     coding::{Coding, Decoder, Encoder, Fault, Limits},
-    enforce::Places,
+    enforce::{Places, Tally},
     frame::Framed,
-    policy::OPAQUE,
 };
 
 impl From<Fault> for Reason {
@@ -25,8 +24,8 @@ pub(super) trait Sieve: Send + Sync {
     fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason>;
     /// Ends the body, which must be complete, and appends what was held back.
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason>;
-    /// What has left so far, and whether something was withheld as unclassified.
-    fn counts(&self) -> (Vec<Count>, bool);
+    /// Counts what has left so far, and what was withheld.
+    fn count(&self, tally: &mut Tally);
     /// Where it was.
     fn places(&self) -> Places {
         Places::default()
@@ -44,8 +43,8 @@ impl Sieve for Framed {
         self.finish(out).map_err(|refusal| refusal.reason)
     }
 
-    fn counts(&self) -> (Vec<Count>, bool) {
-        (self.tally().counts(), self.tally().unclassified())
+    fn count(&self, tally: &mut Tally) {
+        tally.add(self.tally());
     }
 
     fn places(&self) -> Places {
@@ -54,29 +53,6 @@ impl Sieve for Framed {
 
     fn held_bytes(&self) -> usize {
         self.held_bytes()
-    }
-}
-
-/// What sieves a problem (RFC 9457) of the upstream. What is withheld of it is withheld by tamis: no policy could
-/// classify it, so it is not unclassified.
-pub(super) struct Problem(pub(super) Box<dyn Sieve>);
-
-impl Sieve for Problem {
-    fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.0.write(chunk, out)
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
-        self.0.finish(out)
-    }
-
-    fn counts(&self) -> (Vec<Count>, bool) {
-        let (counts, _unclassified) = self.0.counts();
-        (counts, false)
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.0.held_bytes()
     }
 }
 
@@ -99,10 +75,11 @@ impl Passing {
         Ok(())
     }
 
-    /// What has left: one access, whatever was in it.
-    pub(crate) fn access(&self) -> Option<Count> {
-        let count = || Count { category: OPAQUE.into(), action: Action::Keep, accesses: 1 };
-        self.begun.then(count)
+    /// Counts what has left: one access, whatever was in it.
+    pub(crate) fn count(&self, tally: &mut Tally) {
+        if self.begun {
+            tally.pass();
+        }
     }
 }
 
@@ -117,8 +94,8 @@ impl Sieve for Passing {
         Ok(())
     }
 
-    fn counts(&self) -> (Vec<Count>, bool) {
-        (self.access().into_iter().collect(), false)
+    fn count(&self, tally: &mut Tally) {
+        self.count(tally);
     }
 
     fn held_bytes(&self) -> usize {
@@ -186,9 +163,9 @@ impl Pipe {
         Ok(self.encoder.finish()?)
     }
 
-    /// What has left so far, and whether something was withheld as unclassified.
-    pub(super) fn counts(&self) -> (Vec<Count>, bool) {
-        self.sieve.counts()
+    /// Counts what has left so far, and what was withheld.
+    pub(super) fn count(&self, tally: &mut Tally) {
+        self.sieve.count(tally);
     }
 
     /// Where something was withheld as unclassified.

@@ -22,8 +22,6 @@ pub(crate) enum Treatment {
         /// Whether a body of no bytes is as good as a JSON text.
         may_be_empty: bool,
     },
-    /// It is a JSON problem (RFC 9457), of which `type`, `title` and `status` leave.
-    Problem,
     /// It is an error in words of the upstream's: a problem of ours stands for it.
     Replace,
     /// Nobody reads it, and it cannot be looked into: it is read, and left out.
@@ -75,12 +73,10 @@ impl Treatment {
         if has_none || (ended && (is_error || may_be_empty || media == Media::Absent)) {
             return Ok(Self::Empty);
         }
-        let is_readable = coding(headers).is_some();
         if is_error {
-            let is_problem = is_readable
-                && media == Media::Json { framing: Framing::Document, is_problem: true };
-            return Ok(if is_problem { Self::Problem } else { Self::Replace });
+            return Ok(Self::Replace);
         }
+        let is_readable = coding(headers).is_some();
         if status.is_redirection() && (!is_readable || !matches!(media, Media::Json { .. })) {
             return Ok(Self::Discard);
         }
@@ -137,7 +133,7 @@ enum Media {
     /// It says nothing.
     Absent,
     /// JSON in UTF-8.
-    Json { framing: Framing, is_problem: bool },
+    Json { framing: Framing },
     /// Something else: type and subtype, lower-case.
     Other(String),
     /// It says it twice, or in another charset, or not so that it could be read.
@@ -155,7 +151,7 @@ impl Media {
         let Some(framing) = Framing::of(essence) else { return Self::Other(essence.to_owned()) };
         // The parser has made them lower-case.
         if charsets(&media).all(|charset| UTF_8.contains(&charset)) {
-            Self::Json { framing, is_problem: essence == "application/problem+json" }
+            Self::Json { framing }
         } else {
             Self::Unclear
         }
@@ -386,11 +382,14 @@ mod tests {
     #[test]
     fn errors_say_what_they_are_and_no_more() {
         for status in [400, 404, 416, 500, 503, 599] {
-            let problem = format!("{status}|content-type: application/problem+json");
-            check(&problem, BODY, Ok(Treatment::Problem));
-            check(&format!("{problem}|content-encoding: gzip"), BODY, Ok(Treatment::Problem));
-            check(&format!("{problem}|content-encoding: x"), BODY, Ok(Treatment::Replace));
-            for other in ["", "|content-type: application/json", "|content-type: text/html"] {
+            for other in [
+                "",
+                "|content-type: application/json",
+                "|content-type: text/html",
+                "|content-type: application/problem+json",
+                "|content-type: application/problem+json|content-encoding: gzip",
+                "|content-type: application/problem+json|content-encoding: x",
+            ] {
                 check(&format!("{status}{other}"), BODY, Ok(Treatment::Replace));
                 check(&format!("{status}{other}"), ENDED, Ok(Treatment::Empty));
             }

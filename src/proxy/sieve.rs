@@ -19,7 +19,8 @@ use pingora::{
 };
 
 use crate::{
-    access::{Count, Decision, Reason},
+    access::{Decision, Reason},
+    enforce::Tally,
     proxy::{
         cork::{Cork, Part},
         journey::Journey,
@@ -79,8 +80,8 @@ pub(super) struct SieveModule {
     state: State,
     passage: Option<Passage>,
     body: Body,
-    /// What has left with the head.
-    head: Vec<Count>,
+    /// What has left with the head; none before it has.
+    head: Option<Tally>,
     /// Hears what is about to be written.
     cork: Cork,
 }
@@ -111,13 +112,14 @@ impl SieveModule {
         {
             journey.found(pipe.places());
         }
-        let (body, unclassified) = match &self.body {
-            Body::Sieve { pipe, .. } => pipe.counts(),
-            Body::Pass(passing) => (passing.access().into_iter().collect(), false),
-            Body::Empty(_) | Body::Replace(_) => (Vec::new(), false),
-        };
-        journey.count(body, unclassified);
-        journey.count_more(std::mem::take(&mut self.head));
+        if let Some(mut tally) = self.head.take() {
+            match &self.body {
+                Body::Sieve { pipe, .. } => pipe.count(&mut tally),
+                Body::Pass(passing) => passing.count(&mut tally),
+                Body::Empty(_) | Body::Replace(_) => {}
+            }
+            journey.count(&tally);
+        }
         Some(journey)
     }
 
@@ -230,12 +232,12 @@ impl HttpModule for SieveModule {
         let opened = passage.overdue(began).map_or_else(|| passage.open(head, ends), Err);
         passage.journey.worked_since(began);
         match opened {
-            Ok(Opened { body, counts }) => {
+            Ok(Opened { body, tally }) => {
                 // From here on bytes may leave: whatever ends this now, they are on record.
                 passage.journey.decided(Decision::Aborted, Some(Reason::Internal));
                 passage.journey.sent(Some(head.status.as_u16()));
                 self.body = body;
-                self.head = counts;
+                self.head = Some(tally);
                 self.state = State::Streaming { begun: false };
                 if head.headers.contains_key(header::TRANSFER_ENCODING) {
                     // Where the length is known, Pingora flushes once by itself.
@@ -298,6 +300,6 @@ impl HttpModuleBuilder for SieveBuilder {
     fn init(&self) -> Module {
         let body = Body::Empty(Reason::Internal);
         let cork = Cork::default();
-        Box::new(SieveModule { state: State::Unarmed, passage: None, body, head: Vec::new(), cork })
+        Box::new(SieveModule { state: State::Unarmed, passage: None, body, head: None, cork })
     }
 }

@@ -251,9 +251,7 @@ fn treatment(
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
         Treatment::Pass => Ok((headers, None)),
         // An answer of 200 with a body is none of these.
-        Treatment::Empty | Treatment::Problem | Treatment::Replace | Treatment::Discard => {
-            Err(Reason::Internal)
-        }
+        Treatment::Empty | Treatment::Replace | Treatment::Discard => Err(Reason::Internal),
     }
 }
 

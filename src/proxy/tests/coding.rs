@@ -130,7 +130,7 @@ async fn other_bodies_may_be_packed_too() {
         let problem = r#"{"title":"No customer","detail":"CANARY","status":404}"#;
         let (reply, _) =
             check(Upstream::bytes(response(head, coding, &pack(coding, problem), 1))).await;
-        let expected = r#"{"title":"No customer","status":404}"#;
+        let expected = r#"{"type":"about:blank","title":"Not Found","status":404}"#;
         assert_eq!((reply.status, reply.body.as_deref()), (404, Some(expected)), "{reply:?}");
         // Words that nobody reads.
         let head = "HTTP/1.1 302 Found\r\nContent-Type: text/html";

@@ -129,17 +129,18 @@ fn a_level_that_there_is_not_is_an_error() {
     assert_eq!(stderr, "error: TAMIS_LOG=loud: there is no such level: write info or debug\n");
 }
 
-/// No policy could classify what a problem says.
+/// What an upstream says of an error, nobody looks into.
 #[test]
 fn what_is_withheld_of_a_problem_is_on_no_list() {
-    let problem = r#"{"title":"Gone","status":410,"detail":"CANARY","CANARY":{}}"#;
+    let problem = r#"{"title":"CANARY","status":410,"detail":"CANARY","CANARY":{}}"#;
     let answer = format!(
         "HTTP/1.1 410 Gone\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\r\n{problem}",
         problem.len()
     );
     let tamis = serve(upstream(move |_| answer.clone().into()));
     let reply = tamis.get("/c/7", "desk", "support");
-    assert_eq!((reply.status, reply.text()), (410, r#"{"title":"Gone","status":410}"#));
+    let expected = r#"{"type":"about:blank","title":"Gone","status":410}"#;
+    assert_eq!((reply.status, reply.text()), (410, expected));
     until("it is on record", || tamis.access_log().len() == 1);
     assert_eq!(tamis.access_log()[0]["unclassified"], false);
     assert_eq!(paths(&listed(&tamis)), Vec::<&str>::new());

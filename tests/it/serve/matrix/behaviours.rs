@@ -497,7 +497,7 @@ const HEADS: &[Behaviour] = &[
         let answer = sized(r#"{"title":"Away","status":503,"detail":"CANARY"}"#);
         send(but(but(answer, "200 OK", "503 CANARY"), "json", "problem+json"))
     }),
-    get("fails-with-half-a-problem", Broken("body-cut"), |_| {
+    get("fails-with-half-a-problem", Plain(503), |_| {
         let answer = sized(r#"{"title":"Away","status":503,"detail":"CANARY"#);
         send(but(but(answer, "200 OK", "503 CANARY"), "json", "problem+json"))
     }),
