@@ -789,6 +789,33 @@ fn records_that_are_alike_are_decided_and_counted_one_by_one() {
     }
 }
 
+/// What was told of one container holds for those at the same place, and for no other.
+#[test]
+fn each_place_is_told_of_however_like_another_it_is() {
+    let fields = "{ '$[*].a.k': keep, '$[*].a[*].k': keep, '$[*].o[*].k': keep, '$[*].b.a.k': keep, '$[*].b.o[*].k': keep, '$[*].sixteen_byte_name.k': keep, '$[*].sixteen_byte_nam.k': keep }";
+    let records = [
+        (r#"{"a":{"k":1,"x":1},"o":[{"k":1}]}"#, &["$[*].a.*"][..]),
+        (r#"{"a":{"k":1,"x":1},"o":[{"k":1},{"x":1}]}"#, &["$[*].o[*].*"]),
+        (r#"{"o":[{"x":1},[{"x":1}]],"a":{"x":1}}"#, &["$[*].o[*]"]),
+        (r#"{"a":[{"k":1,"x":1},7]}"#, &["$[*].a[*]", "$[*].a[*].*"]),
+        (r#"{"b":{"a":{"x":1},"o":[{"k":1}]}}"#, &["$[*].b.a.*"]),
+        (r#"{"b":{"o":[{"x":1}],"x":1}}"#, &["$[*].b.*", "$[*].b.o[*].*"]),
+        (r#"{"sixteen_byte_name":{"x":1},"x":1}"#, &["$[*].*", "$[*].sixteen_byte_name.*"]),
+        (r#"{"sixteen_byte_nam":{"x":1}}"#, &["$[*].sixteen_byte_nam.*"]),
+        (r#"[{"k":1},7]"#, &["$[*]"]),
+    ];
+    // Each new one behind two of all those before it.
+    let (mut body, mut expected) = (String::new(), Vec::new());
+    for (record, told) in records {
+        expected.extend_from_slice(told);
+        expected.sort_unstable();
+        let before = body.clone();
+        body = format!("{before}{record},{before}{record},");
+        let whole = format!("[{}]", body.trim_end_matches(','));
+        check_places(&format!("{{ body: {fields} }}"), "", &whole, &expected);
+    }
+}
+
 /// Where unclassified data is withheld, however the body is cut.
 #[track_caller]
 fn check_places(route: &str, records: &str, body: &str, expected: &[&str]) {

@@ -917,9 +917,9 @@ impl<E: Edits> Rewriter<E> {
                     index: 0,
                     spot,
                     name,
-                    place: known.place,
-                    told: known.is_told(kind),
-                    elements: Known::default(),
+                    place: known.itself.place,
+                    told: known.itself.is_told(kind),
+                    elements: known.elements,
                 });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
@@ -1034,36 +1034,52 @@ impl<E: Edits> Rewriter<E> {
             edits.removed_in(None);
             return;
         };
-        // Then its name is in this chunk.
-        let is_new = place.is_none();
+        // Of which the name is in this chunk.
+        let is_new = |level: &Level<E::Scope>| level.place.is_none();
+        let (is_new, array_is_new) =
+            (place.is_none(), self.levels.iter().rev().nth(1).is_some_and(is_new));
         let place = self.innermost_place(chunk, edits);
         edits.removed_in(Some((place, kind)));
         let Some((level, around)) = self.levels.split_last_mut() else { return };
         level.told = true;
-        let known = match around.last_mut() {
-            None => Some(&mut self.roots),
-            Some(Level { kind: Kind::Array, elements, .. }) => Some(elements),
-            Some(Level { place: Some(above), .. }) if is_new => {
-                self.told_members.entry(*above, chunk, level.name)
+        let known = match around {
+            [] => Some(&mut self.roots),
+            [above @ .., array] if array.kind == Kind::Array => {
+                array.elements.tell(kind, place);
+                let object = above.last().filter(|object| object.kind == Kind::Object);
+                let object = object.and_then(|object| object.place).filter(|_| array_is_new);
+                let member = object.map(|object| (object, chunk, array.name));
+                let member = member
+                    .and_then(|(object, chunk, name)| self.told_members.entry(object, chunk, name));
+                member.map(|member| {
+                    // Where a place is known, so are those above it.
+                    member.itself.place = array.place;
+                    &mut member.elements
+                })
             }
-            Some(_) => None,
+            [.., object] => {
+                let object = object.place.filter(|_| is_new);
+                let member =
+                    object.and_then(|object| self.told_members.entry(object, chunk, level.name));
+                member.map(|member| &mut member.itself)
+            }
         };
         if let Some(known) = known {
-            known.tell(kind, Some(place));
+            known.tell(kind, place);
         }
     }
 
     /// Where in the chunk the name of a container stands that begins, if that is worth to know, and what is known of
     /// the place where it stands.
     #[inline]
-    fn known(&mut self, chunk: &[u8], edits: &mut E) -> ((usize, usize), Known) {
+    fn known(&mut self, chunk: &[u8], edits: &mut E) -> ((usize, usize), told::Member) {
         let above = match self.levels.last() {
-            None => return ((0, 0), self.roots),
-            Some(Level { kind: Kind::Array, elements, .. }) => return ((0, 0), *elements),
+            None => return ((0, 0), self.roots.into()),
+            Some(Level { kind: Kind::Array, elements, .. }) => return ((0, 0), (*elements).into()),
             Some(object) => object.place,
         };
         let Some(name) = self.gap.name_in_chunk() else {
-            return ((0, 0), Known::at(self.value_place(chunk, edits)));
+            return ((0, 0), Known::at(self.value_place(chunk, edits)).into());
         };
         let find = |above| self.told_members.find(above, chunk, name);
         (name, above.map(find).unwrap_or_default())

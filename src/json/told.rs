@@ -37,30 +37,43 @@ impl Known {
     }
 
     /// It was told of a container of this kind, which stands there.
-    pub(super) fn tell(&mut self, kind: Kind, place: Option<Place>) {
+    pub(super) fn tell(&mut self, kind: Kind, place: Place) {
         let [object, array] = &mut self.told;
         match kind {
             Kind::Object => *object = true,
             Kind::Array => *array = true,
         }
-        self.place = place;
+        self.place = Some(place);
+    }
+}
+
+/// What is known of the containers that are members of one name, and of those that are their elements.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Member {
+    pub(super) itself: Known,
+    pub(super) elements: Known,
+}
+
+impl From<Known> for Member {
+    fn from(itself: Known) -> Self {
+        Self { itself, elements: Known::default() }
     }
 }
 
 /// The containers that are members and were told of last, by the place of the object and by their name.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Members([Option<(Place, Name, Known)>; MEMBERS_MAX]);
+pub(super) struct Members([Option<(Place, Name, Member)>; MEMBERS_MAX]);
 
 impl Members {
     /// What is known of a member whose name stands there, with its quotes.
     #[inline]
-    pub(super) fn find(&self, object: Place, chunk: &[u8], name: (usize, usize)) -> Known {
-        let Some(name) = short(chunk, name) else { return Known::default() };
+    pub(super) fn find(&self, object: Place, chunk: &[u8], name: (usize, usize)) -> Member {
+        let Some(name) = short(chunk, name) else { return Member::default() };
         match self.0.get(index(object, name)) {
             Some(Some((known_in, known_as, known))) if (*known_in, *known_as) == (object, name) => {
                 *known
             }
-            Some(_) | None => Known::default(),
+            Some(_) | None => Member::default(),
         }
     }
 
@@ -70,12 +83,12 @@ impl Members {
         object: Place,
         chunk: &[u8],
         name: (usize, usize),
-    ) -> Option<&mut Known> {
+    ) -> Option<&mut Member> {
         let name = short(chunk, name)?;
         let entry = self.0.get_mut(index(object, name))?;
         if !matches!(entry, Some((known_in, known_as, _)) if (*known_in, *known_as) == (object, name))
         {
-            *entry = Some((object, name, Known::default()));
+            *entry = Some((object, name, Member::default()));
         }
         entry.as_mut().map(|(.., known)| known)
     }
