@@ -450,7 +450,8 @@ impl Reader<'_> {
             | model::TestFunction::Value(_) => {
                 let message =
                     format!("`{}` gives a value, which has to be compared", name_of(function));
-                return Err(self.wrong(message).help("compare it: `length(@.a) > 2`"));
+                let help = format!("compare it: `{}(@.a) > 2`", name_of(function));
+                return Err(self.wrong(message).help(help));
             }
             model::TestFunction::Custom(name, _) => return Err(self.unknown(name)),
         };
@@ -476,6 +477,15 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, name: &str) -> PathError {
+        let known = match name {
+            "length" | "count" | "value" => Some(("one argument", "(@.items) > 2")),
+            "match" | "search" => Some(("two arguments", "(@.name, 'a.*')")),
+            _ => None,
+        };
+        if let Some((takes, example)) = known {
+            let wrong = self.wrong(format!("`{name}` takes {takes}"));
+            return wrong.help(format!("as in `{name}{example}`"));
+        }
         self.wrong(format!("RFC 9535 has no function `{name}`"))
             .help("it has `length`, `count`, `match`, `search` and `value`")
     }

@@ -10,6 +10,7 @@ use crate::path::{
 
 const EQUAL: &str = "equal is `==`";
 const UNEQUAL: &str = "unequal is `!=`";
+const THERE: &str = "`!=` also holds where there is nothing";
 const ORDER: &str = "order is `<`, `<=`, `>` and `>=`";
 const AND: &str = "\"and\" is `&&`";
 const OR: &str = "\"or\" is `||`";
@@ -169,6 +170,8 @@ fn word(reader: &mut Reader<'_>, expected: &str) -> bool {
 /// How two sides are held against each other.
 enum Relation {
     Sign(&'static str),
+    /// Unequal, and there: `!=` also holds where one side is nothing.
+    IsNot,
     In,
     NotIn,
     Call(&'static str),
@@ -223,7 +226,7 @@ fn relation(reader: &mut Reader<'_>) -> Option<Relation> {
         reader.spaces();
         let not = word(reader, "not");
         reader.notes.add(if not { UNEQUAL } else { EQUAL });
-        return Some(Relation::Sign(if not { "!=" } else { "==" }));
+        return Some(if not { Relation::IsNot } else { Relation::Sign("==") });
     }
     if word(reader, "in") || word(reader, "anyof") {
         return Some(Relation::In);
@@ -260,12 +263,16 @@ fn comparison(reader: &mut Reader<'_>) -> Result<String, Stop> {
     };
     match relation {
         Relation::Sign(sign) => {
-            reader.spaces();
-            let right = operand(reader)?;
-            let left_is_literal = left.is_literal();
-            let left = left.compared(true, reader)?;
-            let right = right.compared(left_is_literal, reader)?;
+            let (left, right) = sides(left, reader)?;
             Ok(format!("{left} {sign} {right}"))
+        }
+        Relation::IsNot => {
+            let (left, right) = sides(left, reader)?;
+            if !left.starts_with(['@', '$']) {
+                return Err(Stop::Unclear);
+            }
+            reader.notes.add(THERE);
+            Ok(format!("({left} && {left} != {right})"))
         }
         Relation::In => one_of(left, true, reader),
         Relation::NotIn => one_of(left, false, reader),
@@ -275,6 +282,15 @@ fn comparison(reader: &mut Reader<'_>) -> Result<String, Stop> {
             call(name, left, argument, reader)
         }
     }
+}
+
+/// Both sides of a comparison.
+fn sides(left: Operand, reader: &mut Reader<'_>) -> Result<(String, String), Stop> {
+    reader.spaces();
+    let right = operand(reader)?;
+    let left_is_literal = left.is_literal();
+    let left = left.compared(true, reader)?;
+    Ok((left, right.compared(left_is_literal, reader)?))
 }
 
 /// `in` and its like: each value by itself.

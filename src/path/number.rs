@@ -2,10 +2,6 @@
 
 use std::{cmp::Ordering, fmt};
 
-/// Largest and smallest powers of ten that every reader of JSON can hold in a number.
-const MAGNITUDE_MAX: i64 = 308;
-const MAGNITUDE_MIN: i64 = -307;
-
 /// Most zeros that are written out rather than as an exponent.
 const ZEROS_MAX: i64 = 6;
 
@@ -20,8 +16,8 @@ pub struct Number {
 }
 
 impl Number {
-    /// Reads a number of JSON. None if it is none, or if some readers could not tell it from infinity
-    /// or from zero: nobody knows what they would take it for.
+    /// Reads a number of JSON. None if it is none, or if readers who hold it in a double (IEEE 754, binary64) could not
+    /// tell it from infinity or from zero: nobody knows what they would take it for.
     pub fn read(text: &str) -> Option<Self> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -43,9 +39,9 @@ impl Number {
         let zeros = length(digits)?.checked_sub(length(significant)?)?;
         let exponent = exponent.parse::<i64>().ok()?;
         let exponent = exponent.checked_add(zeros)?.checked_sub(length(fraction)?)?;
-        let number = Self { negative, digits: significant.to_owned(), exponent };
-        let magnitude = number.magnitude();
-        (MAGNITUDE_MIN..=MAGNITUDE_MAX).contains(&magnitude).then_some(number)
+        let double = text.parse::<f64>().ok()?;
+        let is_held = double.is_finite() && double != 0.0;
+        is_held.then(|| Self { negative, digits: significant.to_owned(), exponent })
     }
 
     /// A number of things.
