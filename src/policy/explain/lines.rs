@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    path::PathId,
+    path::{PathId, State},
     policy::{
         explain::{
             Explanation, Row,
@@ -11,6 +11,7 @@ use crate::{
             words::{in_words, leaves, names_in_words, names_leave},
         },
         model::{CategoryId, Class, Field},
+        plan::Own,
     },
     transform::Action,
 };
@@ -43,11 +44,16 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
     names.resize_with(walk.route.fields.len(), Meetings::default);
     values.resize_with(walk.route.fields.len(), Meetings::default);
     let mut rows = HashSet::new();
+    let mut with_values = HashSet::new();
+    let empties = states.iter().any(|state| walk.plan.verdict(*state).own == Own::Null);
     for state in states {
         meet(walk, walk.classes(state), &mut values, in_words, Of::Values);
         // What is said about the names below is the same for all states of a row.
         if rows.insert(walk.plan.program().row(state)) {
             meet(walk, walk.naming(state), &mut names, names_in_words, Of::Names);
+            if !complete || some_value_stays(walk, state, empties) {
+                with_values.extend(walk.naming(state).map(|(line, _)| line));
+            }
         }
     }
     if !complete {
@@ -56,7 +62,8 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
                 .to_owned(),
         );
     }
-    for (field, (names, values)) in walk.route.fields.iter().zip(names.iter().zip(&values)) {
+    let lines = (0..u32::MAX).map(PathId::numbered).zip(&walk.route.fields);
+    for ((line, field), (names, values)) in lines.zip(names.iter().zip(&values)) {
         if let Some(category) = field.names {
             let (fate, lines, stays) = fate_of(
                 walk,
@@ -66,6 +73,11 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
                 names_leave,
             );
             let (by, action) = decided(walk, field, category, &names.seen_if(complete), Of::Names);
+            let (fate, stays) = if stays && !with_values.contains(&line) {
+                ("removed: so is every value that has such a name".to_owned(), false)
+            } else {
+                (fate, stays)
+            };
             let row = Row::new(format!("names in {}", field.path), fate, lines).by(by, action);
             told.put(stays, row);
         }
@@ -82,6 +94,22 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
             told.put(left, Row::new(field.path.to_string(), fate, lines).by(by, action));
         }
     }
+}
+
+/// Whether anything can stay of a member of such an object whose name no line spells; `empties` says that something on
+/// the route becomes `null`, which what is below can become with it.
+fn some_value_stays(walk: Walk<'_>, object: State, empties: bool) -> bool {
+    let keeps = empties || walk.plan.keeps_unclassified() || !walk.route.keeping.is_empty();
+    let program = walk.plan.program();
+    program.settled(program.unspelled(object)).into_iter().any(|member| {
+        let verdict = walk.plan.verdict(member);
+        let stays = match verdict.own {
+            Own::Keep(_) | Own::Change(_) | Own::Null => true,
+            Own::None => keeps,
+            Own::Drop => false,
+        };
+        stays || verdict.below_object || verdict.below_array
+    })
 }
 
 /// What a line speaks of.

@@ -428,6 +428,14 @@ Does not leave:
   names in $.m[*]         are removed with their values: b (B); $['m','n'][*] is stricter than a and meets it everywhere (crm.yaml:13, crm.yaml:14, rule crm.yaml:15)
   names in $['m','n'][*]  are removed with their values: b (B) (crm.yaml:14, rule crm.yaml:15)",
     );
+    // No name stays without its value.
+    check_lines(
+        &["$.m.*: { category: b, names: a }"],
+        "\
+Does not leave:
+  names in $.m[*]  removed: so is every value that has such a name (crm.yaml:13, rule crm.yaml:15)
+  $.m[*]           removed: b (B) (crm.yaml:13, rule crm.yaml:15)",
+    );
     check_lines(
         &["$..email: a", "$.a[0:5:0]: a"],
         "\
