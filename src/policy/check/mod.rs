@@ -65,6 +65,7 @@ pub(crate) fn check(
     checker.callers(written.callers);
     checker.records(written.records);
     checker.rules(written.rules);
+    checker.domains();
     checker.flags();
     let circular = checker.circles();
     checker.apis(written.apis, &circular);

@@ -126,6 +126,26 @@ impl Checker<'_> {
         false
     }
 
+    /// The domains of pseudonyms. Each purpose has its own, which has its name: to take that is to join with what was
+    /// to be the purpose's own.
+    pub(super) fn domains(&mut self) {
+        let mut found = Vec::new();
+        for rule in self.purposes.iter().flat_map(|purpose| &purpose.rules) {
+            let Action::Pseudonym { domain: Some(domain) } = &rule.action else { continue };
+            let purpose = self.purposes_by_name.get(domain).and_then(|at| self.purposes.get(*at));
+            let Some(purpose) = purpose else { continue };
+            let message = format!(
+                "the domain `{domain}` has the name of a purpose, whose own pseudonyms would be the same"
+            );
+            found.push(
+                Finding::error("domain-is-purpose", rule.at.clone(), message)
+                    .also(&purpose.at, "the purpose of that name")
+                    .help("give the domain a name of its own, and write it in the rules of each purpose that is to join"),
+            );
+        }
+        self.findings.append(&mut found);
+    }
+
     /// What `special` and `few_values` do not allow, judged by the rule that really decides.
     pub(super) fn flags(&mut self) {
         let mut found = Vec::new();
