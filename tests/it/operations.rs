@@ -331,8 +331,9 @@ fn promtool_finds_no_fault() {
 }
 
 /// What each alert with a number says in the cases of tamis.rules.test.yml.
-const SAID: [&str; 10] = [
+const SAID: [&str; 11] = [
     "10% of the requests to crm fail closed",
+    "10% of the requests to unknown fail closed",
     "crm answers 100% of the requests with an error of its own",
     "hr answers 62% of the requests with an error of its own",
     "billing is denied 60 requests a minute at crm",
