@@ -20,6 +20,12 @@ const OURS: &str = "tamis";
 /// Says how much tamis itself has to say.
 const VARIABLE: &str = "TAMIS_LOG";
 
+/// What is compiled into a release is said by a feature of `log`, which has to let through what can be asked for.
+const _: () = assert!(
+    log::STATIC_MAX_LEVEL as usize >= LevelFilter::Debug as usize,
+    "records of the level debug are left out of this build"
+);
+
 /// Most records that wait for stderr.
 const QUEUE_RECORDS_MAX: usize = 1024;
 
@@ -37,6 +43,9 @@ pub(super) fn start() -> Result<(), Failure> {
         .filter_module(OURS, level)
         // It says each second that nobody hands listeners over, and we say so once.
         .filter_module("pingora_core::server::transfer_fd", LevelFilter::Off)
+        // It says that an idle connection was gone when it was to be used, and then opens another. Whatever keeps it
+        // from that is a reason of ours.
+        .filter_module("pingora_core::connectors", LevelFilter::Off)
         .target(Target::Pipe(Box::new(Queued(queue))))
         .format(|out, record| {
             let now = Timestamp::now().round(Unit::Millisecond).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! `tamis serve`: the proxy.
 
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -83,6 +84,7 @@ impl Serve {
             }
             Failure::Settings
         })?;
+        spare_inputs(&self.config, &settings)?;
         let is_fine = !self.check || check(&settings, streams);
         let ready = Ready::load(settings, streams)?;
         if !is_fine {
@@ -100,6 +102,39 @@ impl Serve {
         }
         ready.serve(if self.upgrade { Listeners::Inherited } else { Listeners::Opened })
     }
+}
+
+/// The access log is written at its end: in the place of a file that is read, it would be its end, too.
+fn spare_inputs(file: &Path, settings: &Settings) -> Result<(), Failure> {
+    let config::AccessLog::File(log) = &settings.access_log else { return Ok(()) };
+    let pairs = settings.listen.iter().filter_map(|listener| listener.tls.as_ref());
+    let upstreams = settings.upstreams.values().filter_map(|upstream| upstream.tls.as_ref());
+    let pairs = pairs.chain(upstreams.clone().filter_map(|tls| tls.client.as_ref()));
+    let certificates = pairs.flat_map(|pair| [&pair.certificate, &pair.key]);
+    let certificates = certificates.chain(upstreams.filter_map(|tls| tls.ca.as_ref()));
+    let certificates = certificates.map(|path| ("a certificate or its key", path.as_path()));
+    let key = settings.root_key.iter().map(|key| ("the root key", key.as_path()));
+    let mut read = certificates.chain(key).chain([("the settings", file)]);
+    let is_log = |path: &Path| match (fs::metadata(log), fs::metadata(path)) {
+        (Ok(log), Ok(path)) => (log.dev(), log.ino()) == (path.dev(), path.ino()),
+        (Err(_), _) | (_, Err(_)) => log == path,
+    };
+    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let in_policies = || {
+        let [folder, policies] =
+            [folder.unwrap_or(Path::new(".")), &settings.policies].map(fs::canonicalize);
+        folder.is_ok() && folder.ok() == policies.ok()
+    };
+    let what = match read.find(|(_, path)| is_log(path)) {
+        Some((what, _)) => what,
+        None if in_policies() => "among the policies",
+        None => return Ok(()),
+    };
+    let failure = Failure::cannot(format!(
+        "the access log `{}` is {what}: what is written there would be read as that",
+        log.display()
+    ));
+    Err(failure.help("give `access_log.file` a file of its own, in a folder of its own"))
 }
 
 /// Says what would keep a process with these settings from starting, and whether nothing would.

@@ -47,6 +47,30 @@ fn an_access_log_that_cannot_be_opened() {
     assert_eq!(fs::read(&path).unwrap(), b"{\"a\"", "nothing is written");
 }
 
+/// Nor is it started: the next start would read what was written.
+#[test]
+fn an_access_log_in_the_place_of_what_is_read() {
+    let own = Own::new();
+    let (key, link) = (own.path("root"), own.path("linked.jsonl"));
+    fs::write(&key, data_encoding::HEXLOWER.encode(&SETUP.key)).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&key, &link).unwrap();
+    for log in [&key, &link] {
+        let said = format!("the access log `{log}` is the root key: ");
+        let environment =
+            [("TAMIS__KEYS__ROOT__FILE", key.as_str()), ("TAMIS__ACCESS_LOG__FILE", log)];
+        error(&environment, &said);
+        let (code, _, stderr) = doors::setup(|setup| setup.run_in(&[], &environment));
+        assert!(code == 2 && stderr.contains(&said), "{stderr}");
+    }
+    fs::create_dir(own.path("policies")).unwrap();
+    let log = own.path("policies/log.yaml");
+    let environment =
+        [("TAMIS__POLICIES", own.path("policies")), ("TAMIS__ACCESS_LOG__FILE", log.clone())];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    error(&environment, &format!("the access log `{log}` is among the policies: "));
+}
+
 #[test]
 fn an_address_that_cannot_be_listened_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
