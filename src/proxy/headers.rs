@@ -9,6 +9,7 @@ use crate::{
     access::Action,
     enforce::Tally,
     policy::{Api, CellId, Framing, Plan},
+    proxy::built_in,
     transform::Context,
 };
 
@@ -24,10 +25,6 @@ static REQUEST: [HeaderName; 8] = [
     HeaderName::from_static("tracestate"),
     header::USER_AGENT,
 ];
-
-/// Response headers that say something about the message, and nothing about anybody.
-static RESPONSE: [HeaderName; 4] =
-    [header::ALLOW, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::RETRY_AFTER];
 
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
@@ -87,21 +84,23 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static(ACCEPT))
 }
 
-/// What of an upstream's headers may leave: those on the built-in list, and those that the policies know,
+/// What of an upstream's headers may leave: those that are [built in](built_in), and those that the policies know,
 /// each line of them as the plan says; and how often what was done to them.
 ///
-/// A line that is withheld, or that its action cannot treat, is removed.
+/// A line that is withheld, or that its action cannot treat, is removed. `passes` says that the route lets its bodies
+/// pass.
 pub(crate) fn sieved(
     upstream: &HeaderMap,
     plan: &Arc<Plan>,
+    passes: bool,
     context: Context,
 ) -> (HeaderMap, Tally) {
     let mut left = HeaderMap::new();
     let mut tally = Tally::of_head(plan);
     for (name, value) in upstream {
         let Some(cell) = plan.header(name.as_str()) else {
-            if RESPONSE.contains(name) {
-                left.append(name.clone(), value.clone());
+            if let Some(value) = built_in::written(name, value, passes) {
+                left.append(name.clone(), value);
             }
             continue;
         };

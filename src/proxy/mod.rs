@@ -40,6 +40,7 @@
 
 mod access_log;
 mod admin;
+mod built_in;
 mod cork;
 mod headers;
 mod health;

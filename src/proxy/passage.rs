@@ -173,7 +173,8 @@ impl Passage {
             Treatment::Discard => Body::Replace(Bytes::new()),
             Treatment::Pass => self.pass(&head.headers, coding()?)?,
         };
-        let (headers, tally) = headers::sieved(&head.headers, &self.permit.plan, context);
+        let (headers, tally) =
+            headers::sieved(&head.headers, &self.permit.plan, self.permit.passes, context);
         *head = self.head(head, &headers, &body, ended).or(Err(Reason::Internal))?;
         Ok(Opened { body, tally })
     }

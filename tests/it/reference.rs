@@ -86,13 +86,16 @@ fn every_reason_stands_in_the_reference_in_the_order_of_the_checks() {
 /// The lists of headers that pass in each direction are written twice: there, and in the code.
 #[test]
 fn the_built_in_headers_are_those_of_the_code() {
-    let code = include_str!("../../src/proxy/headers.rs");
-    for (constant, said) in [
+    let headers = include_str!("../../src/proxy/headers.rs");
+    let built_in = include_str!("../../src/proxy/built_in.rs");
+    for (code, constant, said) in [
         (
+            headers,
             "static REQUEST: ",
             "built-in list of standard ones that cannot change what the upstream decides",
         ),
-        ("static RESPONSE: ", "on this built-in list"),
+        (built_in, "static EVERYWHERE: ", "on this built-in list"),
+        (built_in, "static PASSED: ", "what tells a browser how to treat a body"),
     ] {
         let array = code.split(constant).nth(1).unwrap().split("];").next().unwrap();
         let array = array.split_once('=').unwrap().1;

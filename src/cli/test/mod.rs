@@ -166,7 +166,7 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
             Err(reason) => Outcome::RefusedHead(reason),
             Ok((head, treatment)) => {
                 let context = Context { today: case.today.unwrap_or(today) };
-                let (head, _) = sieved_headers(&head, &permit.plan, context);
+                let (head, _) = sieved_headers(&head, &permit.plan, permit.passes, context);
                 let Some(framing) = treatment else {
                     return hold_or_not(
                         case,
