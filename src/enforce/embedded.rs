@@ -119,7 +119,9 @@ impl Decisions {
         let mut sink = Copied { chunk: text.as_bytes(), out: &mut written };
         let pushed = rewriter.push(text.as_bytes(), self, &mut sink);
         let read = pushed.and_then(|()| rewriter.finish(self, &mut sink));
-        self.plan = plan;
+        // What its states took is part of what the body may take.
+        let of_document = std::mem::replace(&mut self.plan, plan);
+        self.plan.program().count_steps(of_document.program().steps());
         let inside = std::mem::replace(&mut self.nesting, outside);
         self.name_to_count = None;
         if read.is_err() {
