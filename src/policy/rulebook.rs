@@ -92,11 +92,11 @@ pub enum Fate<L> {
     With(Removal, L),
     /// This line drops or empties the container as a whole, or one above.
     Gone(Removal, L),
-    /// No line classifies it, and it stays as [`Unclassified::Kept`] says.
+    /// No line classifies it, and it stays because its record, which this line mounts, keeps such, or the api.
     Kept(Option<L>),
     /// No line classifies it, but lines go on below it, all of which withhold what they select.
     Known(Option<L>),
-    /// No line classifies it, and it is removed as [`Unclassified::Removed`] says.
+    /// No line classifies it, and it is removed: because it stands below this line, or just so.
     Unclassified(Option<L>),
     /// Its name, or one above it, is spelled by no line, and no `names:` is about it.
     NameUnspelled,
