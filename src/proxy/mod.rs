@@ -72,7 +72,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -713,6 +713,18 @@ impl ProxyHttp for Proxy {
             *body = None;
         }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        _chunk: &mut Option<Bytes>,
+        _ends: bool,
+        _phases: &mut Phases,
+    ) -> pingora::Result<Option<Duration>> {
+        let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
+        // The shortest time that there is: the timer has ticks of a millisecond.
+        Ok(module.is_some_and(SieveModule::yields).then_some(Duration::from_nanos(1)))
     }
 
     async fn response_filter(

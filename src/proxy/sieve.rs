@@ -7,7 +7,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -75,8 +75,13 @@ enum State {
     Poisoned(Reason),
 }
 
+/// How long a body is worked on before the other tasks of its thread get a turn.
+const TURN: Duration = Duration::from_millis(2);
+
 /// The module. One is made for each request.
 pub(super) struct SieveModule {
+    /// How long it has worked since others had a turn.
+    busy: Duration,
     state: State,
     passage: Option<Passage>,
     body: Body,
@@ -97,6 +102,16 @@ impl SieveModule {
             }
         };
         self.passage = Some(passage);
+    }
+
+    /// Whether others are to have a turn before the next piece: the body took long, and where there is one thread, they
+    /// had none.
+    pub(super) fn yields(&mut self) -> bool {
+        let is_due = self.busy >= TURN;
+        if is_due {
+            self.busy = Duration::ZERO;
+        }
+        is_due
     }
 
     /// What the permitted request takes with it.
@@ -255,7 +270,10 @@ impl HttpModule for SieveModule {
         chunk: &mut Option<Bytes>,
         ends: bool,
     ) -> pingora::Result<()> {
-        *chunk = self.step(chunk.take(), ends)?;
+        let began = Instant::now();
+        let stepped = self.step(chunk.take(), ends);
+        self.busy += began.elapsed();
+        *chunk = stepped?;
         Ok(())
     }
 
@@ -300,6 +318,13 @@ impl HttpModuleBuilder for SieveBuilder {
     fn init(&self) -> Module {
         let body = Body::Empty(Reason::Internal);
         let cork = Cork::default();
-        Box::new(SieveModule { state: State::Unarmed, passage: None, body, head: None, cork })
+        Box::new(SieveModule {
+            busy: Duration::ZERO,
+            state: State::Unarmed,
+            passage: None,
+            body,
+            head: None,
+            cork,
+        })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
@@ -34,6 +34,47 @@ fn serve(upstream: SocketAddr, settings: &str) -> Tamis {
 /// A body of so many rows.
 fn rows(many: usize) -> String {
     format!("[{}]", vec![r#"{"id":1042,"secret":"CANARY"}"#; many].join(","))
+}
+
+/// With one thread, everybody else is answered between two pieces of a body that is much work.
+#[test]
+fn a_body_that_is_much_work_keeps_nobody_else_from_being_answered() {
+    let comparisons: Vec<String> = (0..200).map(|n| format!("@.a{n} == 1")).collect();
+    let policy = POLICY.replace(
+        "'$[*].id': public,",
+        &format!(
+            "? \"$[*].rows[?{}].id\" : public, '$[*].rows[*].*': {{ category: public, names: public }}, '$[*].id': public,",
+            comparisons.join(" || ")
+        ),
+    );
+    let much =
+        json(&format!("[{{\"rows\":[{}]}}]", vec![r#"{"z":[[],[],[],[]]}"#; 100_000].join(",")));
+    let upstream = streaming(move |path, stream| {
+        stream.write_all(if path.ends_with("/much") { &much } else { SHORT })?;
+        Ok(true)
+    });
+    let upstreams = [("crm", upstream, "http1")];
+    let setup = Setup { policies: &[("p.yaml", &policy)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start_with(&[("TAMIS__THREADS", "1")]);
+    let ask = |path: &str| {
+        let mut client = TcpStream::connect(tamis.address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        client
+    };
+    let mut client = ask("/rows/much");
+    let mut head = [0; 4096];
+    assert!(client.read(&mut head).unwrap() > 0);
+    let ended = thread::spawn(move || {
+        io::copy(&mut client, &mut io::sink()).unwrap();
+        Instant::now()
+    });
+    let mut answer = String::new();
+    ask("/rows/1").read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let answered = Instant::now();
+    let ended = ended.join().unwrap();
+    assert!(answered < ended);
 }
 
 /// Slow clients of every kind that `slowhttptest` knows, and the arguments that make them.
