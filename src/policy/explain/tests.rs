@@ -433,8 +433,8 @@ Does not leave:
         &["$.m.*: { category: b, names: a }"],
         "\
 Does not leave:
-  names in $.m[*]  removed: so is every value that has such a name (crm.yaml:13, rule crm.yaml:15)
-  $.m[*]           removed: b (B) (crm.yaml:13, rule crm.yaml:15)",
+  names in $.m[*]  removed: so is every value that has such a name (crm.yaml:13, rule crm.yaml:14)
+  $.m[*]           removed: b (B) (crm.yaml:13, rule crm.yaml:14)",
     );
     check_lines(
         &["$..email: a", "$.a[0:5:0]: a"],

@@ -43,18 +43,12 @@ async fn a_media_type_is_one_line_that_says_one_thing() {
 /// The body is read as UTF-8, and what an action writes into it may be no ASCII.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charset_that_is_a_part_of_utf_8_leaves_as_utf_8() {
-    for (charset, leaves) in [
-        ("utf8", "utf-8"),
-        ("\"US-ASCII\"", "utf-8"),
-        ("unicode-1-1-utf-8", "utf-8"),
-        ("UTF-8", "UTF-8"),
-        ("\"Utf-8\"", "\"Utf-8\""),
-    ] {
+    for charset in ["utf8", "\"US-ASCII\"", "unicode-1-1-utf-8", "UTF-8", "\"Utf-8\""] {
         let lines = format!("Content-Type: application/json; charset={charset}; v=2\r\n");
         let (reply, record) = check(answer_as(&lines, BODY)).await;
         assert_eq!((reply.body.as_deref(), record.as_str()), (Some(SIEVED), "allowed"));
-        let line = format!("Content-Type: application/json; charset={leaves}; v=2\r\n");
-        assert!(reply.raw.contains(&line), "{charset}: {reply:?}");
+        let line = "Content-Type: application/json; charset=utf-8\r\n";
+        assert!(reply.raw.contains(line), "{charset}: {reply:?}");
         // What is called ASCII and is not is read as what else it can be.
         for (letter, expected) in
             [(&b"\xc3\xa9"[..], "allowed"), (b"\xe9", "refused body-unreadable")]
