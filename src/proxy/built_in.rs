@@ -76,9 +76,10 @@ fn is_language(tag: &str) -> bool {
 
 /// The media type (RFC 9110, section 8.3) with those of its parameters that say how to read the body.
 fn content_type(value: &HeaderValue, text: &str) -> Option<HeaderValue> {
-    let Some((essence, parameters)) = text.split_once(';') else { return Some(value.clone()) };
-    // The parser does not know the white space that may stand before the first `;`.
-    let media: Mime = format!("{};{parameters}", essence.trim_end()).parse().ok()?;
+    if !text.contains(';') {
+        return Some(value.clone());
+    }
+    let media = media_type(text)?;
     let mut written = media.essence_str().to_owned();
     for (name, value) in media.params() {
         let value = value.as_str();
@@ -88,14 +89,25 @@ fn content_type(value: &HeaderValue, text: &str) -> Option<HeaderValue> {
             "fhirversion" if is_version(value) => "fhirVersion",
             _ => continue,
         };
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let quote = if value.bytes().all(is_token) { "" } else { "\"" };
-        for piece in ["; ", name, "=", quote, value, quote] {
-            written.push_str(piece);
-        }
+        write_parameter(&mut written, name, value);
     }
     HeaderValue::try_from(written).ok()
+}
+
+/// Reads a media type.
+pub(super) fn media_type(text: &str) -> Option<Mime> {
+    // White space may stand before the first `;`, which the parser does not know.
+    let (essence, rest) = text.split_at(text.find(';').unwrap_or(text.len()));
+    format!("{}{rest}", essence.trim_end()).parse().ok()
+}
+
+/// Writes a parameter of a media type (RFC 9110, section 5.6.6), in quotes where it is no token.
+pub(super) fn write_parameter(written: &mut String, name: &str, value: &str) {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let quote = if value.bytes().all(is_token) { "" } else { "\"" };
+    for piece in ["; ", name, "=", quote, value, quote] {
+        written.push_str(piece);
+    }
 }
 
 fn is_boundary(value: &str) -> bool {

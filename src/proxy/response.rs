@@ -8,6 +8,7 @@ use crate::{
     access::Reason,
     coding::Coding,
     policy::{Framing, is_grpc},
+    proxy::built_in,
 };
 
 /// How the body of a response is treated.
@@ -161,10 +162,7 @@ impl Media {
 /// The media type of a response, if it has one, and one only.
 fn content_type(headers: &HeaderMap) -> Option<Mime> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let value = values.next()?.to_str().ok()?;
-    // White space may stand before the first `;`, which the parser does not know.
-    let (essence, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
-    let media = format!("{}{rest}", essence.trim_end()).parse().ok()?;
+    let media = built_in::media_type(values.next()?.to_str().ok()?)?;
     values.next().is_none().then_some(media)
 }
 
@@ -189,12 +187,7 @@ pub(super) fn content_type_in_utf8(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut value = media.essence_str().to_owned();
     for (name, text) in media.params() {
         let text = if name == mime::CHARSET { "utf-8" } else { text.as_str() };
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let quote = if text.bytes().all(is_token) { "" } else { "\"" };
-        for piece in ["; ", name.as_str(), "=", quote, text, quote] {
-            value.push_str(piece);
-        }
+        built_in::write_parameter(&mut value, name.as_str(), text);
     }
     HeaderValue::try_from(value).ok()
 }
