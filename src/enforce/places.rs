@@ -4,7 +4,7 @@
 //! once for all containers at the same place, such as the elements of an array. A name in the document can be
 //! data of a person, so no name is kept that no path of the policies [spells](Spelled).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroU32};
 
 use crate::{
     json::{Place, Step},
@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// Most places on the way that one response has, with those that nothing was withheld at.
-const PLACES_MAX: u32 = 1024;
+const PLACES_MAX: usize = 1024;
 /// Longest path that is written: of a longer one, the last steps.
 const PATH_BYTES_MAX: usize = 512;
 /// A place that there is no room for, nor for what is below.
-const FULL: Place = Place(u32::MAX);
+const FULL: Place = Place(NonZeroU32::MAX);
 /// The root of the body, and of each document of a stream.
-const ROOT: Place = Place(0);
+const ROOT: Place = Place(NonZeroU32::MIN);
 /// What stands for an event whose name is not listed.
 const EVENT: &str = "event";
 
@@ -39,7 +39,7 @@ pub struct Places {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Trail {
-    /// The first is the root. Empty as long as nobody has asked.
+    /// The first is the root; places are numbered from 1 on. Empty as long as nobody has asked.
     nodes: Vec<Node>,
     members: HashMap<(Place, NameId), Place>,
     noted: Vec<Noted>,
@@ -114,15 +114,16 @@ impl Trail {
     }
 
     fn node(&mut self, place: Place) -> Option<&mut Node> {
-        self.nodes.get_mut(usize::try_from(place.0).ok()?)
+        self.nodes.get_mut(index(place)?)
     }
 
     fn add(&mut self, above: Place, by: By) -> Place {
-        let place = match u32::try_from(self.nodes.len()) {
-            Ok(number) if number < PLACES_MAX => Place(number),
-            Ok(_) | Err(_) => return FULL,
-        };
+        if self.nodes.len() >= PLACES_MAX {
+            return FULL;
+        }
         self.nodes.push(Node::new(above, by));
+        let number = u32::try_from(self.nodes.len()).ok().and_then(NonZeroU32::new);
+        let place = number.map_or(FULL, Place);
         if let By::Name(name) = by {
             self.members.insert((above, name), place);
         } else if let Some(node) = self.node(above) {
@@ -206,7 +207,7 @@ impl Trail {
         let mut steps = vec![last.written(spelled)];
         let mut bytes = steps.iter().map(|step| step.len()).sum::<usize>() + "$..".len();
         let mut at = place;
-        while let Some(node) = usize::try_from(at.0).ok().and_then(|at| self.nodes.get(at))
+        while let Some(node) = index(at).and_then(|at| self.nodes.get(at))
             && !matches!(node.by, By::Nothing)
         {
             let step = node.by.written(spelled);
@@ -223,6 +224,11 @@ impl Trail {
         }
         steps.into_iter().rev().fold("$".to_owned(), |path, step| path + step)
     }
+}
+
+/// Where a place stands among the nodes.
+fn index(place: Place) -> Option<usize> {
+    usize::try_from(place.0.get() - 1).ok()
 }
 
 impl Node {

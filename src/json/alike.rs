@@ -191,7 +191,7 @@ impl<E: Edits> Rewriter<E> {
             return first;
         }
         let depth_max = self.limits.depth_max.saturating_sub(self.levels.len());
-        let (spot, object, scope, told) = (level.spot, level.state, level.scope, level.told);
+        let (spot, object, scope) = (level.spot, level.state, level.scope);
         let mut kept = level.kept;
         let from_place = place(level);
         let mut place = from_place;
@@ -219,7 +219,7 @@ impl<E: Edits> Rewriter<E> {
                 _ => if_scalar,
             };
             let Some(always) = always else {
-                self.shapes.rows = self.shapes.rows.saturating_sub(4);
+                self.shapes.rows = self.shapes.rows.saturating_sub(1);
                 break;
             };
             // Where it ends, the token behind it, and how many scalars it holds.
@@ -257,7 +257,9 @@ impl<E: Edits> Rewriter<E> {
                     self.mark = end;
                 }
                 // The first that is withheld has to be told.
-                Always::Drop | Always::Withhold if told || always == Always::Drop => {
+                Always::Drop | Always::Withhold
+                    if always == Always::Drop || self.is_told(window.chunk) =>
+                {
                     self.flush(gap, sink);
                     self.mark = end;
                 }

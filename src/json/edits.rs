@@ -1,6 +1,6 @@
 //! The two sides of a rewriter: who decides, and where the bytes go.
 
-use std::{fmt, ops::Range};
+use std::{fmt, num::NonZeroU32, ops::Range};
 
 use crate::path::{Kind, State};
 
@@ -104,8 +104,14 @@ pub trait Edits {
 }
 
 /// Where a container stands, in numbers of whoever decides: see [`Edits::place`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place(pub NonZeroU32);
+
+impl Default for Place {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN)
+    }
+}
 
 /// A step from a container to a child.
 #[derive(Clone, Copy)]

@@ -19,7 +19,7 @@ use crate::{
         ahead::Ahead,
         alike::{Shapes, Spot},
         document::Whole,
-        edits::{Edits, OnContainer, OnName, OnScalar, Place, Sink, Step},
+        edits::{Edits, OnContainer, OnName, OnScalar, Place, Sink},
         gap::Gap,
         judge::{Patterns, STEPS_PER_BYTE},
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
@@ -135,9 +135,11 @@ pub struct Rewriter<E: Edits> {
     pub(super) expect: Expect,
     /// The containers around the next token whose children are decided one by one.
     pub(super) levels: Vec<Level<E::Scope>>,
-    /// The document, and those before it.
-    roots: Known,
-    told_members: told::Members,
+    /// How many of them began in a chunk before this one.
+    pub(super) older: usize,
+    /// What is known of the root of the document, from those before it.
+    pub(super) roots: told::Member,
+    pub(super) told_members: told::Members,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -214,14 +216,23 @@ pub(super) struct Level<Scope> {
     /// The index of the current child.
     pub(super) index: u64,
     pub(super) spot: Spot,
-    /// Where in the current chunk its name begins and ends, if it is a member and its place is not known.
-    name: (usize, usize),
-    /// Where it stands, if that has been asked for, or its name is in no chunk any more.
-    place: Option<Place>,
-    /// Whether it was told that something in it was removed.
-    pub(super) told: bool,
-    /// The containers that are its elements, if it is an array.
-    elements: Known,
+    /// Where in the chunk that it began in its name begins and ends, if it is a member whose name stands in that.
+    pub(super) name: (usize, usize),
+    /// What is known of its place. It is looked up once that is needed, or the chunk goes that it began in. Where a
+    /// place is known, so are those of the containers around.
+    pub(super) known: told::Member,
+}
+
+impl<Scope> Level<Scope> {
+    /// Where it stands, if that is known.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.known.itself.place
+    }
+
+    /// Whether it was told that something in it was removed, or in one of its kind at its place.
+    pub(super) fn is_told(&self) -> bool {
+        self.known.itself.is_told(self.kind)
+    }
 }
 
 /// What comes first in a container.
@@ -257,7 +268,8 @@ impl<E: Edits> Rewriter<E> {
             utf8: Utf8::default(),
             expect: Expect::Value,
             levels: Vec::new(),
-            roots: Known::default(),
+            older: 0,
+            roots: told::Member::default(),
             told_members: told::Members::default(),
             whole: Vec::new(),
             whole_passes: false,
@@ -482,14 +494,6 @@ impl<E: Edits> Rewriter<E> {
         }
         self.mark = 0;
         self.leave_chunk(chunk, edits);
-    }
-
-    /// The chunk goes, and with it the names of the containers that it began.
-    pub(super) fn leave_chunk(&mut self, chunk: &[u8], edits: &mut E) {
-        self.gap.next_chunk();
-        if self.levels.last().is_some_and(|level| level.place.is_none()) {
-            self.innermost_place(chunk, edits);
-        }
     }
 
     /// Walks the tokens of one window. Gives the position of a value that has to wait.
@@ -908,19 +912,16 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let (name, known) = self.known(chunk, edits);
-                self.levels.push(Level {
-                    kind,
-                    state: self.state,
-                    scope,
-                    kept: false,
-                    index: 0,
-                    spot,
-                    name,
-                    place: known.itself.place,
-                    told: known.itself.is_told(kind),
-                    elements: known.elements,
-                });
+                let name = self.gap.name_in_chunk();
+                let known = match self.levels.last() {
+                    Some(Level { kind: Kind::Object, .. }) if name.is_none() => {
+                        Known::at(self.value_place(chunk, edits)).into()
+                    }
+                    Some(_) | None => told::Member::default(),
+                };
+                let (name, state) = (name.unwrap_or_default(), self.state);
+                let (kept, index) = (false, 0);
+                self.levels.push(Level { kind, state, scope, kept, index, spot, name, known });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
                 if kind == Kind::Array {
@@ -1017,106 +1018,6 @@ impl<E: Edits> Rewriter<E> {
                     edits.captured_at(place);
                 }
             }
-        }
-    }
-
-    /// Says where something was removed, if that is asked.
-    #[inline]
-    fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
-        if edits.asks_where() && !self.levels.last().is_some_and(|level| level.told) {
-            self.tell_container(chunk, edits);
-        }
-    }
-
-    #[cold]
-    fn tell_container(&mut self, chunk: &[u8], edits: &mut E) {
-        let Some(Level { kind, place, .. }) = self.levels.last().copied() else {
-            edits.removed_in(None);
-            return;
-        };
-        // Of which the name is in this chunk.
-        let is_new = |level: &Level<E::Scope>| level.place.is_none();
-        let (is_new, array_is_new) =
-            (place.is_none(), self.levels.iter().rev().nth(1).is_some_and(is_new));
-        let place = self.innermost_place(chunk, edits);
-        edits.removed_in(Some((place, kind)));
-        let Some((level, around)) = self.levels.split_last_mut() else { return };
-        level.told = true;
-        let known = match around {
-            [] => Some(&mut self.roots),
-            [above @ .., array] if array.kind == Kind::Array => {
-                array.elements.tell(kind, place);
-                let object = above.last().filter(|object| object.kind == Kind::Object);
-                let object = object.and_then(|object| object.place).filter(|_| array_is_new);
-                let member = object.map(|object| (object, chunk, array.name));
-                let member = member
-                    .and_then(|(object, chunk, name)| self.told_members.entry(object, chunk, name));
-                member.map(|member| {
-                    // Where a place is known, so are those above it.
-                    member.itself.place = array.place;
-                    &mut member.elements
-                })
-            }
-            [.., object] => {
-                let object = object.place.filter(|_| is_new);
-                let member =
-                    object.and_then(|object| self.told_members.entry(object, chunk, level.name));
-                member.map(|member| &mut member.itself)
-            }
-        };
-        if let Some(known) = known {
-            known.tell(kind, place);
-        }
-    }
-
-    /// Where in the chunk the name of a container stands that begins, if that is worth to know, and what is known of
-    /// the place where it stands.
-    #[inline]
-    fn known(&mut self, chunk: &[u8], edits: &mut E) -> ((usize, usize), told::Member) {
-        let above = match self.levels.last() {
-            None => return ((0, 0), self.roots.into()),
-            Some(Level { kind: Kind::Array, elements, .. }) => return ((0, 0), (*elements).into()),
-            Some(object) => object.place,
-        };
-        let Some(name) = self.gap.name_in_chunk() else {
-            return ((0, 0), Known::at(self.value_place(chunk, edits)).into());
-        };
-        let find = |above| self.told_members.find(above, chunk, name);
-        (name, above.map(find).unwrap_or_default())
-    }
-
-    /// Where the innermost container stands; that of the root, outside of all.
-    #[cold]
-    fn innermost_place(&mut self, chunk: &[u8], edits: &mut E) -> Place {
-        let unknown = self.levels.iter().rev().take_while(|level| level.place.is_none()).count();
-        let known = self.levels.len() - unknown;
-        let (known, rest) = self.levels.split_at_mut(known);
-        let mut above = known.last().map(|level| (level.place.unwrap_or_default(), level.kind));
-        for level in rest {
-            let place = match above {
-                None => edits.root_place(),
-                Some((above, Kind::Array)) => edits.place(above, Step::Element),
-                Some((above, Kind::Object)) => {
-                    let name = chunk.get(level.name.0..level.name.1).unwrap_or_default();
-                    edits.place(above, Step::Member(name))
-                }
-            };
-            level.place = Some(place);
-            above = Some((place, level.kind));
-        }
-        above.map_or_else(|| edits.root_place(), |(place, _)| place)
-    }
-
-    /// Where the value stands that begins, and whose name, if it has one, has been decided.
-    #[cold]
-    fn value_place(&mut self, chunk: &[u8], edits: &mut E) -> Place {
-        let Some(kind) = self.levels.last().map(|level| level.kind) else {
-            return edits.root_place();
-        };
-        let above = self.innermost_place(chunk, edits);
-        match kind {
-            Kind::Array => edits.place(above, Step::Element),
-            Kind::Object => edits.place(above, Step::Member(self.gap.name(chunk))),
         }
     }
 
@@ -1243,6 +1144,7 @@ impl<E: Edits> Rewriter<E> {
             self.release(chunk, at, false, sink);
         }
         self.levels.pop();
+        self.older = self.older.min(self.levels.len());
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }
