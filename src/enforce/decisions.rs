@@ -6,7 +6,7 @@ use crate::{
     enforce::{Tally, embedded::Nesting, places::Trail},
     json::{Always, Edits, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
-    policy::{self, CellId, Fate, Named, Names, Own, Plan, Removal, Stream, Strings},
+    policy::{self, CellId, Fate, Named, Names, Own, Plan, Removal, Stream, Strings, Verdict},
     transform::{Applied, Context, Scalar},
 };
 
@@ -91,24 +91,14 @@ impl Decisions {
         }
     }
 
-    /// What becomes of a container; none if it goes because nobody classified it.
-    fn decide_container(
-        &self,
+    #[inline]
+    pub(super) fn decide_scalar(
+        &mut self,
         under: Scope,
         state: State,
-        kind: Kind,
-    ) -> Option<OnContainer<Scope>> {
-        Some(match under.container(&*self.plan, state, kind) {
-            Ok(inside) if inside.whole => OnContainer::Pass,
-            Ok(inside) => OnContainer::Enter(inside.scope),
-            Err(Fate::Gone(Removal::Null, ())) => OnContainer::Null,
-            Err(Fate::Unclassified(_)) => return None,
-            Err(_) => OnContainer::Drop,
-        })
-    }
-
-    pub(super) fn decide_scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
-        match under.scalar(&*self.plan, state) {
+        verdict: &Verdict,
+    ) -> OnScalar<Capture> {
+        match under.scalar(&*self.plan, state, verdict) {
             Fate::Own(own, ()) | Fate::Element(own, ()) => self.treat(own),
             Fate::With(Removal::Null, ()) | Fate::Gone(Removal::Null, ()) => OnScalar::Null,
             Fate::Kept(_) => {
@@ -153,10 +143,16 @@ impl Edits for Decisions {
     }
 
     fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
-        let decided = self.decide_container(under, state, kind).unwrap_or_else(|| {
-            self.withhold_unclassified();
-            OnContainer::Drop
-        });
+        let decided = match under.container(&*self.plan, state, kind) {
+            Ok(inside) if inside.whole => OnContainer::Pass,
+            Ok(inside) => OnContainer::Enter(inside.scope),
+            Err(Fate::Gone(Removal::Null, ())) => OnContainer::Null,
+            Err(Fate::Unclassified(_)) => {
+                self.withhold_unclassified();
+                OnContainer::Drop
+            }
+            Err(_) => OnContainer::Drop,
+        };
         self.nesting.root_is(!matches!(decided, OnContainer::Null | OnContainer::Drop));
         self.count_name(!matches!(decided, OnContainer::Drop));
         decided
@@ -169,7 +165,7 @@ impl Edits for Decisions {
         let decided = if is_document && under.may_leave(&verdict) {
             OnScalar::Capture(Capture::Embedded(under, state))
         } else {
-            self.decide_scalar(under, state)
+            self.decide_scalar(under, state, &verdict)
         };
         self.nesting.root_is(!matches!(decided, OnScalar::Null | OnScalar::Drop));
         self.count_name(decided != OnScalar::Drop);
@@ -278,15 +274,14 @@ impl Edits for Decisions {
             Some(Err(_)) => return Some(Always::Withhold),
         }
         match kind {
-            Some(kind) => match self.decide_container(under, state, kind) {
-                Some(OnContainer::Pass) => Some(Always::Pass),
-                Some(OnContainer::Null) => Some(Always::Null),
-                Some(OnContainer::Drop) => Some(Always::Drop),
-                Some(OnContainer::Enter(_)) => None,
-                None => Some(Always::Withhold),
+            Some(kind) => match under.container(&*self.plan, state, kind) {
+                Ok(inside) => inside.whole.then_some(Always::Pass),
+                Err(Fate::Gone(Removal::Null, ())) => Some(Always::Null),
+                Err(Fate::Unclassified(_)) => Some(Always::Withhold),
+                Err(_) => Some(Always::Drop),
             },
             None if self.plan.verdict(state).strings == Strings::Documents => None,
-            None => match under.scalar(&*self.plan, state) {
+            None => match under.scalar(&*self.plan, state, &self.plan.verdict(state)) {
                 Fate::Own(Own::Null, ())
                 | Fate::Element(Own::Null, ())
                 | Fate::With(Removal::Null, ())

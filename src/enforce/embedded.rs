@@ -84,7 +84,7 @@ impl Decisions {
 
     /// A number or literal is what it would be without a string around it.
     fn write_other(&mut self, under: Scope, state: State, raw: &[u8], out: &mut Vec<u8>) {
-        match self.decide_scalar(under, state) {
+        match self.decide_scalar(under, state, &self.plan.verdict(state)) {
             OnScalar::Pass => out.extend_from_slice(raw),
             OnScalar::Capture(Capture::Cell(cell)) => self.write_changed(cell, Some(raw), out),
             OnScalar::Capture(Capture::Embedded(..)) | OnScalar::Null | OnScalar::Drop => {

@@ -4,7 +4,7 @@
 //! once for all containers at the same place, such as the elements of an array. A name in the document can be
 //! data of a person, so no name is kept that no path of the policies [spells](Spelled).
 
-use std::{collections::HashMap, num::NonZeroU32};
+use std::{borrow::Cow, collections::HashMap, num::NonZeroU32};
 
 use crate::{
     json::{Place, Step},
@@ -216,13 +216,13 @@ impl Trail {
                 // As a path: whatever leads there.
                 let dots =
                     if steps.last().is_some_and(|step| step.starts_with('.')) { "." } else { ".." };
-                steps.push(dots);
+                steps.push(dots.into());
                 break;
             }
             steps.push(step);
             at = node.above;
         }
-        steps.into_iter().rev().fold("$".to_owned(), |path, step| path + step)
+        steps.into_iter().rev().fold("$".to_owned(), |path, step| path + &step)
     }
 }
 
@@ -253,12 +253,12 @@ impl Node {
 }
 
 impl By {
-    fn written(self, spelled: &Spelled) -> &str {
+    fn written(self, spelled: &Spelled) -> Cow<'static, str> {
         match self {
-            Self::Nothing => "",
-            Self::Name(name) => spelled.step(name),
-            Self::Other => ".*",
-            Self::Element => "[*]",
+            Self::Nothing => "".into(),
+            Self::Name(name) => spelled.step(name).into(),
+            Self::Other => ".*".into(),
+            Self::Element => "[*]".into(),
         }
     }
 }

@@ -192,6 +192,7 @@ impl<E: Edits> Rewriter<E> {
         }
         let depth_max = self.limits.depth_max.saturating_sub(self.levels.len());
         let (spot, object, scope) = (level.spot, level.state, level.scope);
+        let mut told = self.was_told();
         let mut kept = level.kept;
         let from_place = place(level);
         let mut place = from_place;
@@ -219,7 +220,7 @@ impl<E: Edits> Rewriter<E> {
                 _ => if_scalar,
             };
             let Some(always) = always else {
-                self.shapes.rows = self.shapes.rows.saturating_sub(1);
+                self.shapes.rows = self.shapes.rows.saturating_sub(4);
                 break;
             };
             // Where it ends, the token behind it, and how many scalars it holds.
@@ -243,6 +244,9 @@ impl<E: Edits> Rewriter<E> {
                     (end, last, next + Row::NAME.length() + 2, 1)
                 }
             };
+            if always == Always::Withhold && !told {
+                told = self.is_told(window.chunk);
+            }
             // A gap that has to be changed is not for here.
             let stays = (kept || !comma) && value - gap <= self.limits.gap_bytes_max;
             match always {
@@ -257,9 +261,7 @@ impl<E: Edits> Rewriter<E> {
                     self.mark = end;
                 }
                 // The first that is withheld has to be told.
-                Always::Drop | Always::Withhold
-                    if always == Always::Drop || self.is_told(window.chunk) =>
-                {
+                Always::Drop | Always::Withhold if told || always == Always::Drop => {
                     self.flush(gap, sink);
                     self.mark = end;
                 }

@@ -93,10 +93,10 @@ impl Gap {
         }
     }
 
-    /// Where in the chunk the name begins and ends, quotes included; none if it has been copied, or is none.
+    /// Where in the chunk the name begins, with its quote; none if part of it has been copied, or there is none.
     #[inline]
-    pub(crate) fn name_in_chunk(&self) -> Option<(usize, usize)> {
-        self.name_from.zip(self.name_to)
+    pub(crate) fn name_in_chunk(&self) -> Option<usize> {
+        self.name_from
     }
 
     /// How much of a name has been copied.

@@ -19,13 +19,13 @@ use crate::{
         ahead::Ahead,
         alike::{Shapes, Spot},
         document::Whole,
-        edits::{Edits, OnContainer, OnName, OnScalar, Place, Sink},
+        edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         gap::Gap,
         judge::{Patterns, STEPS_PER_BYTE},
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         pending::{Asked, Hold, Met, Watch},
         primitive::{self, Primitive, Step as PrimitiveStep},
-        told::{self, Known},
+        told,
         utf8::Utf8,
         window::{Row, Window, first_kind},
     },
@@ -135,8 +135,9 @@ pub struct Rewriter<E: Edits> {
     pub(super) expect: Expect,
     /// The containers around the next token whose children are decided one by one.
     pub(super) levels: Vec<Level<E::Scope>>,
-    /// How many of them began in a chunk before this one.
-    pub(super) older: usize,
+    /// What is known of where they stand, of the outermost ones: it is looked up when something is told of what is
+    /// in one, or when the chunk goes that has its name.
+    pub(super) standings: Vec<told::Standing>,
     /// What is known of the root of the document, from those before it.
     pub(super) roots: told::Member,
     pub(super) told_members: told::Members,
@@ -216,24 +217,12 @@ pub(super) struct Level<Scope> {
     /// The index of the current child.
     pub(super) index: u64,
     pub(super) spot: Spot,
-    /// Where in the chunk that it began in its name begins and ends, if it is a member whose name stands in that.
-    pub(super) name: (usize, usize),
-    /// What is known of its place. It is looked up once that is needed, or the chunk goes that it began in. Where a
-    /// place is known, so are those of the containers around.
-    pub(super) known: told::Member,
+    /// Where in the chunk that it began in its name begins; [`NAMELESS`] if it is no member, or its place is known.
+    pub(super) name: u32,
 }
 
-impl<Scope> Level<Scope> {
-    /// Where it stands, if that is known.
-    pub(super) fn place(&self) -> Option<Place> {
-        self.known.itself.place
-    }
-
-    /// Whether it was told that something in it was removed, or in one of its kind at its place.
-    pub(super) fn is_told(&self) -> bool {
-        self.known.itself.is_told(self.kind)
-    }
-}
+/// In the place of a name, where there is none.
+pub(super) const NAMELESS: u32 = u32::MAX;
 
 /// What comes first in a container.
 fn first_of(kind: Kind) -> Expect {
@@ -268,7 +257,7 @@ impl<E: Edits> Rewriter<E> {
             utf8: Utf8::default(),
             expect: Expect::Value,
             levels: Vec::new(),
-            older: 0,
+            standings: Vec::new(),
             roots: told::Member::default(),
             told_members: told::Members::default(),
             whole: Vec::new(),
@@ -912,16 +901,9 @@ impl<E: Edits> Rewriter<E> {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
                 let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let name = self.gap.name_in_chunk();
-                let known = match self.levels.last() {
-                    Some(Level { kind: Kind::Object, .. }) if name.is_none() => {
-                        Known::at(self.value_place(chunk, edits)).into()
-                    }
-                    Some(_) | None => told::Member::default(),
-                };
-                let (name, state) = (name.unwrap_or_default(), self.state);
-                let (kept, index) = (false, 0);
-                self.levels.push(Level { kind, state, scope, kept, index, spot, name, known });
+                let name = self.name_of_container(chunk, edits);
+                let (state, kept, index) = (self.state, false, 0);
+                self.levels.push(Level { kind, state, scope, kept, index, spot, name });
                 self.open_gap(at + 1, false);
                 self.expect = first_of(kind);
                 if kind == Kind::Array {
@@ -1144,7 +1126,7 @@ impl<E: Edits> Rewriter<E> {
             self.release(chunk, at, false, sink);
         }
         self.levels.pop();
-        self.older = self.older.min(self.levels.len());
+        self.standings.truncate(self.levels.len());
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }

@@ -6,7 +6,7 @@
 use crate::{
     json::{
         edits::{Edits, Place, Step},
-        rewriter::{Level, Rewriter},
+        rewriter::{NAMELESS, Rewriter},
     },
     path::Kind,
 };
@@ -114,7 +114,33 @@ fn index(object: Place, name: Name) -> usize {
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize % MEMBERS_MAX
 }
 
+/// What is known of where a container stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Always with its place.
+    known: Member,
+    /// Where its name begins and ends, if that is in the chunk before which so many bytes came.
+    name: Option<(usize, usize)>,
+    offset: u64,
+}
+
 impl<E: Edits> Rewriter<E> {
+    /// Where in the chunk the name begins of the container that begins, if it is a member. If its name is not in the
+    /// chunk, it is found out now where it stands.
+    #[inline]
+    pub(super) fn name_of_container(&mut self, chunk: &[u8], edits: &mut E) -> u32 {
+        let name = self.gap.name_in_chunk().and_then(|at| u32::try_from(at).ok());
+        match name {
+            Some(name) => name,
+            None if self.gap.name(chunk).is_empty() => NAMELESS,
+            None => {
+                let place = self.value_place(chunk, edits);
+                self.stand(Known::at(place).into(), None);
+                NAMELESS
+            }
+        }
+    }
+
     /// Says where something was removed, if that is asked.
     #[inline]
     pub(super) fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
@@ -126,7 +152,37 @@ impl<E: Edits> Rewriter<E> {
     /// Whether it was told that something was removed in the innermost container, or in one of its kind at its place.
     #[inline]
     pub(super) fn is_told(&mut self, chunk: &[u8]) -> bool {
-        self.levels.last().is_some_and(Level::is_told) || self.recall(chunk)
+        self.was_told() || self.recall(chunk)
+    }
+
+    /// The same, as far as that is known without a look at its place.
+    #[inline]
+    pub(super) fn was_told(&self) -> bool {
+        self.standings.len() == self.levels.len()
+            && matches!(
+                (self.standings.last(), self.levels.last()),
+                (Some(standing), Some(level)) if standing.known.itself.is_told(level.kind)
+            )
+    }
+
+    fn stand(&mut self, known: Member, name: Option<(usize, usize)>) {
+        self.standings.push(Standing { known, name, offset: self.offset });
+    }
+
+    /// What the next standing is about: the container that is so many levels deep, its name, and what is known of it
+    /// from what stood at its place before.
+    fn next_standing(&self, chunk: &[u8]) -> Option<(Option<(usize, usize)>, Member)> {
+        let depth = self.standings.len();
+        let name = name_at(chunk, self.levels.get(depth)?.name);
+        let Some(around) = self.standings.last() else { return Some((name, self.roots)) };
+        let known = match self.levels.get(depth - 1)?.kind {
+            Kind::Array => around.known.elements.into(),
+            Kind::Object => {
+                let find = |place| self.told_members.find(place, chunk, name.unwrap_or_default());
+                around.known.itself.place.map(find).unwrap_or_default()
+            }
+        };
+        Some((name, known))
     }
 
     /// Takes what is known of the places of the containers around from what stood there before. Gives whether the
@@ -134,55 +190,47 @@ impl<E: Edits> Rewriter<E> {
     #[cold]
     #[inline(never)]
     fn recall(&mut self, chunk: &[u8]) -> bool {
-        let known = known(&self.levels);
-        let (known, unknown) = self.levels.split_at_mut(known);
-        let mut around = known.last().map(|level| (level.kind, level.known));
-        for level in unknown {
-            level.known = match around {
-                None => self.roots,
-                Some((Kind::Array, array)) => array.elements.into(),
-                Some((Kind::Object, object)) => {
-                    let find = |object| self.told_members.find(object, chunk, level.name);
-                    object.itself.place.map(find).unwrap_or_default()
-                }
-            };
-            around = Some((level.kind, level.known));
+        while let Some((name, known)) = self.next_standing(chunk)
+            && known.itself.place.is_some()
+        {
+            self.stand(known, name);
         }
-        self.levels.last().is_some_and(Level::is_told)
+        self.was_told()
     }
 
     #[cold]
     fn tell(&mut self, chunk: &[u8], edits: &mut E) {
         let place = self.innermost_place(chunk, edits);
-        let Some(level) = self.levels.last_mut() else {
+        let (Some(level), Some(standing)) = (self.levels.last(), self.standings.last_mut()) else {
             edits.removed_in(None);
             return;
         };
         edits.removed_in(Some((place, level.kind)));
-        level.known.itself.tell(level.kind);
-        self.note(self.levels.len(), chunk);
+        standing.known.itself.tell(level.kind);
+        self.note(chunk);
     }
 
-    /// Notes what is known of the container that is so many levels deep, for those that will stand at its place.
-    fn note(&mut self, depth: usize, chunk: &[u8]) {
-        let mut around = self.levels.get_mut(..depth).unwrap_or_default();
-        while let Some((level, outer)) = around.split_last_mut() {
-            match outer.last_mut() {
-                None => self.roots = level.known,
+    /// Notes what is known of the container whose standing is the last, for those that will stand at its place.
+    fn note(&mut self, chunk: &[u8]) {
+        let mut standings = self.standings.as_mut_slice();
+        while let Some((standing, around)) = standings.split_last_mut() {
+            let kind = around.len().checked_sub(1).and_then(|depth| self.levels.get(depth));
+            let kind = kind.map(|level| level.kind);
+            let Some(outer) = around.last_mut() else {
+                self.roots = standing.known;
+                return;
+            };
+            if kind == Some(Kind::Array) {
                 // That is part of what is known of the array.
-                Some(array) if array.kind == Kind::Array => {
-                    array.known.elements = level.known.itself;
-                    around = outer;
-                    continue;
-                }
-                Some(object) => {
-                    let place = object.place().filter(|_| outer.len() >= self.older);
-                    let entry =
-                        place.and_then(|place| self.told_members.entry(place, chunk, level.name));
-                    if let Some(entry) = entry {
-                        *entry = level.known;
-                    }
-                }
+                outer.known.elements = standing.known.itself;
+                standings = around;
+                continue;
+            }
+            let name = standing.name.filter(|_| standing.offset == self.offset);
+            let entry = outer.known.itself.place.zip(name);
+            let entry = entry.and_then(|(place, name)| self.told_members.entry(place, chunk, name));
+            if let Some(entry) = entry {
+                *entry = standing.known;
             }
             return;
         }
@@ -191,31 +239,34 @@ impl<E: Edits> Rewriter<E> {
     /// The chunk goes, and with it the names of the containers that it began.
     pub(super) fn leave_chunk(&mut self, chunk: &[u8], edits: &mut E) {
         self.gap.next_chunk();
-        if self.levels.last().is_some_and(|level| level.place().is_none()) {
+        if self.standings.len() < self.levels.len() {
             self.innermost_place(chunk, edits);
         }
-        self.older = self.levels.len();
     }
 
     /// Where the innermost container stands; that of the root, outside of all.
     #[cold]
     fn innermost_place(&mut self, chunk: &[u8], edits: &mut E) -> Place {
-        self.recall(chunk);
-        for depth in known(&self.levels)..self.levels.len() {
-            let (around, rest) = self.levels.split_at_mut(depth);
-            let Some(level) = rest.first_mut() else { break };
-            let around = around.last().map(|level| (level.kind, level.place().unwrap_or_default()));
-            level.known.itself.place = Some(match around {
-                None => edits.root_place(),
-                Some((Kind::Array, array)) => edits.place(array, Step::Element),
-                Some((Kind::Object, object)) => {
-                    let name = chunk.get(level.name.0..level.name.1).unwrap_or_default();
-                    edits.place(object, Step::Member(name))
+        while let Some((name, mut known)) = self.next_standing(chunk) {
+            if known.itself.place.is_some() {
+                self.stand(known, name);
+                continue;
+            }
+            let above = self.standings.last().and_then(|around| around.known.itself.place);
+            let kind = self.standings.len().checked_sub(1).and_then(|at| self.levels.get(at));
+            known.itself.place = Some(match (above, kind.map(|level| level.kind)) {
+                (Some(array), Some(Kind::Array)) => edits.place(array, Step::Element),
+                (Some(object), Some(Kind::Object)) => {
+                    let name = name.and_then(|(from, to)| chunk.get(from..to));
+                    edits.place(object, Step::Member(name.unwrap_or_default()))
                 }
+                (None, _) | (_, None) => edits.root_place(),
             });
-            self.note(depth + 1, chunk);
+            self.stand(known, name);
+            self.note(chunk);
         }
-        self.levels.last().and_then(Level::place).unwrap_or_else(|| edits.root_place())
+        let innermost = self.standings.last().and_then(|standing| standing.known.itself.place);
+        innermost.unwrap_or_else(|| edits.root_place())
     }
 
     /// Where the value stands that begins, and whose name, if it has one, has been decided.
@@ -232,8 +283,15 @@ impl<E: Edits> Rewriter<E> {
     }
 }
 
-/// How many of the containers around have a known place: no other has one around one of them.
-fn known<Scope>(levels: &[Level<Scope>]) -> usize {
-    let unknown = levels.iter().rev().take_while(|level| level.place().is_none());
-    levels.len() - unknown.count()
+/// From where to where a name stands that begins there with its quote; none if there is none.
+fn name_at(chunk: &[u8], from: u32) -> Option<(usize, usize)> {
+    let from = usize::try_from(from).ok().filter(|_| from != NAMELESS)?;
+    let mut is_escaped = false;
+    let inner = chunk.get(from..)?.strip_prefix(b"\"")?;
+    let length = inner.iter().position(|byte| {
+        let ends = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        ends
+    });
+    length.map(|length| (from, from + length + 2))
 }

@@ -194,11 +194,10 @@ impl<L: Copy> Scope<L> {
         Inside { scope: self, whole }
     }
 
-    /// What happens to a scalar.
+    /// What happens to a scalar in a state with this verdict.
     #[inline]
-    pub fn scalar<N: Nodes<Line = L>>(self, nodes: &N, state: State) -> Fate<L> {
-        let verdict = nodes.verdict(state);
-        if let Some(line) = nodes.line(state, &verdict) {
+    pub fn scalar<N: Nodes<Line = L>>(self, nodes: &N, state: State, verdict: &Verdict) -> Fate<L> {
+        if let Some(line) = nodes.line(state, verdict) {
             return Fate::Own(verdict.own, line);
         }
         if let Some((own, line)) = self.elements {
@@ -210,8 +209,8 @@ impl<L: Copy> Scope<L> {
         // A document that could stand here is known, and withheld from this purpose.
         let is_known = verdict.strings == Strings::Documents
             && (verdict.known.object || verdict.known.array)
-            && !self.may_leave(&verdict);
-        match self.unclassified_at(nodes, state, &verdict) {
+            && !self.may_leave(verdict);
+        match self.unclassified_at(nodes, state, verdict) {
             Unclassified::Kept(by) => Fate::Kept(by),
             Unclassified::Removed(by) if is_known => Fate::Known(by),
             Unclassified::Removed(by) => Fate::Unclassified(by),

@@ -1,5 +1,10 @@
 //! The names that the paths of a set of policies spell: they are the policies' own words, and may be shown.
 
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
 use crate::path::{Path, Segment, Selector};
 
 /// One of the names of a [`Spelled`].
@@ -9,50 +14,55 @@ pub struct NameId(u32);
 /// All names of members that some path of a set of policies spells, whatever the route.
 #[derive(Debug, Default)]
 pub struct Spelled {
-    /// In order, each with the step to a member of that name as a path writes it.
-    names: Box<[(Box<str>, Box<str>)]>,
+    names: Vec<Box<str>>,
+    ids: HashTable<NameId>,
+    hashes: RandomState,
 }
 
 impl Spelled {
     pub(crate) fn of<'p>(paths: impl Iterator<Item = &'p Path>) -> Self {
-        let selectors = paths.flat_map(Path::segments).flat_map(|segment| &segment.selectors);
-        let mut names: Vec<&str> = selectors
-            .filter_map(|selector| match selector {
-                Selector::Name(name) => Some(name.as_str()),
+        let mut spelled = Self::default();
+        for selector in paths.flat_map(Path::segments).flat_map(|segment| &segment.selectors) {
+            match selector {
+                Selector::Name(name) => spelled.add(name),
                 Selector::Wildcard
                 | Selector::Index(_)
                 | Selector::Slice { .. }
-                | Selector::Filter(_) => None,
-            })
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        Self { names: names.into_iter().map(|name| (name.into(), step(name))).collect() }
+                | Selector::Filter(_) => {}
+            }
+        }
+        spelled
+    }
+
+    fn add(&mut self, name: &str) {
+        if let (None, Ok(next)) = (self.find(name), u32::try_from(self.names.len())) {
+            let Self { names, ids, hashes } = self;
+            names.push(name.into());
+            let hash = |id: &NameId| hashes.hash_one(named(names, *id));
+            ids.insert_unique(hashes.hash_one(name), NameId(next), hash);
+        }
     }
 
     /// Whether it is one of them, and which.
     pub fn find(&self, name: &str) -> Option<NameId> {
-        let at = self.names.binary_search_by(|(one, _)| (**one).cmp(name)).ok()?;
-        u32::try_from(at).ok().map(NameId)
-    }
-
-    fn get(&self, name: NameId) -> Option<&(Box<str>, Box<str>)> {
-        self.names.get(usize::try_from(name.0).ok()?)
+        let is_it = |id: &NameId| self.name(*id) == name;
+        self.ids.find(self.hashes.hash_one(name), is_it).copied()
     }
 
     /// The name itself.
     pub fn name(&self, name: NameId) -> &str {
-        self.get(name).map(|(name, _)| &**name).unwrap_or_default()
+        named(&self.names, name)
     }
 
     /// The step to a member of this name: `.name`, or `['first name']`.
-    pub fn step(&self, name: NameId) -> &str {
-        self.get(name).map(|(_, step)| &**step).unwrap_or_default()
+    pub fn step(&self, name: NameId) -> String {
+        let selectors = vec![Selector::Name(self.name(name).to_owned())];
+        let path = Path::of(vec![Segment { descendant: false, selectors }]).to_string();
+        path.strip_prefix('$').unwrap_or_default().to_owned()
     }
 }
 
-fn step(name: &str) -> Box<str> {
-    let selectors = vec![Selector::Name(name.to_owned())];
-    let path = Path::of(vec![Segment { descendant: false, selectors }]);
-    path.to_string().strip_prefix('$').unwrap_or_default().into()
+fn named(names: &[Box<str>], id: NameId) -> &str {
+    let name = usize::try_from(id.0).ok().and_then(|at| names.get(at));
+    name.map(|name| &**name).unwrap_or_default()
 }

@@ -177,7 +177,7 @@ impl<'s> Walk<'s> {
 
     /// What happens to a scalar.
     pub(super) fn scalar(&self, under: Scope, state: State) -> Fate {
-        told(under.scalar(self, state))
+        told(under.scalar(self, state, &self.plan.verdict(state)))
     }
 
     /// Whether a name that no line spells is replaced, or why it is gone with its value.
