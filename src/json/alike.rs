@@ -244,9 +244,7 @@ impl<E: Edits> Rewriter<E> {
                     (end, last, next + Row::NAME.length() + 2, 1)
                 }
             };
-            if always == Always::Withhold && !told {
-                told = self.is_told(window.chunk);
-            }
+            told = told || (always == Always::Withhold && self.is_told(window.chunk));
             // A gap that has to be changed is not for here.
             let stays = (kept || !comma) && value - gap <= self.limits.gap_bytes_max;
             match always {
