@@ -359,6 +359,7 @@ reasons! {
     PurposeMissing "purpose-missing" 403 "The Data-Purpose header is missing."
     PurposeUnknown "purpose-unknown" 403 "The purpose in the Data-Purpose header is not declared."
     PurposeNotAllowed "purpose-not-allowed" 403 "The caller may not ask for the purpose in Data-Purpose."
+    ApiNotAllowed "api-not-allowed" 403 "The caller may not use this API."
 
     OriginNotAllowed "origin-not-allowed" 403 "Pages of this origin may not ask."
     RouteUnknown "route-unknown" 403 "No route is declared for this host, method and path."
@@ -422,7 +423,7 @@ mod tests {
             (400, "host-not-valid path-not-canonical header-repeated upgrade-not-allowed"),
             (401, "caller-unknown caller-ambiguous"),
             (429, "too-many-requests"),
-            (403, "purpose-missing purpose-unknown purpose-not-allowed"),
+            (403, "purpose-missing purpose-unknown purpose-not-allowed api-not-allowed"),
             (403, "origin-not-allowed route-unknown category-denied request-body-not-allowed"),
             (413, "request-body-too-large"),
             (400, "parameter-not-allowed parameter-withheld"),

@@ -300,6 +300,10 @@ impl Apply {
                 let purposes = folder::purposes_of(set, caller).map(|purpose| &purpose.name);
                 listed("pass --purpose with one that the caller may ask for:", purposes)
             }
+            Reason::ApiNotAllowed => {
+                let caller = set.callers().iter().find(|caller| *caller.name == *self.caller)?;
+                listed("the caller may use", set.apis_of(caller).map(|api| &api.name))
+            }
             Reason::RouteUnknown => {
                 let routes = set.apis().iter().flat_map(|api| {
                     api.routes.iter().map(|route| {

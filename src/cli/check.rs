@@ -12,7 +12,7 @@ use crate::{
         folder::{self, Folder, Format, PathView, counted, write_json_line},
     },
     metrics,
-    policy::{self, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
+    policy::{self, Api, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
     transform::NoKeys,
 };
 
@@ -246,10 +246,16 @@ impl Series {
         for caller in set.callers() {
             // .. a caller without a purpose that is declared, a caller with a purpose of others, ..
             series.requests += 1 + (set.purposes().len() - caller.purposes.len());
-            // .. a route that there is not, in each api, or in none if each names its hosts, ..
-            let unknown = apis.len() + usize::from(hosts_are_named);
-            // .. and, each for one purpose, a route that the purpose is denied; the others have more.
-            series.requests += caller.purposes.len() * (unknown + routes);
+            // .. and, each for one purpose, an api that the purpose or the caller is not for, a route that there is
+            // not, in each api, or in none if each names its hosts, or that the purpose is denied. Others have more.
+            for purpose in folder::purposes_of(set, caller) {
+                let (own, others): (Vec<&Api>, Vec<&Api>) =
+                    apis.iter().partition(|api| purpose.apis.has(api.id));
+                series.requests += usize::from(hosts_are_named || !others.is_empty());
+                let routes =
+                    |api: &&Api| if caller.apis.has(api.id) { api.routes.len() } else { 0 };
+                series.requests += own.len() + own.iter().map(routes).sum::<usize>();
+            }
         }
         for (_, plan) in set.plans() {
             series.requests += Decision::ALL.len() - 1;

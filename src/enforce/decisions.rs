@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     enforce::{Tally, embedded::Nesting, places::Trail},
-    json::{Always, Edits, Limits, OnContainer, OnName, OnScalar, Place, Step},
+    json::{Always, Edits, Keeps, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
     policy::{self, CellId, Fate, Named, Names, Own, Plan, Removal, Stream, Strings, Verdict},
     transform::{Applied, Context, Scalar},
@@ -257,6 +257,42 @@ impl Edits for Decisions {
 
     fn captured_at(&mut self, place: Place) {
         self.nesting.captured = place;
+    }
+
+    fn keeps(&self, under: Scope, state: State, kind: Option<Kind>) -> Keeps<Scope> {
+        let Some(kind) = kind else {
+            let verdict = self.plan.verdict(state);
+            return match under.scalar(&*self.plan, state, &verdict) {
+                Fate::Own(Own::Keep(_), ()) | Fate::Element(Own::Keep(_), ()) | Fate::Kept(_) => {
+                    // A document that is a string there is written anew.
+                    match verdict.strings {
+                        Strings::Documents => Keeps::Inside(under),
+                        Strings::Text => Keeps::Whole,
+                    }
+                }
+                Fate::Own(..)
+                | Fate::Element(..)
+                | Fate::With(..)
+                | Fate::Gone(..)
+                | Fate::Known(_)
+                | Fate::Unclassified(_)
+                | Fate::NameUnspelled
+                | Fate::NameRemoved(()) => Keeps::Nothing,
+            };
+        };
+        match under.container(&*self.plan, state, kind) {
+            Ok(inside) if inside.whole => Keeps::Whole,
+            Ok(inside) => Keeps::Inside(inside.scope),
+            Err(_) => Keeps::Nothing,
+        }
+    }
+
+    fn keeps_name(&self, under: Scope, object: State, member: State) -> OnName<()> {
+        match under.name(&*self.plan, object, member) {
+            Ok(Named::Kept(_)) => OnName::Keep,
+            Ok(Named::Changed(_)) => OnName::Capture(()),
+            Err(_) => OnName::Drop,
+        }
     }
 
     /// Where nothing is counted but what is kept although it is unclassified.

@@ -107,6 +107,8 @@ impl Decisions {
         if depth > NESTING_MAX {
             return None;
         }
+        // Whether its escapes stay must not depend on what is in it.
+        let is_whole = under.keeps_all(&*self.plan, state, &self.plan.verdict(state));
         let place = self.nesting.captured;
         let inside = Nesting { around: under, depth, root: Root::Awaited, place, captured: place };
         let outside = std::mem::replace(&mut self.nesting, inside);
@@ -132,7 +134,7 @@ impl Decisions {
         }
         if inside.root == Root::Goes {
             out.extend_from_slice(b"null");
-        } else if written == text.as_bytes() {
+        } else if is_whole {
             out.extend_from_slice(raw);
         } else {
             let written = str::from_utf8(&written).ok()?;

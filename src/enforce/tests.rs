@@ -141,11 +141,197 @@ fn names_that_no_path_spells_are_data() {
     check("{ \"$.m.*\": { category: keep, names: mask } }", r#"{"m":{"x":1}}"#, r#"{"m":{}}"#);
     check("{ $..e: keep }", r#"{"e":1,"x":{"e":2}}"#, r#"{"e":1}"#);
     check(
-        "{ $..e: { category: keep, names: public } }",
-        r#"{"e":1,"x":{"e":2,"f":3},"g":4}"#,
+        "{ $..e: { category: keep, names: [x] } }",
+        r#"{"e":1,"x":{"e":2,"f":3},"y":{"e":5},"g":4}"#,
         r#"{"e":1,"x":{"e":2}}"#,
     );
     check("{ $.m.x: keep, \"$.m.*\": drop, $.n: keep }", r#"{"m":{"x":1,"y":2}}"#, "{}");
+}
+
+/// What is written for an array lets no name of an object out, nor does what reaches further than it looks.
+#[test]
+fn public_names_are_those_of_members() {
+    let buckets = r#"{"buckets":{"anna@example.org":{"n":1}},"list":[{"n":2}]}"#;
+    let body = "{ \"$.buckets[*].n\": { category: keep, names: public }, \"$.list[*].n\": keep }";
+    check(body, buckets, r#"{"buckets":{},"list":[{"n":2}]}"#);
+    let body = "{ $.buckets.*.n: { category: keep, names: public } }";
+    check(body, buckets, r#"{"buckets":{"anna@example.org":{"n":1}}}"#);
+    let union = "{ \"$['x',*]\": { category: keep, names: public } }";
+    check(union, r#"{"x":1,"anna@example.org":2}"#, r#"{"x":1}"#);
+    let filter = "{ \"$.*[?@ == 1]\": { category: keep, names: public } }";
+    check(filter, r#"{"x":[1,2],"y":{"anna@example.org":1}}"#, r#"{"x":[1],"y":{}}"#);
+    // Whoever mounts a record says nothing of what is in it, and the other way round.
+    check_api(
+        "    routes: { GET /x: { body: { \"$[*]\": r, $.n.*: { record: r, names: public } } } }",
+        "  r: { fields: { $.m.*: { category: keep, names: public }, \"$.o[*]\": keep } }",
+        r#"{"x":{"m":{"k":1}},"n":{"l":{"m":{"j":2},"o":{"i":3}}}}"#,
+        r#"{"n":{"l":{"m":{"j":2},"o":{}}}}"#,
+    );
+}
+
+/// A list is as if the line spelled its names wherever it spells none.
+#[test]
+fn names_can_be_listed() {
+    let check_all = |body: &str, document: &str, expected: &str| {
+        check(body, document, expected);
+        // The same where the states of the paths are made on the way.
+        let many = "$.r..a1.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.b".to_owned();
+        let lines = body.strip_suffix(" }").unwrap();
+        check(&format!("{lines}, {many}: drop }}"), document, expected);
+    };
+    let names = "{ category: keep, names: [size, 'first name', \"\\u00e9\"] }";
+    check_all(
+        &format!("{{ $.m.*: {names} }}"),
+        r#"{"m":{"size":1,"Size":2,"first name":3,"first":4,"\u00e9":5,"anna@example.org":6}}"#,
+        r#"{"m":{"size":1,"first name":3,"\u00e9":5}}"#,
+    );
+    check_all(
+        &format!("{{ \"$.m[*].x\": {names} }}"),
+        r#"{"m":{"size":{"x":1},"anna":{"x":2}}}"#,
+        r#"{"m":{"size":{"x":1}}}"#,
+    );
+    check_all(
+        &format!("{{ \"$.m[?@ == 1]\": {names} }}"),
+        r#"{"m":{"size":1,"first name":2,"anna":1}}"#,
+        r#"{"m":{"size":1}}"#,
+    );
+    check_all(
+        &format!("{{ $.m..x: {names} }}"),
+        r#"{"m":{"size":{"first name":[{"x":1}],"y":{"x":2}},"x":3,"anna":{"x":4}}}"#,
+        r#"{"m":{"size":{"first name":[{"x":1}]},"x":3}}"#,
+    );
+    // It is about its own line: of what is spelled nothing leaves that no line classifies.
+    check_all(
+        &format!("{{ $.m.*.x: {names}, $.m.anna.y: keep }}"),
+        r#"{"m":{"size":{"x":1,"z":2},"anna":{"x":3,"y":4}}}"#,
+        r#"{"m":{"size":{"x":1},"anna":{"x":3,"y":4}}}"#,
+    );
+    // A name that is spelled stays, whatever other lines say of names there.
+    check_all(
+        &format!("{{ $.m.*: {names}, \"$.m[*]\": {{ category: keep, names: drop }} }}"),
+        r#"{"m":{"size":1,"anna":2}}"#,
+        r#"{"m":{"size":1}}"#,
+    );
+}
+
+/// What is withheld of an object or array shows in no answer of a filter: such a filter cannot be answered.
+#[test]
+fn filters_measure_and_compare_only_what_is_kept() {
+    let unfit = |body: &str, document: &str, expected: &str, unfit: u64| {
+        let (counts, _) = check(body, document, expected);
+        let found = counts.iter().filter(|count| count.action == Action::Unfit);
+        assert_eq!(found.map(|count| count.accesses).sum::<u64>(), unfit, "{document}");
+    };
+    let measured = r#"{ "$.f[?length(@.parts) > 1].name": keep, "$.f[*].parts": keep }"#;
+    unfit(
+        measured,
+        r#"{"f":[{"name":"a","parts":[1,2]},{"name":"b","parts":[1]},{"name":"c","parts":"two"},{"name":"d"}]}"#,
+        r#"{"f":[{"name":"a","parts":[1,2]},{"parts":[1]},{"name":"c","parts":"two"},{}]}"#,
+        0,
+    );
+    // Rule 2 does not let a container out of an array.
+    unfit(measured, r#"{"f":[{"name":"a","parts":[1,["x"]]}]}"#, r#"{"f":[]}"#, 1);
+    unfit(
+        measured,
+        r#"{"f":[{"name":"a","parts":[["x"],["y"]]},{"name":"b","parts":[]}]}"#,
+        r#"{"f":[{"parts":[]}]}"#,
+        1,
+    );
+    // Members that no line classifies, or that are changed.
+    let object = r#"{ "$.f[?length(@.file) > 1].name": keep, "$.f[*].file": keep, "$.f[*].file.size": keep, "$.f[*].file.owner": mask, "$.f[*].file.tags": keep }"#;
+    for (file, fits) in [
+        (r#"{"size":1,"tags":[2]}"#, true),
+        (r#"{"size":1,"tags":2}"#, true),
+        (r#"{"size":1,"secret":2}"#, false),
+        (r#"{"size":1,"owner":"anna"}"#, false),
+        (r#"{"size":1,"tags":[{}]}"#, false),
+        (r#"{"size":1,"tags":{}}"#, true),
+        (r#"{"size":1,"tags":{"x":1}}"#, false),
+    ] {
+        let document = format!(r#"{{"f":[{{"file":{file},"name":7}}]}}"#);
+        let expected = if fits { document.clone() } else { r#"{"f":[]}"#.to_owned() };
+        unfit(object, &document, &expected, u64::from(!fits));
+    }
+    // Two places, of which one holds a container; a literal is none.
+    let compared = r#"{ "$.f[?@.a == @.b].name": keep, "$.f[*].a": keep, "$.f[*].b": keep }"#;
+    for (a, b, name, fits) in [
+        ("[1]", "[1]", r#","name":7"#, true),
+        ("[1]", "[2]", "", true),
+        ("1", "[2]", "", true),
+        ("1", "[[2]]", "", false),
+        ("[[2]]", "[[2]]", "", false),
+        (r#"{"x":1}"#, "1", "", false),
+        ("{}", "{}", r#","name":7"#, true),
+    ] {
+        let document = format!(r#"{{"f":[{{"a":{a},"b":{b},"name":7}}]}}"#);
+        let stays = format!(r#"{{"f":[{{"a":{a},"b":{b}{name}}}]}}"#);
+        let expected = if fits { stays } else { r#"{"f":[]}"#.to_owned() };
+        unfit(compared, &document, &expected, u64::from(!fits));
+    }
+    unfit(
+        r#"{ "$.f[?@.a == 1].name": keep, "$.f[*].a": keep }"#,
+        r#"{"f":[{"a":[[1]],"name":7}]}"#,
+        r#"{"f":[{"a":[]}]}"#,
+        0,
+    );
+    // What the answer itself decides about: if it is yes, all of it is kept.
+    unfit(
+        r#"{ "$.f[?length(@.p) > 1]['p'][*]": keep, "$.f[*].p": keep }"#,
+        r#"{"f":[{"p":[1,[]]},{"p":[[]]},{"p":[1]}]}"#,
+        r#"{"f":[{"p":[1,[]]},{"p":[1]}]}"#,
+        1,
+    );
+    // Where the other side decides, it does not matter.
+    unfit(
+        r#"{ "$.f[?@.k == 1 || length(@.p) > 1].name": keep, "$.f[*].p": keep, "$.f[*].k": keep }"#,
+        r#"{"f":[{"k":1,"p":[[]],"name":7},{"k":2,"p":[[]],"name":8}]}"#,
+        r#"{"f":[{"k":1,"p":[],"name":7}]}"#,
+        1,
+    );
+}
+
+/// The same of what stands elsewhere in the document.
+#[test]
+fn filters_compare_with_what_is_kept_of_the_document() {
+    let check_held = |lines: &str, document: &str, expected: &str| {
+        let api = format!("    routes: {{ GET /x: {{ body: {{ {lines} }}, buffer: document }} }}");
+        check_api(&api, "", document, expected);
+    };
+    let lines = r#""$.f[?@.a == $.b].name": keep, "$.f[*].a": keep, $.b: keep"#;
+    let f = r#""f":[{"a":[1],"name":7},{"a":[2],"name":8},{"a":3,"name":9}]"#;
+    check_held(
+        lines,
+        &format!(r#"{{"b":[1],{f}}}"#),
+        r#"{"b":[1],"f":[{"a":[1],"name":7},{"a":[2]},{"a":3}]}"#,
+    );
+    check_held(lines, &format!(r#"{{{f},"b":[[1]]}}"#), r#"{"f":[],"b":[]}"#);
+    let length =
+        r#""$.f[?length($.b) == @.a].name": keep, "$.f[*].a": keep, $.b: keep, $.b.c: keep"#;
+    check_held(
+        length,
+        r#"{"f":[{"a":1,"name":7},{"a":2,"name":8}],"b":{"c":1}}"#,
+        r#"{"f":[{"a":1,"name":7},{"a":2}],"b":{"c":1}}"#,
+    );
+    check_held(length, r#"{"f":[{"a":1,"name":7}],"b":{"c":1,"d":2}}"#, r#"{"f":[],"b":{"c":1}}"#);
+    // What another filter decides about is not known yet.
+    let other = r#""$.f[?length($.b) == @.a].name": keep, "$.f[*].a": keep, $.b: keep, "$.b[?@ == 1]": keep, "$.b[*]": keep"#;
+    check_held(other, r#"{"f":[{"a":1,"name":7}],"b":[1]}"#, r#"{"f":[],"b":[1]}"#);
+    let inner = r#""$.f[?$.b[?@.x == @.y]].name": keep, $.b.*: { category: keep, names: public }, "$.b.*['x','y']": { category: keep, names: public }"#;
+    check_held(
+        inner,
+        r#"{"f":[{"name":7}],"b":[{"x":1,"y":1}]}"#,
+        r#"{"f":[{"name":7}],"b":[{"x":1,"y":1}]}"#,
+    );
+    check_held(
+        inner,
+        r#"{"f":[{"name":7}],"b":[{"x":[1],"y":[1]}]}"#,
+        r#"{"f":[{"name":7}],"b":[{"x":[1],"y":[1]}]}"#,
+    );
+    check_held(
+        inner,
+        r#"{"f":[{"name":7}],"b":[{"x":[[1]],"y":[[1]]}]}"#,
+        r#"{"f":[],"b":[{"x":[],"y":[]}]}"#,
+    );
 }
 
 #[test]
@@ -326,10 +512,18 @@ fn a_string_can_hold_a_document() {
         r#"{"p":"{\"id\":1, \"mail\":\"********\"}","b":2}"#,
     );
     assert_eq!(counts, [count("keep", "keep", 2), count("mask", "mask", 1)]);
-    // Of which nothing is changed, it leaves as it came.
-    let same = r#"{"p":"\t{ \u0022id\" : \u0031.50\/1 }"}"#.replace("\\/1", "");
-    check_embedded("{ $.p: person }", &same, &same);
-    // Otherwise with the escapes that are needed, and no more.
+    // With the escapes that are needed and no more, be nothing changed: else these told that.
+    check_embedded(
+        "{ $.p: person }",
+        r#"{"p":"\t{ \u0022id\" : \u0031.50 }"}"#,
+        r#"{"p":"\t{ \"id\" : 1.50 }"}"#,
+    );
+    // Where nothing could be, it leaves as it came.
+    let route = "    unclassified: { keep: { because: a test } }\n    routes: { GET /x: { embedded: { $.p: keep, $.q: mask } } }";
+    let same = r#"{"p":"\t{ \u0022id\" : [\u0031.50,[2]] }"}"#;
+    check_api(route, "", same, same);
+    let other = r#"{"q":"[\u0031]"}"#;
+    check_api(route, "", other, r#"{"q":"[null]"}"#);
     check_embedded(
         "{ $.p: person }",
         r#"{"p":"{\u0022id\u0022:\u0022\\n\u00e9\/\u0022,\"x\":1}"}"#,

@@ -18,9 +18,9 @@ use regex::Regex;
 use crate::{
     json::{
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
-        judge::{self, Inquiry, Patterns, Spot, Unclear, compile_from_document},
+        judge::{self, Inquiry, Kept, Patterns, Spot, Unclear, compile_from_document},
         outline::{Node, Outline, Outlined},
-        pending::Replayed,
+        pending::{Before, Replayed},
         rewriter::{Rewriter, Violation},
     },
     path::{Filter, Kind, Program, Query, State},
@@ -97,6 +97,7 @@ impl Document {
         depth_max: usize,
         filters: &[Filter],
         patterns: &mut Patterns,
+        kept: &mut dyn Kept,
     ) -> Result<Self, Unclear> {
         let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
@@ -107,9 +108,9 @@ impl Document {
         for filter in filters {
             // The innermost first: an outer one asks for what these have found.
             for inner in filter.filters_within() {
-                document.look_up(inner, patterns);
+                document.look_up(inner, patterns, kept);
             }
-            document.look_up(filter, patterns);
+            document.look_up(filter, patterns, kept);
         }
         Ok(document)
     }
@@ -119,15 +120,16 @@ impl Document {
         &self.outline
     }
 
-    fn root(&self) -> Result<Spot<'_>, Unclear> {
+    /// The value that it is.
+    pub(super) fn root(&self) -> Result<Spot<'_>, Unclear> {
         let value = self.text.as_bytes().get(self.root as usize..).unwrap_or_default();
         Spot::root(Outlined::new(value, self.root, &self.outline))
     }
 
-    fn look_up(&mut self, filter: &Filter, compiled: &mut Patterns) {
+    fn look_up(&mut self, filter: &Filter, compiled: &mut Patterns, kept: &mut dyn Kept) {
         for query in filter.queries().into_iter().filter(|query| query.from_root) {
             if !self.found.contains_key(query) {
-                let found = self.find(query, compiled);
+                let found = self.find(query, compiled, kept);
                 self.found.insert(query.clone(), found);
             }
         }
@@ -144,10 +146,15 @@ impl Document {
         }
     }
 
-    fn find(&self, query: &Query, patterns: &mut Patterns) -> Result<Found, Unclear> {
+    fn find(
+        &self,
+        query: &Query,
+        patterns: &mut Patterns,
+        kept: &mut dyn Kept,
+    ) -> Result<Found, Unclear> {
         let mut inquiry = Inquiry::new(self.text.len());
         let root = self.root()?;
-        let selected = judge::select(query, root, self, &mut inquiry, patterns)?;
+        let selected = judge::select(query, root, self, &mut inquiry, patterns, kept)?;
         let only = selected.only();
         let length = only.map_or(Ok(None), |node| Spot { node, ..root }.length(&mut inquiry));
         Ok(Found { count: selected.count()?, only, length, patterns: [Ok(None), Ok(None)] })
@@ -231,7 +238,9 @@ impl<E: Edits> Rewriter<E> {
             .map_err(|error| Violation::Utf8 { at: error.utf8_error().valid_up_to() as u64 })?;
         let (depth_max, filters) = (self.limits.depth_max, self.program.filters());
         // It has been read: what an outline cannot say is how large it is.
-        let document = Document::new(text, depth_max, filters, &mut self.patterns)
+        let (begun, name_bytes_max) = (self.begun, self.limits.name_bytes_max);
+        let kept = &mut Before { edits: &*edits, program: &self.program, begun, name_bytes_max };
+        let document = Document::new(text, depth_max, filters, &mut self.patterns, kept)
             .map_err(|_too_large| Violation::TooLarge { at: u64::from(u32::MAX) })?;
         let document = Arc::new(document);
         self.document = Whole::There(Arc::clone(&document));

@@ -87,6 +87,18 @@ pub trait Edits {
     /// Where the scalar stands that is being captured.
     fn captured_at(&mut self, _place: Place) {}
 
+    /// Whether a node leaves as it is: a scalar, or a container of a kind. Of a scalar `Inside` says that it does unless
+    /// it is a string. Nothing is counted for it. It is asked about what a filter measures or compares, before that is
+    /// decided.
+    fn keeps(&self, _under: Self::Scope, _state: State, _kind: Option<Kind>) -> Keeps<Self::Scope> {
+        Keeps::Nothing
+    }
+
+    /// What would become of a member's name that no path spells, likewise.
+    fn keeps_name(&self, _under: Self::Scope, _object: State, _member: State) -> OnName<()> {
+        OnName::Drop
+    }
+
     /// What always happens to nodes in this state, scalars or containers of this kind, if that is known. It is
     /// taken in place of an answer of [`scalar`](Edits::scalar) or [`container`](Edits::container), which
     /// then is not asked for: nothing may depend on its being asked but what [`passed`](Edits::passed) says.
@@ -101,6 +113,17 @@ pub trait Edits {
     ) -> Option<Always> {
         None
     }
+}
+
+/// Whether a node leaves as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps<Scope> {
+    /// It is removed or changed, or may be.
+    Nothing,
+    /// It leaves as it is, with all that is in it.
+    Whole,
+    /// Its brackets leave, its children are decided one by one.
+    Inside(Scope),
 }
 
 /// Where a container stands, in numbers of whoever decides: see [`Edits::place`].

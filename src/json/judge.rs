@@ -72,9 +72,51 @@ impl Inquiry {
         self.steps
     }
 
-    fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
+    /// Notes that it has taken so many more; unclear if that is too many.
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
         self.steps = self.steps.saturating_add(steps);
         if self.steps > self.steps_max { Err(Unclear) } else { Ok(()) }
+    }
+}
+
+impl Inquiry {
+    /// Begins once more, with the steps that it has taken: what was found out may not hold any more.
+    pub(super) fn forget(&mut self) {
+        self.answers.clear();
+    }
+}
+
+/// Who knows whether all of an object or array leaves as it is, of which the answer of a filter depends.
+pub(super) trait Kept {
+    /// Whether it does: a container of the value that a filter is asked of, or of the document.
+    fn is_kept(
+        &mut self,
+        spot: Spot<'_>,
+        in_document: bool,
+        inquiry: &mut Inquiry,
+    ) -> Result<bool, Unclear>;
+}
+
+/// Where nothing is withheld.
+pub(super) struct AllKept;
+
+impl Kept for AllKept {
+    fn is_kept(&mut self, _: Spot<'_>, _: bool, _: &mut Inquiry) -> Result<bool, Unclear> {
+        Ok(true)
+    }
+}
+
+/// Takes everything for kept, and notes that it mattered.
+#[derive(Default)]
+pub(super) struct Noting {
+    /// Whether a container was asked about.
+    pub(super) was_asked: bool,
+}
+
+impl Kept for Noting {
+    fn is_kept(&mut self, _: Spot<'_>, _: bool, _: &mut Inquiry) -> Result<bool, Unclear> {
+        self.was_asked = true;
+        Ok(true)
     }
 }
 
@@ -145,7 +187,7 @@ fn kind(text: &[u8]) -> Kind {
 }
 
 /// A string without its quotes and escapes.
-fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
+pub(super) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
     let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let inner = inner.ok_or(Unclear)?;
     if !inner.contains(&b'\\') {
@@ -245,8 +287,9 @@ pub(crate) fn holds(
     document: Option<&Document>,
     inquiry: &mut Inquiry,
     patterns: &mut Patterns,
+    kept: &mut dyn Kept,
 ) -> Result<bool, Unclear> {
-    Judge { document, inquiry, patterns }.expression(filter.expression(), current)
+    Judge { document, inquiry, patterns, kept }.expression(filter.expression(), current)
 }
 
 /// The nodes that a query selects which begins at a node of a document.
@@ -256,8 +299,9 @@ pub(crate) fn select(
     document: &Document,
     inquiry: &mut Inquiry,
     patterns: &mut Patterns,
+    kept: &mut dyn Kept,
 ) -> Result<Selection, Unclear> {
-    Judge { document: Some(document), inquiry, patterns }.select(query, root)
+    Judge { document: Some(document), inquiry, patterns, kept }.select(query, root)
 }
 
 /// What a query selects: each node once, with the number of ways in which it is selected.
@@ -302,6 +346,7 @@ struct Judge<'a, 'b> {
     document: Option<&'b Document>,
     inquiry: &'a mut Inquiry,
     patterns: &'a mut Patterns,
+    kept: &'a mut dyn Kept,
 }
 
 /// What is compared.
@@ -331,6 +376,10 @@ impl<'b> Judge<'_, 'b> {
             Expression::Compare(left, comparison, right) => {
                 let (one, other) = (self.operand(left, current)?, self.operand(right, current)?);
                 self.note_containers((left, &one), (right, &other))?;
+                if left.is_place() && right.is_place() {
+                    self.needs(left, &one)?;
+                    self.needs(right, &other)?;
+                }
                 compare(&one, *comparison, &other, self.inquiry)
             }
             Expression::Exists(query) => Ok(self.count(query, current)? > 0),
@@ -399,9 +448,14 @@ impl<'b> Judge<'_, 'b> {
             Operand::Count(query) => Ok(Value::Number(Number::of(self.count(query, current)?))),
             Operand::Length(operand) => {
                 let length = if let Some(query) = operand.in_document() {
-                    self.document()?.length(query)?
+                    let document = self.document()?;
+                    let only = document.only(query)?.map_or(Value::Nothing, Value::Node);
+                    self.needs(operand, &only)?;
+                    document.length(query)?
                 } else {
-                    match self.operand(operand, current)? {
+                    let value = self.operand(operand, current)?;
+                    self.needs(operand, &value)?;
+                    match value {
                         Value::Literal(Literal::String(text)) => Some(text.chars().count() as u64),
                         Value::Node(spot) => spot.length(self.inquiry)?,
                         Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
@@ -411,6 +465,18 @@ impl<'b> Judge<'_, 'b> {
                 };
                 Ok(length.map_or(Value::Nothing, |length| Value::Number(Number::of(length))))
             }
+        }
+    }
+
+    /// An answer depends on all that is in this value: unclear if that does not all leave as it is.
+    fn needs(&mut self, operand: &Operand, value: &Value<'_, 'b>) -> Result<(), Unclear> {
+        match value {
+            Value::Node(spot) if spot.is_container() => {
+                let in_document = operand.in_document().is_some();
+                let kept = self.kept.is_kept(*spot, in_document, self.inquiry)?;
+                if kept { Ok(()) } else { Err(Unclear) }
+            }
+            Value::Node(_) | Value::Nothing | Value::Literal(_) | Value::Number(_) => Ok(()),
         }
     }
 
@@ -634,7 +700,17 @@ fn compare(
     right: &Value<'_, '_>,
     inquiry: &mut Inquiry,
 ) -> Result<bool, Unclear> {
-    let less = |one, other, inquiry: &mut Inquiry| -> Result<bool, Unclear> {
+    let less = |one: &Value<'_, '_>, other: &Value<'_, '_>, inquiry: &mut Inquiry| {
+        match (one, other) {
+            (Value::Nothing, _) | (_, Value::Nothing) => return Ok(false),
+            // None is less, and nobody can say so of what nobody can judge.
+            (Value::Node(one), Value::Node(other))
+                if one.is_container() && other.is_container() =>
+            {
+                return same(*one, *other, inquiry).map(|_equal| false);
+            }
+            _ => {}
+        }
         Ok(match (scalar(one, inquiry)?, scalar(other, inquiry)?) {
             (Some(Scalar::Number(one)), Some(Scalar::Number(other))) => one < other,
             // Strings order by their Unicode scalars, as their UTF-8 does.

@@ -50,6 +50,7 @@ mod document;
 mod edits;
 mod gap;
 mod judge;
+mod kept;
 mod kernel;
 mod outline;
 mod pending;
@@ -63,7 +64,7 @@ mod told;
 mod utf8;
 mod window;
 
-pub use edits::{Always, Copied, Edits, OnContainer, OnName, OnScalar, Place, Sink, Step};
+pub use edits::{Always, Copied, Edits, Keeps, OnContainer, OnName, OnScalar, Place, Sink, Step};
 pub use kernel::{Kernel, KernelError};
 pub use rewriter::{Limits, Rewriter, Violation};
 
@@ -79,7 +80,8 @@ pub fn filter_holds(
     let document = if filter.asks_root() {
         let text = str::from_utf8(document).ok()?.to_owned();
         let filters = std::slice::from_ref(filter);
-        Some(document::Document::new(text, depth_max, filters, &mut patterns).ok()?)
+        let kept = &mut judge::AllKept;
+        Some(document::Document::new(text, depth_max, filters, &mut patterns, kept).ok()?)
     } else {
         None
     };
@@ -89,5 +91,6 @@ pub fn filter_holds(
         return None;
     }
     let mut inquiry = judge::Inquiry::new(value.len());
-    judge::holds(filter, spot, document.as_ref(), &mut inquiry, &mut patterns).ok()
+    let document = document.as_ref();
+    judge::holds(filter, spot, document, &mut inquiry, &mut patterns, &mut judge::AllKept).ok()
 }

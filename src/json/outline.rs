@@ -150,6 +150,12 @@ impl<'b> Outlined<'b> {
         from.get(..end).unwrap_or_default()
     }
 
+    /// Whether a node is another one, or stands around it.
+    pub(crate) fn holds(self, node: Node, other: Node) -> bool {
+        let end = self.outline.container(node.container).map_or(node.start, |it| it.end);
+        node.start == other.start || (node.start < other.start && other.start < end)
+    }
+
     /// Whether a node is an object.
     pub(crate) fn is_object(self, node: Node) -> bool {
         self.from(node.start).first() == Some(&b'{')

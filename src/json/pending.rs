@@ -4,13 +4,17 @@
 //! the current chunk, nothing is copied. If not, the rest of the chunk is held, and so are the next ones
 //! until the answer is there; then the held bytes go through the same walker, which never knows.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use foldhash::fast::RandomState;
 
 use crate::{
     json::{
         ahead::{Ahead, Fate, ValueEnd},
-        edits::{Edits, Sink},
-        judge::{self, Inquiry, Spot, Unclear},
+        document::Document,
+        edits::{Edits, OnName, Sink},
+        judge::{self, Inquiry, Kept, Noting, Spot, Unclear},
+        kept::{Root, is_kept},
         kernel::Carry,
         outline::{Outline, Outlined},
         rewriter::{Rewriter, Violation},
@@ -193,7 +197,7 @@ impl<E: Edits> Rewriter<E> {
         while let Some(question) = program.question(self.state) {
             let found = match question {
                 Question::FromEnd(_) => self.ask_array(&program, chunk, at),
-                Question::Filters(_) => self.ask_value(&program, chunk, at)?,
+                Question::Filters(_) => self.ask_value(&program, chunk, at, edits)?,
             };
             match found {
                 Found::Nothing(awaited) => {
@@ -290,6 +294,7 @@ impl<E: Edits> Rewriter<E> {
         program: &Program,
         chunk: &[u8],
         at: usize,
+        edits: &E,
     ) -> Result<Found, Violation> {
         let rest = chunk.get(at..).unwrap_or_default();
         let bytes_max = self.limits.candidate_bytes_max;
@@ -304,7 +309,7 @@ impl<E: Edits> Rewriter<E> {
         let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
         // Nothing waits, nor has to be let go, where all is there.
         if ends.is_some() && (value.len() <= whole_max || self.document.there().is_some()) {
-            return Ok(self.judge(program, begins, value));
+            return Ok(self.judge(program, begins, value, edits));
         }
         let mut early = self.early(program);
         if let Some(early) = &mut early {
@@ -320,7 +325,7 @@ impl<E: Edits> Rewriter<E> {
             }
         }
         Ok(match ends {
-            Some(_) => self.judge(program, begins, value),
+            Some(_) => self.judge(program, begins, value, edits),
             None if value.len() > bytes_max => Found::Unclear,
             None => Found::Nothing(Awaited::End(end, early)),
         })
@@ -378,7 +383,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// What the filters that the current state asks say of a value, which begins at an offset of the document.
-    fn judge(&mut self, program: &Program, begins: u64, value: &[u8]) -> Found {
+    fn judge(&mut self, program: &Program, begins: u64, value: &[u8], edits: &E) -> Found {
         if value.len() > self.limits.candidate_bytes_max {
             return Found::Unclear;
         }
@@ -397,18 +402,53 @@ impl<E: Edits> Rewriter<E> {
         let (document, inquiry) = (self.document.there(), &mut asked.inquiry);
         let patterns = &mut self.patterns;
         let before = inquiry.steps();
-        let mut answers = || -> Result<Answers, Unclear> {
-            let spot = Spot::root(Outlined::new(value, base, &asked.outline))?;
+        let Ok(spot) = Spot::root(Outlined::new(value, base, &asked.outline)) else {
+            return Found::Unclear;
+        };
+        let mut answers = |kept: &mut dyn Kept, inquiry: &mut Inquiry| {
             let mut answers = Vec::with_capacity(filters.len());
             for filter in filters.iter() {
                 let filter = program.filter(*filter).ok_or(Unclear)?;
-                answers.push(judge::holds(filter, spot, document, inquiry, patterns)?);
+                answers.push(judge::holds(filter, spot, document, inquiry, patterns, kept)?);
             }
             Answers::of(answers).ok_or(Unclear)
         };
-        let found = answers().map_or(Found::Unclear, Found::Answers);
+        let mut noting = Noting::default();
+        let mut found = answers(&mut noting, inquiry);
+        // What was measured or compared has to leave as it is if these are the answers.
+        if let (Ok(these), true) = (found, noting.was_asked) {
+            let state = program.settle(self.state, these);
+            let state = state.filter(|state| !state.is_pending() && *state != State::LOST);
+            let around = self.levels.last().map(|level| (level.scope, level.state));
+            // Of a member that goes with its name nothing leaves.
+            let has_name = self.hold.name;
+            let goes = |state| {
+                let name = |(scope, object)| edits.keeps_name(scope, object, state);
+                has_name && around.map(name) == Some(OnName::Drop)
+            };
+            found = state.ok_or(Unclear).and_then(|state| {
+                let goes = goes(state);
+                let scope = around.map_or_else(|| edits.root(), |(scope, _)| scope);
+                let element = Root { node: spot.node, state, scope };
+                let (begun, known) = (self.begun, &mut self.kept);
+                let name_bytes_max = self.limits.name_bytes_max;
+                let mut keeper = Keeper {
+                    edits,
+                    program,
+                    element,
+                    goes,
+                    document,
+                    begun,
+                    known,
+                    name_bytes_max,
+                };
+                inquiry.forget();
+                answers(&mut keeper, inquiry)
+            });
+            inquiry.forget();
+        }
         self.steps += inquiry.steps() - before;
-        found
+        found.map_or(Found::Unclear, Found::Answers)
     }
 
     /// Lets the arrays that are looked ahead in see a chunk before it goes, asked or not.
@@ -475,7 +515,7 @@ impl<E: Edits> Rewriter<E> {
                         (Some(Progress::Open) | None, Some(ends)) => {
                             if self.hold_more(more) {
                                 read = ends;
-                                match self.judge_held(&program) {
+                                match self.judge_held(&program, edits) {
                                     Found::Answers(answers) => {
                                         self.settle(&program, answers, edits, sink);
                                     }
@@ -510,10 +550,10 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// What is said of the value that was held.
-    fn judge_held(&mut self, program: &Program) -> Found {
+    fn judge_held(&mut self, program: &Program, edits: &E) -> Found {
         let bytes = std::mem::take(&mut self.hold.bytes);
         let held = bytes.get(self.hold.from..).unwrap_or_default();
-        let found = self.judge(program, self.hold.offset, held);
+        let found = self.judge(program, self.hold.offset, held, edits);
         self.hold.bytes = bytes;
         found
     }
@@ -562,6 +602,66 @@ impl<E: Edits> Rewriter<E> {
             self.hold.from = 0;
         }
         Ok(())
+    }
+}
+
+/// Knows what leaves of a value if its state is that, and of the document around it.
+struct Keeper<'k, E: Edits> {
+    edits: &'k E,
+    program: &'k Program,
+    element: Root<E::Scope>,
+    /// Whether it goes with its name.
+    goes: bool,
+    document: Option<&'k Document>,
+    /// The state of the root of the document, and what is known of containers in that.
+    begun: State,
+    known: &'k mut HashMap<u32, bool, RandomState>,
+    name_bytes_max: usize,
+}
+
+impl<E: Edits> Kept for Keeper<'_, E> {
+    fn is_kept(
+        &mut self,
+        spot: Spot<'_>,
+        in_document: bool,
+        inquiry: &mut Inquiry,
+    ) -> Result<bool, Unclear> {
+        let (edits, program, name_bytes_max) = (self.edits, self.program, self.name_bytes_max);
+        let Spot { of, node } = spot;
+        if !in_document {
+            return Ok(!self.goes
+                && is_kept(edits, program, of, self.element, node, name_bytes_max, inquiry)?);
+        }
+        if let Some(known) = self.known.get(&node.start) {
+            return Ok(*known);
+        }
+        let root = self.document.ok_or(Unclear)?.root()?.node;
+        let root = Root { node: root, state: self.begun, scope: edits.root() };
+        let kept = is_kept(edits, program, of, root, node, name_bytes_max, inquiry)?;
+        self.known.insert(node.start, kept);
+        Ok(kept)
+    }
+}
+
+/// Knows what leaves of a document, before it is walked.
+pub(super) struct Before<'k, E: Edits> {
+    pub(super) edits: &'k E,
+    pub(super) program: &'k Program,
+    /// The state of the root.
+    pub(super) begun: State,
+    pub(super) name_bytes_max: usize,
+}
+
+impl<E: Edits> Kept for Before<'_, E> {
+    fn is_kept(
+        &mut self,
+        Spot { of, node }: Spot<'_>,
+        _: bool,
+        inquiry: &mut Inquiry,
+    ) -> Result<bool, Unclear> {
+        let Self { edits, program, begun, name_bytes_max } = *self;
+        let root = Root { node: of.root()?, state: begun, scope: edits.root() };
+        is_kept(edits, program, of, root, node, name_bytes_max, inquiry)
     }
 }
 

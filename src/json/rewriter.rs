@@ -12,7 +12,9 @@
 //! [`Rewriter::skim`] what is inside of containers that are decided as a whole. These only take what
 //! is right, and leave anything else, and all that is cut, to `token`.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use foldhash::fast::RandomState;
 
 use crate::{
     json::{
@@ -172,6 +174,10 @@ pub struct Rewriter<E: Edits> {
     pub(super) hold: Hold,
     /// The arrays around the next token that are looked ahead in, the innermost last.
     pub(super) aheads: Vec<Ahead>,
+    /// What the root has matched.
+    pub(super) begun: State,
+    /// The containers of the document of which is known whether all of them leaves as it is, by where they begin.
+    pub(super) kept: HashMap<u32, bool, RandomState>,
     /// Values that were let go before their end, and are looked at to their end.
     pub(super) watches: Vec<Watch>,
     /// The document, where filters ask about it.
@@ -277,6 +283,8 @@ impl<E: Edits> Rewriter<E> {
             before: 0,
             hold: Hold::default(),
             aheads: Vec::new(),
+            begun: state,
+            kept: HashMap::default(),
             watches: Vec::new(),
             document: Whole::default(),
             asked: None,

@@ -1,7 +1,8 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::{
-    Always, Copied, Edits, Kernel, Limits, OnContainer, OnName, OnScalar, Rewriter, Violation,
+    Always, Copied, Edits, Keeps, Kernel, Limits, OnContainer, OnName, OnScalar, Rewriter,
+    Violation,
     kernel::{self, sweep},
 };
 use crate::path::{Kind, Path, PathId, Program, ProgramError, State};
@@ -79,6 +80,15 @@ impl Edits for Rules {
                 OnScalar::Pass
             }
         }
+    }
+
+    /// What filters may ask is a matter of policies.
+    fn keeps(&self, _: Option<Treat>, _: State, _: Option<Kind>) -> Keeps<Option<Treat>> {
+        Keeps::Whole
+    }
+
+    fn keeps_name(&self, _: Option<Treat>, _: State, _: State) -> OnName<()> {
+        OnName::Keep
     }
 
     fn name(&mut self, under: Option<Treat>, _: State, _: State) -> OnName<char> {

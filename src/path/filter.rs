@@ -160,6 +160,14 @@ impl Operand {
         }
     }
 
+    /// Whether it is the value at a place.
+    pub(crate) fn is_place(&self) -> bool {
+        match self {
+            Self::Node(_) | Self::Value(_) => true,
+            Self::Literal(_) | Self::Length(_) | Self::Count(_) => false,
+        }
+    }
+
     fn collect<'e>(&'e self, queries: &mut Vec<&'e Query>) {
         match self {
             Self::Literal(_) => {}

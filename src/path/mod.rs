@@ -22,6 +22,7 @@
 
 mod anywhere;
 mod automaton;
+mod dotted;
 mod filter;
 mod filter_meant;
 mod from_end;
@@ -40,6 +41,7 @@ mod subsets;
 mod tests;
 
 pub use automaton::{Automaton, Row};
+pub(crate) use dotted::dotted_wildcards;
 pub use filter::{
     Comparison, Expression, Filter, Literal, Operand, Pattern, PatternError, Query, compile_pattern,
 };

@@ -80,6 +80,14 @@ pub enum Class {
     Document,
 }
 
+impl Segment {
+    /// Whether it steps to members whose names it does not spell.
+    pub fn reaches_unspelled(&self) -> bool {
+        let unspelled = |one: &Selector| matches!(one, Selector::Wildcard | Selector::Filter(_));
+        self.descendant || self.selectors.iter().any(unspelled)
+    }
+}
+
 fn count_selectors(segments: &[Segment]) -> usize {
     let selectors = segments.iter().flat_map(|segment| &segment.selectors);
     let inside = |selector: &Selector| match selector {

@@ -140,14 +140,7 @@ impl Paths {
         positions: impl Iterator<Item = Position>,
         anywhere: &[PathId],
     ) -> Vec<(PathId, usize)> {
-        let reaches = |at: &Position| {
-            self.segment(*at).is_some_and(|segment| {
-                segment.descendant
-                    || segment.selectors.iter().any(|selector| {
-                        matches!(selector, Selector::Wildcard | Selector::Filter(_))
-                    })
-            })
-        };
+        let reaches = |at: &Position| self.segment(*at).is_some_and(Segment::reaches_unspelled);
         let positions = positions.filter(reaches);
         let spread = positions.flat_map(|at| self.anywhere.spread(at, anywhere));
         let mut reaching: Vec<_> = spread.collect();

@@ -21,7 +21,7 @@ const PLAN_STATES_MAX: usize = 10_000_000;
 pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<Finding>) {
     let PolicySet { apis, purposes, categories, digest, .. } = set;
     let fields = apis.iter().flat_map(|api| &api.routes).flat_map(|route| &route.fields);
-    let spelled = Arc::new(Spelled::of(fields.map(|field| &field.path)));
+    let spelled = Arc::new(Spelled::of(fields));
     let mut plan_states = 0usize;
     for api in apis {
         let keeps_unclassified = api.unclassified != Unclassified::Drop;
@@ -73,6 +73,10 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 route.anybody = fields.plan(&parts).ok().map(Arc::new);
             }
             for purpose in purposes.iter() {
+                if !purpose.apis.has(api.id) {
+                    route.answers.push(Answer::Elsewhere);
+                    continue;
+                }
                 if is_denied(&route.fields, &api.response_headers, purpose) {
                     route.answers.push(Answer::Denied);
                     continue;

@@ -215,12 +215,8 @@ impl PolicySet {
             (None, Some(_)) => None,
             (Some(caller), _) => {
                 labels.caller = caller.name.clone();
-                let needs_none = anybody.is_some() && caller.purposes.len() != 1;
-                if needs_none && ask.purpose.is_none() {
-                    None
-                } else {
-                    Some(self.purpose_for(caller, ask.purpose, labels)?)
-                }
+                let api = self.api_for(ask.host);
+                self.purpose_for(caller, ask.purpose, api, anybody.is_some(), labels)?
             }
         };
         *labels = Labels { api: asked.api, route: asked.route, ..labels.clone() };
@@ -229,7 +225,9 @@ impl PolicySet {
             None => anybody.cloned().ok_or(Reason::Internal)?,
             Some(purpose) => match found.route.answers.get(purpose.0) {
                 Some(Answer::Plan(plan)) => Arc::clone(plan),
-                Some(Answer::Denied) | None => return Err(Reason::CategoryDenied),
+                Some(Answer::Denied | Answer::Elsewhere) | None => {
+                    return Err(Reason::CategoryDenied);
+                }
             },
         };
         if (ask.target.has_body || found.route.method.has_body())
@@ -242,22 +240,54 @@ impl PolicySet {
         Ok((plan, found))
     }
 
-    /// A caller with one purpose need not say it.
-    pub(crate) fn purpose_for(
+    /// The purpose for which a caller is answered. One with one purpose need not say it. On a route for
+    /// `anybody` there may be none: where none is said, and where the API is not one of the caller's.
+    fn purpose_for(
         &self,
         caller: &Caller,
         stated: Option<&str>,
+        api: Option<&Api>,
+        is_for_anybody: bool,
         labels: &mut Labels,
-    ) -> Result<PurposeId, Reason> {
+    ) -> Result<Option<PurposeId>, Reason> {
         let id = match (stated, caller.purposes.as_slice()) {
             (Some(name), _) => self.purpose_named(name).ok_or(Reason::PurposeUnknown)?,
-            (None, [only]) => *only,
+            (None, [only]) => {
+                let is_here = api.is_none_or(|api| self.is_for(caller, *only, api.id));
+                if is_for_anybody && !is_here {
+                    return Ok(None);
+                }
+                *only
+            }
+            (None, _) if is_for_anybody => return Ok(None),
             (None, _) => return Err(Reason::PurposeMissing),
         };
-        if let Some(purpose) = self.purpose(id) {
-            labels.purpose = purpose.name.clone();
+        let purpose = self.purpose(id).ok_or(Reason::Internal)?;
+        labels.purpose = purpose.name.clone();
+        if !caller.purposes.contains(&id) || api.is_some_and(|api| !purpose.apis.has(api.id)) {
+            return Err(Reason::PurposeNotAllowed);
         }
-        if caller.purposes.contains(&id) { Ok(id) } else { Err(Reason::PurposeNotAllowed) }
+        match api.filter(|api| !caller.apis.has(api.id)) {
+            None => Ok(Some(id)),
+            Some(_) if is_for_anybody => {
+                labels.purpose = Labels::unknown().purpose;
+                Ok(None)
+            }
+            Some(api) => {
+                labels.api = api.name.clone();
+                Err(Reason::ApiNotAllowed)
+            }
+        }
+    }
+
+    /// The purpose that a caller states, or its only one, whatever the API.
+    pub(crate) fn purpose_of(
+        &self,
+        caller: &Caller,
+        stated: Option<&str>,
+    ) -> Result<PurposeId, Reason> {
+        let purpose = self.purpose_for(caller, stated, None, false, &mut Labels::unknown())?;
+        purpose.ok_or(Reason::Internal)
     }
 
     /// The API that names the host; only if none does, the one without `host`.
@@ -283,12 +313,18 @@ impl PolicySet {
 
     /// The parameter for which a request is denied, if it is for one.
     pub(crate) fn wrong_parameter<'a>(&'a self, ask: &Ask<'a>) -> Option<WrongParameter<'a>> {
+        let found = self.route_for(ask.host, ask.target, &mut Labels::unknown()).ok()?;
+        let purpose = self.purpose_asked(ask);
+        self.check_parameters(&found, purpose, ask.target.parameters()).err()
+    }
+
+    /// The purpose for which a request is decided; none if there is none, or the request is denied before.
+    pub(crate) fn purpose_asked(&self, ask: &Ask<'_>) -> Option<PurposeId> {
         let mut labels = Labels::unknown();
         let found = self.route_for(ask.host, ask.target, &mut labels).ok()?;
-        let caller = ask.caller.and_then(|name| self.caller_named(name));
-        let purpose =
-            caller.and_then(|caller| self.purpose_for(caller, ask.purpose, &mut labels).ok());
-        self.check_parameters(&found, purpose, ask.target.parameters()).err()
+        let caller = self.caller_named(ask.caller?)?;
+        let (api, is_for_anybody) = (self.api_for(ask.host), found.route.anybody.is_some());
+        self.purpose_for(caller, ask.purpose, api, is_for_anybody, &mut labels).ok().flatten()
     }
 
     /// What is not allowed comes before what is withheld.

@@ -51,9 +51,11 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    pub(super) fn new(paths: Vec<Path>) -> Self {
+    /// Those of the lines, so many, and of the paths behind them, which only spell names and lead nowhere.
+    pub(super) fn new(paths: Vec<Path>, lines: usize) -> Self {
+        let lead_on = paths.iter().take(lines).map(ways);
         Self {
-            ways: paths.iter().map(ways).collect(),
+            ways: lead_on.collect(),
             paths: paths.into(),
             within: Mutex::default(),
             meet: Mutex::default(),

@@ -19,7 +19,8 @@ pub(super) struct Lines(Box<[Line]>);
 struct Line {
     value: Option<Weight>,
     names: Option<Weight>,
-    /// The first segment of which the line says what its names are: those before are of the mounts above.
+    /// The segments of which the line says what its names are, as bits.
+    named: u128,
     own_from: usize,
     mount: Option<bool>,
     embedded: bool,
@@ -88,6 +89,7 @@ impl Lines {
             Line {
                 value,
                 names,
+                named: field.named,
                 own_from: field.own_from,
                 mount,
                 embedded: field.embedded,
@@ -150,7 +152,8 @@ impl Lines {
     ) -> impl Iterator<Item = (PathId, Weight)> {
         reaching.filter_map(|(path, segment)| {
             let line = self.line(path)?;
-            Some((path, line.names.filter(|_| segment >= line.own_from)?))
+            let bit = u32::try_from(segment).ok().and_then(|at| line.named.checked_shr(at))?;
+            Some((path, line.names.filter(|_| bit & 1 == 1)?))
         })
     }
 
@@ -163,7 +166,10 @@ impl Lines {
         let leader = self.strictest(self.naming(reaching), &mut rivals).map(|(leader, _)| leader);
         let rivals = rivals.first().map(|rivals| [rivals.first, rivals.second]);
         let leading = leader.into_iter().chain(rivals.into_iter().flatten());
-        leading.filter_map(|path| Some((path, self.line(path)?.own_from))).collect()
+        // Any segment that it speaks of stands for all.
+        let spoken_of =
+            |path: PathId| usize::try_from(self.line(path)?.named.trailing_zeros()).ok();
+        leading.filter_map(|path| Some((path, spoken_of(path)?))).collect()
     }
 
     /// Where records are mounted at a node that these paths select: whether all of them keep what is

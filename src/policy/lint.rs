@@ -3,17 +3,19 @@
 use std::collections::HashSet;
 
 use crate::{
-    path::{Path, Segment, Selector},
+    path::{Path, Segment, Selector, dotted_wildcards},
     policy::{
         finding::{Finding, Place},
         model::{
-            CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId, Route, self_and_prefixes,
+            Api, Apis, Category, CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId,
+            Route, Rule, self_and_prefixes,
         },
         personal::{self, Hint},
         read::Classified,
         reader::At,
         suite::Suite,
     },
+    transform::Action,
 };
 
 /// What can be said about one line that classifies.
@@ -26,7 +28,7 @@ pub(crate) fn line(
     whole: Option<&str>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(names(line, category.is_some()));
+    findings.extend(names(line, names_category));
     if category == Some(CategoryId::PUBLIC) {
         findings.extend(personal(&line.path.value, &line.spelled, &line.path.at, whole));
         findings.extend(everything(line));
@@ -52,51 +54,61 @@ fn everything(line: &Classified) -> Option<Finding> {
 }
 
 /// Names that a path reaches and nobody spelled are removed, unless `names` says otherwise.
-fn names(line: &Classified, is_category: bool) -> Option<Finding> {
-    const HELP: &str = "say of what category the names are, for example `names: public` if they are the names of fields";
+fn names(line: &Classified, names_category: Option<CategoryId>) -> Option<Finding> {
+    const HELP: &str = "list the names if they are those of fields, `names: [home, work]`, or say of what category they are, such as `names: contact.email`";
     let path = &line.spelled;
     let at = &line.path.at;
     let segments = line.path.value.segments();
-    let has_wildcard = |segment: &Segment| segment.selectors.contains(&Selector::Wildcard);
+    let dotted = dotted_wildcards(path);
     let descends = segments.iter().any(|segment| segment.descendant);
-    let ends_in_wildcard = segments.last().is_some_and(has_wildcard);
     if let Some(names) = &line.names {
-        let has_filter = |segment: &Segment| {
-            segment.selectors.iter().any(|selector| matches!(selector, Selector::Filter(_)))
-        };
-        let reaches = descends || segments.iter().any(|one| has_wildcard(one) || has_filter(one));
-        return (!reaches).then(|| {
-            Finding::warning(
-                "names-without-effect",
-                names.at.clone(),
-                format!("`{path}` spells every name, so `names` says nothing"),
+        let is_public = names_category == Some(CategoryId::PUBLIC);
+        let at = names.at.clone();
+        if !segments.iter().any(Segment::reaches_unspelled) {
+            let message = format!("`{path}` spells every name, so `names` says nothing");
+            return Some(
+                Finding::warning("names-without-effect", at, message)
+                    .help("take `names` out; it is for paths with `*`, `..` or a filter"),
+            );
+        }
+        if is_public && descends {
+            let message =
+                format!("with `names: public` on `{path}` every name below leaves, whatever it is");
+            return Some(
+                Finding::error("names-too-wide", at, message)
+                    .help("list the names that may stand there: `names: [home, work]`"),
+            );
+        }
+        return (is_public && dotted == 0).then(|| {
+            let message = format!(
+                "`names: public` says nothing on `{path}`: it is about the members at `.*`"
+            );
+            Finding::warning("names-without-effect", at, message).help(
+                "write `.*` if the members of an object are meant, or list their names: `names: [home, work]`",
             )
-            .help("take `names` out; it is for paths with `*`, `..` or a filter")
         });
     }
     // There, names that nobody spelled stay as all else that is unclassified.
-    if line.beside_kept {
+    if line.beside_kept || (dotted == 0 && !descends) {
         return None;
     }
-    let spells_none =
-        || format!("`{path}` spells no name, so every member of an object there is removed");
-    if descends && ends_in_wildcard {
-        return Some(Finding::warning("names-missing", at.clone(), spells_none()).help(HELP));
-    }
-    if descends {
-        let message = format!(
+    let last = segments.last()?;
+    let ends_in_wildcard = last.selectors.contains(&Selector::Wildcard)
+        && (last.descendant || dotted >> (segments.len() - 1) & 1 == 1);
+    let message = if ends_in_wildcard {
+        format!("`{path}` spells no name, so every member of an object there is removed")
+    } else {
+        format!(
             "`{path}` finds nothing inside objects whose names nobody spelled: such members are removed"
-        );
-        return Some(Finding::warning("names-missing", at.clone(), message).help(HELP));
-    }
+        )
+    };
     // `[*]` reads as "all elements": arrays have no names.
-    if is_category && ends_in_wildcard && !path.ends_with("[*]") {
-        return Some(
-            Finding::warning("names-missing", at.clone(), spells_none())
-                .help(format!("{HELP}; if an array is meant, write `[*]`")),
-        );
-    }
-    None
+    let help = if dotted == 0 {
+        HELP.to_owned()
+    } else {
+        format!("{HELP}; if an array is meant, write `[*]`")
+    };
+    Some(Finding::warning("names-missing", at.clone(), message).help(help))
 }
 
 /// Something called `public` that has the name of something personal.
@@ -196,7 +208,8 @@ fn mounted(set: &PolicySet, findings: &mut Vec<Finding>) {
 
 /// What can be said about a set without errors.
 pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
-    let used = used_categories(set);
+    let of_apis: Vec<HashSet<CategoryId>> = set.apis.iter().map(used_categories).collect();
+    let used: HashSet<CategoryId> = of_apis.iter().flatten().copied().collect();
     for (index, category) in set.categories.iter().enumerate().skip(1) {
         if !u32::try_from(index).is_ok_and(|id| used.contains(&CategoryId(id))) {
             let message = format!("no route has anything of the category `{}`", category.name);
@@ -206,19 +219,38 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
-    let covered: HashSet<&str> =
-        used.iter().flat_map(|id| self_and_prefixes(set.category_name(*id))).collect();
     for purpose in &set.purposes {
+        let apis = set.apis.iter().zip(&of_apis).filter(|(api, _)| purpose.apis.has(api.id));
+        let used: HashSet<CategoryId> = apis.flat_map(|(_, used)| used).copied().collect();
+        let is_explicit = |id: &&CategoryId| {
+            set.categories.get(id.index()).is_some_and(|category| category.explicit.is_some())
+        };
+        let (explicit, others): (Vec<&CategoryId>, Vec<&CategoryId>) =
+            used.iter().partition(is_explicit);
+        let prefixes = |ids: &[&CategoryId]| -> HashSet<&str> {
+            ids.iter().flat_map(|id| self_and_prefixes(set.category_name(**id))).collect()
+        };
+        let (denied, covered) = (prefixes(&explicit), prefixes(&others));
+        let whole: HashSet<&str> = explicit.iter().map(|id| set.category_name(**id)).collect();
         for rule in &purpose.rules {
-            let decides = rule.selector == "*" || covered.contains(rule.selector.as_str());
+            let selector = rule.selector.as_str();
+            let decides = selector == "*"
+                || covered.contains(selector)
+                || whole.contains(selector)
+                || (rule.action == Action::Deny && denied.contains(selector));
             if !decides && !used.is_empty() {
                 let message = format!(
                     "no route has anything that the rule for `{}` could decide about",
                     rule.selector
                 );
                 findings.push(
-                    Finding::warning("rule-for-nothing", rule.at.clone(), message)
-                        .help("take the rule out, or classify the fields that it was written for"),
+                    Finding::warning("rule-for-nothing", rule.at.clone(), message).help(
+                        if denied.contains(selector) {
+                            "all that it covers is `explicit`: write a rule for the whole name of each category that the purpose needs"
+                        } else {
+                            "take the rule out, or classify the fields that it was written for"
+                        },
+                    ),
                 );
             }
         }
@@ -245,6 +277,8 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
+    decided_by_prefix(set, findings);
+    apis(set, findings);
     for caller in &set.callers {
         if set.purposes.len() >= 2 && caller.purposes.len() == set.purposes.len() {
             let message = format!("`{}` may ask for every purpose there is", caller.name);
@@ -263,6 +297,90 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     validated(set, findings);
     bodies(set, findings);
     nobody(set, findings);
+}
+
+/// Most categories that a finding names.
+const CATEGORIES_NAMED_MAX: usize = 8;
+
+/// Categories that a purpose gets something of by a rule for a prefix or `"*"`: so it gets what is declared below later.
+fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for purpose in &set.purposes {
+        let decided = purpose.resolved.iter().zip(&set.categories).filter_map(|(at, category)| {
+            let rule = purpose.rules.get((*at)?)?;
+            let leaves = !matches!(rule.action, Action::Drop | Action::Deny);
+            (leaves && rule.selector != category.name).then_some((rule, category))
+        });
+        let decided: Vec<(&Rule, &Category)> = decided.collect();
+        let Some((first, _)) = decided.first() else { continue };
+        let names = |categories: &[&str]| {
+            let named: Vec<String> = categories
+                .iter()
+                .take(CATEGORIES_NAMED_MAX)
+                .map(|name| format!("`{name}`"))
+                .collect();
+            match categories.len().checked_sub(CATEGORIES_NAMED_MAX) {
+                Some(more @ 1..) => format!("{} and {more} more", named.join(", ")),
+                Some(0) | None => named.join(", "),
+            }
+        };
+        let all: Vec<&str> = decided.iter().map(|(_, category)| &*category.name).collect();
+        let message = format!(
+            "the purpose `{}` gets {} by a rule for a prefix or `\"*\"`, and so whatever is declared below it later",
+            purpose.name,
+            names(&all)
+        );
+        let sensitive = |(_, category): &&(&Rule, &Category)| {
+            category.special.is_some() || personal::is_sensitive(&category.name)
+        };
+        let sensitive: Vec<&str> =
+            decided.iter().filter(sensitive).map(|(_, category)| &*category.name).collect();
+        let help = if sensitive.is_empty() {
+            "write a rule for each category that it needs; `explicit: true` on a category asks for that".to_owned()
+        } else {
+            format!(
+                "say `explicit: true` on {}, and write a rule for the whole name where it is needed",
+                names(&sensitive)
+            )
+        };
+        let at = first.at.clone();
+        findings.push(Finding::note("decided-by-prefix", at, message).help(help));
+    }
+}
+
+/// Purposes that reach further than one API, or that a caller has and cannot use.
+fn apis(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for (index, purpose) in set.purposes.iter().enumerate() {
+        let id = PurposeId(index);
+        let having = || set.callers.iter().filter(|caller| caller.purposes.contains(&id));
+        let is_used = |api: &&Api| having().any(|caller| caller.apis.has(api.id));
+        let apis: Vec<&str> = set.apis.iter().filter(is_used).map(|api| &*api.name).collect();
+        if purpose.apis == Apis::All && apis.len() > 1 {
+            let message = format!(
+                "callers may ask for the purpose `{}` in several APIs ({}): its rules decide in each",
+                purpose.name,
+                apis.join(", ")
+            );
+            let help =
+                "say which it was written for, `apis: [NAME]`, or all of them if that is meant";
+            let at = purpose.at.clone();
+            findings.push(Finding::note("purpose-in-several-apis", at, message).help(help));
+        }
+        for caller in having() {
+            if !set.apis.iter().any(|api| set.is_for(caller, id, api.id)) && !set.apis.is_empty() {
+                let message = format!(
+                    "`{}` may ask for the purpose `{}`, which is for none of its APIs",
+                    caller.name, purpose.name
+                );
+                findings.push(
+                    Finding::warning("purpose-elsewhere", caller.at.clone(), message)
+                        .also(&purpose.at, "the purpose says which APIs it is for")
+                        .help(
+                            "take the purpose out of the caller's list, or let both name one API",
+                        ),
+                );
+            }
+        }
+    }
 }
 
 /// Routes whose method stands for a request body, and that pass none.
@@ -339,14 +457,14 @@ fn pieces(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
 }
 
-fn used_categories(set: &PolicySet) -> HashSet<CategoryId> {
-    let routes = set.apis.iter().flat_map(|api| &api.routes);
-    routes
+fn used_categories(api: &Api) -> HashSet<CategoryId> {
+    api.routes
+        .iter()
         .flat_map(|route| {
             let fields = route.fields.iter().flat_map(Field::categories);
             fields.chain(route.parameters.iter().filter_map(|parameter| parameter.category))
         })
-        .chain(set.apis.iter().flat_map(|api| api.response_headers.iter().map(|one| one.category)))
+        .chain(api.response_headers.iter().map(|one| one.category))
         .filter(|category| *category != CategoryId::PUBLIC)
         .collect()
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
     access::Labels,
-    path::Path,
+    path::{Path, Segment, Selector},
     policy::{finding::Place, plan::Plan},
     transform::Action,
 };
@@ -54,25 +54,44 @@ impl PolicySet {
     }
 
     /// Every plan that a request can get, and for whom: of each caller, each purpose that it may ask for,
-    /// and each route that the purpose is not denied.
+    /// and each route of their APIs that the purpose is not denied.
     pub fn plans(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
         self.callers.iter().flat_map(move |caller| {
-            let routes = self.apis.iter().flat_map(|api| &api.routes);
-            let pairs = routes.flat_map(|route| caller.purposes.iter().map(move |id| (route, id)));
-            pairs.filter_map(|(route, purpose)| {
+            let apis = self
+                .apis
+                .iter()
+                .flat_map(move |api| caller.purposes.iter().map(move |purpose| (api, *purpose)));
+            let apis = apis.filter(|(api, purpose)| self.is_for(caller, *purpose, api.id));
+            let routes = apis
+                .flat_map(|(api, purpose)| api.routes.iter().map(move |route| (route, purpose)));
+            routes.filter_map(|(route, purpose)| {
                 let plan = route.answers.get(purpose.0)?.plan()?;
                 Some((Labels { caller: caller.name.clone(), ..plan.labels.clone() }, plan))
             })
         })
     }
 
+    /// The APIs that a caller may use, in the order of the files.
+    pub fn apis_of(&self, caller: &Caller) -> impl Iterator<Item = &Api> {
+        self.apis.iter().filter(|api| caller.apis.has(api.id))
+    }
+
+    /// Whether an API is one of those of a caller, and of one of its purposes.
+    pub(crate) fn is_for(&self, caller: &Caller, purpose: PurposeId, api: ApiId) -> bool {
+        let purpose = self.purpose(purpose);
+        caller.apis.has(api) && purpose.is_some_and(|purpose| purpose.apis.has(api))
+    }
+
     /// The plans of the routes where it need not be known who asks, for whoever asks without a purpose:
-    /// nobody who is known, and the callers that have several.
+    /// nobody who is known, and the callers that have several, or whose only one is not for the API.
     pub fn plans_of_anybody(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
-        let routes = self.apis.iter().flat_map(|api| &api.routes);
-        let plans = routes.filter_map(|route| route.anybody.as_ref());
-        plans.flat_map(|plan| {
-            let callers = self.callers.iter().filter(|caller| caller.purposes.len() != 1);
+        let routes = self.apis.iter().flat_map(|api| api.routes.iter().map(move |one| (api, one)));
+        let plans = routes.filter_map(|(api, route)| Some((api, route.anybody.as_ref()?)));
+        plans.flat_map(|(api, plan)| {
+            let callers = self.callers.iter().filter(|caller| match caller.purposes.as_slice() {
+                [only] => !self.is_for(caller, *only, api.id),
+                _ => true,
+            });
             let known =
                 callers.map(|caller| Labels { caller: caller.name.clone(), ..plan.labels.clone() });
             known.chain([plan.labels.clone()]).map(move |labels| (labels, plan))
@@ -169,6 +188,30 @@ impl CategoryId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PurposeId(pub(crate) usize);
 
+/// Which API: an index into a set's APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ApiId(pub(crate) usize);
+
+/// The APIs that a caller or a purpose is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Apis {
+    /// All of them: nothing is said.
+    #[default]
+    All,
+    /// These.
+    Listed(Vec<ApiId>),
+}
+
+impl Apis {
+    /// Whether this is one of them.
+    pub(crate) fn has(&self, api: ApiId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(listed) => listed.contains(&api),
+        }
+    }
+}
+
 /// A kind of data.
 pub(crate) struct Category {
     pub(crate) name: String,
@@ -177,6 +220,8 @@ pub(crate) struct Category {
     pub(crate) special: Option<Place>,
     /// Has so few values that a pseudonym hides nothing, and where that is said.
     pub(crate) few_values: Option<Place>,
+    /// Only a rule for its whole name gives it out, and where that is said.
+    pub(crate) explicit: Option<Place>,
     pub(crate) at: Place,
 }
 
@@ -196,6 +241,8 @@ pub struct Purpose {
     pub code: Option<String>,
     /// Its term in the Data Privacy Vocabulary.
     pub dpv: Option<String>,
+    /// The APIs that it is for.
+    pub(crate) apis: Apis,
     pub(crate) at: Place,
     /// Whether `art9` is written at all, rightly or not.
     pub(crate) declares_art9: bool,
@@ -204,6 +251,8 @@ pub struct Purpose {
     pub(crate) has_rules: bool,
     /// For each category, which of `rules` decides.
     pub(crate) resolved: Vec<Option<usize>>,
+    /// For each category, which of `rules` would decide if it were not explicit.
+    pub(crate) covering: Vec<Option<usize>>,
 }
 
 static KEEP: Action = Action::Keep;
@@ -214,6 +263,12 @@ impl Purpose {
     pub(crate) fn rule(&self, category: CategoryId) -> Option<&Rule> {
         let index = self.resolved.get(category.index()).copied().flatten()?;
         self.rules.get(index)
+    }
+
+    /// The rule that does not count for a category because it does not spell its whole name.
+    pub(crate) fn rule_too_wide(&self, category: CategoryId) -> Option<&Rule> {
+        let index = self.covering.get(category.index()).copied().flatten()?;
+        if self.rule(category).is_some() { None } else { self.rules.get(index) }
     }
 
     /// What happens to a category: nothing said is `drop`.
@@ -355,6 +410,8 @@ pub struct Caller {
     /// How it is recognised.
     pub identify: Identify,
     pub(crate) purposes: Vec<PurposeId>,
+    /// The APIs that it may use.
+    pub(crate) apis: Apis,
     pub(crate) at: Place,
 }
 
@@ -381,6 +438,7 @@ pub enum Unclassified {
 
 /// An upstream as the policies see it.
 pub struct Api {
+    pub(crate) id: ApiId,
     /// Its name; the settings give its address under the same one.
     pub name: Arc<str>,
     /// The hosts whose requests belong to it, lower-case; none takes what no other API names.
@@ -525,6 +583,8 @@ pub(crate) enum Answer {
     Plan(Arc<Plan>),
     /// The route can give a category that the purpose is denied.
     Denied,
+    /// The purpose is not for the API of the route.
+    Elsewhere,
 }
 
 impl Answer {
@@ -532,7 +592,7 @@ impl Answer {
     pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
         match self {
             Self::Plan(plan) => Some(plan),
-            Self::Denied => None,
+            Self::Denied | Self::Elsewhere => None,
         }
     }
 }
@@ -566,6 +626,10 @@ pub(crate) struct Field {
     pub(crate) class: Class,
     /// The category of the member names that the path's own segments reach without spelling them.
     pub(crate) names: Option<CategoryId>,
+    /// The segments that `names` is about, as bits by their index in the path.
+    pub(crate) named: u128,
+    /// Names that the path's own segments spell wherever they reach some without spelling them.
+    pub(crate) spells: Arc<[String]>,
     pub(crate) delta: Delta,
     /// Whether the nodes are texts that hold JSON, and the class is that of what they hold.
     pub(crate) embedded: bool,
@@ -585,6 +649,42 @@ pub(crate) enum Delta {
 }
 
 impl Field {
+    /// Whether `names` is about the names that this segment of the path reaches without spelling them.
+    pub(crate) fn names_at(&self, segment: usize) -> bool {
+        u32::try_from(segment)
+            .ok()
+            .and_then(|segment| self.named.checked_shr(segment))
+            .is_some_and(|bits| bits & 1 == 1)
+    }
+
+    /// The path, with `.*` where `names: public` is about the members there: it is not about all of `[*]`.
+    pub(crate) fn written(&self) -> String {
+        if self.names != Some(CategoryId::PUBLIC) {
+            return self.path.to_string();
+        }
+        let segments = self.path.segments().iter().enumerate().map(|(index, segment)| {
+            if self.names_at(index) {
+                return ".*".to_owned();
+            }
+            Path::of(vec![segment.clone()]).to_string().replacen('$', "", 1)
+        });
+        std::iter::once("$".to_owned()).chain(segments).collect()
+    }
+
+    /// Paths that end in the names which the line lists: what they select is no concern of theirs, only that the
+    /// names are spelled there.
+    pub(crate) fn spelling(&self) -> impl Iterator<Item = Path> {
+        let names: Vec<Selector> = self.spells.iter().cloned().map(Selector::Name).collect();
+        let own = self.path.segments().iter().enumerate().skip(self.own_from);
+        let reaching =
+            own.filter(move |(_, segment)| !self.spells.is_empty() && segment.reaches_unspelled());
+        reaching.map(move |(index, segment)| {
+            let last = Segment { descendant: segment.descendant, selectors: names.clone() };
+            let above = self.path.segments().iter().take(index).cloned();
+            Path::of(above.chain([last]).collect())
+        })
+    }
+
     /// What happens to the nodes of this field for a purpose that does `action` to their category.
     pub(crate) fn action<'a>(&self, action: &'a Action) -> &'a Action {
         match self.delta {

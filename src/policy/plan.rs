@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     access::{self, Labels},
-    path::{Automaton, Kind, PathId, Program, ProgramError, Row, State},
+    path::{Automaton, Kind, Path, PathId, Program, ProgramError, Row, State},
     policy::{
         finding::Place,
         lazy::{LazyVerdicts, Relations},
@@ -329,6 +329,8 @@ pub(crate) struct PlanParts<'a> {
 /// The fields of one route, compiled once for all purposes.
 pub(crate) struct RouteFields<'a> {
     fields: &'a [Field],
+    /// Of each path that only spells names, which of the fields lists these.
+    spelling: Vec<usize>,
     keeps_unclassified: bool,
     program: Arc<Program>,
     /// By the rows of the automaton, if there is one.
@@ -399,20 +401,31 @@ impl<'a> RouteFields<'a> {
         fields: &'a [Field],
         keeps_unclassified: bool,
     ) -> Result<Self, ProgramError> {
-        let paths: Vec<_> = fields.iter().map(|field| field.path.clone()).collect();
+        // Behind the lines come paths that only spell names: no line is about what they select.
+        let spelling: Vec<(usize, Path)> = fields
+            .iter()
+            .enumerate()
+            .flat_map(|(line, field)| field.spelling().map(move |path| (line, path)))
+            .collect();
+        let paths = fields.iter().map(|field| field.path.clone());
+        let (spelling, spelled): (Vec<usize>, Vec<Path>) = spelling.into_iter().unzip();
+        let paths: Vec<Path> = paths.chain(spelled).collect();
         let program = Program::compile(&paths)?;
         let (mut rows, mut known, mut relations) = (Vec::new(), Vec::new(), None);
         match program.automaton() {
             Some(made) => {
                 rows.extend(made.rows().map(|row| Steps::of(&program, made, row)));
-                let selects = |state| program.selected(state).next().is_some();
+                // A path that only spells names leads nowhere.
+                let selects =
+                    |state| program.selected(state).any(|path| path.index() < fields.len());
                 let selected: Vec<bool> = made.states().map(selects).collect();
                 let is_selected = |state: State| selected.get(state.index()) == Some(&true);
                 known = look_below(made, &rows, is_selected);
             }
-            None => relations = Some(Arc::new(Relations::new(paths))),
+            None => relations = Some(Arc::new(Relations::new(paths, fields.len()))),
         }
-        Ok(Self { fields, keeps_unclassified, program: Arc::new(program), rows, known, relations })
+        let program = Arc::new(program);
+        Ok(Self { fields, spelling, keeps_unclassified, program, rows, known, relations })
     }
 
     /// How many states the paths have: the size of each plan.
@@ -445,7 +458,8 @@ impl<'a> RouteFields<'a> {
         if !ties.is_empty() {
             return Err(Undecided::Ties(ties));
         }
-        let path_cells = self.fields.iter().map(|field| match field.class {
+        let spelling = self.spelling.iter().filter_map(|line| self.fields.get(*line));
+        let path_cells = self.fields.iter().chain(spelling).map(|field| match field.class {
             Class::Category(category) => {
                 Some(cells.id(category, field.action((parts.action)(category))))
             }

@@ -266,6 +266,22 @@ impl<L: Copy> Scope<L> {
                 && (self.elements.is_some_and(|(own, _)| treats(own)) || is_kept))
     }
 
+    /// Whether nothing could be removed or changed of a document whose root is in a state with this verdict, whatever
+    /// stands in it.
+    pub fn keeps_all<N: Nodes<Line = L>>(self, nodes: &N, state: State, verdict: &Verdict) -> bool {
+        let is_kept = self.unclassified_at(nodes, state, verdict).is_kept();
+        verdict.leaf
+            && is_kept
+            && match verdict.own {
+                Own::Keep(_) => true,
+                Own::None => {
+                    let keeps = |(own, _)| matches!(own, Own::Keep(_));
+                    self.inherited.is_none() && self.elements.is_none_or(keeps)
+                }
+                Own::Change(_) | Own::Null | Own::Drop => false,
+            }
+    }
+
     /// What is unclassified at a node: its record decides, or else what stands above.
     #[inline]
     fn unclassified_at<N: Nodes<Line = L>>(

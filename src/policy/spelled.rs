@@ -5,7 +5,10 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::path::{Path, Segment, Selector};
+use crate::{
+    path::{Path, Segment, Selector},
+    policy::model::Field,
+};
 
 /// One of the names of a [`Spelled`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,16 +23,19 @@ pub struct Spelled {
 }
 
 impl Spelled {
-    pub(crate) fn of<'p>(paths: impl Iterator<Item = &'p Path>) -> Self {
+    pub(crate) fn of<'f>(fields: impl Iterator<Item = &'f Field>) -> Self {
         let mut spelled = Self::default();
-        for selector in paths.flat_map(Path::segments).flat_map(|segment| &segment.selectors) {
-            match selector {
-                Selector::Name(name) => spelled.add(name),
-                Selector::Wildcard
-                | Selector::Index(_)
-                | Selector::Slice { .. }
-                | Selector::Filter(_) => {}
+        for field in fields {
+            for selector in field.path.segments().iter().flat_map(|segment| &segment.selectors) {
+                match selector {
+                    Selector::Name(name) => spelled.add(name),
+                    Selector::Wildcard
+                    | Selector::Index(_)
+                    | Selector::Slice { .. }
+                    | Selector::Filter(_) => {}
+                }
             }
+            field.spells.iter().for_each(|name| spelled.add(name));
         }
         spelled
     }

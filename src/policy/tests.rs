@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    access::Reason,
+    access::{Labels, Reason},
     path::{Path, State},
     transform::{Action, NoKeys},
 };
@@ -24,9 +24,9 @@ purposes:
   billing: { title: Invoice what was bought, legal_basis: legal_obligation }
   audit: { title: Check the books, legal_basis: legal_obligation }
 callers:
-  desk: { identify: { api_key: desk-2026 }, purposes: [support] }
-  office: { identify: { api_key: office-2026 }, purposes: [support, billing] }
-  auditor: { identify: { api_key: auditor-2026 }, purposes: [audit] }
+  desk: { identify: { api_key: desk-2026 }, purposes: [support], apis: [crm, shop] }
+  office: { identify: { api_key: office-2026 }, purposes: [support, billing], apis: [crm, shop] }
+  auditor: { identify: { api_key: auditor-2026 }, purposes: [audit], apis: [crm, shop] }
 records:
   customer:
     fields:
@@ -348,6 +348,125 @@ fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &s
         }
         Err(denial) => denial.reason.to_string(),
     }
+}
+
+/// Two APIs, callers of one and of both, and purposes for one and for any.
+const TWO_APIS: &str = "
+tamis: 1
+categories: { id: Number }
+purposes:
+  support: { title: Answer, legal_basis: contract }
+  care: { title: Treat, legal_basis: public_task, apis: [clinic] }
+  other: { title: Other, legal_basis: contract, apis: [crm, clinic] }
+callers:
+  third: { identify: { api_key: third }, purposes: [other], apis: [crm] }
+  desk: { identify: { api_key: desk }, purposes: [support], apis: [crm] }
+  both: { identify: { api_key: both }, purposes: [support, care], apis: [crm, clinic] }
+  ward: { identify: { api_key: ward }, purposes: [care], apis: [clinic, crm] }
+apis:
+  crm: { routes: { GET /c: { body: { $.id: id } }, GET /up: { pass: { because: fine, anybody: true } } } }
+  clinic:
+    host: clinic
+    routes: { GET /p: { body: { $.id: id } }, GET /up: { params: { x: id }, pass: { because: fine, anybody: true } } }
+rules: { support: { id: keep }, care: { id: keep }, other: {} }
+";
+
+#[test]
+fn callers_and_purposes_are_for_the_apis_that_they_list() {
+    let set = load(&[source(TWO_APIS)], &NoKeys).set.unwrap();
+    let check = |caller: &str, purpose: &str, host: &str, request: &str, expected: &str| {
+        let found = decided(&set, caller, purpose, host, request);
+        assert_eq!(found, expected, "{caller} {purpose} {host} {request}");
+    };
+    check("desk", "", "", "GET /c", "crm/GET /c []");
+    check("desk", "", "clinic", "GET /p", "api-not-allowed");
+    check("desk", "", "clinic", "GET /nowhere", "api-not-allowed");
+    check("desk", "care", "clinic", "GET /p", "purpose-not-allowed");
+    check("both", "support", "clinic:80", "GET /p", "clinic/GET /p []");
+    check("both", "care", "clinic", "GET /p", "clinic/GET /p []");
+    check("both", "care", "", "GET /c", "purpose-not-allowed");
+    check("both", "", "clinic", "GET /p", "purpose-missing");
+    check("ward", "", "", "GET /c", "purpose-not-allowed");
+    check("ward", "", "", "GET /nowhere", "purpose-not-allowed");
+    // What anybody may ask is open to all, as to nobody who is known: with what is `public`.
+    for (caller, purpose) in [("", ""), ("desk", ""), ("desk", "support")] {
+        check(caller, purpose, "clinic", "GET /up", "clinic/GET /up []");
+        check(caller, purpose, "clinic", "GET /up?x=1", "parameter-withheld");
+    }
+    check("both", "support", "clinic", "GET /up?x=1", "clinic/GET /up []");
+    check("ward", "", "", "GET /up", "crm/GET /up []");
+    check("ward", "care", "", "GET /up", "purpose-not-allowed");
+    check("desk", "nothing", "clinic", "GET /up", "purpose-unknown");
+
+    // Who gets what is known before anybody asks, and is what requests get.
+    let shown = |labels: Labels| {
+        let Labels { caller, purpose, api, route } = labels;
+        format!("{caller} {purpose} {api} {route}")
+    };
+    let plans: Vec<String> = set.plans().map(|(labels, _)| shown(labels)).collect();
+    assert_eq!(
+        plans,
+        [
+            "third other crm GET /c",
+            "third other crm GET /up",
+            "desk support crm GET /c",
+            "desk support crm GET /up",
+            "both support crm GET /c",
+            "both support crm GET /up",
+            "both support clinic GET /p",
+            "both support clinic GET /up",
+            "both care clinic GET /p",
+            "both care clinic GET /up",
+            "ward care clinic GET /p",
+            "ward care clinic GET /up",
+        ]
+    );
+    let plans: Vec<String> = set.plans_of_anybody().map(|(labels, _)| shown(labels)).collect();
+    assert_eq!(
+        plans,
+        [
+            "both unknown crm GET /up",
+            "ward unknown crm GET /up",
+            "unknown unknown crm GET /up",
+            "third unknown clinic GET /up",
+            "desk unknown clinic GET /up",
+            "both unknown clinic GET /up",
+            "unknown unknown clinic GET /up",
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_of_apis_is_looked_up() {
+    let check = |change: [&str; 2], expected: &[(&str, &str)]| {
+        let text = TWO_APIS.replacen(change[0], change[1], 1);
+        assert_ne!(text, TWO_APIS);
+        check(&text, expected);
+    };
+    check([", apis: [crm] }", " }"], &[("apis-missing", "third")]);
+    check(["apis: [crm] }", "apis: [] }"], &[("empty-list", "[]")]);
+    check(["apis: [crm] }", "apis: crm }"], &[("wrong-kind", "crm")]);
+    check(["apis: [crm] }", "apis: [crn] }"], &[("unknown-api", "crn")]);
+    check(["apis: [crm] }", "apis: [crm, crm] }"], &[("listed-twice", "crm")]);
+    check(["apis: [clinic] }", "apis: [hospital] }"], &[("unknown-api", "hospital")]);
+    check(["[clinic, crm]", "[crm]"], &[("purpose-elsewhere", "ward")]);
+    // A rule of a purpose decides in its own APIs only.
+    let text = TWO_APIS
+        .replace("GET /c: { body: { $.id: id", "GET /c: { body: { $.id: id, $.nr: nr")
+        .replace("{ id: Number }", "{ id: Number, nr: Number }")
+        .replace("care: { id: keep", "care: { id: keep, nr: keep");
+    self::check(&text, &[("rule-for-nothing", "nr")]);
+    let notes = |text: &str| {
+        let notes = load(&[source(text)], &NoKeys).findings.into_iter();
+        let notes = notes.filter(|one| one.code == "purpose-in-several-apis");
+        notes.map(|one| one.message).collect::<Vec<_>>()
+    };
+    let [note] = &notes(TWO_APIS)[..] else { panic!() };
+    assert!(note.contains("`support`") && note.contains("(crm, clinic)"), "{note}");
+    assert_eq!(notes(&TWO_APIS.replace("contract }", "contract, apis: [crm, clinic] }")).len(), 0);
+    assert_eq!(notes(&TWO_APIS.replace("[support, care]", "[care]")).len(), 0);
+    // With one API nothing has to be said.
+    self::check(&policy("a: Something", "$.x: a", "a: keep"), &[]);
 }
 
 #[test]
@@ -779,15 +898,138 @@ fn names_are_not_missing_where_the_unclassified_is_kept() {
     assert!(warnings("", "$.x: a", keep, "$..z: a").is_empty());
     // Each is about its own lines.
     assert_eq!(warnings(keep, "$.x: a", "", "$..z: a"), ["names-missing"]);
+    // `.*` is about names wherever it stands, and for records; `[*]` is for arrays.
+    assert_eq!(warnings("", "$.x.*.y: a", "", "$.*.z: a"), ["names-missing"; 2]);
+    assert!(warnings("", "\"$.x[*].y\": a", "", "\"$.z[*]\": a").is_empty());
+    for names in ["a", "[k, l]", "public"] {
+        let line = format!("$.x.*.y: {{ category: a, names: {names} }}");
+        assert!(warnings("", &line, "", "$.z: a").is_empty(), "{line}");
+    }
     assert_eq!(warnings("", "$..x: a", keep, "$.z: a"), ["names-missing"]);
+}
+
+/// `public` is for the names of members where only members are meant.
+#[test]
+fn names_say_something_where_the_path_reaches_some() {
+    let found = |path: &str, names: &str| {
+        let line = format!("\"{path}\": {{ category: a, names: {names} }}");
+        let text = policy("a: A", &line, "a: keep");
+        let findings = load(&[source(&text)], &NoKeys).findings.into_iter();
+        let findings = findings.filter(|one| one.rank != Rank::Note);
+        findings.map(|one| one.code).collect::<Vec<_>>()
+    };
+    let none = Vec::<&str>::new();
+    for (path, names, expected) in [
+        ("$.x.*", "public", &none[..]),
+        ("$.x.*[*].y", "public", &none),
+        ("$.x[*]", "public", &["names-without-effect"]),
+        ("$.x[*]", "a", &none),
+        ("$.x[*]", "[k]", &none),
+        ("$.x['a',*]", "public", &["names-without-effect"]),
+        ("$.x[?@.y]", "public", &["names-without-effect"]),
+        ("$.x[?@ == 1]", "[k]", &none),
+        ("$.x..y", "public", &["names-too-wide"]),
+        ("$.x.*..y", "public", &["names-too-wide"]),
+        ("$.x..y", "[k]", &none),
+        ("$.x[0].y", "[k]", &["names-without-effect"]),
+        ("$.x.*", "[]", &["empty-list"]),
+        ("$.x.*", "[k, k]", &["listed-twice"]),
+        ("$.x.*", "[1]", &["not-quoted"]),
+        ("$.x.*", "[[k]]", &["wrong-kind"]),
+        ("$.x.*", "{ k: l }", &["wrong-kind"]),
+        ("$.x.*", "nobody", &["unknown-category"]),
+    ] {
+        let found: Vec<&str> =
+            found(path, names).into_iter().filter(|code| *code != "filter-tells").collect();
+        assert_eq!(found, expected, "{path} {names}");
+    }
+    let names = |count: usize, bytes: usize| {
+        let name = |at: usize| format!("'{at:0>bytes$}'");
+        format!("[{}]", (0..count).map(name).collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(found("$.x.*", &names(1000, 4)), none);
+    assert_eq!(found("$.x.*", &names(1001, 4)), ["bad-names"]);
+    assert_eq!(found("$.x.*", &names(1, 256)), none);
+    assert_eq!(found("$.x.*", &names(1, 257)), ["bad-names"]);
+}
+
+/// Of a category that is explicit only a rule for its whole name counts, whoever has it.
+#[test]
+fn explicit_categories_leave_by_their_whole_name() {
+    let text = "
+tamis: 1
+categories: { id: Number, id.nir: { title: NIR, explicit: true }, id.nir.key: Its key, health: { title: Health, explicit: true } }
+purposes:
+  wide: { title: Wide, legal_basis: contract }
+  whole: { title: Whole, legal_basis: contract }
+  key: { title: Key, legal_basis: contract }
+  denied: { title: Denied, legal_basis: contract }
+  masked: { title: Masked, legal_basis: contract }
+callers: { c: { identify: { api_key: k }, purposes: [wide, whole, key, denied] }, d: { identify: { api_key: l }, purposes: [masked] } }
+apis:
+  a:
+    headers: { response: { X-Nir: id.nir } }
+    routes:
+      GET /x: { params: { nir: id.nir }, body: { $.id: id, $.nir: id.nir, $.key: id.nir.key, $.health: health, $.m.*: { category: id, names: id.nir } } }
+rules:
+  wide: { '*': keep, id: keep }
+  whole: { id.nir: keep }
+  key: { id.nir: { mask: { keep_last: 2 } }, id.nir.key: keep }
+  denied: { id: keep, '*': deny }
+  masked: { id: mask, id.nir: drop }
+";
+    let Loaded { set, findings, .. } = load(&[source(text)], &NoKeys);
+    let set = set.unwrap();
+    let actions = |purpose: &str| {
+        let purpose = set.purpose(set.purpose_named(purpose).unwrap()).unwrap();
+        let names = ["id", "id.nir", "id.nir.key", "health"];
+        names.map(|name| {
+            let at = set.categories.iter().position(|one| one.name == name).unwrap();
+            purpose.action(CategoryId(u32::try_from(at).unwrap())).word()
+        })
+    };
+    assert_eq!(actions("wide"), ["keep", "drop", "drop", "drop"]);
+    assert_eq!(actions("whole"), ["drop", "keep", "drop", "drop"]);
+    assert_eq!(actions("key"), ["drop", "mask", "keep", "drop"]);
+    assert_eq!(actions("denied"), ["keep", "drop", "drop", "deny"]);
+    assert_eq!(actions("masked"), ["mask", "drop", "drop", "drop"]);
+    // A parameter and a header go by the same rule.
+    assert_eq!(decided(&set, "c", "wide", "", "GET /x?nir=1"), "parameter-withheld");
+    assert_eq!(decided(&set, "c", "whole", "", "GET /x?nir=1"), "a/GET /x []");
+    assert_eq!(decided(&set, "c", "denied", "", "GET /x"), "category-denied");
+    for (purpose, keeps) in [("wide", false), ("whole", true)] {
+        let id = set.purpose_named(purpose).unwrap();
+        let plan = set.apis()[0].routes[0].answers[id.0].plan().unwrap();
+        let header = plan.header("x-nir").unwrap();
+        let is_kept = plan.cells()[header.index()].action == crate::access::Action::Keep;
+        assert_eq!(is_kept, keeps, "{purpose}");
+    }
+    let notes = findings.iter().filter(|one| one.code == "decided-by-prefix");
+    let notes: Vec<&str> = notes.map(|one| one.message.as_str()).collect();
+    // What is spelled, dropped or denied is none.
+    assert_eq!(notes, Vec::<&str>::new(), "all that a prefix decides is explicit");
+    let wide = text.replace(", explicit: true", "");
+    let findings = load(&[source(&wide)], &NoKeys).findings;
+    let notes = findings.iter().filter(|one| one.code == "decided-by-prefix");
+    let notes: Vec<(&str, &str)> =
+        notes.map(|one| (one.message.as_str(), one.help.as_deref().unwrap())).collect();
+    let [wide, whole, denied] = notes[..] else { panic!("{notes:?}") };
+    assert!(wide.0.contains("`id.nir`, `id.nir.key`, `health`"), "{}", wide.0);
+    assert!(wide.1.contains("`id.nir`, `id.nir.key`, `health`"), "{}", wide.1);
+    assert!(whole.0.contains("`whole` gets `id.nir.key` by"), "{}", whole.0);
+    assert!(denied.0.contains("`denied` gets `id.nir`, `id.nir.key` by"), "{}", denied.0);
+    // A rule that can decide nothing says why.
+    let narrow = text.replace("id: Number, ", "id: { title: Number, explicit: true }, ");
+    let narrow = narrow.replace("'*': keep, id: keep", "id.nir: keep, health: keep");
+    assert!(load(&[source(&narrow)], &NoKeys).set.is_some());
 }
 
 #[test]
 fn public_for_everything_below_is_a_warning() {
-    let names = "{ category: public, names: public }";
+    let names = "{ category: public, names: [k] }";
     assert_eq!(warnings("", &format!("$.x..*: {names}"), "", "$.z: a"), ["public-everything"]);
     assert_eq!(warnings("", "$.x: a", "", &format!("$..*: {names}")), ["public-everything"]);
-    let other = "$.x..*: { category: a, names: public }, $.y.*: { category: public, names: a }";
+    let other = "$.x..*: { category: a, names: [k] }, $.y.*: { category: public, names: a }";
     assert!(warnings("", other, "", "$.z: a").is_empty());
 }
 
@@ -941,7 +1183,7 @@ fn a_filter_may_ask_only_about_what_the_purpose_keeps() {
     );
     assert_eq!(
         found(
-            "\"$[?@.k[?@.x == 1].y].a\": a, \"$[*].k[*]['x','y']\": { category: public, names: public }"
+            "\"$[?@.k[?@.x == 1].y].a\": a, \"$.*.k.*['x','y']\": { category: public, names: public }"
         ),
         Vec::<&str>::new()
     );
@@ -976,7 +1218,7 @@ fn a_filter_may_ask_about_the_document_only_what_the_purpose_keeps() {
     );
     assert_eq!(
         found(
-            "\"$.l[?$.m[?@.x == $.y].y].a\": a, \"$.m[*]['x','y']\": { category: public, names: public }, $.y: public"
+            "\"$.l[?$.m[?@.x == $.y].y].a\": a, \"$.m.*['x','y']\": { category: public, names: public }, $.y: public"
         ),
         none
     );

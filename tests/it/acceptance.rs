@@ -14,7 +14,7 @@ const POLICY: &str = "
 tamis: 1
 categories: { name: Name }
 purposes: { p: { title: Test, legal_basis: contract } }
-callers: { c: { identify: { api_key: k }, purposes: [p] } }
+callers: { c: { identify: { api_key: k }, purposes: [p], apis: [dropping, keeping, passing] } }
 apis:
   dropping: { host: dropping, routes: { GET /x: { body: { $.a: name, '$..b': name, '$[0]': name } } } }
   keeping:

@@ -120,7 +120,7 @@ apis:
     routes:
       GET /people/{id}:
         params: { id: id, page: public, email: email }
-        body: { $.id: id, $.name: name, $.email: email, '$.tags': public, '$.deep..*': { category: public, names: public } }
+        body: { $.id: id, $.name: name, $.email: email, '$.tags': public, '$.deep..*': { category: public, names: [Anna] } }
       POST /people:
         body: { $.id: id }
       GET /people:
@@ -261,6 +261,8 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::HeaderRepeated
         | Reason::UpgradeNotAllowed
         | Reason::OriginNotAllowed
+        // This takes a second API.
+        | Reason::ApiNotAllowed
         | Reason::CallerAmbiguous
         | Reason::TooManyRequests
         | Reason::UpstreamUnreachable
@@ -305,6 +307,44 @@ fn apply_says_why_it_is_denied_and_writes_nothing() {
     let arguments = [&AS_DESK[..], &["--host", "Canary-7f3a:x"]].concat();
     let run = apply(&folder, &arguments, BODY).exits(1).prints_nothing();
     run.says("denied: host-not-valid\n").says("\n  help: ");
+}
+
+/// Of several APIs a caller may use those that it lists.
+#[test]
+fn an_api_that_is_not_the_callers_is_denied() {
+    let two = PEOPLE
+        .replace("purposes: [support] }", "purposes: [support], apis: [people] }")
+        .replace(
+            "purposes: [support, billing] }",
+            "purposes: [support, billing], apis: [people, staff] }",
+        )
+        .replace("purposes: [counting] }", "purposes: [counting], apis: [people] }")
+        .replace(
+            "rules:",
+            "  staff: { host: staff, routes: { GET /staff: { body: { $.id: id } } } }\nrules:",
+        );
+    let folder = Folder::new(&[("people.yaml", &two)]);
+    let staff = ["--host", "staff", "--request", "GET /staff"];
+    let run = apply(&folder, &[&["--caller", "desk"][..], &staff].concat(), BODY);
+    run.exits(1)
+        .prints_nothing()
+        .says("denied: api-not-allowed\n")
+        .says("the caller may use people");
+    let office = ["--caller", "office", "--purpose", "support"];
+    apply(&folder, &[&office[..], &staff].concat(), r#"{"id":7}"#).exits(0).prints(r#"{"id":7}"#);
+    let explain =
+        |who: &[&str]| tamis(&[&["explain", folder.path(), "GET /staff"], who].concat(), "");
+    explain(&["--caller", "desk"])
+        .exits(1)
+        .prints("api-not-allowed")
+        .prints("desk is not for staff, only for people (")
+        .prints("people.yaml:8)");
+    explain(&office).exits(0).prints("$.id");
+    // A caller that does not say which it may use would get all, so it is asked.
+    tamis(&["check", folder.path()], "").prints("purpose-in-several-apis");
+    let silent = two.replacen(", apis: [people] }", " }", 1);
+    let run = tamis(&["check", Folder::new(&[("people.yaml", &silent)]).path()], "").exits(1);
+    run.prints("apis-missing").prints("`apis: [people]`");
 }
 
 #[test]
@@ -709,11 +749,10 @@ fn check_counts_the_series_of_the_metrics() {
     // purpose of others (2 + 1 + 2), no route (4 pairs of caller and purpose). The pairs on the four
     // routes: 4 decisions each, but 1 where `support` is denied a category (2).
     let requests = 1 + 3 + 5 + 4 + 4 * 4 * 4 - 2 * 3;
-    // GET /people/{id}: id, name, email, public (kept names can be too long); POST: id; GET: id;
-    // health. What can be unfit, twice.
-    let support = (1 + 1 + 2 + 2) + 1 + 1;
-    let billing = (1 + 1 + 1 + 2) + 1 + 1 + 1;
-    let counting = (2 + 1 + 1 + 2) + 2 + 2 + 1;
+    // GET /people/{id}: id, name, email, public; POST: id; GET: id; health. What can be unfit, twice.
+    let support = (1 + 1 + 2 + 1) + 1 + 1;
+    let billing = (1 + 1 + 1 + 1) + 1 + 1 + 1;
+    let counting = (2 + 1 + 1 + 1) + 2 + 2 + 1;
     let accesses = 2 * support + billing + counting;
     // The routes, what is none of them in the api and in none: 2xx, 3xx, 4xx, 5xx, and no status.
     let responses = (4 + 1 + 1) * 5;
@@ -773,7 +812,7 @@ fn what_passes_unread_passes_in_every_command() {
     // As in the test above, and the new route: four pairs; nobody, and the office without a purpose. A
     // preflight is answered or denied. Of each plan one more access.
     let requests = 71 + (4 + 2) * 4 + 2;
-    let accesses = 35 + (4 * 5 - 2) + 2;
+    let accesses = 31 + (4 * 5 - 2) + 2;
     let responses = (4 + 1 + 1 + 1 + 1) * 5;
     tamis(&["check", folder.path()], "").prints(&format!(
         "metrics: at most {requests} series of tamis_requests_total, {accesses} of \

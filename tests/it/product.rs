@@ -83,7 +83,16 @@ pub(crate) fn plan(
 
 /// One document through one plan, in these chunks.
 pub(crate) fn sieve<'a>(plan: &Arc<Plan>, chunks: impl IntoIterator<Item = &'a [u8]>) -> Sieved {
-    let mut enforcement = Enforcement::new(Arc::clone(plan), context(), Limits::default());
+    sieve_within(Limits::default(), plan, chunks)
+}
+
+/// The same within other limits.
+pub(crate) fn sieve_within<'a>(
+    limits: Limits,
+    plan: &Arc<Plan>,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Sieved {
+    let mut enforcement = Enforcement::new(Arc::clone(plan), context(), limits);
     let mut out = Vec::new();
     for chunk in chunks {
         enforcement

@@ -28,7 +28,8 @@ static SOURCES: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(env!("CARGO_M
 const EXAMPLES_MIN: usize = 150;
 
 /// Headers of tables that explain and claim nothing that could be run.
-const PROSE: [&str; 6] = ["word", "key", "finding", "what", "what comes", "what a path does"];
+const PROSE: [&str; 7] =
+    ["word", "key", "finding", "what", "what comes", "what a path does", "`names`"];
 
 #[test]
 fn every_example_of_the_reference_is_true() {
@@ -118,7 +119,7 @@ fn the_built_in_headers_are_those_of_the_code() {
 struct Reference {
     keys: RootKey,
     preamble: String,
-    /// The last whole policy, for the tests that are written for it.
+    /// The first whole policy, for the tests that are written for it.
     policy: String,
     /// The last policy or example, loaded.
     set: Option<PolicySet>,
@@ -154,7 +155,9 @@ impl Reference {
                     self.loads(line, &[("preamble.yaml", text)]);
                 }
                 "yaml policy" => {
-                    self.policy.clone_from(text);
+                    if self.policy.is_empty() {
+                        self.policy.clone_from(text);
+                    }
                     let loaded = self.loads(line, &[("policy.yaml", text)]);
                     // A test beside it is all that it lacks.
                     for finding in &loaded.findings {

@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use jsonpath_rust::query::js_path_vals;
 use serde_json::Value;
 use tamis::{
-    json::{Copied, Edits, Limits, OnContainer, OnName, OnScalar, Rewriter},
+    json::{Copied, Edits, Keeps, Limits, OnContainer, OnName, OnScalar, Rewriter},
     path::{Kind, Path, Program, ProgramError, State},
 };
 
@@ -309,6 +309,15 @@ impl Edits for Dropping {
     }
 
     fn name(&mut self, (): (), _: State, _: State) -> OnName<()> {
+        OnName::Keep
+    }
+
+    /// What filters may ask is a matter of policies.
+    fn keeps(&self, (): (), _: State, _: Option<Kind>) -> Keeps<()> {
+        Keeps::Whole
+    }
+
+    fn keeps_name(&self, (): (), _: State, _: State) -> OnName<()> {
         OnName::Keep
     }
 

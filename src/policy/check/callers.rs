@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use crate::policy::{
     check::Checker,
     finding::{Finding, Place},
-    model::{Caller, Identify, Purpose, PurposeId},
+    model::{Apis, Caller, Identify, Purpose, PurposeId},
     read::{WrittenCaller, WrittenPurpose},
+    reader::At,
 };
 
 impl Checker<'_> {
@@ -18,6 +19,7 @@ impl Checker<'_> {
             if !self.is_new("the purpose", &purpose.name, first) {
                 continue;
             }
+            let apis = self.listed_apis(purpose.apis);
             self.purposes_by_name.insert(purpose.name.value.clone(), self.purposes.len());
             self.purposes.push(Purpose {
                 name: purpose.name.value.into(),
@@ -27,13 +29,38 @@ impl Checker<'_> {
                 owner: purpose.owner,
                 code: purpose.code,
                 dpv: purpose.dpv,
+                apis,
                 at: purpose.name.at,
                 declares_art9: purpose.declares_art9,
                 rules: Vec::new(),
                 has_rules: false,
                 resolved: Vec::new(),
+                covering: Vec::new(),
             });
         }
+    }
+
+    /// Looks up the APIs that a caller or a purpose lists.
+    fn listed_apis(&mut self, written: Option<Vec<At<String>>>) -> Apis {
+        let Some(names) = written else { return Apis::All };
+        let mut listed = Vec::new();
+        for name in names {
+            let Some(id) = self.api_ids.get(&name.value).copied() else {
+                let message = format!("the API `{}` is not declared", name.value);
+                let known = self.api_ids.keys().map(String::as_str);
+                let finding = Finding::error("unknown-api", name.at, message);
+                let finding = finding.declare(&name.value, known, "apis");
+                self.report(finding);
+                continue;
+            };
+            if listed.contains(&id) {
+                let message = format!("the API `{}` is listed twice", name.value);
+                self.report(Finding::error("listed-twice", name.at, message));
+                continue;
+            }
+            listed.push(id);
+        }
+        Apis::Listed(listed)
     }
 
     pub(super) fn callers(&mut self, written: Vec<WrittenCaller>) {
@@ -66,6 +93,18 @@ impl Checker<'_> {
                 }
                 purposes.push(id);
             }
+            if caller.apis.is_none() && self.api_ids.len() > 1 {
+                let message = format!("`{}` does not say which APIs it may use", caller.name.value);
+                let mut names: Vec<&str> = self.api_ids.keys().map(String::as_str).collect();
+                names.sort_unstable();
+                let help = format!(
+                    "there are several: list those that it is for, such as `apis: [{}]`",
+                    names.first().unwrap_or(&"NAME")
+                );
+                let finding = Finding::error("apis-missing", caller.name.at.clone(), message);
+                self.report(finding.help(help));
+            }
+            let apis = self.listed_apis(caller.apis);
             let Some(identify) = caller.identify else { continue };
             if let Identify::ApiKey(key) = &identify.value {
                 if let Some(first) = keys.get(key) {
@@ -83,6 +122,7 @@ impl Checker<'_> {
                 name: caller.name.value.into(),
                 identify: identify.value,
                 purposes,
+                apis,
                 at: caller.name.at,
             });
         }

@@ -17,6 +17,7 @@ impl Checker<'_> {
             title: "public".to_owned(),
             special: None,
             few_values: None,
+            explicit: None,
             at: Place { source: 0, span: 0..0 },
         });
         self.category_ids.insert("public".to_owned(), CategoryId::PUBLIC);
@@ -36,19 +37,20 @@ impl Checker<'_> {
                 title: category.title,
                 special: category.special.then(|| name.at.clone()),
                 few_values: category.few_values.then(|| name.at.clone()),
+                explicit: category.explicit.then(|| name.at.clone()),
                 at: name.at,
             });
         }
-        // Both flags hold for everything below the name that has them.
-        let flags: HashMap<String, (Option<Place>, Option<Place>)> = self
-            .categories
-            .iter()
-            .map(|one| (one.name.clone(), (one.special.clone(), one.few_values.clone())))
-            .collect();
+        // The flags hold for everything below the name that has them.
+        let flags =
+            |one: &Category| [one.special.clone(), one.few_values.clone(), one.explicit.clone()];
+        let flags: HashMap<String, [Option<Place>; 3]> =
+            self.categories.iter().map(|one| (one.name.clone(), flags(one))).collect();
         for category in &mut self.categories {
             let above = || self_and_prefixes(&category.name).filter_map(|name| flags.get(name));
-            category.special = above().find_map(|(special, _)| special.clone());
-            category.few_values = above().find_map(|(_, few_values)| few_values.clone());
+            category.special = above().find_map(|[special, ..]| special.clone());
+            category.few_values = above().find_map(|[_, few_values, _]| few_values.clone());
+            category.explicit = above().find_map(|[.., explicit]| explicit.clone());
         }
     }
 

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 
 use crate::policy::{
     finding::{Finding, Place, Rank},
-    model::{Api, Caller, Category, CategoryId, Digest, PolicySet, Purpose, SourceLines},
-    read::Written,
+    model::{Api, ApiId, Caller, Category, CategoryId, Digest, PolicySet, Purpose, SourceLines},
+    read::{Written, WrittenApi},
     reader::At,
 };
 
@@ -28,6 +28,7 @@ struct Checker<'f> {
     callers_by_name: HashMap<String, usize>,
     record_ids: HashMap<String, usize>,
     records: Vec<Record>,
+    api_ids: HashMap<String, ApiId>,
     apis: Vec<Api>,
     apis_by_host: HashMap<String, usize>,
     hostless: Option<usize>,
@@ -54,6 +55,7 @@ pub(crate) fn check(
         callers_by_name: HashMap::new(),
         record_ids: HashMap::new(),
         records: Vec::new(),
+        api_ids: ids_of(&written.apis),
         apis: Vec::new(),
         apis_by_host: HashMap::new(),
         hostless: None,
@@ -85,6 +87,16 @@ pub(crate) fn check(
         apis_by_host: checker.apis_by_host,
         hostless: checker.hostless,
     }
+}
+
+/// The APIs by name, before they are read: callers and purposes name them. Of two with one name the first counts.
+fn ids_of(written: &[WrittenApi]) -> HashMap<String, ApiId> {
+    let mut ids = HashMap::new();
+    for api in written {
+        let next = ApiId(ids.len());
+        ids.entry(api.name.value.clone()).or_insert(next);
+    }
+    ids
 }
 
 impl Checker<'_> {

@@ -1,7 +1,9 @@
 //! Records: their names looked up, circles found, and each written out where it is mounted.
 
+use std::sync::Arc;
+
 use crate::{
-    path::Path,
+    path::{Path, dotted_wildcards},
     policy::{
         check::{
             Checker,
@@ -10,7 +12,7 @@ use crate::{
         finding::{Finding, Place},
         lint,
         model::{CategoryId, Class, Delta, Field, Keeping, Unclassified},
-        read::{ClassName, Classified, WrittenRecord},
+        read::{ClassName, Classified, WrittenNames, WrittenRecord},
         reader::At,
     },
 };
@@ -30,6 +32,10 @@ pub(super) struct Line {
     pub(super) path: At<Path>,
     pub(super) target: Target,
     pub(super) names: Option<CategoryId>,
+    /// The segments that `names` is about, as bits.
+    pub(super) named: u128,
+    /// The names that are listed.
+    pub(super) spells: Arc<[String]>,
     pub(super) delta: Delta,
     pub(super) embedded: bool,
 }
@@ -95,9 +101,20 @@ impl Checker<'_> {
         let mut lines = Vec::new();
         for classified in written {
             let target = self.target(&classified.class);
-            let names = match &classified.names {
-                Some(name) => self.category(name, "the category of names"),
-                None => None,
+            let (names, spells) = match &classified.names {
+                Some(At { value: WrittenNames::Category(name), at }) => {
+                    let name = At { value: name.clone(), at: at.clone() };
+                    (self.category(&name, "the category of names"), Arc::default())
+                }
+                Some(At { value: WrittenNames::Listed(names), .. }) => {
+                    (None, names.as_slice().into())
+                }
+                None => (None, Arc::default()),
+            };
+            // What is `public` for whoever writes `.*` need not be for whoever means an array, or all below.
+            let about = match names {
+                Some(CategoryId::PUBLIC) => dotted_wildcards(&classified.spelled),
+                Some(_) | None => u128::MAX,
             };
             let category = match target {
                 Some(Target::Category(category)) => Some(category),
@@ -106,7 +123,8 @@ impl Checker<'_> {
             self.findings.extend(lint::line(&classified, category, names, whole));
             let Some(target) = target else { continue };
             let Classified { path, delta, embedded, .. } = classified;
-            lines.push(Line { path, target, names, delta, embedded });
+            let line = Line { path, target, names, named: about, spells, delta, embedded };
+            lines.push(line);
         }
         lines
     }
@@ -254,10 +272,24 @@ impl Checker<'_> {
             into.selectors += path.selectors();
             let at = line.path.at.clone();
             let Line { names, delta, embedded, .. } = *line;
+            let own = u32::try_from(own_from).ok();
+            let named = own.and_then(|own| line.named.checked_shl(own)).unwrap_or_default();
+            let field = |class| Field {
+                path: path.clone(),
+                own_from,
+                class,
+                names,
+                named,
+                spells: Arc::clone(&line.spells),
+                delta,
+                embedded,
+                at: line.path.at.clone(),
+            };
             let index = match line.target {
                 Target::Category(category) => {
-                    let class = Class::Category(category);
-                    into.fields.push(Field { path, own_from, class, names, delta, embedded, at });
+                    let field = field(Class::Category(category));
+                    into.selectors += field.spelling().map(|path| path.selectors()).sum::<usize>();
+                    into.fields.push(field);
                     continue;
                 }
                 Target::Record(index) => index,
@@ -282,16 +314,9 @@ impl Checker<'_> {
             };
             // Taken out while it is written out: a record in itself has been left out above.
             let inner = std::mem::take(&mut record.lines);
-            let class = Class::Mount { keeps_unclassified };
-            into.fields.push(Field {
-                path: path.clone(),
-                own_from,
-                class,
-                names,
-                delta,
-                embedded,
-                at,
-            });
+            let field = field(Class::Mount { keeps_unclassified });
+            into.selectors += field.spelling().map(|path| path.selectors()).sum::<usize>();
+            into.fields.push(field);
             self.expand(&path, &inner, depth + 1, into);
             if let Some(record) = self.records.get_mut(index) {
                 record.lines = inner;

@@ -8,7 +8,7 @@ use crate::{
         check::{Checker, records::Expansion},
         finding::{Finding, Place},
         lint,
-        model::{Api, Field, Header, Method, Parameter, ParameterRule, Route},
+        model::{Api, ApiId, Field, Header, Method, Parameter, ParameterRule, Route},
         read::{WrittenApi, WrittenHeader, WrittenParameter, WrittenRoute},
         reader::At,
     },
@@ -35,6 +35,7 @@ impl Checker<'_> {
             let index = self.apis.len();
             self.hosts(&api, index, &mut host_places);
             let mut checked = Api {
+                id: ApiId(index),
                 name: api.name.value.into(),
                 hosts: api.hosts.into_iter().map(|host| host.value).collect(),
                 routes: Vec::new(),

@@ -1,4 +1,4 @@
-//! Rules: which one decides about a category, and what `special` and `few_values` forbid it.
+//! Rules: which one decides about a category, and what its flags forbid it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -71,18 +71,23 @@ impl Checker<'_> {
                 .enumerate()
                 .map(|(i, rule)| (rule.selector.as_str(), i))
                 .collect();
-            purpose.resolved = self
-                .categories
-                .iter()
-                .map(|category| {
-                    if category.name == "public" {
-                        return None;
-                    }
-                    self_and_prefixes(&category.name)
-                        .chain(std::iter::once("*"))
-                        .find_map(|name| rules.get(name).copied())
-                })
-                .collect();
+            let covering = self.categories.iter().map(|category| {
+                if category.name == "public" {
+                    return None;
+                }
+                self_and_prefixes(&category.name)
+                    .chain(std::iter::once("*"))
+                    .find_map(|name| rules.get(name).copied())
+            });
+            purpose.covering = covering.collect();
+            let resolved = purpose.covering.iter().zip(&self.categories).map(|(at, category)| {
+                let rule = at.and_then(|at| purpose.rules.get(at))?;
+                let counts = category.explicit.is_none()
+                    || rule.selector == category.name
+                    || rule.action == Action::Deny;
+                at.filter(|_| counts)
+            });
+            purpose.resolved = resolved.collect();
         }
     }
 

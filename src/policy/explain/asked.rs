@@ -9,6 +9,7 @@ use std::{
 use crate::{
     path::{
         Answered, Filter, FilterId, Kind, Path, PathId, Program, Row, Segment, Selector, State,
+        dotted_wildcards,
     },
     policy::{
         compile,
@@ -29,8 +30,9 @@ const STEPS_MAX: usize = 1 << 24;
 const LAZY_STEPS_MAX: usize = 1 << 17;
 
 /// Most findings of one set of policies for which a cure is tried out: each takes as long as the route took
-/// to load.
+/// to load, and most steps that are looked at for one purpose then.
 const CURES_MAX: usize = 8;
+const CURE_STEPS_MAX: usize = 1 << 17;
 /// Most purposes that a cure is tried for.
 const CURED_PURPOSES_MAX: usize = 8;
 /// Most purposes that a finding names.
@@ -48,7 +50,7 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
         let mut too_many = false;
         for (id, (purpose, answer)) in set.purposes.iter().zip(&route.answers).enumerate() {
             let Some(plan) = Answer::plan(answer) else { continue };
-            match told(set, route, purpose, plan) {
+            match told(set, route, purpose, plan, STEPS_MAX) {
                 None => too_many = true,
                 Some(told) => {
                     for Told { filter, from_root, path, fate } in told {
@@ -82,12 +84,19 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What filters are told of for one purpose; none if they stand among too many other paths.
-fn told(set: &PolicySet, route: &Route, purpose: &Purpose, plan: &Arc<Plan>) -> Option<Vec<Told>> {
+/// What filters are told of for one purpose; none if they stand among too many other paths, which is when it takes
+/// more than so many steps.
+fn told(
+    set: &PolicySet,
+    route: &Route,
+    purpose: &Purpose,
+    plan: &Arc<Plan>,
+    steps_max: usize,
+) -> Option<Vec<Told>> {
     let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
     let walk = Walk { set, route, purpose, plan };
     let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new() };
-    asked.run().then_some(asked.told)
+    asked.run(steps_max).then_some(asked.told)
 }
 
 /// What filters tell is not known, so that the policies cannot load.
@@ -213,11 +222,16 @@ impl Telling {
         let names = [Some(CategoryId::PUBLIC), None];
         let names = names.into_iter().skip(usize::from(field.names.is_none()));
         for names in names.chain(field.names.is_none().then_some(Some(CategoryId::PUBLIC))) {
+            let written = in_yaml(&own, names.is_some());
+            let dotted = dotted_wildcards(written.trim_matches('"'));
+            let dotted = u32::try_from(own_from).ok().and_then(|from| dotted.checked_shl(from));
             let line = Field {
                 path: path.clone(),
                 own_from,
                 class: Class::Category(CategoryId::PUBLIC),
                 names,
+                named: dotted.unwrap_or_default(),
+                spells: Arc::default(),
                 delta: Delta::Unsaid,
                 embedded: false,
                 at: field.at.clone(),
@@ -236,7 +250,6 @@ impl Telling {
                     ),
                 };
                 let or = "or let the filter ask about what each purpose keeps";
-                let written = in_yaml(&own, names.is_some());
                 return Some(format!("{tells}, write `{written}: {class}`; {or}"));
             }
         }
@@ -249,7 +262,7 @@ impl Telling {
         let Some(plans) = compile::plans_with(set, api, route, fields, ids) else { return false };
         let route = &route.with_fields(fields.to_vec());
         plans.into_iter().all(|(purpose, plan)| {
-            let told = told(set, route, purpose, &Arc::new(plan));
+            let told = told(set, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
             told.is_some_and(|told| {
                 let same = |one: &Told| {
                     one.filter == self.filter
@@ -278,13 +291,13 @@ struct Asked<'w> {
 impl Asked<'_> {
     /// Goes to every node that a filter can be asked of, in the body and in documents in strings; whether it
     /// has come to all of them.
-    fn run(&mut self) -> bool {
+    fn run(&mut self, steps_max: usize) -> bool {
         let program = self.walk.plan.program().clone();
         let start = (program.start(), self.walk.outside());
         let mut seen = HashSet::from([(start.0, self.walk.shape(start.1), self.alike(start))]);
         let mut gone_on = HashSet::new();
         let mut asking = HashMap::new();
-        let steps_max = if program.is_lazy() { LAZY_STEPS_MAX } else { STEPS_MAX };
+        let steps_max = if program.is_lazy() { LAZY_STEPS_MAX.min(steps_max) } else { steps_max };
         let mut steps = 0usize;
         let mut next = vec![(start, start)];
         while let Some(((state, under), root)) = next.pop() {

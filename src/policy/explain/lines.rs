@@ -78,7 +78,8 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
             } else {
                 (fate, stays)
             };
-            let row = Row::new(format!("names in {}", field.path), fate, lines).by(by, action);
+            let row = Row::new(format!("names in {}", field.written()), fate, lines);
+            let row = row.by(by, action);
             told.put(stays, row);
         }
         if let Class::Category(category) = field.class {
@@ -91,7 +92,7 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
             );
             let (by, action) =
                 decided(walk, field, category, &values.seen_if(complete), Of::Values);
-            told.put(left, Row::new(field.path.to_string(), fate, lines).by(by, action));
+            told.put(left, Row::new(field.written(), fate, lines).by(by, action));
         }
     }
 }

@@ -11,13 +11,13 @@ mod words;
 use std::fmt::{self, Write as _};
 
 use crate::{
-    access::{Labels, Reason},
+    access::Reason,
     path::{Path, Selector},
     policy::{
         decide::{self, Target, WhyWrong, WrongParameter},
         finding::{Place, did_you_mean, most_like},
         model::{
-            Answer, Api, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Parameter,
+            Answer, Api, Apis, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Parameter,
             ParameterRule, Pass, PolicySet, Purpose, Route, Stream, Unclassified,
         },
         needs::{self, Needs, PathNeeds},
@@ -192,10 +192,11 @@ impl PolicySet {
         let caller =
             self.caller_named(question.caller).ok_or_else(|| self.caller_unknown(question))?;
         let purpose_id = self
-            .purpose_for(caller, question.purpose, &mut Labels::unknown())
+            .purpose_of(caller, question.purpose)
             .map_err(|reason| (reason, self.purpose_denied(caller, question, reason)))?;
         let purpose = self.purpose(purpose_id).ok_or((Reason::Internal, String::new()))?;
         let Asked { api, route, target } = self.route_asked(question)?;
+        self.elsewhere_denied(caller, purpose, api)?;
         told.opening.push(format!("{} asks for {} of {}", caller.name, route.label, api.name));
         told.opening.push(self.why(purpose));
         for field in &route.fields {
@@ -336,6 +337,28 @@ impl PolicySet {
         }
     }
 
+    /// Whether a caller may ask for a purpose at an API.
+    fn elsewhere_denied(
+        &self,
+        caller: &Caller,
+        purpose: &Purpose,
+        api: &Api,
+    ) -> Result<(), Denied> {
+        let names = |apis: &Apis| {
+            let listed = self.apis.iter().filter(|one| apis.has(one.id));
+            listed.map(|api| &*api.name).collect::<Vec<_>>().join(", ")
+        };
+        let (reason, who, apis, at) = if !purpose.apis.has(api.id) {
+            (Reason::PurposeNotAllowed, &purpose.name, &purpose.apis, &purpose.at)
+        } else if !caller.apis.has(api.id) {
+            (Reason::ApiNotAllowed, &caller.name, &caller.apis, &caller.at)
+        } else {
+            return Ok(());
+        };
+        let line = self.line(at);
+        Err((reason, format!("{who} is not for {}, only for {} ({line})", api.name, names(apis))))
+    }
+
     /// The route that is meant, and the request if one was given rather than a route.
     ///
     /// Without a host, the API that takes requests without one is asked first, then all of them.
@@ -419,11 +442,7 @@ impl PolicySet {
                 format!("`{name}` can only be one of {values} ({})", self.line(at))
             }
             WhyWrong::Withheld(parameter) => {
-                let purpose = ask.caller.and_then(|caller| {
-                    let caller = self.caller_named(caller)?;
-                    let id = self.purpose_for(caller, ask.purpose, &mut Labels::unknown()).ok()?;
-                    self.purpose(id)
-                });
+                let purpose = self.purpose_asked(ask).and_then(|id| self.purpose(id));
                 self.withheld(purpose, parameter)
             }
         };
@@ -477,7 +496,13 @@ impl PolicySet {
         }
         let title = self.categories.get(category.index()).map_or("", |category| &category.title);
         match purpose.rule(category) {
-            None => format!("no rule for {name} ({title})"),
+            None => match purpose.rule_too_wide(category) {
+                None => format!("no rule for {name} ({title})"),
+                Some(wide) => format!(
+                    "no rule for {name} ({title}), which is explicit: that for {} does not count",
+                    wide.selector
+                ),
+            },
             Some(rule) if rule.selector == name => format!("{name} ({title})"),
             Some(rule) => format!("{name} ({title}), by the rule for {}", rule.selector),
         }

@@ -83,8 +83,8 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     is_described
 }
 
-/// Whether who sees a node in this state also sees, as it is, all that `path` selects from there; if not,
-/// what becomes of some of it.
+/// Whether who sees a node in this state also sees, as it is, all that `path` selects from there, be it a scalar or a
+/// container; if not, what becomes of some of it.
 pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> Result<(), Fate> {
     let unclear = Fate::NameUnspelled;
     let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
@@ -103,6 +103,10 @@ pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> R
         let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
         if node.renamed || !walk.leaves_as_it_is(fate) {
             return Err(fate);
+        }
+        // A scalar in an array leaves by the line of that, and a container in it does not.
+        for kind in [Kind::Object, Kind::Array] {
+            node.under.and_then(|under| walk.container(under, node.state, kind))?;
         }
     }
     if complete { Ok(()) } else { Err(unclear) }
@@ -167,7 +171,8 @@ impl<'w> Search<'w> {
     fn new(walk: Walk<'w>, path: &'w Path, probe: &'w Program) -> Self {
         let paths = walk.route.fields.iter().map(|field| &field.path).chain([path]);
         let selectors = paths.flat_map(Path::segments).flat_map(|segment| &segment.selectors);
-        let mut names = BTreeSet::new();
+        let listed = walk.route.fields.iter().flat_map(|field| &*field.spells);
+        let mut names: BTreeSet<&str> = listed.map(String::as_str).collect();
         let mut bounds = BTreeSet::from([0]);
         let mut period = 1;
         let mut back = 1;

@@ -392,13 +392,13 @@ fn check_place(lines: &[&str], path: &str, expected: &[&str]) {
 
 #[test]
 fn a_line_says_where_another_one_is_stricter() {
-    check_lines(&["$..email: { category: a, names: public }", "$.a.email: b"], "\
+    check_lines(&["$.*.email: { category: a, names: public }", "$.a.email: b"], "\
 Leaves:
-  names in $..email  stay: public (crm.yaml:13)
-  $..email           as it is: a (A); removed where $.a.email (crm.yaml:14) meets it (crm.yaml:13, rule crm.yaml:15)
+  names in $.*.email  stay: public (crm.yaml:13)
+  $.*.email           as it is: a (A); removed where $.a.email (crm.yaml:14) meets it (crm.yaml:13, rule crm.yaml:15)
 
 Does not leave:
-  $.a.email          removed: b (B) (crm.yaml:14, rule crm.yaml:15)");
+  $.a.email           removed: b (B) (crm.yaml:14, rule crm.yaml:15)");
     check_lines(&["$.items[*].id: a", "$.items[0].id: b", "$.items[2:4].id: c"], "\
 Leaves:
   $.items[*].id    as it is: a (A); removed where $.items[0].id (crm.yaml:14) meets it, masked as a whole where $.items[2:4].id (crm.yaml:15) meets it (crm.yaml:13, rule crm.yaml:16)
@@ -635,7 +635,7 @@ fn a_place_that_nobody_classified() {
 fn explanations_are_what_is_carried_out() {
     const POOL: [&str; 22] = [
         "$..x: b",
-        "$..id: { category: a, names: public }",
+        "$..id: { category: a, names: [p, deep, other] }",
         "$.list[*]: a",
         "$.list[0]: b",
         "$.list[1:3].x: a",

@@ -93,7 +93,7 @@ impl<'s> Walk<'s> {
         let reaching = self.plan.program().reaching_unspelled(state);
         reaching.filter_map(|(line, segment)| {
             let field = self.field(line)?;
-            Some((line, field.names.filter(|_| segment >= field.own_from)?))
+            Some((line, field.names.filter(|_| field.names_at(segment))?))
         })
     }
 

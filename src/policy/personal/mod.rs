@@ -58,6 +58,41 @@ pub(super) fn of_parameter<'a>(name: &'a str, whole: Option<&str>) -> Option<Hin
     hint(&LEXICON, &[vec![name]], whole)
 }
 
+/// Words in names of categories that no general rule should give out: numbers that a state gives, health, credentials.
+const SENSITIVE: [&str; 18] = [
+    "biometric",
+    "bsn",
+    "credential",
+    "dni",
+    "genetic",
+    "health",
+    "insurance",
+    "licence",
+    "license",
+    "medical",
+    "national",
+    "nif",
+    "nir",
+    "passport",
+    "secret",
+    "ssn",
+    "tax",
+    "token",
+];
+
+/// Whether a category is called like something that no general rule should give out.
+pub(super) fn is_sensitive(category: &str) -> bool {
+    category.split('.').any(|name| {
+        let words = Words::of(name, &LEXICON);
+        let kind = match LEXICON.judge(&words, &Parents::default()) {
+            Judgement::Personal(kind) => kind,
+            Judgement::AsAbove | Judgement::Harmless => "",
+        };
+        matches!(kind, "health" | "credential")
+            || words.0.iter().any(|word| SENSITIVE.contains(&word.as_str()))
+    })
+}
+
 /// The names that each step of a path spells, from the root on; several in a union.
 fn levels(path: &Path) -> Vec<Vec<&str>> {
     let names = path.segments().iter().map(names_of);

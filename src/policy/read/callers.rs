@@ -3,7 +3,7 @@
 use crate::policy::{
     finding::Finding,
     model::Identify,
-    read::{Written, WrittenCaller},
+    read::{Written, WrittenCaller, names},
     reader::{At, Reader, name_problem},
     yaml::{Key, Node},
 };
@@ -12,8 +12,8 @@ pub(super) fn caller(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &
     let name = reader.key(key);
     reader.check_name(&name, "a caller");
     let what = format!("the caller `{}`", key.text);
-    let mut caller = WrittenCaller { name, identify: None, purposes: Vec::new() };
-    if let Some(fields) = reader.fields(node, &what, &["identify", "purposes"]) {
+    let mut caller = WrittenCaller { name, identify: None, purposes: Vec::new(), apis: None };
+    if let Some(fields) = reader.fields(node, &what, &["identify", "purposes", "apis"]) {
         let owner = At { value: what.clone(), at: caller.name.at.clone() };
         caller.identify = reader
             .required(
@@ -29,16 +29,9 @@ pub(super) fn caller(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &
             &owner,
             "say what the caller may ask for: `purposes: [NAME]`",
         );
-        if let Some(node) = purposes
-            && let Some(items) = reader.items(node, &format!("the list of purposes of {what}"))
-        {
-            if items.is_empty() {
-                let at = reader.place(&node.span);
-                reader.report(Finding::error("empty-list", at, format!("{what} has no purpose")));
-            }
-            caller.purposes =
-                items.iter().filter_map(|item| reader.text(item, "a purpose")).collect();
-        }
+        let purposes = purposes.map(|node| names(reader, node, &what, "purpose"));
+        caller.purposes = purposes.unwrap_or_default();
+        caller.apis = fields.get("apis").map(|node| names(reader, node, &what, "API"));
     }
     written.callers.push(caller);
 }

@@ -11,15 +11,22 @@ use crate::policy::{
 pub(super) fn category(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
     let name = reader.key(key);
     check_category_name(reader, &name);
-    let mut category =
-        WrittenCategory { name, title: String::new(), special: false, few_values: false };
+    let mut category = WrittenCategory {
+        name,
+        title: String::new(),
+        special: false,
+        few_values: false,
+        explicit: false,
+    };
     let what = format!("the category `{}`", key.text);
     if matches!(node.kind, Kind::Scalar(_)) {
         let title = reader.text(node, &format!("the title of {what}"));
         category.title = title.map_or_else(String::new, |title| title.value);
     } else if matches!(node.kind, Kind::Sequence(_)) {
         reader.wrong_kind(node, &what, "a title, or `{ title: .. }`");
-    } else if let Some(fields) = reader.fields(node, &what, &["title", "special", "few_values"]) {
+    } else if let Some(fields) =
+        reader.fields(node, &what, &["title", "special", "few_values", "explicit"])
+    {
         let owner = At { value: what.clone(), at: category.name.at.clone() };
         category.title = title(reader, &fields, &owner);
         let mut flag = |name: &str| {
@@ -30,6 +37,7 @@ pub(super) fn category(reader: &mut Reader<'_>, key: &Key, node: &Node, written:
         };
         category.special = flag("special");
         category.few_values = flag("few_values");
+        category.explicit = flag("explicit");
     }
     written.categories.push(category);
 }

@@ -23,7 +23,7 @@ use crate::policy::{
 pub(crate) use headers::is_name as is_header_name;
 pub(crate) use written::{
     ClassName, Classified, Written, WrittenApi, WrittenCaller, WrittenCategory, WrittenHeader,
-    WrittenParameter, WrittenPurpose, WrittenRecord, WrittenRoute, WrittenRules,
+    WrittenNames, WrittenParameter, WrittenPurpose, WrittenRecord, WrittenRoute, WrittenRules,
 };
 
 /// The version of the language that this program reads.
@@ -103,6 +103,21 @@ fn title(reader: &mut Reader<'_>, fields: &Fields<'_>, owner: &At<String>) -> St
         .required(fields, "title", owner, "the title is what people read: say it in a few words")
         .and_then(|node| reader.text(node, &format!("the title of {}", owner.value)))
         .map_or_else(String::new, |title| title.value)
+}
+
+/// A list of names of something that is declared, such as the purposes of a caller; what is none is reported. An empty
+/// one is an error: it may be meant as "none" or as "all".
+fn names(reader: &mut Reader<'_>, node: &Node, owner: &str, what: &str) -> Vec<At<String>> {
+    let items = reader.items(node, &format!("the list of {what}s of {owner}"));
+    let Some(items) = items else { return Vec::new() };
+    if items.is_empty() {
+        let at = reader.place(&node.span);
+        let message = format!("the list of {what}s of {owner} is empty");
+        reader.report(Finding::error("empty-list", at, message));
+    }
+    let article = if what.starts_with(['A', 'a']) { "an" } else { "a" };
+    let one = format!("{article} {what}");
+    items.iter().filter_map(|item| reader.text(item, &one)).collect()
 }
 
 fn rules(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

@@ -3,13 +3,13 @@
 use crate::policy::{
     finding::Finding,
     model::{Art9, LegalBasis},
-    read::{Written, WrittenPurpose, title},
+    read::{Written, WrittenPurpose, names, title},
     reader::{At, Reader},
     yaml::{Key, Node},
 };
 
 pub(super) fn purpose(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
-    const KEYS: [&str; 6] = ["title", "legal_basis", "owner", "art9", "code", "dpv"];
+    const KEYS: [&str; 7] = ["title", "legal_basis", "owner", "art9", "code", "dpv", "apis"];
     let name = reader.key(key);
     reader.check_name(&name, "a purpose");
     let what = format!("the purpose `{}`", key.text);
@@ -22,6 +22,7 @@ pub(super) fn purpose(reader: &mut Reader<'_>, key: &Key, node: &Node, written: 
         owner: None,
         code: None,
         dpv: None,
+        apis: None,
     };
     if let Some(fields) = reader.fields(node, &what, &KEYS) {
         let owner = At { value: what.clone(), at: purpose.name.at.clone() };
@@ -45,6 +46,7 @@ pub(super) fn purpose(reader: &mut Reader<'_>, key: &Key, node: &Node, written: 
         purpose.owner = text("owner");
         purpose.code = text("code");
         purpose.dpv = text("dpv");
+        purpose.apis = fields.get("apis").map(|node| names(reader, node, &what, "API"));
     }
     written.purposes.push(purpose);
 }

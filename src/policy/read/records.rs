@@ -5,15 +5,18 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::policy::{
-    finding::Finding,
-    model::{Delta, Unclassified},
-    read::{
-        ClassName, Classified, Written, WrittenRecord, because::unclassified,
-        written::set_beside_kept,
+use crate::{
+    path::NAME_BYTES_MAX,
+    policy::{
+        finding::Finding,
+        model::{Delta, Unclassified},
+        read::{
+            ClassName, Classified, Written, WrittenNames, WrittenRecord, because::unclassified,
+            written::set_beside_kept,
+        },
+        reader::{At, Fields, Reader},
+        yaml::{Key, Kind, Node},
     },
-    reader::{At, Fields, Reader},
-    yaml::{Key, Kind, Node},
 };
 
 pub(super) fn record(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {
@@ -91,8 +94,47 @@ pub(super) fn embedded(
 /// What is said about a path.
 struct Said {
     class: ClassName,
-    names: Option<At<String>>,
+    names: Option<At<WrittenNames>>,
     delta: Delta,
+}
+
+/// Most names that a line lists: as many as a path may spell.
+const NAMES_MAX: usize = 1000;
+
+/// What the names are: a category, or a list. What is neither is reported, and is as a list of none.
+fn names_said(reader: &mut Reader<'_>, node: &Node) -> At<WrittenNames> {
+    let at = reader.place(&node.span);
+    let Kind::Sequence(items) = &node.kind else {
+        let category = reader.text(node, "the category of `names`");
+        let nothing = WrittenNames::Listed(Vec::new());
+        let value = category.map_or(nothing, |name| WrittenNames::Category(name.value));
+        return At { value, at };
+    };
+    if items.len() > NAMES_MAX {
+        let message = format!("more than {NAMES_MAX} names are listed");
+        let help = "names that are so many are data: give them a category";
+        reader.report(Finding::error("bad-names", at.clone(), message).help(help));
+        return At { value: WrittenNames::Listed(Vec::new()), at };
+    }
+    let mut listed: Vec<String> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(At { value: name, at }) = reader.text(item, "a name of `names`") else { continue };
+        if name.len() > NAME_BYTES_MAX {
+            let message = format!("a name of more than {NAME_BYTES_MAX} bytes is not compared");
+            reader.report(Finding::error("bad-names", at, message));
+        } else if listed.contains(&name) {
+            let message = format!("the name `{name}` is listed twice");
+            reader.report(Finding::error("listed-twice", at, message));
+        } else {
+            listed.push(name);
+        }
+    }
+    if items.is_empty() {
+        let message = "the list of names is empty";
+        let help = "list the names that the objects there have, or take `names` out";
+        reader.report(Finding::error("empty-list", at.clone(), message).help(help));
+    }
+    At { value: WrittenNames::Listed(listed), at }
 }
 
 fn class(reader: &mut Reader<'_>, node: &Node) -> Option<Said> {
@@ -106,7 +148,7 @@ fn class(reader: &mut Reader<'_>, node: &Node) -> Option<Said> {
     }
     let fields =
         reader.fields(node, "what a path selects", &["category", "record", "names", "delta"])?;
-    let names = fields.get("names").and_then(|node| reader.text(node, "the category of `names`"));
+    let names = fields.get("names").map(|node| names_said(reader, node));
     let class = match (fields.get("category"), fields.get("record")) {
         (Some(node), None) => ClassName::Category(reader.text(node, "a category")?),
         (None, Some(node)) => ClassName::Record(reader.text(node, "a record")?),
@@ -119,7 +161,7 @@ fn class(reader: &mut Reader<'_>, node: &Node) -> Option<Said> {
                     at,
                     "either `category` or `record` has to stand here, and one only",
                 )
-                .help("for example `{ category: contact.email, names: public }`"),
+                .help("for example `{ category: contact.email, names: [home, work] }`"),
             );
             return None;
         }

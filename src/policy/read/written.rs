@@ -29,6 +29,7 @@ pub(crate) struct WrittenCategory {
     pub(crate) title: String,
     pub(crate) special: bool,
     pub(crate) few_values: bool,
+    pub(crate) explicit: bool,
 }
 
 pub(crate) struct WrittenPurpose {
@@ -42,12 +43,16 @@ pub(crate) struct WrittenPurpose {
     pub(crate) owner: Option<String>,
     pub(crate) code: Option<String>,
     pub(crate) dpv: Option<String>,
+    /// The APIs that it is for; none if that is not written.
+    pub(crate) apis: Option<Vec<At<String>>>,
 }
 
 pub(crate) struct WrittenCaller {
     pub(crate) name: At<String>,
     pub(crate) identify: Option<At<Identify>>,
     pub(crate) purposes: Vec<At<String>>,
+    /// The APIs that it may use; none if that is not written.
+    pub(crate) apis: Option<Vec<At<String>>>,
 }
 
 pub(crate) struct WrittenRecord {
@@ -62,12 +67,20 @@ pub(crate) struct Classified {
     /// The path as it is written.
     pub(crate) spelled: String,
     pub(crate) class: ClassName,
-    pub(crate) names: Option<At<String>>,
+    pub(crate) names: Option<At<WrittenNames>>,
     pub(crate) delta: Delta,
     /// Whether what is there stands in a text, as JSON.
     pub(crate) embedded: bool,
     /// Whether what is unclassified stays where the line stands.
     pub(crate) beside_kept: bool,
+}
+
+/// What a line says of the names that its path reaches without spelling them.
+pub(crate) enum WrittenNames {
+    /// They are of this category.
+    Category(String),
+    /// They are these; others are not known.
+    Listed(Vec<String>),
 }
 
 /// Says in lines whether what is unclassified stays where they stand.

@@ -79,6 +79,13 @@ rules:
   denied: { secret: deny }
 "#;
 
+/// The policy with another api, `shop`, which each caller may use, too.
+fn of_two_apis(policy: &str) -> String {
+    policy
+        .replace("billing, denied] }", "billing, denied], apis: [crm, shop] }")
+        .replace("purposes: [support] }", "purposes: [support], apis: [crm, shop] }")
+}
+
 const BODY: &str = r#"{"id": 7, "email":"anna@example.org","iban":"FR76-CANARY", "tags":[1.50,"x"],"secret":{"k":"CANARY"},"odd":"CANARY"}"#;
 const SIEVED: &str = r#"{"id": 7, "email":"a********", "tags":[1.50,"x"]}"#;
 const WITHHELD: &str = "CANARY";

@@ -296,7 +296,7 @@ async fn connections_are_shared_only_with_those_who_believe_the_same() {
     };
     let shop =
         "\n  shop: { host: shop.test, routes: { GET /s: { body: { $: customer } } } }\nrules:";
-    let policy = POLICY.replace("\nrules:", shop);
+    let policy = of_two_apis(&POLICY.replace("\nrules:", shop));
     let world = World::with(Upstream::Absent, &policy, change, None).await;
     assert_eq!(world.get("/c/7", "support", "").await.status, 200);
     let get = request("GET", "/s", "Api-Key: desk-key\r\nData-Purpose: support\r\n");

@@ -407,7 +407,7 @@ async fn a_connection_that_another_api_left_is_not_used_where_none_is_kept() {
         settings.upstreams.insert("shop".to_owned(), shop);
     };
     let shop = "\n  shop:\n    host: shop.test\n    routes:\n      GET /s/{id}: { params: { id: public }, body: { $: customer } }\nrules:";
-    let policy = POLICY.replace("\nrules:", shop);
+    let policy = of_two_apis(&POLICY.replace("\nrules:", shop));
     let world = World::with(Upstream::Absent, &policy, change, None).await;
     for round in 0..3 {
         let reply = world.get("/c/1", "support", "").await;

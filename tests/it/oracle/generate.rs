@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::world::{Action, Api, Class, Generalise, Precision, Record, Target, World};
+use super::world::{
+    Action, Api, Category, Class, Generalise, Names, Precision, Record, Target, World,
+};
 
 /// `SplitMix64`: small, and the same everywhere.
 #[derive(Debug, Clone)]
@@ -53,6 +55,8 @@ pub(crate) struct Case {
     /// `GET /one` or `GET /two/{id}`, where `id` is `public`.
     pub(crate) route: String,
     pub(crate) documents: Vec<Vec<u8>>,
+    /// What its filters ask about is public, if not all that is in what they measure or compare.
+    pub(crate) asks_what_leaves: bool,
 }
 
 /// What only some cases have.
@@ -67,26 +71,36 @@ struct Sort {
 /// The case of this seed, with a few documents.
 pub(crate) fn case(seed: u64) -> Case {
     let rng = &mut Rng::new(seed);
-    let asks_about_document = rng.percent(20).then(|| rng.word(&DOCUMENT_FILTERS));
+    let asks = rng.percent(40);
+    let asks_about_document = (!asks && rng.percent(20)).then(|| rng.word(&DOCUMENT_FILTERS));
     let sort = Sort { asks_about_document, embeds: rng.percent(25) };
-    let (world, yaml) = policy(rng, sort);
+    let mut world = declared(rng);
+    let asking = asks.then(|| asking(rng, sort, &mut world));
+    if asking.is_none() {
+        anything(rng, sort, &mut world);
+    }
+    let yaml = yaml(&world);
     let purpose = rng.pick(&world.callers["tester"]).clone();
     let (route, _) = rng.pick(&world.apis["things"].routes).clone();
-    let documents = (0..4).map(|_| document_with(rng, sort)).collect();
-    Case { world, yaml, purpose, api: "things".to_owned(), route, documents }
+    let documents = (0..4).map(|index| match &asking {
+        Some(asking) if index > 0 => document_to_ask(rng, sort, asking),
+        Some(_) | None => document_with(rng, sort),
+    });
+    let documents = documents.collect();
+    let asks_what_leaves = asking.map_or(!yaml.contains('?'), |asking| asking.asks_what_leaves);
+    Case { world, yaml, purpose, api: "things".to_owned(), route, documents, asks_what_leaves }
 }
 
-const CATEGORIES: [&str; 6] = ["p", "p.x", "p.x.y", "q.x", "q.y", "r"];
+const CATEGORIES: [&str; 7] = ["p", "p.x", "p.x.y", "q", "q.x", "q.y", "r"];
 const RULES: [&str; 8] = ["p", "p.x", "p.x.y", "q", "q.x", "q.y", "r", "*"];
 const NAMES: [&str; 5] = ["a", "b", "c", "é", "a b"];
 
-/// A valid policy, as structures and as the text of one file.
-fn policy(rng: &mut Rng, sort: Sort) -> (World, String) {
+/// Categories, purposes with their rules, and a caller.
+fn declared(rng: &mut Rng) -> World {
     let mut world = World::default();
     for category in CATEGORIES {
-        world.categories.insert(category.to_owned(), false);
+        world.categories.insert(category.to_owned(), Category::default());
     }
-
     let purposes: Vec<String> =
         ["one", "two", "three"].iter().take(1 + rng.below(3)).map(ToString::to_string).collect();
     for purpose in &purposes {
@@ -100,15 +114,25 @@ fn policy(rng: &mut Rng, sort: Sort) -> (World, String) {
     // A category may say that it has few values where no purpose gives it or a child a pseudonym.
     let candidate = rng.word(&CATEGORIES);
     let pseudonym = purposes.iter().any(|purpose| {
-        CATEGORIES
-            .iter()
-            .filter(|category| category.starts_with(candidate))
-            .any(|category| matches!(world.rule(purpose, category), Action::Pseudonym { .. }))
+        CATEGORIES.iter().filter(|category| category.starts_with(candidate)).any(|category| {
+            matches!(world.general_rule(purpose, category), Action::Pseudonym { .. })
+        })
     });
-    if !pseudonym {
-        world.categories.insert(candidate.to_owned(), true);
-    }
+    let candidate = world.categories.get_mut(candidate).unwrap();
+    candidate.few_values = !pseudonym;
 
+    // With all that is below, or alone.
+    if rng.percent(35) {
+        for _ in 0..=rng.below(2) {
+            let explicit = rng.word(&["p", "q", "p.x", "p.x.y", "q.x", "r"]);
+            world.categories.get_mut(explicit).unwrap().explicit = true;
+        }
+    }
+    world
+}
+
+/// Records and routes with paths of all kinds.
+fn anything(rng: &mut Rng, sort: Sort, world: &mut World) {
     // A record mounts only those after it, so that there is no circle.
     let records = ["thing", "part", "piece"];
     let records = &records[rng.below(4)..];
@@ -126,9 +150,241 @@ fn policy(rng: &mut Rng, sort: Sort) -> (World, String) {
     let routes = routes.collect();
     let keeps = rng.percent(25);
     world.apis.insert("things".to_owned(), Api { hosts: Vec::new(), routes, keeps });
+}
 
-    let yaml = yaml(&world);
-    (world, yaml)
+/// A filter, and what it asks about: places below the element that it is asked of, and places in the document. All
+/// that is at these places is to be kept, but not all that is below them.
+struct Question {
+    filter: &'static str,
+    element: &'static [&'static str],
+    document: &'static [&'static str],
+}
+
+const fn question(filter: &'static str, element: &'static [&'static str]) -> Question {
+    Question { filter, element, document: &[] }
+}
+
+const QUESTIONS: [Question; 31] = [
+    question("?@.a == 7", &[".a"]),
+    question("?@.b != 'x'", &[".b"]),
+    question("?@.a", &[".a"]),
+    question("?!@.b", &[".b"]),
+    question("?match(@.a,'[a-x7]*')", &[".a"]),
+    question("?length(@.a) > 1", &[".a"]),
+    question("?length(@.b) == 2", &[".b"]),
+    question("?length(@.b.c) < 2", &[".b.c"]),
+    question("?length(@.a) == length(@.c)", &[".a", ".c"]),
+    question("?@.a == @.b", &[".a", ".b"]),
+    question("?@.a != @.c", &[".a", ".c"]),
+    question("?@.a < @.b", &[".a", ".b"]),
+    question("?@.b >= @.c", &[".b", ".c"]),
+    question("?@.a.c == @.b", &[".a.c", ".b"]),
+    question("?count(@.a[*]) > 1", &[".a", ".a.*"]),
+    question("?count(@.a[*]) == 0", &[".a", ".a.*"]),
+    question("?count(@.b[:2]) == 2", &[".b", ".b[*]"]),
+    question("?count(@.a['c','b']) == 1", &[".a", ".a.c", ".a.b"]),
+    question("?value(@.c[1:]) == 7", &[".c", ".c[*]"]),
+    question("?value(@.b.*) == @.a", &[".a", ".b", ".b.*"]),
+    question("?length(value(@.c[-1:])) > 1", &[".c", ".c[*]"]),
+    question("?@.a[0] == 7", &[".a", ".a[*]"]),
+    question("?@.a[0] == @.b[-1]", &[".a", ".a[*]", ".b", ".b[*]"]),
+    question("?@.b[1:]", &[".b", ".b[*]"]),
+    question("?@.b[?@.c]", &[".b", ".b.*", ".b.*.c"]),
+    question("?count(@.b[?@ == 7]) == 1", &[".b", ".b.*"]),
+    question("?@.c[?length(@.a) > 1]", &[".c", ".c.*", ".c.*.a"]),
+    question("?@.c[?@.a == @.b]", &[".c", ".c.*", ".c.*.a", ".c.*.b"]),
+    question("?length(@) > 2", &[""]),
+    question("?count(@.*) == 2", &["", ".*"]),
+    question("?@[1]", &["", "[*]"]),
+];
+
+const DOCUMENT_QUESTIONS: [Question; 8] = [
+    Question { filter: "?@.a == $.c", element: &[".a"], document: &[".c"] },
+    Question { filter: "?@.b != $.c", element: &[".b"], document: &[".c"] },
+    Question { filter: "?length($.c) == 2", element: &[], document: &[".c"] },
+    Question { filter: "?@ == $.c", element: &[""], document: &[".c"] },
+    Question {
+        filter: "?count($.c[*]) == length(@.a)",
+        element: &[".a"],
+        document: &[".c", ".c.*"],
+    },
+    Question { filter: "?@.a[?@ == $.c]", element: &[".a", ".a.*"], document: &[".c"] },
+    Question { filter: "?$.c[?@ == 7]", element: &[], document: &[".c", ".c.*"] },
+    Question { filter: "?value($.c[:1]) == @.a", element: &[".a"], document: &[".c", ".c[*]"] },
+];
+
+/// Where the elements are that filters are asked of.
+struct Asking {
+    /// The names on the way to the container that they are in, from the root of the body.
+    names: Vec<&'static str>,
+    /// After so many of these names there is a string that holds a document.
+    in_string: Option<usize>,
+    asks_what_leaves: bool,
+}
+
+/// Filters whose policies mostly load: what they ask about is public, and other lines are about something else.
+fn asking(rng: &mut Rng, sort: Sort, world: &mut World) -> Asking {
+    let mut questions: Vec<&Question> = (0..=rng.below(2)).map(|_| rng.pick(&QUESTIONS)).collect();
+    let about_document = rng.percent(25).then(|| rng.pick(&DOCUMENT_QUESTIONS));
+    questions.extend(about_document);
+    let mut lines = Lines::default();
+
+    // The lines stand in the route, or in a record that is mounted once.
+    let mount =
+        rng.percent(if sort.embeds { 60 } else { 30 }).then(|| rng.word(&["é", "a b", "d"]));
+    let in_string = mount.filter(|_| sort.embeds && rng.percent(70)).map(|_| 1);
+    let bases: [&[&str]; 5] = [&[], &["a"], &["b"], &["a", "b"], &["b", "a b"]];
+    // What is asked about the document is not in the elements.
+    let base = *rng.pick(if about_document.is_some() { &bases[1..] } else { &bases });
+    let to_base = format!("${}", base.iter().map(|name| dotted(name)).collect::<String>());
+    for place in questions.iter().flat_map(|question| question.element) {
+        let path = format!("{to_base}{}{place}", any(rng));
+        lines.public(&path);
+    }
+    let mut of_document = Lines::default();
+    for place in questions.iter().flat_map(|question| question.document) {
+        of_document.public(&format!("${place}"));
+    }
+
+    // Where something is asked about every child of the elements, other lines are about what is in these.
+    let asks_all = questions.iter().flat_map(|question| question.element);
+    let asks_all = asks_all.into_iter().any(|place| ["", ".*", "[*]"].contains(place));
+    let shallow = ["", ".é", "['a b']", ".d", ".é[*]", ".é.*", ".d[-1]"];
+    let deep = [".é[*]", ".é.é", ".d.*", "['a b'][0]", ".é[1:]", ".d[-1]"];
+    let tails: &[&'static str] = if asks_all { &deep } else { &shallow };
+    for index in 0..=rng.below(4) {
+        let filter = rng.pick(&questions).filter;
+        let elements = match rng.below(100) {
+            _ if index == 0 => format!("[{filter}]"),
+            0..60 => format!("[{filter}]"),
+            60..85 => any(rng).to_owned(),
+            85..92 => "[-1]".to_owned(),
+            _ => "[-2:]".to_owned(),
+        };
+        let tail = rng.word(tails);
+        let path = format!("{to_base}{elements}{tail}");
+        let target = if !tail.is_empty() && rng.percent(15) {
+            Target::Record("part".to_owned())
+        } else {
+            Target::Category(category(rng))
+        };
+        let names = names(rng, &path);
+        let embedded = sort.embeds && !tail.is_empty() && rng.percent(30);
+        lines.push(path, Class { target, names, embedded });
+    }
+
+    inside(rng, &to_base, &questions, &mut lines);
+
+    // Any other line can drop what is asked about, and then the policy does not load.
+    let asks_what_leaves = rng.percent(75);
+    if !asks_what_leaves {
+        for (path, class) in classes(rng, 2, &[], sort) {
+            lines.push(path, class);
+        }
+    }
+
+    let mut body = Lines::default();
+    let fields = if mount.is_some() { &mut lines } else { &mut body };
+    if in_string.is_some() {
+        for (path, class) in std::mem::take(&mut of_document).0 {
+            fields.push(path, class);
+        }
+    }
+    match mount {
+        None => body = lines,
+        Some(mount) => {
+            let record = Record { fields: lines.sorted(), keeps: rng.percent(40) };
+            world.records.insert("thing".to_owned(), record);
+            let target = Target::Record("thing".to_owned());
+            let class = Class { target, names: None, embedded: in_string.is_some() };
+            body.push(format!("${}", dotted(mount)), class);
+        }
+    }
+    for (path, class) in of_document.0 {
+        body.push(path, class);
+    }
+    let part = classes(rng, 2, &[], Sort { asks_about_document: None, embeds: false });
+    let part = part.into_iter().filter(|(path, _)| !path.contains('?')).collect();
+    world.records.insert("part".to_owned(), Record { fields: part, keeps: rng.percent(40) });
+    let routes = vec![("GET /one".to_owned(), body.sorted())];
+    let keeps = rng.percent(35);
+    world.apis.insert("things".to_owned(), Api { hosts: Vec::new(), routes, keeps });
+    let names = mount.into_iter().chain(base.iter().copied()).collect();
+    Asking { names, in_string, asks_what_leaves }
+}
+
+/// Lines about what is in containers that are only measured or compared: it can be anything.
+fn inside(rng: &mut Rng, to_base: &str, questions: &[&Question], lines: &mut Lines) {
+    let asked = questions.iter().flat_map(|question| question.element);
+    let asked: BTreeSet<String> = asked.map(|place| place.replace(".*", "[*]")).collect();
+    let goes_on = |place: &str| {
+        asked.iter().any(|other| other.len() > place.len() && other.starts_with(place))
+    };
+    // Any child of the element could be what another question is about.
+    let is_any = |place: &str| place.is_empty() || place == "[*]" && questions.len() > 1;
+    let measured: Vec<&String> =
+        asked.iter().filter(|place| !is_any(place) && !goes_on(place)).collect();
+    if measured.is_empty() {
+        return;
+    }
+    let asks_inside = rng.percent(10);
+    for _ in 0..rng.below(3) {
+        let asked = rng.pick(&measured);
+        let place = format!("{to_base}{}{asked}", any(rng));
+        if asks_inside {
+            // Another filter is asked of what is in it.
+            lines.public(&format!("{place}[*].c"));
+            lines.push(format!("{place}[?@.c].é"), Class::of(category(rng)));
+            continue;
+        }
+        let tails = ["[*]", ".*", "[0]", "[-1]", "[1:]", ".c", "['c','a']", "..*", "[*][*]"];
+        let path = format!("{place}{}", rng.word(&tails));
+        if rng.percent(60) && !path.contains("..") {
+            lines.public(&path);
+        } else {
+            let category = if rng.percent(50) { "public".to_owned() } else { category(rng) };
+            // A category of the names that are asked about would be stricter than `public`.
+            let names = names(rng, &path)
+                .filter(|names| !asked.contains('*') || !matches!(names, Names::Category(_)));
+            lines.push(path, Class { names, ..Class::of(category) });
+        }
+    }
+}
+
+/// Every element, or every member of which a name is told, too.
+fn any(rng: &mut Rng) -> &'static str {
+    if rng.percent(70) { "[*]" } else { ".*" }
+}
+
+/// Lines of a route or a record, no path twice.
+#[derive(Default)]
+struct Lines(Vec<(String, Class)>);
+
+impl Lines {
+    fn push(&mut self, path: String, class: Class) {
+        let is_there =
+            |(other, said): &(String, Class)| *other == path && said.embedded == class.embedded;
+        if !self.0.iter().any(is_there) {
+            self.0.push((path, class));
+        }
+    }
+
+    /// What is there is public, and so are names at `.*`.
+    fn public(&mut self, path: &str) {
+        let names = path.contains(".*").then_some(Names::Fields);
+        self.push(path.to_owned(), Class { names, ..Class::of("public".to_owned()) });
+    }
+
+    /// As a file has them: those that are embedded after the others.
+    fn sorted(mut self) -> Vec<(String, Class)> {
+        self.0.sort_by_key(|(_, class)| class.embedded);
+        self.0
+    }
+}
+
+/// A name as a segment of a path.
+fn dotted(name: &str) -> String {
+    if name.contains(' ') { format!("['{name}']") } else { format!(".{name}") }
 }
 
 /// Each kind of action has one set of parameters in a purpose, so that no tie is an error.
@@ -180,12 +436,33 @@ fn classes(rng: &mut Rng, size: usize, records: &[&str], sort: Sort) -> Vec<(Str
         } else {
             Target::Category(category(rng))
         };
-        let to_any = path.contains('*') || path.contains("..") || path.contains('?');
-        let names = (to_any && rng.percent(45)).then(|| category(rng));
+        let names = names(rng, &path);
         classes.push((path, Class { target, names, embedded }));
     }
     classes.sort_by_key(|(_, class)| class.embedded);
     classes
+}
+
+/// What the names are that a path reaches without spelling them, if something is said.
+fn names(rng: &mut Rng, path: &str) -> Option<Names> {
+    let to_any = path.contains('*') || path.contains("..") || path.contains('?');
+    if !to_any || !rng.percent(50) {
+        return None;
+    }
+    Some(match rng.below(100) {
+        // Below `..` that is an error.
+        0..35 if !path.contains("..") => Names::Fields,
+        0..65 => {
+            let mut listed = vec![rng.word(&NAMES).to_owned()];
+            for name in ["a", "b", "c", "é", "a b", "d", "A", "zz"] {
+                if rng.percent(40) && !listed.iter().any(|listed| listed == name) {
+                    listed.push(name.to_owned());
+                }
+            }
+            Names::List(listed)
+        }
+        _ => Names::Category(rng.word(&CATEGORIES).to_owned()),
+    })
 }
 
 fn category(rng: &mut Rng) -> String {
@@ -194,7 +471,7 @@ fn category(rng: &mut Rng) -> String {
 
 /// Filters of one part each, of which any can hold without the others: what is asked at one place is either
 /// different, or cannot both be.
-const FILTERS: [&str; 10] = [
+const FILTERS: [&str; 17] = [
     "?@.a == 7",
     "?@.a == 'x'",
     "?@['b']",
@@ -205,6 +482,13 @@ const FILTERS: [&str; 10] = [
     "?count(@.*) > 1",
     "?match(@.b,'a.*')",
     "?@.b.c != null",
+    "?length(@.b) > 1",
+    "?@.a == @.c",
+    "?@.b < @.c",
+    "?count(@.b[*]) == 2",
+    "?value(@.c[1:]) == 7",
+    "?@.a[-1] == 7",
+    "?@.c[?@.a]",
 ];
 
 /// The same of filters that ask about the document.
@@ -300,8 +584,9 @@ fn rest(name: &str) -> String {
 /// The world as one policy file.
 pub(crate) fn yaml(world: &World) -> String {
     let mut text = String::from("tamis: 1\ncategories:\n");
-    for (category, few_values) in &world.categories {
-        writeln!(text, "  {category}: {{ title: Things, few_values: {few_values} }}").unwrap();
+    for (category, Category { few_values, explicit }) in &world.categories {
+        let flags = format!("few_values: {few_values}, explicit: {explicit}");
+        writeln!(text, "  {category}: {{ title: Things, {flags} }}").unwrap();
     }
     text.push_str("purposes:\n");
     let purposes: BTreeSet<&String> = world.callers.values().flatten().collect();
@@ -309,11 +594,12 @@ pub(crate) fn yaml(world: &World) -> String {
         writeln!(text, "  {purpose}: {{ title: Try things out, legal_basis: contract }}").unwrap();
     }
     text.push_str("callers:\n");
+    let apis: Vec<&str> = world.apis.keys().map(String::as_str).collect();
     for (caller, purposes) in &world.callers {
-        let purposes = purposes.join(", ");
+        let (purposes, apis) = (purposes.join(", "), apis.join(", "));
         writeln!(
             text,
-            "  {caller}: {{ identify: {{ api_key: {caller} }}, purposes: [{purposes}] }}"
+            "  {caller}: {{ identify: {{ api_key: {caller} }}, purposes: [{purposes}], apis: [{apis}] }}"
         )
         .unwrap();
     }
@@ -378,12 +664,21 @@ fn yaml_classes(text: &mut String, key: &str, embedded: &str, classes: &[(String
             };
             let said = match &class.names {
                 None => target.clone(),
-                Some(names) => format!("{{ {word}: {target}, names: {names} }}"),
+                Some(names) => format!("{{ {word}: {target}, names: {} }}", yaml_names(names)),
             };
             // A JSON string is a YAML string in double quotes.
             let path = serde_json::to_string(path).unwrap();
             writeln!(text, "{:indent$}{path}: {said}", "").unwrap();
         }
+    }
+}
+
+fn yaml_names(names: &Names) -> String {
+    match names {
+        Names::Category(category) => category.clone(),
+        Names::Fields => "public".to_owned(),
+        // A list of JSON is one of YAML.
+        Names::List(names) => serde_json::to_string(names).unwrap(),
     }
 }
 
@@ -488,11 +783,142 @@ fn document_with(rng: &mut Rng, sort: Sort) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// Values that filters meet: many are equal, and such as can be kept as a whole.
+const SMALL: [&str; 18] = [
+    "7",
+    "7.0",
+    "null",
+    r#""x""#,
+    r#""xy""#,
+    "[]",
+    "{}",
+    "[7]",
+    "[7,7]",
+    "[7.0,7]",
+    r#"["x",7]"#,
+    r#"[7,null,"x"]"#,
+    r#"{"c":7}"#,
+    r#"{"a":[7],"c":7}"#,
+    "[[7],7]",
+    r#"[{"c":7}]"#,
+    r#"[{"a":[7,7],"b":[7,7],"c":"x"}]"#,
+    r#"{"b":{"a":"xy"},"é":7}"#,
+];
+
+/// A document in which there are elements where filters are asked.
+fn document_to_ask(rng: &mut Rng, sort: Sort, asking: &Asking) -> Vec<u8> {
+    let mut text = String::new();
+    to_elements(rng, sort, &asking.names, asking.in_string, &mut text);
+    text.into_bytes()
+}
+
+fn to_elements(
+    rng: &mut Rng,
+    sort: Sort,
+    names: &[&'static str],
+    in_string: Option<usize>,
+    text: &mut String,
+) {
+    if in_string == Some(0) {
+        let mut inner = String::new();
+        to_elements(rng, sort, names, None, &mut inner);
+        quoted(rng, &inner, text);
+        return;
+    }
+    let Some((name, rest)) = names.split_first() else {
+        return elements(rng, sort, text);
+    };
+    let in_string = in_string.map(|after| after - 1);
+    // One of them is on the way; some documents ask about `c`.
+    let at = rng.below(3);
+    let mut members: Vec<&str> = NAMES.into_iter().filter(|other| other != name).collect();
+    while members.len() > 2 && rng.percent(60) {
+        members.remove(rng.below(members.len()));
+    }
+    members.insert(at.min(members.len()), name);
+    text.push('{');
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&written(rng, member));
+        text.push(':');
+        space(rng, text);
+        if member == name {
+            to_elements(rng, sort, rest, in_string, text);
+        } else {
+            small(rng, sort, text);
+        }
+    }
+    text.push('}');
+}
+
+/// A few elements or members.
+fn elements(rng: &mut Rng, sort: Sort, text: &mut String) {
+    let in_array = rng.percent(65);
+    text.push(if in_array { '[' } else { '{' });
+    let mut names = NAMES.into_iter().chain(["d", "zz"]);
+    for index in 0..2 + rng.below(4) {
+        if index > 0 {
+            text.push(',');
+        }
+        if !in_array {
+            text.push_str(&written(rng, names.next().unwrap()));
+            text.push(':');
+        }
+        if rng.percent(20) {
+            small(rng, sort, text);
+            continue;
+        }
+        text.push('{');
+        let mut is_first = true;
+        for name in ["é", "a", "b", "c", "a b", "d"] {
+            if rng.percent(40) {
+                continue;
+            }
+            if !std::mem::take(&mut is_first) {
+                text.push(',');
+            }
+            text.push_str(&written(rng, name));
+            text.push(':');
+            space(rng, text);
+            small(rng, sort, text);
+        }
+        text.push('}');
+    }
+    text.push(if in_array { ']' } else { '}' });
+}
+
+fn small(rng: &mut Rng, sort: Sort, text: &mut String) {
+    if rng.percent(75) {
+        text.push_str(rng.word(&SMALL));
+    } else {
+        value(rng, 3, if sort.embeds { 2 } else { 0 }, text);
+    }
+}
+
 /// A scalar, or a container that may hold anything.
 pub(crate) fn fragment(rng: &mut Rng) -> Vec<u8> {
     let mut text = String::new();
     value(rng, 2, 0, &mut text);
     text.into_bytes()
+}
+
+/// A value of so many bytes: a scalar, or an array or object, if it may be one.
+pub(crate) fn of_length(rng: &mut Rng, length: usize, array: bool, object: bool) -> Vec<u8> {
+    let array = array && rng.percent(40);
+    let (open, close) = if array && length >= 4 {
+        ("[", "]")
+    } else if object && length >= 8 && rng.percent(60) {
+        ("{\"a\":", "}")
+    } else {
+        ("", "")
+    };
+    let Some(inside) = (length - open.len() - close.len()).checked_sub(2) else {
+        return rng.word(&["0", "1", "7"]).as_bytes().to_vec();
+    };
+    let letters: String = (0..inside).map(|_| rng.word(&["a", "b", "7", " ", "*"])).collect();
+    format!("{open}\"{letters}\"{close}").into_bytes()
 }
 
 /// How many documents stand in each other's strings at most; more than may.
@@ -554,6 +980,11 @@ fn in_string(rng: &mut Rng, depth: usize, nested: usize, text: &mut String) {
         _ => value(rng, depth.min(2) + 1, nested, &mut inner),
     }
     space(rng, &mut inner);
+    quoted(rng, &inner, text);
+}
+
+/// A text as a string, now and then with an escape that need not be.
+fn quoted(rng: &mut Rng, inner: &str, text: &mut String) {
     text.push('"');
     for char in inner.chars() {
         let code = u32::from(char);

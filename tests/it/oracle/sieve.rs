@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jsonpath_rust::parser::model::{
-    Comparable, Comparison, Filter, FilterAtom, FnArg, JpQuery, Segment, Selector, SingularQuery,
-    SingularQuerySegment, Test, TestFunction,
-};
+use jsonpath_rust::parser::model::{Filter, Segment, Selector};
 use jsonpath_rust::parser::parse_json_path;
-use jsonpath_rust::query::{js_path_process, js_path_vals};
+use jsonpath_rust::query::js_path_vals;
 use serde_json::Value;
 
+use super::filter::{Answer, Place, answer};
 pub(crate) use super::transform::Setup;
-use super::transform::transform;
+use super::transform::{quote, transform};
 use super::tree::{Name, Node, decode};
-use super::world::{Action, Class, Target, World};
+use super::world::{Action, Class, Names, Target, World};
 
 /// What leaves, and what is counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +23,12 @@ pub(crate) struct Sieved {
     pub(crate) counts: BTreeMap<(String, String), u64>,
     /// Where unclassified data was withheld.
     pub(crate) places: BTreeSet<String>,
-    /// The same without what a path would know that went on below everything: containers, and documents in strings.
-    pub(crate) places_of_others: BTreeSet<String>,
-    /// What was removed or made null, but for what an action could not treat.
+    /// What was removed or made null, but for what an action could not treat. Nothing that is in strings.
     pub(crate) withheld: Vec<Withheld>,
+    /// The elements and members that a filter was asked of, and the arrays of which a path counts elements from the
+    /// end: they wait, and there is a limit to that. None that are in strings.
+    pub(crate) asked: BTreeSet<Location>,
+    pub(crate) waiting: BTreeSet<Location>,
 }
 
 /// A node of the document whose value must not show, and what else could stand there without a trace.
@@ -41,6 +41,9 @@ pub(crate) struct Withheld {
     pub(crate) array: bool,
     /// Any object.
     pub(crate) object: bool,
+    /// The element that is gone because nobody can say whether a filter holds, if it is this one or around it. With
+    /// another value the filter could be answered.
+    pub(crate) unfit: Option<Location>,
 }
 
 impl Sieved {
@@ -53,6 +56,12 @@ impl Sieved {
     pub(crate) fn left_as(&self, left: &[u8]) -> bool {
         str::from_utf8(left)
             .is_ok_and(|left| Node::of(left).is_some_and(|left| self.tree.left_as(&left)))
+    }
+
+    /// Whether the element there, if it is one, is gone because nobody can say whether a filter holds.
+    pub(crate) fn is_unfit(&self, element: Option<&Location>) -> bool {
+        let mut unfit = self.withheld.iter().filter_map(|withheld| withheld.unfit.as_ref());
+        element.is_some_and(|element| unfit.any(|unfit| unfit == element))
     }
 }
 
@@ -70,11 +79,11 @@ pub(crate) fn sieve(
     if paths.iter().flat_map(Path::actions).any(|action| *action == Action::Deny) {
         let refused = Some("category-denied");
         let (counts, places, withheld) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let places_of_others = BTreeSet::new();
-        return Sieved { refused, tree: Node::null(), counts, places, places_of_others, withheld };
+        let (asked, waiting) = (BTreeSet::new(), BTreeSet::new());
+        return Sieved { refused, tree: Node::null(), counts, places, withheld, asked, waiting };
     }
 
-    let document = Document::new(Node::parse(body), 0, 0);
+    let document = Document { node: Node::parse(body), depth: 0, steps: 0 };
     let root = document.node.clone();
     let mut walk = Walk {
         purpose,
@@ -89,6 +98,8 @@ pub(crate) fn sieve(
         renamed: HashSet::new(),
         counts: BTreeMap::new(),
         withheld: Vec::new(),
+        asked: BTreeSet::new(),
+        waiting: BTreeSet::new(),
         paths: &paths,
     };
     // What the plan withholds is counted once, present or not.
@@ -108,25 +119,23 @@ pub(crate) fn sieve(
     let spelled = spelled(world, purpose);
     let written =
         |name: &str, location: &[Step]| spelled.contains(name) && !walk.renamed.contains(location);
-    let places_of = |others_only: bool| {
-        let of = walk.unclassified.iter().filter(|(_, is_other)| *is_other || !others_only);
-        of.map(|(location, _)| place(location, &written)).collect::<BTreeSet<_>>()
-    };
-    let (places, places_of_others) = (places_of(false), places_of(true));
-    let (counts, withheld) = (walk.counts, walk.withheld);
-    Sieved { refused: None, tree, counts, places, places_of_others, withheld }
+    let places = walk.unclassified.iter().map(|location| place(location, &written)).collect();
+    let Walk { counts, withheld, asked, waiting, .. } = walk;
+    Sieved { refused: None, tree, counts, places, withheld, asked, waiting }
 }
 
 /// One path of the plan, from the root of the document.
 #[derive(Debug)]
 pub(crate) struct Path {
     pub(crate) text: String,
-    segments: Vec<Segment>,
-    /// The number of segments that come from mounts above.
-    mounted: usize,
+    pub(crate) segments: Vec<Segment>,
     gives: Gives,
     /// The category of `names`, and its rule.
     names: Option<(String, Action)>,
+    /// The names that `names` lists.
+    listed: Vec<String>,
+    /// The positions of the segments that `names` speaks for, as bits.
+    named: u64,
     /// A string there holds a document.
     embedded: bool,
 }
@@ -149,6 +158,15 @@ impl Path {
 
     fn actions(&self) -> impl Iterator<Item = &Action> {
         self.categories().map(|(_, action)| action)
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.segments.iter().flat_map(|segment| parts(segment).1)
+    }
+
+    /// Whether it has a filter.
+    pub(crate) fn asks(&self) -> bool {
+        self.selectors().any(|selector| matches!(selector, Selector::Filter(_)))
     }
 }
 
@@ -176,33 +194,91 @@ fn expand(
             }
             Target::Record(record) => Gives::Record(world.records[record].keeps),
         };
-        let names = class.names.clone().map(|category| {
-            let action = world.rule(purpose, &category);
-            (category, action)
-        });
         let segments = parse_json_path(&text).unwrap().segments;
-        let mounted = parse_json_path(mount).unwrap().segments.len();
+        let written = written(&text);
+        assert_eq!(segments.len(), written.len(), "the segments of {text}");
         assert!(segments.len() < 64, "a position is a bit");
+        // Rule 3: an entry speaks for its own segments only, not for those of the mounts above it.
+        let mounted = parse_json_path(mount).unwrap().segments.len();
+        let own = segments.iter().zip(&written).enumerate().skip(mounted);
+        let named = own.filter(|(_, (segment, written))| match class.names {
+            None => false,
+            // As it is written, for `[*]` selects the same.
+            Some(Names::Fields) => written.as_str() == ".*",
+            Some(Names::Category(_) | Names::List(_)) => reaches_any(segment),
+        });
+        let named = named.fold(0, |bits, (position, _)| bits | 1 << position);
+        let (category, listed) = match &class.names {
+            None => (None, Vec::new()),
+            Some(Names::List(list)) => (None, list.clone()),
+            Some(Names::Fields) => (Some(("public".to_owned(), Action::Keep)), Vec::new()),
+            Some(Names::Category(category)) => {
+                (Some((category.clone(), world.rule(purpose, category))), Vec::new())
+            }
+        };
         let embedded = class.embedded;
-        paths.push(Path { text: text.clone(), segments, mounted, gives, names, embedded });
+        let text_of = text.clone();
+        paths.push(Path {
+            text: text_of,
+            segments,
+            gives,
+            names: category,
+            listed,
+            named,
+            embedded,
+        });
         if let Target::Record(record) = &class.target {
             expand(world, purpose, &text, &world.records[record].fields, paths);
         }
     }
 }
 
-/// The names that some path of some route spells.
+/// The segments of a path as they are written, without white space around them.
+fn written(path: &str) -> Vec<String> {
+    let mut segments: Vec<String> = Vec::new();
+    let (mut open, mut quote, mut escaped) = (0, None, false);
+    for char in path.chars().skip(1) {
+        let inside = open > 0;
+        match (quote, char) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(end), _) if char == end => quote = None,
+            (None, '\'' | '"') => quote = Some(char),
+            (None, '[') => open += 1,
+            (None, ']') => open -= 1,
+            _ => {}
+        }
+        let after_dots = segments.last().is_some_and(|last| last.chars().all(|c| c == '.'));
+        if !inside && matches!(char, '.' | '[') && !after_dots {
+            segments.push(String::new());
+        }
+        if inside || !char.is_whitespace() {
+            segments.last_mut().expect("a segment begins with a dot or a bracket").push(char);
+        }
+    }
+    segments
+}
+
+/// Whether a segment goes on to names that it does not spell.
+fn reaches_any(segment: &Segment) -> bool {
+    let (descends, selectors) = parts(segment);
+    let is_any = |selector: &Selector| matches!(selector, Selector::Wildcard | Selector::Filter(_));
+    descends || selectors.iter().any(is_any)
+}
+
+/// The names that some path of some route spells, or lists.
 fn spelled(world: &World, purpose: &str) -> BTreeSet<String> {
     let routes = world.apis.iter().flat_map(|(api, said)| {
         said.routes.iter().flat_map(move |(route, _)| paths(world, purpose, api, route))
     });
     let mut names = BTreeSet::new();
     for path in routes {
-        for selector in path.segments.iter().flat_map(|segment| parts(segment).1) {
+        for selector in path.selectors() {
             if let Selector::Name(name) = selector {
                 names.insert(name.clone());
             }
         }
+        names.extend(path.listed);
     }
     names
 }
@@ -237,15 +313,17 @@ pub(crate) enum Step {
     Element(usize),
 }
 
-type Location = Vec<Step>;
+/// The steps from the root.
+pub(crate) type Location = Vec<Step>;
 
-/// Rule 1: the nodes that each path selects, as `jsonpath-rust` finds them.
+/// Rule 1: the nodes that each path without filters selects, as `jsonpath-rust` finds them. Its filters are not all
+/// those of the standard.
 pub(crate) fn selected(paths: &[Path], document: &Node) -> HashMap<Location, BTreeSet<usize>> {
     let value = document.to_value();
     let mut locations = HashMap::new();
     locate(&value, &mut Vec::new(), &mut locations);
     let mut selected: HashMap<Location, BTreeSet<usize>> = HashMap::new();
-    for (index, path) in paths.iter().enumerate() {
+    for (index, path) in paths.iter().enumerate().filter(|(_, path)| !path.asks()) {
         for node in js_path_vals(&path.text, &value).unwrap() {
             let location = locations[&std::ptr::from_ref(node)].clone();
             selected.entry(location).or_default().insert(index);
@@ -280,7 +358,7 @@ fn selects_here(path: &Path, reached: u64) -> bool {
 }
 
 /// Whether a segment goes on below what it passes, and its selectors.
-fn parts(segment: &Segment) -> (bool, &[Selector]) {
+pub(crate) fn parts(segment: &Segment) -> (bool, &[Selector]) {
     match segment {
         Segment::Descendant(inner) => (true, parts(inner).1),
         Segment::Selector(selector) => (false, std::slice::from_ref(selector)),
@@ -296,23 +374,6 @@ pub(crate) struct Way<'a> {
     pub(crate) length: usize,
     /// Whether a filter holds for the child.
     pub(crate) holds: &'a dyn Fn(&Filter) -> bool,
-}
-
-/// Whether a filter holds for a child of the node at `parent` in a document, as `jsonpath-rust` says.
-pub(crate) fn holds(filter: &Filter, document: &Value, parent: &[Step], child: &Step) -> bool {
-    let selector = |step: &Step| match step {
-        Step::Member(name) => Selector::Name(name.clone()),
-        Step::Element(index) => Selector::Index(i64::try_from(*index).unwrap()),
-    };
-    let filter = Selector::Filter(filter.clone());
-    let selectors = parent.iter().map(selector).chain([filter]);
-    let query = JpQuery::new(selectors.map(Segment::Selector).collect());
-    let child = parent.iter().chain([child]).fold(document, |value, step| match step {
-        Step::Member(name) => &value[name.as_str()],
-        Step::Element(index) => &value[*index],
-    });
-    let selected = js_path_process(&query, document).unwrap();
-    selected.into_iter().any(|selected| std::ptr::eq(selected.val, child))
 }
 
 /// How far a number reaches, from either end.
@@ -341,7 +402,8 @@ fn slice(length: usize, start: Option<i64>, end: Option<i64>, step: i64) -> Vec<
     indices
 }
 
-fn matches(selector: &Selector, way: Way<'_>) -> bool {
+/// Whether the selector selects the child that the step goes to.
+pub(crate) fn matches(selector: &Selector, way: Way<'_>) -> bool {
     match (selector, way.step) {
         (Selector::Wildcard, _) => true,
         (Selector::Filter(filter), _) => (way.holds)(filter),
@@ -385,24 +447,35 @@ pub(crate) fn selecting(paths: &[Path], positions: &Positions) -> BTreeSet<usize
         .collect()
 }
 
+/// A name that no path spells, and no document has.
+const NEW_NAME: &str = "a name that no path spells";
+
+/// Whether a selector counts elements from the end of an array.
+fn counts_from_end(selector: &Selector) -> bool {
+    match selector {
+        Selector::Index(index) => *index < 0,
+        // Also where it comes to the same as counting from the front: `[::-1]`.
+        Selector::Slice(start, end, step) => {
+            [*start, *end, *step].into_iter().flatten().any(|number| number < 0)
+        }
+        Selector::Name(_) | Selector::Wildcard | Selector::Filter(_) => false,
+    }
+}
+
 /// Steps that stand for all steps there are: each name that a path spells and one that none does; each index up to
 /// where all borders are behind and all slices have begun anew, in arrays of each length up to there; and each filter
 /// alone, or none, that holds there. (What more filters select is never less strict, and goes down no further.)
 fn alphabet(paths: &[Path]) -> Vec<(Step, usize, Option<Filter>)> {
     let mut filters: Vec<Option<Filter>> = vec![None];
-    let mut names = BTreeSet::from([String::from("a name that no path spells")]);
+    let mut names = BTreeSet::from([NEW_NAME.to_owned()]);
     let (mut last, mut period, mut from_end) = (0, 1, false);
     for segment in paths.iter().flat_map(|path| &path.segments) {
         for selector in parts(segment).1 {
+            from_end |= counts_from_end(selector);
             match selector {
                 Selector::Name(name) => _ = names.insert(name.clone()),
-                Selector::Index(index) => {
-                    from_end |= *index < 0;
-                    last = last.max(border(*index));
-                }
+                Selector::Index(index) => last = last.max(border(*index)),
                 Selector::Slice(start, end, step) => {
-                    let bounds = [*start, *end, *step];
-                    from_end |= bounds.into_iter().flatten().any(|number| number < 0);
                     last = last.max(border(start.unwrap_or(0))).max(border(end.unwrap_or(0)));
                     let step = border(step.unwrap_or(1)).max(1);
                     period = (1..=step).map(|n| n * period).find(|n| n % step == 0).unwrap();
@@ -459,17 +532,9 @@ struct Level<'a> {
 /// A document: the body, or what stands in a string.
 struct Document {
     node: Node,
-    value: Value,
     /// How many documents it stands in, and how many steps from the root of the body its own is.
     depth: usize,
     steps: usize,
-}
-
-impl Document {
-    fn new(node: Node, depth: usize, steps: usize) -> Self {
-        let value = node.to_value();
-        Self { node, value, depth, steps }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -504,6 +569,15 @@ enum Fate<'a> {
     Kept,
 }
 
+/// What becomes of a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum NameFate<'a> {
+    Stays,
+    /// By `names`: the action says whether it stays, is replaced, or takes its member with it.
+    Named(&'a String, &'a Action),
+    Removed,
+}
+
 struct Walk<'a> {
     paths: &'a [Path],
     purpose: &'a str,
@@ -511,28 +585,30 @@ struct Walk<'a> {
     api_keeps: bool,
     /// The innermost document, which `$` in a filter is.
     document: Document,
-    /// In the body; what is in strings, only the positions tell.
+    /// In the body, by paths without filters; of all else only the positions tell.
     selected: HashMap<Location, BTreeSet<usize>>,
     alphabet: Vec<(Step, usize, Option<Filter>)>,
     /// What [`Walk::way_down`] has found.
     ways_down: HashMap<(Positions, bool), bool>,
     /// What [`Walk::goes_on`] has found.
     ways_on: HashMap<(Positions, bool), bool>,
-    /// Where unclassified data was withheld, and whether none of it depends on where paths go on.
-    unclassified: BTreeSet<(Location, bool)>,
+    /// Where unclassified data was withheld.
+    unclassified: BTreeSet<Location>,
     /// Members whose names leave as pseudonyms.
     renamed: HashSet<Location>,
     counts: BTreeMap<(String, String), u64>,
     withheld: Vec<Withheld>,
+    asked: BTreeSet<Location>,
+    waiting: BTreeSet<Location>,
 }
 
 impl<'a> Walk<'a> {
     fn level(&self, location: Location, positions: Positions) -> Level<'a> {
-        let selecting = if self.document.depth == 0 {
-            self.selected.get(&location).cloned().unwrap_or_default()
-        } else {
-            selecting(self.paths, &positions)
-        };
+        let mut selecting = selecting(self.paths, &positions);
+        if self.document.depth == 0 {
+            selecting.retain(|index| self.paths[*index].asks());
+            selecting.extend(self.selected.get(&location).into_iter().flatten());
+        }
         let records = selecting.iter().filter_map(|index| match self.paths[*index].gives {
             Gives::Category(..) => None,
             Gives::Record(keeps) => Some(keeps),
@@ -546,14 +622,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn below(&self, above: &Level<'a>, step: Step, length: usize) -> Level<'a> {
-        let Document { value, steps, .. } = &self.document;
-        let parent = &above.location[*steps..];
-        let holds = |filter: &Filter| holds(filter, value, parent, &step);
-        let way = Way { step: &step, length, holds: &holds };
-        let positions = step_down(self.paths, &above.positions, way);
+    fn below(&self, above: &Level<'a>, step: &Step, length: usize) -> Level<'a> {
+        let Document { node, steps, .. } = &self.document;
         let mut location = above.location.clone();
-        location.push(step);
+        location.push(step.clone());
+        let holds = |filter: &Filter| answer(filter, node, &location[*steps..]).holds;
+        let way = Way { step, length, holds: &holds };
+        let positions = step_down(self.paths, &above.positions, way);
         self.level(location, positions)
     }
 
@@ -586,25 +661,54 @@ impl<'a> Walk<'a> {
             return self.decided(trail, &scalar).unwrap_or_else(Node::null);
         }
         let depth = self.document.depth + 1;
-        let root = decode(token).filter(|_| depth <= 4).and_then(|text| Node::of(&text));
-        let Some(root) = root else {
+        let text = decode(token).filter(|_| depth <= 4);
+        let document = text.and_then(|text| Some((Node::of(&text)?, text)));
+        let Some((root, text)) = document else {
             let withheld = |action: &Action| matches!(action, Action::Null | Action::Drop);
             let own = trail[trail.len() - 1].own.filter(|(_, action)| !withheld(action));
             let category = own.map_or("unclassified", |(category, _)| category.as_str());
             self.count(category, "unfit");
             return Node::null();
         };
+        let is_untouched = self.is_untouched(trail);
         let steps = trail[trail.len() - 1].location.len();
-        let inside = Document::new(root.clone(), depth, steps);
+        let inside = Document { node: root.clone(), depth, steps };
         let outside = std::mem::replace(&mut self.document, inside);
         let is_null = self.fate(trail, Kind::of(&root)) == Fate::Null;
-        let left = self.decided(trail, &root);
+        let left = self.decided(trail, &root).filter(|_| !is_null);
         self.document = outside;
         match left {
-            Some(left) if left == root && !is_null => Node::Scalar(token.to_vec()),
-            Some(left) if !is_null => Node::Document(Box::new(left)),
-            Some(_) | None => Node::null(),
+            None => Node::null(),
+            Some(left) if is_untouched => {
+                assert_eq!(left, root, "nothing could be removed or changed");
+                Node::Scalar(token.to_vec())
+            }
+            Some(left) if left == root => Node::Scalar(quote(&text)),
+            Some(left) => Node::Document(Box::new(left)),
         }
+    }
+
+    /// Whether nothing could be removed or changed of a document in a string here, whatever it is: no path goes on
+    /// below it, and all that it could be or hold is kept.
+    fn is_untouched(&mut self, trail: &[Level<'a>]) -> bool {
+        let here = trail[trail.len() - 1].clone();
+        if self.goes_on(&here.positions, true) || self.goes_on(&here.positions, false) {
+            return false;
+        }
+        // An element, and a member, that no path says anything of.
+        let inside = |step: Step| {
+            let location = here.location.iter().cloned().chain([step]).collect();
+            let positions = self.paths.iter().map(|_| 0).collect();
+            Level { location, positions, own: None, record_keeps: None, embedded: false }
+        };
+        let element = and(trail, inside(Step::Element(0)));
+        let member = and(trail, inside(Step::Member(NEW_NAME.to_owned())));
+        let trails = [trail, element.as_slice(), member.as_slice()];
+        self.name_fate(&member, NEW_NAME) == NameFate::Stays
+            && trails.into_iter().all(|trail| {
+                let kinds = [Kind::Scalar, Kind::Array, Kind::Object];
+                kinds.into_iter().all(|kind| keeps(self.fate(trail, kind)))
+            })
     }
 
     /// What stays of a node that is no string with a document.
@@ -615,12 +719,7 @@ impl<'a> Walk<'a> {
                 None
             }
             Fate::RemovedUnclassified => {
-                let here = &trail[trail.len() - 1];
-                let positions = here.positions.clone();
-                let (location, is_embedded) = (here.location.clone(), here.embedded);
-                let is_scalar = Kind::of(node) == Kind::Scalar;
-                let is_other = is_scalar && (!is_embedded || self.has_way_down(&positions));
-                self.unclassified.insert((location, is_other));
+                self.unclassified.insert(trail[trail.len() - 1].location.clone());
                 self.withhold(trail, Kind::of(node));
                 None
             }
@@ -722,7 +821,7 @@ impl<'a> Walk<'a> {
                 Fate::Null => is_null,
                 Fate::Structure | Fate::Treated(..) | Fate::Kept => false,
             });
-        self.withheld.push(Withheld { location, scalar, array, object });
+        self.withheld.push(Withheld { location, scalar, array, object, unfit: None });
     }
 
     fn structure(&mut self, trail: &[Level<'a>], node: &Node) -> Node {
@@ -731,11 +830,17 @@ impl<'a> Walk<'a> {
             Node::Scalar(_) | Node::Document(_) => panic!("a scalar is no structure"),
             Node::Array(elements) => {
                 let mut kept = Vec::new();
+                if !elements.is_empty()
+                    && self.document.depth == 0
+                    && self.is_counted_from_end(here)
+                {
+                    self.waiting.insert(here.location.clone());
+                }
                 for (index, element) in elements.iter().enumerate() {
-                    if self.is_unclear(here, element) {
+                    if self.is_unfit(trail, &Step::Element(index), elements.len(), element) {
                         continue;
                     }
-                    let below = self.below(here, Step::Element(index), elements.len());
+                    let below = self.below(here, &Step::Element(index), elements.len());
                     kept.extend(self.node(&and(trail, below), element));
                 }
                 Node::Array(kept)
@@ -753,33 +858,23 @@ impl<'a> Walk<'a> {
     /// Rule 3, then the value.
     fn member(&mut self, trail: &[Level<'a>], name: &Name, value: &Node) -> Option<(Name, Node)> {
         let object = &trail[trail.len() - 1];
-        if self.is_unclear(object, value) {
+        let step = Step::Member(name.text.clone());
+        if self.is_unfit(trail, &step, 0, value) {
             return None;
         }
-        let below = self.below(object, Step::Member(name.text.clone()), 0);
+        let below = self.below(object, &step, 0);
         let location = below.location.clone();
         let to_value = and(trail, below);
-        if self.spelled(&object.positions, &name.text) {
-            return self.node(&to_value, value).map(|value| (name.clone(), value));
-        }
-        let Some((category, action)) = self.names(&object.positions) else {
-            // The name is in the object and of the member: what the object says of a child on which nothing is
-            // mounted counts as well as what the member says itself.
-            let plain = Level { record_keeps: None, ..to_value[trail.len()].clone() };
-            // Nor does a name stay where the closest classified node is dropped or null: that reaches all the way
-            // down.
-            let closest = trail.iter().rev().find_map(|level| level.own);
-            let withheld =
-                closest.is_some_and(|(_, action)| matches!(action, Action::Drop | Action::Null));
-            let keeps = !withheld
-                && keeps_unclassified(&and(trail, plain), self.api_keeps)
-                && keeps_unclassified(&to_value, self.api_keeps);
-            if !keeps {
-                self.unclassified.insert((location.clone(), true));
+        let (category, action) = match self.name_fate(&to_value, &name.text) {
+            NameFate::Stays => {
+                return self.node(&to_value, value).map(|value| (name.clone(), value));
+            }
+            NameFate::Named(category, action) => (category, action),
+            NameFate::Removed => {
+                self.unclassified.insert(location.clone());
                 self.withhold_member(location);
                 return None;
             }
-            return self.node(&to_value, value).map(|value| (name.clone(), value));
         };
         let written = match action {
             Action::Keep => name.clone(),
@@ -811,32 +906,64 @@ impl<'a> Walk<'a> {
         if self.document.depth > 0 {
             return;
         }
-        self.withheld.push(Withheld { location, scalar: true, array: true, object: true });
+        let (scalar, array, object) = (true, true, true);
+        self.withheld.push(Withheld { location, scalar, array, object, unfit: None });
     }
 
-    /// Whether a path has, active at this object, a selector that is this name.
+    /// An element that is removed because nobody can say whether a filter holds: it could be anything, and so could all
+    /// that is in it.
+    fn withhold_unfit(&mut self, unfit: &Location, location: &Location, node: &Node) {
+        if self.document.depth > 0 {
+            return;
+        }
+        let (scalar, array, object) = (true, true, true);
+        let (location, unfit) = (location.clone(), unfit.clone());
+        for (step, child) in children(node) {
+            let below = location.iter().cloned().chain([step]).collect();
+            self.withhold_unfit(&unfit, &below, child);
+        }
+        self.withheld.push(Withheld { location, scalar, array, object, unfit: Some(unfit) });
+    }
+
+    /// Rule 3: what becomes of the name of a member, at the end of `to_value`.
+    fn name_fate(&self, to_value: &[Level<'a>], name: &str) -> NameFate<'a> {
+        let (value, trail) = to_value.split_last().expect("a member");
+        let object = &trail[trail.len() - 1];
+        if self.spelled(&object.positions, name) {
+            return NameFate::Stays;
+        }
+        if let Some((category, action)) = self.names(&object.positions) {
+            return NameFate::Named(category, action);
+        }
+        // The name is in the object and of the member: what the object says of a child on which nothing is mounted
+        // counts as well as what the member says itself.
+        let plain = Level { record_keeps: None, ..value.clone() };
+        // Nor does a name stay where the closest classified node is dropped or null: that reaches all the way down.
+        let closest = trail.iter().rev().find_map(|level| level.own);
+        let withheld =
+            closest.is_some_and(|(_, action)| matches!(action, Action::Drop | Action::Null));
+        let keeps = !withheld
+            && keeps_unclassified(&and(trail, plain), self.api_keeps)
+            && keeps_unclassified(to_value, self.api_keeps);
+        if keeps { NameFate::Stays } else { NameFate::Removed }
+    }
+
+    /// Whether a path has, active at this object, a selector that is this name, or lists it with `names`.
     fn spelled(&self, positions: &Positions, name: &str) -> bool {
         self.paths.iter().zip(positions).any(|(path, reached)| {
-            active(path, reached)
-                .flat_map(|(_, segment)| parts(segment).1)
-                .any(|selector| *selector == Selector::Name(name.to_owned()))
+            let mut active = active(path, reached).flat_map(|(_, segment)| parts(segment).1);
+            let is_spelled = active.any(|selector| *selector == Selector::Name(name.to_owned()));
+            // Whatever filters answer: where the segment is reached.
+            let lists = reached & path.named != 0;
+            is_spelled || lists && path.listed.iter().any(|listed| listed == name)
         })
     }
 
     /// What `names` says of a name that no path spells at this object. Only three actions differ here: `keep`,
     /// `pseudonym`, and all others.
     fn names(&self, positions: &Positions) -> Option<(&'a String, &'a Action)> {
-        let reaching = self.paths.iter().zip(positions).filter(|(path, reached)| {
-            active(path, reached).any(|(position, segment)| {
-                let (descends, selectors) = parts(segment);
-                let to_any = descends
-                    || selectors.iter().any(|selector| {
-                        matches!(selector, Selector::Wildcard | Selector::Filter(_))
-                    });
-                // An entry speaks for its own steps only, not for those of the mounts above it.
-                to_any && position >= path.mounted
-            })
-        });
+        let reaching = self.paths.iter().zip(positions);
+        let reaching = reaching.filter(|(path, reached)| **reached & path.named != 0);
         after_ties(reaching.filter_map(|(path, _)| {
             path.names.as_ref().map(|(category, action)| (category, action))
         }))
@@ -898,21 +1025,51 @@ impl<'a> Walk<'a> {
         false
     }
 
-    /// Whether a filter is asked of this child, and nobody can say what it is: then the child is removed, and
-    /// counted under the category of the paths that ask, if they have one.
-    fn is_unclear(&mut self, above: &Level<'a>, child: &Node) -> bool {
+    /// The selectors that are active at a node with these positions, with their paths.
+    fn active_selectors(
+        &self,
+        positions: &Positions,
+    ) -> impl Iterator<Item = (&'a Path, &'a Selector)> {
+        let paths: &'a [Path] = self.paths;
+        paths.iter().zip(positions.clone()).flat_map(|(path, reached)| {
+            let selectors = active(path, &reached).flat_map(|(_, segment)| parts(segment).1);
+            selectors.map(move |selector| (path, selector)).collect::<Vec<_>>()
+        })
+    }
+
+    /// Whether a path counts the elements of this array from the end.
+    fn is_counted_from_end(&self, array: &Level<'a>) -> bool {
+        self.active_selectors(&array.positions).any(|(_, selector)| counts_from_end(selector))
+    }
+
+    /// Whether a filter is asked of this child of the node at the end of `trail`, and nobody can say what it is: then
+    /// the child is removed, and counted under the category of the paths that ask, if they have one.
+    fn is_unfit(&mut self, trail: &[Level<'a>], step: &Step, length: usize, child: &Node) -> bool {
+        let above = &trail[trail.len() - 1];
+        let location: Location = above.location.iter().cloned().chain([step.clone()]).collect();
         let mut asking: Vec<&Path> = Vec::new();
-        let mut unclear = false;
-        for (path, reached) in self.paths.iter().zip(&above.positions) {
-            let selectors = active(path, reached).flat_map(|(_, segment)| parts(segment).1);
-            for selector in selectors {
-                if let Selector::Filter(filter) = selector {
-                    asking.push(path);
-                    unclear |= is_unclear(filter, child, &self.document.node);
-                }
+        let mut answers: Vec<Answer> = Vec::new();
+        for (path, selector) in self.active_selectors(&above.positions) {
+            if let Selector::Filter(filter) = selector {
+                asking.push(path);
+                let Document { node, steps, .. } = &self.document;
+                answers.push(answer(filter, node, &location[*steps..]));
             }
         }
-        if unclear {
+        if asking.is_empty() {
+            return false;
+        }
+        if self.document.depth == 0 {
+            self.asked.insert(location.clone());
+        }
+        // What would leave if each filter had the answer that it gives otherwise.
+        let to_child = and(trail, self.below(above, step, length));
+        let is_unfit = answers.iter().any(|answer| {
+            answer.is_unclear
+                || answer.measured.iter().any(|place| !self.leaves_whole(&to_child, place))
+        });
+        if is_unfit {
+            self.withhold_unfit(&location, &location, child);
             let categories: BTreeSet<Option<&String>> = asking
                 .iter()
                 .map(|path| match &path.gives {
@@ -925,11 +1082,113 @@ impl<'a> Walk<'a> {
                 _ => self.count("unclassified", "unfit"),
             }
         }
-        unclear
+        is_unfit
+    }
+
+    /// "What a filter measures and compares": whether the purpose keeps all of the object or array at `place`, which a
+    /// filter asks about that is asked of the element at the end of `to_element`.
+    fn leaves_whole(&mut self, to_element: &[Level<'a>], place: &Place) -> bool {
+        let steps = self.document.steps;
+        let mut trail = if place.from_document {
+            to_element[..=steps].to_vec()
+        } else {
+            // Nothing of the element leaves if its name does not.
+            if let Some(Step::Member(name)) = to_element[to_element.len() - 1].location.last() {
+                let stays = match self.name_fate(to_element, name) {
+                    NameFate::Stays
+                    | NameFate::Named(_, Action::Keep | Action::Pseudonym { .. }) => true,
+                    NameFate::Named(..) | NameFate::Removed => false,
+                };
+                if !stays {
+                    return false;
+                }
+            }
+            to_element.to_vec()
+        };
+        let reached = trail[trail.len() - 1].location[steps..].len();
+        let document = self.document.node.clone();
+        // Where it is in an element that another filter is asked of, or that a path counts from the end, it does not
+        // count as kept, as if that element were in it.
+        for at in reached..place.location.len() {
+            let node = document.get(&place.location[..at]);
+            let Some(below) = self.kept_child(&trail, node, &place.location[at]) else {
+                return false;
+            };
+            trail = below;
+        }
+        self.keeps_all(&trail, document.get(&place.location))
+    }
+
+    /// The trail to a child of a node, if that is a container which stays and no other filter and no count from the
+    /// end is about the child, and its name stays, if it has one.
+    fn kept_child(
+        &mut self,
+        trail: &[Level<'a>],
+        node: &Node,
+        step: &Step,
+    ) -> Option<Vec<Level<'a>>> {
+        let here = &trail[trail.len() - 1];
+        let asks = |selector: &Selector| matches!(selector, Selector::Filter(_));
+        let is_asked = self.active_selectors(&here.positions).any(|(_, selector)| asks(selector));
+        let length = match node {
+            Node::Array(elements) => elements.len(),
+            Node::Scalar(_) | Node::Object(_) | Node::Document(_) => 0,
+        };
+        if is_asked || length > 0 && self.is_counted_from_end(here) {
+            return None;
+        }
+        let below = and(trail, self.below(here, step, length));
+        let name_stays = match step {
+            Step::Element(_) => true,
+            Step::Member(name) => match self.name_fate(&below, name) {
+                NameFate::Stays | NameFate::Named(_, Action::Keep) => true,
+                NameFate::Named(..) | NameFate::Removed => false,
+            },
+        };
+        let stays = name_stays && self.fate(trail, Kind::of(node)) == Fate::Structure;
+        stays.then_some(below)
+    }
+
+    /// Whether the node at the end of `trail` leaves as it is, with all that is in it.
+    fn keeps_all(&mut self, trail: &[Level<'a>], node: &Node) -> bool {
+        let holds_document = match node {
+            Node::Scalar(token) => trail[trail.len() - 1].embedded && token[0] == b'"',
+            Node::Array(_) | Node::Object(_) | Node::Document(_) => false,
+        };
+        !holds_document
+            && keeps(self.fate(trail, Kind::of(node)))
+            && children(node).into_iter().all(|(step, child)| {
+                self.kept_child(trail, node, &step).is_some_and(|to| self.keeps_all(&to, child))
+            })
     }
 
     fn count(&mut self, category: &str, word: &str) {
         *self.counts.entry((category.to_owned(), word.to_owned())).or_default() += 1;
+    }
+}
+
+/// Whether a node with this fate stays as it is, but for what is in it. An action that could change it does not count
+/// as keeping it, whatever it makes of the value.
+fn keeps(fate: Fate<'_>) -> bool {
+    match fate {
+        Fate::Structure | Fate::Kept | Fate::Treated(_, Action::Keep) => true,
+        Fate::Removed | Fate::RemovedUnclassified | Fate::Null | Fate::Treated(..) => false,
+    }
+}
+
+/// The elements or members of a node.
+pub(crate) fn children(node: &Node) -> Vec<(Step, &Node)> {
+    match node {
+        Node::Scalar(_) => Vec::new(),
+        Node::Array(elements) => {
+            let elements = elements.iter().enumerate();
+            elements.map(|(index, element)| (Step::Element(index), element)).collect()
+        }
+        Node::Object(members) => {
+            let members = members.iter();
+            members.map(|(name, member)| (Step::Member(name.text.clone()), member)).collect()
+        }
+        Node::Document(_) => panic!("what leaves is not looked into"),
     }
 }
 
@@ -952,134 +1211,4 @@ fn keeps_unclassified(trail: &[Level<'_>], api_keeps: bool) -> bool {
         }
     }
     api_keeps
-}
-
-/// Whether a filter, one of those that [`generate`](super::generate) makes, looks at something that readers of the
-/// same bytes take for different things: half of a surrogate pair, or a number that is no double.
-fn is_unclear(filter: &Filter, node: &Node, document: &Node) -> bool {
-    let Filter::Atom(atom) = filter else { panic!("a filter of several parts") };
-    match atom {
-        FilterAtom::Comparison(comparison) => {
-            let (left, right) = comparison.vals();
-            let mut unclear = false;
-            let mut asked = |side: &Comparable| match side {
-                Comparable::SingularQuery(query) => singular(query, node, document),
-                Comparable::Function(function) => {
-                    unclear |= is_length_unclear(function, node, document);
-                    None
-                }
-                Comparable::Literal(_) => None,
-            };
-            let sides = [asked(left), asked(right)];
-            unclear
-                || match sides {
-                    [Some(one), Some(other)] => is_comparison_unclear(one, other),
-                    // What is not there equals nothing, whatever that is.
-                    _ if is_query(left) && is_query(right) && is_equality(comparison) => false,
-                    sides => sides.into_iter().flatten().any(is_scalar_unclear),
-                }
-        }
-        FilterAtom::Test { expr, .. } => {
-            let Test::Function(function) = &**expr else { return false };
-            let (TestFunction::Match(text, pattern) | TestFunction::Search(text, pattern)) =
-                &**function
-            else {
-                return false;
-            };
-            let text = argument(text, node, document);
-            let is_text =
-                text.is_some_and(|text| matches!(text, Node::Scalar(token) if token[0] == b'"'));
-            text.is_some_and(is_half)
-                || is_text && argument(pattern, node, document).is_some_and(is_half)
-        }
-        FilterAtom::Filter { .. } => panic!("a filter of several parts"),
-    }
-}
-
-fn is_query(side: &Comparable) -> bool {
-    matches!(side, Comparable::SingularQuery(_))
-}
-
-fn is_equality(comparison: &Comparison) -> bool {
-    matches!(comparison, Comparison::Eq(..) | Comparison::Ne(..))
-}
-
-fn is_length_unclear(function: &TestFunction, node: &Node, document: &Node) -> bool {
-    matches!(function, TestFunction::Length(text) if argument(text, node, document).is_some_and(is_half))
-}
-
-/// The node that a query selects, which begins at the node in question or at the document.
-fn singular<'n>(query: &SingularQuery, node: &'n Node, document: &'n Node) -> Option<&'n Node> {
-    let (from, segments) = match query {
-        SingularQuery::Current(segments) => (node, segments),
-        SingularQuery::Root(segments) => (document, segments),
-    };
-    segments.iter().try_fold(from, |node, segment| match (segment, node) {
-        (SingularQuerySegment::Name(wanted), Node::Object(members)) => {
-            members.iter().find(|(name, _)| name.text == *wanted).map(|(_, value)| value)
-        }
-        (SingularQuerySegment::Index(index), Node::Array(elements)) => {
-            elements.get(usize::try_from(*index).expect("an index from the front"))
-        }
-        _ => None,
-    })
-}
-
-/// The same of an argument of a function.
-fn argument<'n>(argument: &FnArg, node: &'n Node, document: &'n Node) -> Option<&'n Node> {
-    let FnArg::Test(test) = argument else { return None };
-    let names = |segments: &[Segment]| {
-        let names = segments.iter().map(|segment| {
-            let Segment::Selector(Selector::Name(name)) = segment else {
-                panic!("an argument of another kind")
-            };
-            SingularQuerySegment::Name(name.clone())
-        });
-        names.collect()
-    };
-    let query = match &**test {
-        Test::RelQuery(segments) => SingularQuery::Current(names(segments)),
-        Test::AbsQuery(query) => SingularQuery::Root(names(&query.segments)),
-        Test::Function(_) => return None,
-    };
-    singular(&query, node, document)
-}
-
-/// Containers of one size are compared to the end; others differ, whatever is in them.
-fn is_comparison_unclear(one: &Node, other: &Node) -> bool {
-    match (one, other) {
-        (Node::Array(all), Node::Array(others)) => {
-            all.len() == others.len()
-                && all.iter().zip(others).any(|(one, other)| is_comparison_unclear(one, other))
-        }
-        (Node::Object(all), Node::Object(others)) => {
-            let found = |wanted: &Name| {
-                others.iter().find(|(name, _)| name.text == wanted.text).map(|(_, value)| value)
-            };
-            let pairs: Option<Vec<_>> =
-                all.iter().map(|(name, value)| Some((value, found(name)?))).collect();
-            all.len() == others.len()
-                && pairs.is_some_and(|pairs| {
-                    pairs.into_iter().any(|(one, other)| is_comparison_unclear(one, other))
-                })
-        }
-        _ => is_scalar_unclear(one) || is_scalar_unclear(other),
-    }
-}
-
-fn is_scalar_unclear(node: &Node) -> bool {
-    is_half(node) || is_no_double(node)
-}
-
-fn is_half(node: &Node) -> bool {
-    matches!(node, Node::Scalar(token) if token[0] == b'"' && decode(token).is_none())
-}
-
-fn is_no_double(node: &Node) -> bool {
-    let Node::Scalar(token) = node else { return false };
-    let digits = |text: &[u8]| text.iter().any(|byte| (b'1'..=b'9').contains(byte));
-    let mantissa = token.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap();
-    let number: Option<f64> = String::from_utf8_lossy(token).parse().ok();
-    (token[0].is_ascii_digit() || token[0] == b'-')
-        && number.is_none_or(|number| number.is_infinite() || (number == 0.0 && digits(mantissa)))
 }

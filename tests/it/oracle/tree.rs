@@ -16,7 +16,8 @@ pub(crate) enum Node {
     Scalar(Vec<u8>),
     Array(Vec<Self>),
     Object(Vec<(Name, Self)>),
-    /// Only of what leaves: a string in whose document something was removed or changed.
+    /// Only of what leaves: a string in whose document something was removed or changed. It is written with no more
+    /// escapes than JSON needs.
     Document(Box<Self>),
 }
 
@@ -83,7 +84,18 @@ impl Node {
         Self::Scalar(b"null".to_vec())
     }
 
-    /// The node at a location that there is, to be replaced.
+    /// The node at a location that there is.
+    pub(crate) fn get(&self, location: &[Step]) -> &Self {
+        location.iter().fold(self, |node, step| match (node, step) {
+            (Self::Array(elements), Step::Element(index)) => &elements[*index],
+            (Self::Object(members), Step::Member(text)) => {
+                &members.iter().find(|(name, _)| name.text == *text).unwrap().1
+            }
+            (node, step) => panic!("no {step:?} in {node:?}"),
+        })
+    }
+
+    /// The same, to be replaced.
     pub(crate) fn at(&mut self, location: &[Step]) -> &mut Self {
         location.iter().fold(self, |node, step| match (node, step) {
             (Self::Array(elements), Step::Element(index)) => &mut elements[*index],
@@ -134,8 +146,7 @@ impl Node {
         [&[open], parts.join(&b',').as_slice(), &[close]].concat()
     }
 
-    /// Whether this is what left: names and scalars byte for byte, in their order. A string with a document that is not
-    /// as it was is written with no more escapes than JSON needs.
+    /// Whether this is what left: names and scalars byte for byte, in their order.
     pub(crate) fn left_as(&self, left: &Self) -> bool {
         match (self, left) {
             (Self::Scalar(one), Self::Scalar(other)) => one == other,

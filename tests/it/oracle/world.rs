@@ -7,14 +7,21 @@ use serde_json::Value;
 /// Everything that the policy files say about responses.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct World {
-    /// The declared categories, `public` not among them, and whether they say `few_values`.
-    pub(crate) categories: BTreeMap<String, bool>,
+    /// The declared categories, `public` not among them.
+    pub(crate) categories: BTreeMap<String, Category>,
     /// The purposes of each caller.
     pub(crate) callers: BTreeMap<String, Vec<String>>,
     pub(crate) records: BTreeMap<String, Record>,
     pub(crate) apis: BTreeMap<String, Api>,
     /// Purpose, then category, prefix or `*`.
     pub(crate) rules: BTreeMap<String, BTreeMap<String, Action>>,
+}
+
+/// What a category says of itself. It holds for all categories below, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Category {
+    pub(crate) few_values: bool,
+    pub(crate) explicit: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,15 +44,33 @@ pub(crate) struct Api {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Class {
     pub(crate) target: Target,
-    pub(crate) names: Option<String>,
+    pub(crate) names: Option<Names>,
     /// It stands under `embedded`: a string there holds a document.
     pub(crate) embedded: bool,
+}
+
+impl Class {
+    /// This category, and nothing else.
+    pub(crate) fn of(category: String) -> Self {
+        Self { target: Target::Category(category), names: None, embedded: false }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Target {
     Category(String),
     Record(String),
+}
+
+/// What the names are that a path reaches without spelling them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Names {
+    /// Data of this category, which is not `public`.
+    Category(String),
+    /// `public`: those of fields, at each `.*`.
+    Fields,
+    /// These and no others.
+    List(Vec<String>),
 }
 
 /// The actions of version 1, without those of later.
@@ -167,7 +192,7 @@ impl World {
             }
             Class {
                 target: target(value.get("category").or_else(|| value.get("record")).unwrap()),
-                names: value.get("names").map(text),
+                names: value.get("names").map(Names::read),
                 embedded,
             }
         };
@@ -181,8 +206,9 @@ impl World {
 
         let mut world = Self::default();
         for (name, said) in section(&files, "categories") {
-            let few_values = said.get("few_values").is_some_and(|few| *few == true);
-            world.categories.insert(name, few_values);
+            let says = |flag: &str| said.get(flag).is_some_and(|value| *value == true);
+            let (few_values, explicit) = (says("few_values"), says("explicit"));
+            world.categories.insert(name, Category { few_values, explicit });
         }
         for (name, said) in section(&files, "callers") {
             world.callers.insert(name, texts(said.get("purposes").unwrap()));
@@ -219,21 +245,47 @@ impl World {
         })
     }
 
-    /// Rule 7: `a.b`, then `a`, then `*`, then `drop`. `public` is always kept.
+    /// Rule 7: for a category that is `explicit` the rule for its whole name, else `drop`, or `deny` where that would
+    /// have decided. For any other what [`World::general_rule`] says. `public` is always kept.
     pub(crate) fn rule(&self, purpose: &str, category: &str) -> Action {
+        let general = self.general_rule(purpose, category);
+        let own = self.rules.get(purpose).and_then(|rules| rules.get(category));
+        if !self.is_explicit(category) || own.is_some() || general == Action::Deny {
+            return general;
+        }
+        Action::Drop
+    }
+
+    /// The rule for a category that is not `explicit`: that for `a.b`, then for `a`, then for `*`, then `drop`.
+    pub(crate) fn general_rule(&self, purpose: &str, category: &str) -> Action {
         if category == "public" {
             return Action::Keep;
         }
         let Some(rules) = self.rules.get(purpose) else { return Action::Drop };
-        let mut prefix = Some(category);
-        while let Some(name) = prefix {
-            if let Some(action) = rules.get(name) {
-                return action.clone();
-            }
-            prefix = name.rsplit_once('.').map(|(shorter, _)| shorter);
-        }
-        rules.get("*").cloned().unwrap_or(Action::Drop)
+        let rule = prefixes(category).find_map(|prefix| rules.get(prefix));
+        rule.or_else(|| rules.get("*")).cloned().unwrap_or(Action::Drop)
     }
+
+    /// Whether the category, or one that it is below, says `explicit`.
+    fn is_explicit(&self, category: &str) -> bool {
+        let mut declared = prefixes(category).filter_map(|prefix| self.categories.get(prefix));
+        declared.any(|declared| declared.explicit)
+    }
+}
+
+impl Names {
+    fn read(value: &Value) -> Self {
+        match value.as_str() {
+            None => Self::List(texts(value)),
+            Some("public") => Self::Fields,
+            Some(category) => Self::Category(category.to_owned()),
+        }
+    }
+}
+
+/// `a.b.c`, `a.b`, `a`.
+fn prefixes(category: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(category), |name| name.rsplit_once('.').map(|(shorter, _)| shorter))
 }
 
 /// The members of one top-level key, over all files.

@@ -86,7 +86,12 @@ fn policy(behaviours: &[Behaviour]) -> String {
             route("GET", &right, "");
         }
     }
+    let names = routes.keys().copied().collect::<Vec<_>>().join(", ");
     let mut text = POLICY.to_owned();
+    for purpose in ["support", "delivery"] {
+        let said = format!("purposes: [{purpose}] }}");
+        text = text.replace(&said, &format!("purposes: [{purpose}], apis: [{names}] }}"));
+    }
     for (api, mut routes) in routes {
         if api == "plain" {
             routes +=
