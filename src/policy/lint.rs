@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use heck::ToSnakeCase as _;
+
 use crate::{
-    path::{Path, Segment, Selector, dotted_wildcards},
+    path::{self, Path, Segment, Selector, dotted_wildcards},
     policy::{
         finding::{Finding, Place},
         model::{
@@ -32,6 +34,7 @@ pub(crate) fn line(
     if category == Some(CategoryId::PUBLIC) {
         findings.extend(personal(&line.path.value, &line.spelled, &line.path.at, whole));
         findings.extend(everything(line));
+        findings.extend(by_position(line));
     }
     if names_category == Some(CategoryId::PUBLIC) {
         findings.extend(personal_names(line));
@@ -50,6 +53,25 @@ fn everything(line: &Classified) -> Option<Finding> {
         );
         Finding::warning("public-everything", line.path.at.clone(), message)
             .help("classify what is there, or say `unclassified: { keep: { because: \"..\" } }`")
+    })
+}
+
+/// A column of a table that is `public` by its number: in another order another column has that.
+fn by_position(line: &Classified) -> Option<Finding> {
+    let path = &line.path.value;
+    let [.., row, column] = path.segments() else { return None };
+    let is_by_place = |one: &Selector| matches!(one, Selector::Index(_) | Selector::Slice { .. });
+    let names = |one: &Selector| matches!(one, Selector::Name(_));
+    let is_column = column.selectors.iter().any(is_by_place) && !row.selectors.iter().all(names);
+    // Whoever asks about the document has looked at what the columns are.
+    let asks = path.class() == path::Class::Document;
+    (is_column && !asks).then(|| {
+        let message = format!(
+            "`{}` is `public` by its place: if the columns come in another order, another one leaves",
+            line.spelled
+        );
+        Finding::warning("public-by-position", line.path.at.clone(), message)
+            .help("let a filter say which columns there are, as the reference shows under \"Tables\", or give the column a category")
     })
 }
 
@@ -296,7 +318,47 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     pieces(set, findings);
     validated(set, findings);
     bodies(set, findings);
+    shaped(set, findings);
     nobody(set, findings);
+}
+
+/// Words in the names of parameters that often say what an answer looks like.
+const SHAPING: [&str; 6] = ["filter", "q", "query", "search", "sql", "where"];
+
+/// Routes where the request can say what the answer looks like: each api is told of once.
+fn shaped(set: &PolicySet, findings: &mut Vec<Finding>) {
+    for api in &set.apis {
+        let by = |route: &Route| {
+            if route.fields.is_empty() {
+                return None;
+            }
+            let parameter = route.parameters.iter().find(|one| {
+                let words = one.name.to_snake_case();
+                one.category == Some(CategoryId::PUBLIC)
+                    && words.split('_').any(|word| SHAPING.contains(&word))
+            });
+            match (parameter, &route.request_body, &route.open) {
+                (Some(parameter), ..) => Some(format!("its parameter `{}`", parameter.name)),
+                (None, Some(_), _) => Some("its request body".to_owned()),
+                (None, None, Some(_)) => Some("parameters that are not listed".to_owned()),
+                (None, None, None) => None,
+            }
+        };
+        let mut shaped = api.routes.iter().filter_map(|route| Some((route, by(route)?)));
+        let Some((route, what)) = shaped.next() else { continue };
+        let more = match shaped.count() {
+            0 => String::new(),
+            1 => "; so can one more route of this api".to_owned(),
+            more => format!("; so can {more} more routes of this api"),
+        };
+        let message = format!(
+            "`{}` can be asked through {what} for an answer of another shape{more}",
+            route.label
+        );
+        findings.push(Finding::note("request-shapes-answer", route.at.clone(), message).help(
+            "paths find fields by their names: make sure that no request can rename a field or make a new one of it, as aliases of GraphQL, `script_fields` and `AS` of SQL do",
+        ));
+    }
 }
 
 /// Most categories that a finding names.

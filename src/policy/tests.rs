@@ -1024,6 +1024,76 @@ rules:
     assert!(load(&[source(&narrow)], &NoKeys).set.is_some());
 }
 
+/// Whoever counts columns has to say which they are.
+#[test]
+fn public_by_position_is_a_warning() {
+    let found = |path: &str| {
+        let line = format!("\"{path}\": public, $.y: a");
+        let text = policy("a: A", &line, "a: keep");
+        let findings = load(&[source(&text)], &NoKeys).findings.into_iter();
+        findings.filter(|one| one.code == "public-by-position").count()
+    };
+    for path in ["$.rows[*][0]", "$[1:][2]", "$.rows[?@[0] == 1][-1]", "$..[0]", "$.rows.*[0:2]"] {
+        assert_eq!(found(path), usize::from(path != "$..[0]"), "{path}");
+    }
+    for path in
+        ["$.rows[0]", "$.rows[*].x", "$.a.b[0]", "$.rows[*][0].x", "$.rows[?$.c[0] == 'x'][0]"]
+    {
+        assert_eq!(found(path), 0, "{path}");
+    }
+    // The safe way loads for many columns.
+    let columns: Vec<String> = (0..40).map(|at| format!("$.columns[{at}] == 'c{at}'")).collect();
+    let filter = format!("{} && length($.columns) == 40", columns.join(" && "));
+    let lines =
+        (0..40).map(|at| format!("            ? \"$.rows[?{filter}][{at}]\"\n            : a\n"));
+    let text = format!(
+        "tamis: 1\ncategories: {{ a: A }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\napis:\n  api:\n    routes:\n      GET /a:\n        body:\n            $.columns: public\n            \"$.columns[*]\": public\n{}        buffer: document\nrules: {{ p: {{ a: keep }} }}\n",
+        lines.collect::<String>()
+    );
+    assert_eq!(errors(&[source(&text)]), []);
+}
+
+/// Each api is told of once.
+#[test]
+fn a_request_that_can_shape_the_answer_is_told() {
+    let found = |routes: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep }} }}\napis: {{ api: {{ routes: {{ {routes} }} }} }}\n"
+        );
+        let findings = load(&[source(&text)], &NoKeys).findings.into_iter();
+        let notes = findings.filter(|one| one.code == "request-shapes-answer");
+        notes.map(|one| one.message).collect::<Vec<_>>()
+    };
+    let none = Vec::<String>::new();
+    let body = "body: { $.x: a }";
+    let pass = "pass: { because: fine }";
+    assert_eq!(found(&format!("GET /a: {{ {body} }}")), none);
+    assert_eq!(
+        found(&format!(
+            "GET /a: {{ params: {{ page: public, question: public, query: a }}, {body} }}"
+        )),
+        none
+    );
+    assert_eq!(found(&format!("POST /a: {{ request_body: {{ {pass} }} }}")), none);
+    for (route, by) in [
+        (format!("POST /a: {{ request_body: {{ {pass} }}, {body} }}"), "its request body"),
+        (
+            format!("GET /a: {{ params: {{ jsonQuery: public }}, {body} }}"),
+            "its parameter `jsonQuery`",
+        ),
+        (
+            format!("GET /a: {{ params: {{ \"*\": {{ {pass} }} }}, {body} }}"),
+            "parameters that are not listed",
+        ),
+    ] {
+        let [one] = &found(&route)[..] else { panic!("{route}") };
+        assert!(one.contains(by), "{one}");
+        let more = route.replace("/a", "/b");
+        let [one] = &found(&format!("{route}, {more}"))[..] else { panic!("{route}") };
+        assert!(one.contains("one more route"), "{one}");
+    }
+}
+
 #[test]
 fn public_for_everything_below_is_a_warning() {
     let names = "{ category: public, names: [k] }";

@@ -344,7 +344,7 @@ fn an_api_that_is_not_the_callers_is_denied() {
     tamis(&["check", folder.path()], "").prints("purpose-in-several-apis");
     let silent = two.replacen(", apis: [people] }", " }", 1);
     let run = tamis(&["check", Folder::new(&[("people.yaml", &silent)]).path()], "").exits(1);
-    run.prints("apis-missing").prints("`apis: [people]`");
+    run.prints("apis-missing").prints("there are `people`, `staff`");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::policy::{
     reader::At,
 };
 
+/// Most APIs that a finding names.
+const APIS_NAMED_MAX: usize = 8;
+
 impl Checker<'_> {
     pub(super) fn purposes(&mut self, written: Vec<WrittenPurpose>) {
         for purpose in written {
@@ -95,11 +98,18 @@ impl Checker<'_> {
             }
             if caller.apis.is_none() && self.api_ids.len() > 1 {
                 let message = format!("`{}` does not say which APIs it may use", caller.name.value);
-                let mut names: Vec<&str> = self.api_ids.keys().map(String::as_str).collect();
-                names.sort_unstable();
+                let mut names: Vec<_> = self.api_ids.iter().collect();
+                names.sort_unstable_by_key(|(_, id)| id.0);
+                let mut shown: Vec<String> = names
+                    .iter()
+                    .take(APIS_NAMED_MAX)
+                    .map(|(name, _)| format!("`{name}`"))
+                    .collect();
+                shown.extend((names.len() > APIS_NAMED_MAX).then(|| "others".to_owned()));
+                // None is proposed: whoever takes the first one opens it.
                 let help = format!(
-                    "there are several: list those that it is for, such as `apis: [{}]`",
-                    names.first().unwrap_or(&"NAME")
+                    "list those that it is for, and no other, under `apis`: there are {}",
+                    shown.join(", ")
                 );
                 let finding = Finding::error("apis-missing", caller.name.at.clone(), message);
                 self.report(finding.help(help));
