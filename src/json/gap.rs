@@ -93,10 +93,10 @@ impl Gap {
         }
     }
 
-    /// Where in the chunk the name begins, with its quote; none if part of it has been copied, or there is none.
+    /// From where to where the name stands in the chunk, with its quotes; none if part of it has been copied, or there is none.
     #[inline]
-    pub(crate) fn name_in_chunk(&self) -> Option<usize> {
-        self.name_from
+    pub(crate) fn name_in_chunk(&self) -> Option<(usize, usize)> {
+        self.name_from.zip(self.name_to)
     }
 
     /// How much of a name has been copied.

@@ -143,6 +143,8 @@ pub struct Rewriter<E: Edits> {
     /// What is known of the root of the document, from those before it.
     pub(super) roots: told::Member,
     pub(super) told_members: told::Members,
+    /// How deep the container stands of which something was told last, if it and all in it have not ended since.
+    pub(super) told_at: Option<usize>,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -223,12 +225,16 @@ pub(super) struct Level<Scope> {
     /// The index of the current child.
     pub(super) index: u64,
     pub(super) spot: Spot,
-    /// Where in the chunk that it began in its name begins; [`NAMELESS`] if it is no member, or its place is known.
-    pub(super) name: u32,
+    pub(super) name: InChunk,
 }
 
-/// In the place of a name, where there is none.
-pub(super) const NAMELESS: u32 = u32::MAX;
+/// From where to where the name of a container stands in the chunk that it began in, with its quotes; it is empty if
+/// the container is no member, or its place is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InChunk {
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
 
 /// What comes first in a container.
 fn first_of(kind: Kind) -> Expect {
@@ -266,6 +272,7 @@ impl<E: Edits> Rewriter<E> {
             standings: Vec::new(),
             roots: told::Member::default(),
             told_members: told::Members::default(),
+            told_at: None,
             whole: Vec::new(),
             whole_passes: false,
             scalars: 0,
@@ -1135,6 +1142,7 @@ impl<E: Edits> Rewriter<E> {
         }
         self.levels.pop();
         self.standings.truncate(self.levels.len());
+        self.told_at = None;
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }

@@ -6,7 +6,7 @@
 use crate::{
     json::{
         edits::{Edits, Place, Step},
-        rewriter::{NAMELESS, Rewriter},
+        rewriter::{InChunk, Rewriter},
     },
     path::Kind,
 };
@@ -125,18 +125,21 @@ pub(super) struct Standing {
 }
 
 impl<E: Edits> Rewriter<E> {
-    /// Where in the chunk the name begins of the container that begins, if it is a member. If its name is not in the
+    /// Where in the chunk the name stands of the container that begins, if it is a member. If its name is not in the
     /// chunk, it is found out now where it stands.
     #[inline]
-    pub(super) fn name_of_container(&mut self, chunk: &[u8], edits: &mut E) -> u32 {
-        let name = self.gap.name_in_chunk().and_then(|at| u32::try_from(at).ok());
-        match name {
+    pub(super) fn name_of_container(&mut self, chunk: &[u8], edits: &mut E) -> InChunk {
+        let in_chunk = self.gap.name_in_chunk();
+        let in_chunk = in_chunk.and_then(|(from, to)| {
+            Some(InChunk { from: u32::try_from(from).ok()?, to: u32::try_from(to).ok()? })
+        });
+        match in_chunk {
             Some(name) => name,
-            None if self.gap.name(chunk).is_empty() => NAMELESS,
+            None if self.gap.name(chunk).is_empty() => InChunk::default(),
             None => {
                 let place = self.value_place(chunk, edits);
                 self.stand(Known::at(place).into(), None);
-                NAMELESS
+                InChunk::default()
             }
         }
     }
@@ -144,9 +147,17 @@ impl<E: Edits> Rewriter<E> {
     /// Says where something was removed, if that is asked.
     #[inline]
     pub(super) fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
-        if edits.asks_where() && !self.is_told(chunk) {
+        if edits.asks_where() && self.told_at != Some(self.levels.len()) {
+            self.tell_once(chunk, edits);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_once(&mut self, chunk: &[u8], edits: &mut E) {
+        if !self.is_told(chunk) {
             self.tell(chunk, edits);
         }
+        self.told_at = Some(self.levels.len());
     }
 
     /// Whether it was told that something was removed in the innermost container, or in one of its kind at its place.
@@ -173,7 +184,7 @@ impl<E: Edits> Rewriter<E> {
     /// from what stood at its place before.
     fn next_standing(&self, chunk: &[u8]) -> Option<(Option<(usize, usize)>, Member)> {
         let depth = self.standings.len();
-        let name = name_at(chunk, self.levels.get(depth)?.name);
+        let name = self.levels.get(depth)?.name.range();
         let Some(around) = self.standings.last() else { return Some((name, self.roots)) };
         let known = match self.levels.get(depth - 1)?.kind {
             Kind::Array => around.known.elements.into(),
@@ -190,7 +201,8 @@ impl<E: Edits> Rewriter<E> {
     #[cold]
     #[inline(never)]
     fn recall(&mut self, chunk: &[u8]) -> bool {
-        while let Some((name, known)) = self.next_standing(chunk)
+        while self.standings.len() < self.levels.len()
+            && let Some((name, known)) = self.next_standing(chunk)
             && known.itself.place.is_some()
         {
             self.stand(known, name);
@@ -283,15 +295,10 @@ impl<E: Edits> Rewriter<E> {
     }
 }
 
-/// From where to where a name stands that begins there with its quote; none if there is none.
-fn name_at(chunk: &[u8], from: u32) -> Option<(usize, usize)> {
-    let from = usize::try_from(from).ok().filter(|_| from != NAMELESS)?;
-    let mut is_escaped = false;
-    let inner = chunk.get(from..)?.strip_prefix(b"\"")?;
-    let length = inner.iter().position(|byte| {
-        let ends = *byte == b'"' && !is_escaped;
-        is_escaped = *byte == b'\\' && !is_escaped;
-        ends
-    });
-    length.map(|length| (from, from + length + 2))
+impl InChunk {
+    /// From where to where; none if it is empty.
+    fn range(self) -> Option<(usize, usize)> {
+        let (from, to) = (usize::try_from(self.from).ok()?, usize::try_from(self.to).ok()?);
+        (from < to).then_some((from, to))
+    }
 }

@@ -6,6 +6,10 @@
 /// None where the text is no path.
 pub(crate) fn dotted_wildcards(path: &str) -> u128 {
     let mut dotted = 0;
+    // Most paths spell all names.
+    if !path.contains(".*") {
+        return dotted;
+    }
     let mut rest = path.strip_prefix('$').unwrap_or_default().trim_start();
     let mut bit: u128 = 1;
     while !rest.is_empty() {

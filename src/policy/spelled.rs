@@ -3,7 +3,7 @@
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use crate::{
     path::{Path, Segment, Selector},
@@ -41,11 +41,13 @@ impl Spelled {
     }
 
     fn add(&mut self, name: &str) {
-        if let (None, Ok(next)) = (self.find(name), u32::try_from(self.names.len())) {
-            let Self { names, ids, hashes } = self;
+        let Self { names, ids, hashes } = self;
+        let Ok(next) = u32::try_from(names.len()) else { return };
+        let is_it = |id: &NameId| named(names, *id) == name;
+        let hash = |id: &NameId| hashes.hash_one(named(names, *id));
+        if let Entry::Vacant(entry) = ids.entry(hashes.hash_one(name), is_it, hash) {
+            entry.insert(NameId(next));
             names.push(name.into());
-            let hash = |id: &NameId| hashes.hash_one(named(names, *id));
-            ids.insert_unique(hashes.hash_one(name), NameId(next), hash);
         }
     }
 
