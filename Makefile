@@ -75,7 +75,8 @@ want = PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { \
 	} >/dev/null 2>&1 || echo "skipped: $(3): $(1) is not here and cannot be installed" >&2
 
 # promtool checks the files for Prometheus, nginx is a real upstream, h2load a client of somebody else's. HAProxy, Envoy and nginx say what
-# they think of requests, redbot of responses; slowhttptest is as slow as a client can be.
+# they think of requests, redbot of responses; slowhttptest is as slow as a client can be; Express and PHP
+# read requests in more ways than one.
 test-tools: tools
 	@$(call want,curl,curl,the lines of the demo)
 	@$(call want,promtool,prometheus,the tests by promtool)
@@ -84,4 +85,8 @@ test-tools: tools
 	@$(call want,haproxy,haproxy,what HAProxy says of requests)
 	@$(call want,slowhttptest,slowhttptest,the slow clients)
 	@$(call want,testssl,testssl.sh,what testssl says of TLS)
+	@$(call want,php,php-cli,what PHP reads in a request)
+	@$(call want,node,nodejs,what Express reads in a request)
+	@$(call want,npm,npm,what Express reads in a request)
 	@tests/install-python-tools
+	@tests/install-express

@@ -363,8 +363,10 @@ reasons! {
 
     OriginNotAllowed "origin-not-allowed" 403 "Pages of this origin may not ask."
     RouteUnknown "route-unknown" 403 "No route is declared for this host, method and path."
+    PathAmbiguous "path-ambiguous" 400 "An upstream could take the path for another route."
     CategoryDenied "category-denied" 403 "The route can give data that is denied to this purpose."
     RequestBodyNotAllowed "request-body-not-allowed" 403 "The route takes no request body."
+    ConditionNotAllowed "condition-not-allowed" 400 "A condition or a method override cannot be passed on."
     RequestBodyTooLarge "request-body-too-large" 413 "The request body is too large."
 
     ParameterNotAllowed "parameter-not-allowed" 400 "A parameter is not allowed, or is repeated."
@@ -424,7 +426,10 @@ mod tests {
             (401, "caller-unknown caller-ambiguous"),
             (429, "too-many-requests"),
             (403, "purpose-missing purpose-unknown purpose-not-allowed api-not-allowed"),
-            (403, "origin-not-allowed route-unknown category-denied request-body-not-allowed"),
+            (403, "origin-not-allowed route-unknown"),
+            (400, "path-ambiguous"),
+            (403, "category-denied request-body-not-allowed"),
+            (400, "condition-not-allowed"),
             (413, "request-body-too-large"),
             (400, "parameter-not-allowed parameter-withheld"),
             (502, "upstream-unreachable upstream-untrusted"),

@@ -117,7 +117,7 @@ impl Apply {
                 return Ok(Exit::Found);
             }
         };
-        match self.treatment(&set, &permit, method) {
+        match self.treatment(&permit, method) {
             Err(reason) => {
                 streams.say(format_args!("refused: {reason}\n  {}", reason.title()));
                 Ok(Exit::Refused)
@@ -143,14 +143,8 @@ impl Apply {
     }
 
     /// What the proxy would do with a response that has this head.
-    fn treatment(
-        &self,
-        set: &PolicySet,
-        permit: &Permit,
-        method: &str,
-    ) -> Result<Treatment, Reason> {
-        let api = set.api(&permit.labels.api);
-        let passes = |media: &str| api.is_some_and(|api| api.passes(media));
+    fn treatment(&self, permit: &Permit, method: &str) -> Result<Treatment, Reason> {
+        let passes = |media: &str| permit.plan.passes_media(media);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
         let is_head = method == "HEAD";
         let asked = Asked { is_head, passes: permit.passes, is_conditional: false };
@@ -314,6 +308,11 @@ impl Apply {
                 });
                 listed("the routes are", routes)
             }
+            Reason::PathAmbiguous => Some(
+                "spell the path as the route does: in its capitals, without a slash, a dot or a space at the \
+                 end; `tamis explain` names the other route"
+                    .to_owned(),
+            ),
             Reason::CategoryDenied
             | Reason::RequestBodyNotAllowed
             | Reason::ParameterNotAllowed
@@ -331,6 +330,7 @@ impl Apply {
             | Reason::RequestTimeout
             | Reason::TargetTooLong
             | Reason::HeadTooLarge
+            | Reason::ConditionNotAllowed
             | Reason::RequestBodyTooLarge
             | Reason::HeaderRepeated
             | Reason::CallerAmbiguous

@@ -3,7 +3,7 @@
 use crate::coding::Coding;
 
 /// What bodies are packed in, the one that is taken first where a client likes several as much.
-const OFFERED: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+pub const OFFERED: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
 /// Weights count in thousandths (RFC 9110, section 12.4.2).
 const WEIGHT_MAX: u16 = 1000;

@@ -29,7 +29,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-pub use accept::accepted;
+pub use accept::{OFFERED, accepted};
 pub use decode::{Decoder, Limits};
 pub use encode::Encoder;
 

@@ -366,8 +366,10 @@ pub enum Protocol {
 /// What an upstream gets to see as `Host`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HostHeader {
-    /// What the caller sent.
+    /// What the client sent, if it is one of those that the policies list for the api; else the address that is asked.
     #[default]
+    Unsaid,
+    /// What the client sent, which the policies have to list.
     Keep,
     /// Always this.
     Set(String),

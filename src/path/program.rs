@@ -348,6 +348,15 @@ impl Program {
         selected.into_iter()
     }
 
+    /// Whether one of the first paths, so many, selects a node in this state.
+    pub(crate) fn selects_one_of(&self, state: State, paths: usize) -> bool {
+        self.of_positions(state, |set| {
+            let mut of_base = set.base.selected.iter().copied();
+            let is_one = |path: PathId| path.index() < paths;
+            of_base.any(is_one) || self.paths.ended(set.more).any(is_one)
+        })
+    }
+
     /// The paths that a node in this state is on the way of, or has reached the end of, each with the number
     /// of its segments that have been matched, in a part of the state.
     /// Those that begin with `..name` have always begun: for all of them stand these.

@@ -7,7 +7,10 @@ use crate::{
     path::ProgramError,
     policy::{
         finding::Finding,
-        model::{Answer, Api, CategoryId, Field, Header, PolicySet, Purpose, Route, Unclassified},
+        model::{
+            Answer, Api, CategoryId, Field, Header, PolicySet, Purpose, PurposeId, Route,
+            Unclassified,
+        },
         plan::{Plan, PlanParts, RouteFields, Undecided},
         spelled::Spelled,
     },
@@ -65,14 +68,15 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                 stream: route.stream.clone().unwrap_or_default(),
                 spelled: Arc::clone(&spelled),
                 headers: &api.response_headers,
-                passes: !api.media.is_empty() || route.pass.is_some(),
+                passes: route.pass.is_some(),
+                media: Vec::new(),
                 validates: route.validators.is_some(),
             };
             if route.pass.as_ref().is_some_and(|pass| pass.anybody) {
                 // What passes unread has no fields, so none of them tie.
                 route.anybody = fields.plan(&parts).ok().map(Arc::new);
             }
-            for purpose in purposes.iter() {
+            for (id, purpose) in purposes.iter().enumerate() {
                 if !purpose.apis.has(api.id) {
                     route.answers.push(Answer::Elsewhere);
                     continue;
@@ -85,6 +89,7 @@ pub(crate) fn compile(set: &mut PolicySet, keys: &dyn Keys, findings: &mut Vec<F
                     purpose: &purpose.name,
                     action: &|category| purpose.action(category),
                     labels: Labels { purpose: purpose.name.clone(), ..labels.clone() },
+                    media: route.media.iter().filter(|media| media.is_for(PurposeId(id))).collect(),
                     ..parts.clone()
                 };
                 match fields.plan(&parts) {
@@ -136,6 +141,7 @@ pub(crate) fn plans_with<'s>(
             spelled: Arc::default(),
             headers: &api.response_headers,
             passes: false,
+            media: Vec::new(),
             validates: false,
         };
         Some((purpose, compiled.plan(&parts).ok()?))

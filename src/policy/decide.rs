@@ -5,13 +5,14 @@ use std::{collections::HashMap, fmt, net::Ipv6Addr, sync::Arc};
 use crate::{
     access::{Labels, Reason},
     policy::{
+        conditions::{is_condition, overrides_method},
         model::{
             Answer, Api, Caller, CategoryId, Method, Parameter, ParameterRule, PolicySet,
             PurposeId, Route,
         },
         plan::Plan,
+        router::Misread,
     },
-    transform::Action,
 };
 
 /// A request line taken apart; the segments of its path are decoded once.
@@ -23,6 +24,8 @@ pub struct Target {
     path: String,
     parameters: Vec<(String, String)>,
     has_body: bool,
+    /// The headers, in lower case, that make it conditional or name another method.
+    conditions: Vec<String>,
 }
 
 impl Target {
@@ -70,7 +73,8 @@ impl Target {
                     .push((decode(name, true).ok_or(wrong)?, decode(value, true).ok_or(wrong)?));
             }
         }
-        Ok(Target { method: method.to_owned(), path, parameters, has_body: false })
+        let conditions = Vec::new();
+        Ok(Target { method: method.to_owned(), path, parameters, has_body: false, conditions })
     }
 
     /// The same request with a body, which some methods bring though nothing asks it of them: it is
@@ -78,6 +82,20 @@ impl Target {
     #[must_use]
     pub fn with_body(self) -> Self {
         Self { has_body: true, ..self }
+    }
+
+    /// The same request with headers of these names, in lower case. Those count that make it conditional, or name another
+    /// method: to leave them out would change what is done.
+    #[must_use]
+    pub fn with_headers<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = names.into_iter().filter(|name| is_condition(name) || overrides_method(name));
+        Self { conditions: names.map(str::to_owned).collect(), ..self }
+    }
+
+    /// The request that reads what this one changes.
+    pub(crate) fn reading(&self) -> Self {
+        let method = Method::Get.word().to_owned();
+        Self { method, has_body: false, conditions: Vec::new(), ..self.clone() }
     }
 
     /// The method as it was sent.
@@ -235,6 +253,8 @@ impl PolicySet {
         {
             return Err(Reason::RequestBodyNotAllowed);
         }
+        let api = self.api_for(ask.host).ok_or(Reason::Internal)?;
+        check_conditions(api, found.route.method, ask.target)?;
         self.check_parameters(&found, purpose, ask.target.parameters())
             .map_err(|wrong| wrong.reason())?;
         Ok((plan, found))
@@ -308,7 +328,7 @@ impl PolicySet {
         labels.api = api.name.clone();
         let found = find(api, target).ok_or(Reason::RouteUnknown)?;
         labels.route = found.route.label.clone();
-        Ok(found)
+        if found.misread.is_some() { Err(Reason::PathAmbiguous) } else { Ok(found) }
     }
 
     /// The parameter for which a request is denied, if it is for one.
@@ -336,13 +356,23 @@ impl PolicySet {
     ) -> Result<(), WrongParameter<'a>> {
         let route = found.route;
         let mut given: HashMap<&str, &str> = HashMap::with_capacity(query.len());
+        let purpose = purpose.and_then(|purpose| self.purpose(purpose));
         let mut withheld = None;
         let mut check = |parameter: &'a Parameter, value: &str| {
             let wrong = |why| WrongParameter { route, name: &parameter.name, why };
-            match self.takes(&parameter.rule, parameter.category, value, purpose) {
-                Ok(true) => {}
-                Ok(false) => withheld = withheld.or(Some(wrong(WhyWrong::Withheld(parameter)))),
-                Err(_none_of_its_values) => return Err(wrong(WhyWrong::NoValue(parameter))),
+            match &parameter.rule {
+                ParameterRule::Categories(_) => {
+                    if let Some(category) = parameter.withheld(purpose) {
+                        let why = WhyWrong::Withheld(parameter, category);
+                        withheld = withheld.or(Some(wrong(why)));
+                    }
+                }
+                ParameterRule::Values { values, .. } => {
+                    if !values.iter().any(|allowed| allowed == value) {
+                        return Err(wrong(WhyWrong::NoValue(parameter)));
+                    }
+                }
+                ParameterRule::Pass { .. } => {}
             }
             Ok(())
         };
@@ -365,40 +395,13 @@ impl PolicySet {
                 Some(parameter) => check(parameter, value)?,
                 None if route.open.is_none() => return Err(wrong(WhyWrong::Unlisted)),
                 None => {
-                    if let Some(why) = like_listed(name, route) {
+                    if let Some(why) = closed_to(name, route) {
                         return Err(wrong(why));
                     }
                 }
             }
         }
         withheld.map_or(Ok(()), Err)
-    }
-
-    /// Whether a parameter takes a raw value for a purpose, or without one.
-    fn takes(
-        &self,
-        rule: &ParameterRule,
-        category: Option<CategoryId>,
-        value: &str,
-        purpose: Option<PurposeId>,
-    ) -> Result<bool, Reason> {
-        match rule {
-            ParameterRule::Category => {
-                let purpose = purpose.and_then(|purpose| self.purpose(purpose));
-                Ok(category.is_some_and(|category| match purpose {
-                    Some(purpose) => *purpose.action(category) == Action::Keep,
-                    None => category == CategoryId::PUBLIC,
-                }))
-            }
-            ParameterRule::Values { values, .. } => {
-                if values.iter().any(|allowed| allowed == value) {
-                    Ok(true)
-                } else {
-                    Err(Reason::ParameterNotAllowed)
-                }
-            }
-            ParameterRule::Pass { .. } => Ok(true),
-        }
     }
 }
 
@@ -418,23 +421,29 @@ pub(crate) enum WhyWrong<'a> {
     /// The route does not list it.
     Unlisted,
     /// An upstream could take it for this one, which is listed.
-    Like(Option<&'a Parameter>),
+    Like(&'a Parameter),
+    /// It is not listed, and has characters that upstreams read in several ways.
+    Characters,
+    /// It is not listed, and names another method to some upstreams.
+    Override,
     /// It stands twice.
     Repeated,
     /// The path has it already.
     InPath,
     /// It has none of the values that it can have.
     NoValue(&'a Parameter),
-    /// The purpose does not keep its category.
-    Withheld(&'a Parameter),
+    /// The purpose does not keep this category of it.
+    Withheld(&'a Parameter, CategoryId),
 }
 
 impl WrongParameter<'_> {
     fn reason(&self) -> Reason {
         match self.why {
-            WhyWrong::Withheld(_) => Reason::ParameterWithheld,
+            WhyWrong::Withheld(..) => Reason::ParameterWithheld,
             WhyWrong::Unlisted
             | WhyWrong::Like(_)
+            | WhyWrong::Characters
+            | WhyWrong::Override
             | WhyWrong::Repeated
             | WhyWrong::InPath
             | WhyWrong::NoValue(_) => Reason::ParameterNotAllowed,
@@ -512,7 +521,7 @@ impl PolicySet {
         let mut methods = Vec::new();
         for method in Method::ALL {
             let router = api.routers.get(&method);
-            if router.is_some_and(|router| router.at(target.path()).is_ok()) {
+            if router.is_some_and(|router| router.takes(target.path())) {
                 methods.push(method.word());
                 methods.extend((method == Method::Get).then_some("HEAD"));
             }
@@ -527,22 +536,50 @@ impl PolicySet {
     }
 }
 
-/// Why an upstream could take a parameter for another one, which was decided about: some fold case, some
-/// cut names at brackets, dots or NUL, some decode twice. There may be one of which nobody can say which.
-fn like_listed<'a>(name: &str, route: &'a Route) -> Option<WhyWrong<'a>> {
-    let folded = |name: &str| {
-        let end = name.find(['[', '.']).unwrap_or(name.len());
-        name.get(..end).unwrap_or(name).trim().to_lowercase()
+/// A request that changes something is passed on with all its conditions, or not at all. One that reads is passed on
+/// without: what it gets then is more, and not less.
+fn check_conditions(api: &Api, method: Method, target: &Target) -> Result<(), Reason> {
+    let goes_on = |name: &String| {
+        is_condition(name) && (method == Method::Get || api.request_headers.contains(name))
     };
-    let is_obscure = name.chars().any(char::is_control) || name.contains('%');
-    let like = route.parameters.iter().find(|listed| folded(&listed.name) == folded(name));
-    (is_obscure || like.is_some()).then_some(WhyWrong::Like(like))
+    if target.conditions.iter().all(goes_on) { Ok(()) } else { Err(Reason::ConditionNotAllowed) }
+}
+
+/// Names in the query by which some upstreams take a request for one of another method.
+const OVERRIDES: [&str; 3] = ["_method", "_httpmethod", "x-http-method-override"];
+
+/// Why a route that passes what it does not list does not pass a parameter of this name.
+///
+/// Upstreams fold case, cut names at brackets or NUL, make `_` of dots and spaces, and read what is behind the name of a
+/// field as an operator: `birth.date`, `birthDate` and `birth_date__gte` can all be about `birth_date`.
+fn closed_to<'a>(name: &str, route: &'a Route) -> Option<WhyWrong<'a>> {
+    let is_joint = |byte: u8| matches!(byte, b'_' | b'-');
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_joint(byte)) {
+        return Some(WhyWrong::Characters);
+    }
+    let folded = name.to_ascii_lowercase();
+    if OVERRIDES.contains(&folded.as_str())
+        || OVERRIDES.contains(&folded.replace('_', "-").as_str())
+    {
+        return Some(WhyWrong::Override);
+    }
+    let mut letters = String::with_capacity(name.len());
+    for part in folded.split(['_', '-']) {
+        letters.push_str(part);
+        let like = route.parameters.iter().find(|one| !one.is_public() && one.letters == letters);
+        if let Some(like) = like.filter(|_| !letters.is_empty()) {
+            return Some(WhyWrong::Like(like));
+        }
+    }
+    None
 }
 
 /// A route, and what its path parameters are.
 pub(crate) struct Found<'s> {
     pub(crate) route: &'s Route,
     pub(crate) parameters: Vec<(String, String)>,
+    /// Set if an upstream could take the path for that of another route.
+    pub(crate) misread: Option<Misread>,
 }
 
 /// The route of an API for a request; HEAD uses the one of GET.
@@ -551,11 +588,9 @@ pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
         "HEAD" => Method::Get,
         word => Method::from_word(word)?,
     };
-    let matched = api.routers.get(&method)?.at(target.path()).ok()?;
-    let route = api.routes.get(*matched.value)?;
-    let parameters =
-        matched.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Some(Found { route, parameters })
+    let found = api.routers.get(&method)?.at(target.path())?;
+    let route = api.routes.get(found.route)?;
+    Some(Found { route, parameters: found.parameters, misread: found.misread })
 }
 
 /// Whether a `Host` is one that every server understands in one way (RFC 9110, section 7.2): a name of

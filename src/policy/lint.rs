@@ -9,8 +9,8 @@ use crate::{
     policy::{
         finding::{Finding, Place},
         model::{
-            Api, Apis, Category, CategoryId, Class, Delta, Field, Header, PolicySet, PurposeId,
-            Route, Rule, self_and_prefixes,
+            Api, Apis, Category, CategoryId, Class, Delta, Field, Header, Method, PolicySet,
+            PurposeId, Route, Rule, self_and_prefixes,
         },
         personal::{self, Hint},
         read::Classified,
@@ -180,10 +180,7 @@ pub(crate) fn header(header: &Header) -> Option<Finding> {
 }
 
 /// A parameter that is called `public`, and has the name of something personal.
-pub(crate) fn parameter(name: &At<String>, category: CategoryId, route: &str) -> Option<Finding> {
-    if category != CategoryId::PUBLIC {
-        return None;
-    }
+pub(crate) fn public_parameter(name: &At<String>, route: &str) -> Option<Finding> {
     let At { value: name, at } = name;
     let hint = personal::of_parameter(name, resource(route))?;
     let message = format!(
@@ -319,6 +316,7 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
     validated(set, findings);
     bodies(set, findings);
     shaped(set, findings);
+    retried(set, findings);
     nobody(set, findings);
 }
 
@@ -334,8 +332,7 @@ fn shaped(set: &PolicySet, findings: &mut Vec<Finding>) {
             }
             let parameter = route.parameters.iter().find(|one| {
                 let words = one.name.to_snake_case();
-                one.category == Some(CategoryId::PUBLIC)
-                    && words.split('_').any(|word| SHAPING.contains(&word))
+                one.is_public() && words.split('_').any(|word| SHAPING.contains(&word))
             });
             match (parameter, &route.request_body, &route.open) {
                 (Some(parameter), ..) => Some(format!("its parameter `{}`", parameter.name)),
@@ -358,6 +355,25 @@ fn shaped(set: &PolicySet, findings: &mut Vec<Finding>) {
         findings.push(Finding::note("request-shapes-answer", route.at.clone(), message).help(
             "paths find fields by their names: make sure that no request can rename a field or make a new one of it, as aliases of GraphQL, `script_fields` and `AS` of SQL do",
         ));
+    }
+}
+
+/// Requests that are sent again when no answer came, without what tells that they are: each api is told of once.
+fn retried(set: &PolicySet, findings: &mut Vec<Finding>) {
+    const KEY: &str = "idempotency-key";
+    for api in &set.apis {
+        let sends = |route: &&Route| route.method == Method::Post && route.request_body.is_some();
+        let is_listed = api.request_headers.iter().any(|name| name == KEY);
+        let Some(route) = api.routes.iter().find(sends).filter(|_| !is_listed) else { continue };
+        let message = format!(
+            "`{}` is passed on without `Idempotency-Key`: the upstream cannot tell a request that is sent again from a new one",
+            route.label
+        );
+        findings.push(
+            Finding::note("idempotency-key-not-listed", route.at.clone(), message).help(
+                "if it knows that header, list it: `headers: { request: [Idempotency-Key] }`",
+            ),
+        );
     }
 }
 
@@ -524,7 +540,7 @@ fn used_categories(api: &Api) -> HashSet<CategoryId> {
         .iter()
         .flat_map(|route| {
             let fields = route.fields.iter().flat_map(Field::categories);
-            fields.chain(route.parameters.iter().filter_map(|parameter| parameter.category))
+            fields.chain(route.parameters.iter().flat_map(|one| one.categories().iter().copied()))
         })
         .chain(api.response_headers.iter().map(|one| one.category))
         .filter(|category| *category != CategoryId::PUBLIC)

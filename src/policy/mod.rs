@@ -33,9 +33,11 @@
 mod action;
 mod check;
 mod compile;
+mod conditions;
 mod decide;
 mod explain;
 mod finding;
+mod folded;
 mod framing;
 mod lazy;
 mod lines;
@@ -46,6 +48,7 @@ mod personal;
 mod plan;
 mod read;
 mod reader;
+mod router;
 mod rulebook;
 mod spelled;
 mod suite;
@@ -58,6 +61,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::transform::Keys;
 
+pub(crate) use conditions::is_condition;
 pub use decide::{Ask, Crossing, Denial, Permit, Preflight, Target, check_host};
 pub use explain::{Explanation, Question, Row};
 pub use finding::{

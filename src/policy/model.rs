@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use crate::{
     access::Labels,
     path::{Path, Segment, Selector},
-    policy::{finding::Place, plan::Plan},
+    policy::{finding::Place, plan::Plan, router::Router},
     transform::Action,
 };
 
@@ -451,12 +451,10 @@ pub struct Api {
     pub(crate) response_headers: Vec<Header>,
     /// Which pages of other origins may ask from a browser; none may, if nothing is said.
     pub(crate) cors: Option<Cors>,
-    /// Media types that pass as they are, lower-case, each with why.
-    pub media: Vec<(String, String)>,
     /// What happens to what no path classifies, outside records.
     pub unclassified: Unclassified,
     pub(crate) at: Place,
-    pub(crate) routers: HashMap<Method, matchit::Router<usize>>,
+    pub(crate) routers: HashMap<Method, Router>,
 }
 
 /// Which pages of other origins may ask from a browser.
@@ -482,11 +480,6 @@ impl Api {
     pub fn answers_preflights(&self) -> bool {
         self.cors.is_some()
     }
-
-    /// Whether bodies of this media type (`type/subtype`, lower-case) pass as they are.
-    pub fn passes(&self, media: &str) -> bool {
-        self.media.iter().any(|(listed, _)| listed == media)
-    }
 }
 
 impl fmt::Debug for Api {
@@ -507,6 +500,8 @@ pub struct Route {
     pub request_body: Option<String>,
     /// Why answers pass unread; none has them sieved.
     pub(crate) pass: Option<Pass>,
+    /// Media types that pass as they are.
+    pub(crate) media: Vec<Media>,
     /// Why validators are given out; none keeps them here.
     pub(crate) validators: Option<String>,
     /// What a request without caller or purpose gets, if they need not be known.
@@ -533,6 +528,23 @@ pub(crate) struct Pass {
     pub(crate) anybody: bool,
 }
 
+/// A media type that passes as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Media {
+    /// `type/subtype`, lower-case.
+    pub(crate) name: String,
+    pub(crate) because: String,
+    /// The purposes for which it does; none stands for all.
+    pub(crate) purposes: Option<Vec<PurposeId>>,
+}
+
+impl Media {
+    /// Whether it passes for a purpose.
+    pub(crate) fn is_for(&self, purpose: PurposeId) -> bool {
+        self.purposes.as_ref().is_none_or(|listed| listed.contains(&purpose))
+    }
+}
+
 /// What a stream of events may say besides documents: texts of the policy's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
@@ -551,6 +563,7 @@ impl Route {
             compresses: self.compresses,
             request_body: None,
             pass: None,
+            media: Vec::new(),
             validators: None,
             anybody: None,
             label: Arc::clone(&self.label),
@@ -600,17 +613,42 @@ impl Answer {
 /// One parameter of a route, in its path or in the query.
 pub(crate) struct Parameter {
     pub(crate) name: String,
+    /// Its letters and digits, folded: parameters that have the same ones are one to some upstreams.
+    pub(crate) letters: String,
     pub(crate) in_path: bool,
     pub(crate) rule: ParameterRule,
-    pub(crate) category: Option<CategoryId>,
     pub(crate) at: Place,
+}
+
+impl Parameter {
+    /// Whether it takes whatever stands there, for its category is `public`.
+    pub(crate) fn is_public(&self) -> bool {
+        self.categories() == [CategoryId::PUBLIC]
+    }
+
+    /// The categories of what stands there, if it is of some.
+    pub(crate) fn categories(&self) -> &[CategoryId] {
+        match &self.rule {
+            ParameterRule::Categories(categories) => categories,
+            ParameterRule::Values { .. } | ParameterRule::Pass { .. } => &[],
+        }
+    }
+
+    /// The first of its categories that a purpose does not keep; without a purpose only `public` is kept.
+    pub(crate) fn withheld(&self, purpose: Option<&Purpose>) -> Option<CategoryId> {
+        let mut categories = self.categories().iter().copied();
+        categories.find(|category| match purpose {
+            Some(purpose) => *purpose.action(*category) != Action::Keep,
+            None => *category != CategoryId::PUBLIC,
+        })
+    }
 }
 
 /// What a parameter may say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterRule {
-    /// Anything, if the purpose may see the parameter's category as it is.
-    Category,
+    /// Anything, if the purpose may see each of these categories as it is; there is at least one.
+    Categories(Vec<CategoryId>),
     /// One of these.
     Values { values: Vec<String>, because: String },
     /// Anything.

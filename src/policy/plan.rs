@@ -12,7 +12,7 @@ use crate::{
         finding::Place,
         lazy::{LazyVerdicts, Relations},
         lines::{Lines, Rivals},
-        model::{Category, CategoryId, Class, Digest, Field, Header, Stream},
+        model::{Category, CategoryId, Class, Digest, Field, Header, Media, Stream},
         spelled::Spelled,
     },
     transform::{Action, Keys, Sealer, Transform},
@@ -42,6 +42,7 @@ pub struct Plan {
     /// Names, lower-case, each with the cell of its category.
     headers: Arc<[(Box<str>, CellId)]>,
     passes: bool,
+    media: Arc<[Box<str>]>,
     sealer: Option<Arc<Sealer>>,
 }
 
@@ -254,13 +255,18 @@ impl Plan {
 
     /// Whether there are bodies that pass as they are.
     pub fn passes(&self) -> bool {
-        self.passes
+        self.passes || !self.media.is_empty()
+    }
+
+    /// Whether a body of this media type (`type/subtype`, lower-case) passes as it is.
+    pub fn passes_media(&self, media: &str) -> bool {
+        self.media.iter().any(|listed| **listed == *media)
     }
 
     /// What accesses can be counted under, as category and action, but for what is unclassified or unfit.
     pub fn countable(&self) -> impl Iterator<Item = (&str, access::Action)> {
         let cells = self.cells.iter().map(|cell| (&*cell.category, cell.action));
-        cells.chain(self.passes.then_some((OPAQUE, access::Action::Keep)))
+        cells.chain(self.passes().then_some((OPAQUE, access::Action::Keep)))
     }
 
     /// What seals the upstream's validators, if clients are given any.
@@ -320,8 +326,10 @@ pub(crate) struct PlanParts<'a> {
     pub(crate) stream: Arc<Stream>,
     pub(crate) spelled: Arc<Spelled>,
     pub(crate) headers: &'a [Header],
-    /// Whether there are bodies that pass as they are.
+    /// Whether all bodies pass as they are.
     pub(crate) passes: bool,
+    /// The media types of those that do.
+    pub(crate) media: Vec<&'a Media>,
     /// Whether validators are given out.
     pub(crate) validates: bool,
 }
@@ -405,6 +413,7 @@ impl<'a> RouteFields<'a> {
         let spelling: Vec<(usize, Path)> = fields
             .iter()
             .enumerate()
+            .filter(|(_, field)| !field.spells.is_empty())
             .flat_map(|(line, field)| field.spelling().map(move |path| (line, path)))
             .collect();
         let paths = fields.iter().map(|field| field.path.clone());
@@ -416,8 +425,7 @@ impl<'a> RouteFields<'a> {
             Some(made) => {
                 rows.extend(made.rows().map(|row| Steps::of(&program, made, row)));
                 // A path that only spells names leads nowhere.
-                let selects =
-                    |state| program.selected(state).any(|path| path.index() < fields.len());
+                let selects = |state| program.selects_one_of(state, fields.len());
                 let selected: Vec<bool> = made.states().map(selects).collect();
                 let is_selected = |state: State| selected.get(state.index()) == Some(&true);
                 known = look_below(made, &rows, is_selected);
@@ -472,6 +480,7 @@ impl<'a> RouteFields<'a> {
         Ok(Plan {
             headers: headers.collect(),
             passes: parts.passes,
+            media: parts.media.iter().map(|media| media.name.as_str().into()).collect(),
             sealer: parts.validates.then(|| Arc::new(Sealer::new(parts.keys))),
             path_cells: path_cells.collect(),
             labels: parts.labels.clone(),

@@ -486,6 +486,9 @@ fn every_denial_is_reached_in_its_order() {
     check("desk", "", "BREW /customers/1", "route-unknown");
     check("desk", "", "get /customers/1", "route-unknown");
     check("desk", "", "GET /customers/", "route-unknown");
+    check("desk", "", "GET /customers/ME", "path-ambiguous");
+    check("desk", "", "GET /customers/me.json", "path-ambiguous");
+    check("auditor", "", "GET /customers/%EF%BD%8De?x=1", "path-ambiguous");
     check("auditor", "", "GET /results", "category-denied");
     check("desk", "", "POST /customers?x=1", "request-body-not-allowed");
     check("desk", "", "GET /customers?secret=1", "parameter-not-allowed");
@@ -666,9 +669,9 @@ fn parameters_are_decoded() {
 #[test]
 fn what_is_called_json_never_passes_unread() {
     let check = |media: &str, expected: &[&str]| {
-        let rule =
-            format!("    media: {{ {media}: {{ pass: {{ because: large }} }} }}\n    routes:\n");
-        let text = CRM.replacen("    routes:\n", &rule, 1);
+        let rule = format!("/me: {{ media: {{ {media}: {{ pass: {{ because: large }} }} }}, body");
+        let text = CRM.replacen("/me: { body", &rule, 1);
+        assert_ne!(text, CRM);
         let loaded = load(&[source(&text)], &NoKeys);
         let errors = loaded.findings.iter().filter(|finding| finding.rank == Rank::Error);
         let found: Vec<&str> = errors.map(|finding| finding.code).collect();
@@ -802,6 +805,117 @@ fn no_claim_is_lost_in_the_json_library() {
             assert_eq!(found, [("reserved-name", message)]);
         }
     }
+}
+
+#[test]
+fn a_media_type_passes_on_its_route_for_its_purposes() {
+    let text = CRM.replace(
+        "GET /customers/{id}:\n        params: { id: identity.id }",
+        "GET /customers/{id}:\n        params: { id: identity.id }\n        media: { Text/CSV: { pass: { because: large, purposes: [support] } }, text/html: { pass: { because: printed } } }",
+    );
+    let set = load(&[source(&text)], &NoKeys).set.unwrap();
+    let check = |caller: &str, purpose: &str, request: &str, expected: [bool; 3]| {
+        let target = Target::parse("GET", request).unwrap();
+        let ask = Ask { caller: Some(caller), purpose: Some(purpose), host: None, target: &target };
+        let plan = set.decide(&ask).unwrap().plan;
+        let passes = ["text/csv", "text/html", "text/plain"].map(|media| plan.passes_media(media));
+        assert_eq!(passes, expected, "{purpose} {request}");
+        assert_eq!(plan.passes(), expected.contains(&true));
+    };
+    check("office", "support", "/customers/1", [true, true, false]);
+    check("office", "billing", "/customers/1", [false, true, false]);
+    check("office", "support", "/customers/me", [false; 3]);
+}
+
+/// Whether a route that lets pass what it does not list lets this pass, beside `birth_date` and others.
+#[track_caller]
+fn check_open(name: &str, expected: bool) {
+    let route = "      GET /x:\n        params: { birth_date: a, 'Filter[name]': a, 'stra\u{df}e.id': a, page: public, sort: { values: [up], because: B }, '*': { pass: { because: B } } }\n";
+    let set = load(&[with_routes(route)], &NoKeys).set.unwrap();
+    let target = format!("GET /x?{name}=1");
+    let found = decided(&set, "c", "", "", &target);
+    let wanted = if expected { "api/GET /x []" } else { "parameter-not-allowed" };
+    assert_eq!(found, wanted, "{name}");
+}
+
+#[test]
+fn a_parameter_that_is_not_listed_is_none_of_those_that_are() {
+    for name in [
+        "q",
+        "Limit",
+        "x-1",
+        "_",
+        "birth",
+        "born_date",
+        "page",
+        "PAGE",
+        "page_size",
+        "a_birth_date",
+    ] {
+        check_open(name, true);
+    }
+    for name in [
+        "BIRTH_DATE",
+        "birthDate",
+        "birth-date",
+        "birth_date_",
+        "birth_date__gte",
+        "birth-date-from",
+        "_birth_date",
+        "birth_date_1i",
+        "filtername",
+        "filter_name_eq",
+        "strasse_id",
+        "STRASSEID",
+        "SORT",
+        "sort_by",
+        // Characters that some read as others, or as an end.
+        "birth.date",
+        "birth+date",
+        "birth%20date",
+        "birth[date",
+        "birth_date[]",
+        "birth_date[gte]",
+        "birth_date:exact",
+        "birth_date(1i)",
+        "birth_date%00",
+        "birth%255fdate",
+        "q[]",
+        "q.x",
+        "%C3%A9",
+        "",
+        "b%EF%BD%89rth_date",
+        "q~",
+        "_method",
+        "_Method",
+        "_httpMethod",
+        "$method",
+        "X-HTTP-Method-Override",
+        "x_http_method_override",
+    ] {
+        check_open(name, false);
+    }
+}
+
+#[test]
+fn a_parameter_of_several_categories_takes_what_each_of_them_may_show() {
+    let list = |list: &str| CRM.replace("  email: contact.email\n", &format!("  email: {list}\n"));
+    let check = |given: &str, purpose: &str, expected: &str| {
+        let set = load(&[source(&list(given))], &NoKeys).set.unwrap();
+        let found = decided(&set, "office", purpose, "", "GET /customers?email=x");
+        assert_eq!(found, expected, "{given} {purpose}");
+    };
+    let passed = "crm/GET /customers []";
+    check("[contact.email, identity.id]", "support", passed);
+    check("[contact.email, contact.phone]", "support", "parameter-withheld");
+    check("[contact.phone, contact.email]", "support", "parameter-withheld");
+    check("[contact.email, identity.id]", "billing", "parameter-withheld");
+    let check = |given: &str, expected: &[(&str, &str)]| self::check(&list(given), expected);
+    check("[contact.email]", &[("bad-categories", "[contact.email]")]);
+    check("[]", &[("bad-categories", "[]")]);
+    check("[contact.email, public]", &[("bad-categories", "public")]);
+    check("[contact.email, contact.email]", &[("listed-twice", "contact.email")]);
+    check("[contact.email, contact.fax]", &[("unknown-category", "contact.fax")]);
 }
 
 /// A policy with these routes that load.

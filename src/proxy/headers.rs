@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 
 use crate::{
     access::Action,
     enforce::Tally,
-    policy::{Api, CellId, Framing, Plan},
+    policy::{Api, CellId, Framing, Plan, is_condition},
     proxy::built_in,
     transform::Context,
 };
@@ -30,18 +30,21 @@ static REQUEST: [HeaderName; 8] = [
 const ACCEPT: &str = "application/json";
 
 /// Makes of the request to the upstream what may be asked. `host` stands for the client's, if there
-/// is one; `condition` is that of the client, if it is one.
+/// is one; `conditions` stand for those of the client.
 pub(super) fn request(
     request: &mut RequestHeader,
     api: &Api,
+    plan: &Plan,
     host: Option<&str>,
-    condition: Option<HeaderValue>,
+    conditions: &HeaderMap,
 ) -> pingora::Result<()> {
-    let accept = accept(&request.headers, api);
+    let accept = accept(&request.headers, plan);
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
     let goes_on = |name: &HeaderName| {
+        let is_listed = api.request_headers.iter().any(|listed| *listed == name.as_str());
         REQUEST.contains(name)
             || *name == header::HOST
-            || api.request_headers.iter().any(|listed| *listed == name.as_str())
+            || (is_listed && !(reads && is_condition(name.as_str())))
     };
     let others = request.headers.keys().filter(|name| !goes_on(name));
     for name in others.cloned().collect::<Vec<_>>() {
@@ -58,14 +61,17 @@ pub(super) fn request(
     if let Some(host) = host {
         request.insert_header(header::HOST, host)?;
     }
-    if let Some(condition) = condition {
-        request.insert_header(header::IF_NONE_MATCH, condition)?;
+    for name in conditions.keys() {
+        request.remove_header(name);
+    }
+    for (name, value) in conditions {
+        request.append_header(name.clone(), value.clone())?;
     }
     Ok(())
 }
 
 /// What the client accepts, as far as it can be sieved or passes by a rule.
-fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
+fn accept(headers: &HeaderMap, plan: &Plan) -> HeaderValue {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut ranges = Vec::new();
     for range in values.flat_map(|value| value.split(',')).map(str::trim) {
@@ -74,7 +80,7 @@ fn accept(headers: &HeaderMap, api: &Api) -> HeaderValue {
         if matches!(media.as_str(), "*/*" | "application/*") {
             let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
             ranges.push(format!("{ACCEPT}{parameters}"));
-        } else if Framing::of(&media).is_some() || api.passes(&media) {
+        } else if Framing::of(&media).is_some() || plan.passes_media(&media) {
             ranges.push(range.to_owned());
         }
     }

@@ -139,10 +139,7 @@ impl Patient {
         };
         let (mut session, _) = self.asking.http.get_http_session(&peer).await?;
         let mut request = RequestHeader::build("GET", path.as_bytes(), Some(2))?;
-        let label = self.upstream.label(spot);
-        let host = self.upstream.host().unwrap_or(&label);
-        request
-            .insert_header(header::HOST, if host.starts_with('/') { "localhost" } else { host })?;
+        request.insert_header(header::HOST, self.upstream.own_host(spot))?;
         session.write_request_header(Box::new(request)).await?;
         session.finish_request_body().await?;
         session.read_response_header().await?;

@@ -68,6 +68,7 @@ mod watchers;
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -77,7 +78,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use jiff::civil::Date;
 use pingora::{
     Error, ErrorType,
@@ -91,10 +92,12 @@ use tokio::sync::watch;
 
 use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
-    coding::{Coding, accepted},
-    config::Settings,
+    coding::{Coding, OFFERED, accepted},
+    config::{self, HostHeader, Settings},
     metrics::Metrics,
-    policy::{Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host},
+    policy::{
+        Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host, is_condition,
+    },
     reload::{Heartbeat, InForce, Policies},
 };
 
@@ -116,7 +119,7 @@ use quota::Slot;
 use respond::{Answer, Crossing, DATA_PURPOSE, failure, reason_of};
 use sieve::{SieveBuilder, SieveModule};
 use upload::Upload;
-use upstream::Upstream;
+use upstream::{Spot, Upstream};
 use validate::Validation;
 
 /// Who is told of each access.
@@ -148,6 +151,15 @@ pub fn unmet(settings: &Settings, set: &PolicySet) -> Vec<String> {
         if !settings.upstreams.contains_key(&*api.name) {
             unmet.push(format!(
                 "the api `{0}` has no upstream: add `upstreams: {{ {0}: {{ address: HOST:PORT }} }}` to the settings{unused}",
+                api.name
+            ));
+        }
+    }
+    for api in set.apis().iter().filter(|api| api.hosts.is_empty()) {
+        let keeps = |upstream: &config::Upstream| upstream.host == HostHeader::Keep;
+        if settings.upstreams.get(&*api.name).is_some_and(keeps) {
+            unmet.push(format!(
+                "the api `{0}` lists no `host`, and `upstreams.{0}` has `host: keep`: whatever host a client makes up would go on; list the hosts in the policies, or leave `host` out of the settings, or write `host: {{ set: NAME }}`",
                 api.name
             ));
         }
@@ -312,8 +324,7 @@ impl Proxy {
         }
         let limits = &self.shared.settings.limits;
         let target = request.raw_path().len();
-        let header =
-            |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
         if target > limits.target_bytes {
             return Err(Reason::TargetTooLong);
         }
@@ -350,6 +361,7 @@ impl Proxy {
         let host = arrival.host.map_err(unknown)?;
         let target = target(request).map_err(unknown)?;
         let target = if arrival.has_body { target.with_body() } else { target };
+        let target = target.with_headers(request.headers.keys().map(HeaderName::as_str));
         for once in [identify::API_KEY, DATA_PURPOSE.as_str()] {
             if request.headers.get_all(once).iter().nth(1).is_some() {
                 return Err(unknown(Reason::HeaderRepeated));
@@ -392,7 +404,45 @@ impl Proxy {
         let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
         let upstream = self.upstreams.get(&*permit.labels.api).ok_or_else(unserved)?;
         let (upstream, set) = (Arc::clone(upstream), Arc::clone(set));
-        Ok(Admission::Permitted(Admitted { upstream, set, permit, slot }))
+        let conditions = self.conditions(request, &set, &ask);
+        let conditions = conditions.map_err(|reason| Denial { reason, ..unserved() })?;
+        Ok(Admission::Permitted(Admitted { upstream, set, permit, conditions, slot }))
+    }
+
+    /// What stands for the conditions of a request that changes something: validators that were given out on the route which
+    /// reads what it changes become those of the upstream. One that does not open cannot be asked for.
+    fn conditions(
+        &self,
+        request: &RequestHeader,
+        set: &PolicySet,
+        ask: &Ask<'_>,
+    ) -> Result<HeaderMap, Reason> {
+        let mut conditions = HeaderMap::new();
+        if matches!(request.method, Method::GET | Method::HEAD) {
+            return Ok(conditions);
+        }
+        let names = request.headers.keys().filter(|name| is_condition(name.as_str()));
+        let has_sealed =
+            |name: &&HeaderName| request.headers.get_all(*name).iter().any(validate::has_sealed);
+        let mut names = names.filter(has_sealed).peekable();
+        if names.peek().is_none() {
+            return Ok(conditions);
+        }
+        let wrong = Reason::ConditionNotAllowed;
+        let reading = ask.target.reading();
+        let permit = set.decide(&Ask { target: &reading, ..*ask }).map_err(|_denial| wrong)?;
+        let sealer = permit.plan.sealer().ok_or(wrong)?;
+        let today = passage::today();
+        let codings = iter::once(Coding::Identity).chain(OFFERED);
+        let bonds = codings.map(|coding| self.bonds(request, &permit, coding, today));
+        let bonds: Vec<_> = bonds.collect();
+        let open = |tag: &str| bonds.iter().find_map(|bonds| sealer.open(tag, bonds));
+        for name in names {
+            for value in request.headers.get_all(name) {
+                conditions.append(name, validate::opened(value, open).ok_or(wrong)?);
+            }
+        }
+        Ok(conditions)
     }
 }
 
@@ -461,6 +511,8 @@ struct Admitted {
     upstream: Arc<Upstream>,
     set: Arc<InForce>,
     permit: Permit,
+    /// What stands for its conditions.
+    conditions: HeaderMap,
     slot: Slot,
 }
 
@@ -501,6 +553,8 @@ pub struct Phases {
     upstream: Option<Arc<Upstream>>,
     /// Which of the upstream's addresses is tried first.
     turn: usize,
+    /// The one that is asked.
+    spot: Option<Spot>,
     /// Addresses of the upstream that could not be reached.
     tries: usize,
     /// Bytes of the request's body that have come.
@@ -561,7 +615,8 @@ impl ProxyHttp for Proxy {
                 answer?.write(session).await?;
                 Ok(true)
             }
-            Ok(Admission::Permitted(Admitted { upstream, set, permit, slot })) => {
+            Ok(Admission::Permitted(admitted)) => {
+                let Admitted { upstream, set, permit, mut conditions, slot } = admitted;
                 journey.labelled(permit.labels.clone());
                 journey.occupies(slot);
                 let expects = session.get_header_bytes(header::EXPECT);
@@ -580,10 +635,14 @@ impl ProxyHttp for Proxy {
                     let bonds = self.bonds(request, &permit, coding, today);
                     Validation::of(sealer, bonds, &request.headers)
                 });
+                if let Some(known) = validation.as_ref().and_then(Validation::condition) {
+                    conditions.insert(header::IF_NONE_MATCH, known);
+                }
                 let passage = Passage {
                     journey,
                     today,
                     validation,
+                    conditions,
                     gate: Arc::clone(&self.gate),
                     set,
                     permit,
@@ -624,7 +683,9 @@ impl ProxyHttp for Proxy {
         phases: &mut Phases,
     ) -> pingora::Result<Box<HttpPeer>> {
         let upstream = phases.upstream.as_ref().ok_or_else(|| failure(Reason::Internal))?;
-        Ok(Box::new(upstream.peer(phases.turn.wrapping_add(phases.tries)).await?))
+        let (spot, peer) = upstream.peer(phases.turn.wrapping_add(phases.tries)).await?;
+        phases.spot = Some(spot);
+        Ok(Box::new(peer))
     }
 
     fn fail_to_connect(
@@ -669,12 +730,14 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<()> {
         let passage =
             session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
-        let (Some(passage), Some(upstream)) = (passage, &phases.upstream) else {
+        let (Some(passage), Some(upstream), Some(spot)) = (passage, &phases.upstream, phases.spot)
+        else {
             return Err(failure(Reason::Internal));
         };
         let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
-        let condition = passage.validation.as_ref().and_then(Validation::condition);
-        headers::request(request, api, upstream.host(), condition)?;
+        let plan = &passage.permit.plan;
+        let host = upstream.host(spot, !api.hosts.is_empty());
+        headers::request(request, api, plan, host.as_deref(), &passage.conditions)?;
         if !upstream.keeps_connections() {
             // The upstream hears of it, and Pingora does not keep the connection, whatever the answer says.
             request.insert_header(header::CONNECTION, "close")?;

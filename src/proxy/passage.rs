@@ -104,6 +104,8 @@ pub(super) struct Passage {
     pub(super) today: Date,
     /// What it has to do with validators, where they are given out.
     pub(super) validation: Option<Validation>,
+    /// What stands for the conditions of the client, with the validators of the upstream.
+    pub(super) conditions: HeaderMap,
     pub(super) gate: Arc<Gate>,
     pub(super) set: Arc<InForce>,
     pub(super) permit: Permit,
@@ -144,14 +146,13 @@ impl Passage {
     ///
     /// `ends` says that there is nothing behind it.
     pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Opened, Reason> {
-        let api = self.api().ok_or(Reason::Internal)?;
         // There were no chunks in HTTP/1.0: who knows what the upstream means (RFC 9112, section 6.1).
         if head.version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING)
         {
             return Err(Reason::UpstreamProtocol);
         }
         let ended = ends || head.headers.get(header::CONTENT_LENGTH).is_some_and(|n| n == "0");
-        let passes = |media: &str| api.passes(media);
+        let passes = |media: &str| self.permit.plan.passes_media(media);
         let is_conditional = self.validation.as_ref().is_some_and(|it| it.condition().is_some());
         let asked = Asked { is_head: self.is_head, passes: self.permit.passes, is_conditional };
         let treatment = Treatment::of(head.status, &head.headers, asked, ended, passes)?;

@@ -78,11 +78,29 @@ impl Upstream {
         }
     }
 
-    /// The `Host` that stands for the client's, if there is one.
-    pub(super) fn host(&self) -> Option<&str> {
+    /// The `Host` that stands for the client's where it is asked at this address; none if there is none. `is_listed` says that the
+    /// policies list the hosts of the api: then the client's is one of these.
+    pub(super) fn host(&self, spot: Spot, is_listed: bool) -> Option<String> {
         match &self.settings.host {
+            HostHeader::Set(host) => Some(host.clone()),
             HostHeader::Keep => None,
-            HostHeader::Set(host) => Some(host),
+            HostHeader::Unsaid => (!is_listed).then(|| self.authority(spot)),
+        }
+    }
+
+    /// The host that stands in a request which no client has sent.
+    pub(super) fn own_host(&self, spot: Spot) -> String {
+        match &self.settings.host {
+            HostHeader::Set(host) => host.clone(),
+            HostHeader::Keep | HostHeader::Unsaid => self.authority(spot),
+        }
+    }
+
+    /// An address as it stands in a `Host`; there is no name for a UNIX socket.
+    fn authority(&self, spot: Spot) -> String {
+        match &self.settings.places {
+            Places::Network(_) => self.label(spot),
+            Places::Unix(_) => "localhost".to_owned(),
         }
     }
 
@@ -108,12 +126,13 @@ impl Upstream {
     }
 
     /// The peer to ask; `turn` is the request's, and counts on with each that could not be reached.
-    pub(super) async fn peer(&self, turn: usize) -> pingora::Result<HttpPeer> {
+    pub(super) async fn peer(&self, turn: usize) -> pingora::Result<(Spot, HttpPeer)> {
         let spots = self.spots().await?;
         let down = self.down.load();
         let index = turn.checked_rem(up(&spots, &down).count());
         let spot = index.and_then(|index| up(&spots, &down).nth(index));
-        self.peer_at(*spot.ok_or_else(unreachable)?)
+        let spot = *spot.ok_or_else(unreachable)?;
+        Ok((spot, self.peer_at(spot)?))
     }
 
     /// Where it did not answer.

@@ -47,6 +47,34 @@ impl Validation {
     }
 }
 
+/// Whether a condition has a validator in it that was sealed.
+pub(super) fn has_sealed(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|value| opaque_tags(value).any(Sealer::is_sealed))
+}
+
+/// A condition with the upstream's validators in the place of those that were sealed; none if one does not open.
+pub(super) fn opened(
+    value: &HeaderValue,
+    open: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Option<HeaderValue> {
+    let mut left = Vec::new();
+    let mut tags = 0;
+    for (index, part) in value.to_str().ok()?.split('"').enumerate() {
+        if index % 2 == 0 {
+            left.extend_from_slice(part.as_bytes());
+        } else if Sealer::is_sealed(part) {
+            tags += 1;
+            let tag = if tags > TAGS_MAX { None } else { open(part) }?;
+            // Whether it is a weak one is said by the one that was sealed.
+            left.truncate(left.strip_suffix(b"W/").unwrap_or(&left).len());
+            left.extend_from_slice(&tag);
+        } else {
+            left.extend([b"\"", part.as_bytes(), b"\""].concat());
+        }
+    }
+    HeaderValue::from_bytes(&left).ok()
+}
+
 /// Whether these are the bytes of one entity tag (RFC 9110, section 8.8.3).
 fn is_entity_tag(tag: &[u8]) -> bool {
     let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
@@ -71,6 +99,32 @@ mod tests {
         assert_eq!(tags(r#""a,b""#), ["a,b"]);
         assert_eq!(tags("*"), [""; 0]);
         assert_eq!(tags(""), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_sealed_is_opened_where_it_stands() {
+        let sealer = Sealer::new(&crate::transform::RootKey::from_hex(&"5a".repeat(32)).unwrap());
+        let seal = |tag: &str| sealer.seal(tag.as_bytes(), &["desk"]).unwrap();
+        let (strong, weak) = (seal("\"7\""), seal("W/\"8\""));
+        let check = |given: &str, expected: Option<&str>| {
+            let given = HeaderValue::try_from(given).unwrap();
+            let opened = opened(&given, |tag| sealer.open(tag, &["desk"]));
+            assert_eq!(opened.as_ref().map(|value| value.to_str().unwrap()), expected, "{given:?}");
+        };
+        check(&format!("W/\"{strong}\""), Some("\"7\""));
+        check(
+            &format!("\"{strong}\", W/\"{weak}\" , W/\"own\""),
+            Some("\"7\", W/\"8\" , W/\"own\""),
+        );
+        check(&format!("(<urn:x> [W/\"{strong}\"])"), Some("(<urn:x> [\"7\"])"));
+        check("*", Some("*"));
+        check("\"v1.short\"", Some("\"v1.short\""));
+        let other = sealer.seal(b"\"7\"", &["office"]).unwrap();
+        check(&format!("\"{strong}\", \"{other}\""), None);
+        let many = vec![format!("\"{strong}\""); TAGS_MAX + 1].join(",");
+        check(&many, None);
+        assert!(has_sealed(&HeaderValue::try_from(format!("\"{other}\"")).unwrap()));
+        assert!(!has_sealed(&HeaderValue::from_static("\"v1.short\", *")));
     }
 
     #[test]

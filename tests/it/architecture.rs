@@ -55,6 +55,7 @@ const ROOMS: &[Room] = &[
             "serde_json",
             "sha2",
             "strsim",
+            "unicode_normalization",
         ],
     },
     Room {

@@ -137,6 +137,16 @@ fn people() -> Folder {
     Folder::new(&[("people.yaml", PEOPLE)])
 }
 
+/// The policy with `more` in the place of where its routes begin, and a media type that passes on two of them.
+fn with_media(more: &str) -> String {
+    let mut people = PEOPLE.replace("people:\n    routes:\n", more);
+    for route in ["GET /people/{id}:\n", "GET /people:\n"] {
+        let media = "        media: { text/csv: { pass: { because: exports are of things } } }\n";
+        people = people.replace(route, &format!("{route}{media}"));
+    }
+    people
+}
+
 const BODY: &str = r#"{"id": 7, "name":"Canary-7f3a", "email": "canary-7f3a@example.org", "secret": "Canary-7f3a", "tags": ["a", 5.40]}"#;
 const DECIDED: &str =
     r#"{"id": 7, "name":"Canary-7f3a", "email": "********.org", "tags": ["a", 5.40]}"#;
@@ -245,6 +255,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         Reason::PurposeUnknown => Some(["desk", "fun", one]),
         Reason::PurposeNotAllowed => Some(["desk", "billing", one]),
         Reason::RouteUnknown => Some(["desk", "", "GET /Canary-7f3a"]),
+        Reason::PathAmbiguous => Some(["desk", "", "GET /people/..."]),
         Reason::CategoryDenied => Some(["desk", "", "GET /health"]),
         Reason::RequestBodyNotAllowed => Some(["desk", "", "POST /people"]),
         Reason::ParameterNotAllowed => Some(["desk", "", "GET /people/1?q=Canary-7f3a"]),
@@ -256,6 +267,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::RequestTimeout
         | Reason::TargetTooLong
         | Reason::HeadTooLarge
+        | Reason::ConditionNotAllowed
         | Reason::RequestBodyTooLarge
         | Reason::HostNotValid
         | Reason::HeaderRepeated
@@ -300,7 +312,7 @@ fn apply_says_why_it_is_denied_and_writes_nothing() {
         assert!(run.stderr.contains("\n  help: "), "{run:?}");
         reasons += 1;
     }
-    assert_eq!(reasons, 10);
+    assert_eq!(reasons, 11);
     let request = ["--caller", "desk", "--request", "GET /people/1?nmae=Canary-7f3a"];
     let run = apply(&folder, &request, BODY).exits(1).prints_nothing();
     run.says("\n  `nmae` is not listed; ");
@@ -486,10 +498,10 @@ fn apply_needs_a_key_only_where_a_rule_does() {
 /// A file has no head, and of most errors nothing of the body is looked at.
 #[test]
 fn apply_needs_no_key_for_what_is_not_in_the_body() {
-    let more = "people:\n    headers: { response: { X-Id: id } }\n    media: { text/csv: { pass: { because: no person is in it } } }\n    routes:\n      \
+    let more = "people:\n    headers: { response: { X-Id: id } }\n    routes:\n      \
                 GET /tags: { validators: { because: it is long }, body: { $.tag: public } }\n      \
                 GET /named: { body: { '$.by..*': { category: public, names: id } } }\n";
-    let folder = Folder::new(&[("people.yaml", &PEOPLE.replace("people:\n    routes:\n", more))]);
+    let folder = Folder::new(&[("people.yaml", &with_media(more))]);
     let apply = |request: &str, more: &[&str], body: &str| {
         apply(&folder, &[&["--caller", "counters", "--request", request], more].concat(), body)
     };
@@ -780,12 +792,11 @@ tests:
 #[test]
 fn what_passes_unread_passes_in_every_command() {
     let open = "  people:
-    media: { text/csv: { pass: { because: exports are of things } } }
     cors: { origins: [\"https://app.test\"], because: it is ours }
     routes:
       GET /live: { pass: { because: it says whether it lives, anybody: true } }
 ";
-    let people = PEOPLE.replace("  people:\n    routes:\n", open);
+    let people = with_media(open.trim_start());
     let folder = Folder::new(&[("people.yaml", &people), ("people.test.yaml", LIVE)]);
     let opaque = r#"{"category":"opaque","action":"keep","accesses":1}"#;
     for (request, media, body) in [
@@ -810,9 +821,9 @@ fn what_passes_unread_passes_in_every_command() {
         .prints("It need not be known who asks, nor what for.\n")
         .prints("Pages of https://app.test may ask from a browser, because: it is ours\n");
     // As in the test above, and the new route: four pairs; nobody, and the office without a purpose. A
-    // preflight is answered or denied. Of each plan one more access.
+    // preflight is answered or denied. One more access of each plan of the two routes with `media`, and of the new one.
     let requests = 71 + (4 + 2) * 4 + 2;
-    let accesses = 31 + (4 * 5 - 2) + 2;
+    let accesses = 31 + 4 * (2 + 1) + 2;
     let responses = (4 + 1 + 1 + 1 + 1) * 5;
     tamis(&["check", folder.path()], "").prints(&format!(
         "metrics: at most {requests} series of tamis_requests_total, {accesses} of \
@@ -1238,6 +1249,7 @@ fn explain_says_what_leaves_and_which_line_decides() {
         (&["--caller", "desk", "--purpose", "fun"], "GET /people/1", Reason::PurposeUnknown),
         (&["--caller", "desk", "--purpose", "billing"], "GET /people/1", Reason::PurposeNotAllowed),
         (&["--caller", "desk"], "GET /x", Reason::RouteUnknown),
+        (&["--caller", "desk"], "GET /people/...", Reason::PathAmbiguous),
         (&["--caller", "desk"], "GET /health", Reason::CategoryDenied),
         (&["--caller", "desk"], "POST /people", Reason::RequestBodyNotAllowed),
         (&["--caller", "desk"], "GET /people/1?q=x", Reason::ParameterNotAllowed),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::Value;
 use tamis::{
     config::{self, Settings, SettingsError},
-    policy, reload,
+    policy, proxy, reload,
     transform::NoKeys,
 };
 
@@ -81,6 +81,7 @@ fn the_example_fits_the_policies() {
     for api in set.apis() {
         assert!(settings.upstreams.contains_key(&*api.name), "{}", api.name);
     }
+    assert_eq!(proxy::unmet(&settings, &set), [""; 0]);
 }
 
 /// The dotted keys of a tree; of names that are the user's, `NAME`.

@@ -162,7 +162,7 @@ fn run(case: &Case, set: &PolicySet, today: Date) -> Vec<Wrong> {
     let wrong = |at: &Place, what: String| Wrong { at: at.clone(), what };
     let outcome = match ask(case, set) {
         Err((reason, why)) => Outcome::Denied(reason, why),
-        Ok(permit) => match treatment(case, set, &permit) {
+        Ok(permit) => match treatment(case, &permit) {
             Err(reason) => Outcome::RefusedHead(reason),
             Ok((head, treatment)) => {
                 let context = Context { today: case.today.unwrap_or(today) };
@@ -230,11 +230,7 @@ fn ask(case: &Case, set: &PolicySet) -> Result<Permit, (Reason, Option<String>)>
 }
 
 /// The upstream's head, and how documents stand in its answer; none if it passes whatever it is.
-fn treatment(
-    case: &Case,
-    set: &PolicySet,
-    permit: &Permit,
-) -> Result<(HeaderMap, Option<Framing>), Reason> {
+fn treatment(case: &Case, permit: &Permit) -> Result<(HeaderMap, Option<Framing>), Reason> {
     let media = HeaderValue::from_str(&case.upstream_media);
     let media = media.map_err(|_unreadable| Reason::MediaNotAllowed)?;
     let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
@@ -244,8 +240,7 @@ fn treatment(
             .map_err(|_unreadable| Reason::UpstreamProtocol)?;
         headers.append(name, value);
     }
-    let api = set.api(&permit.labels.api);
-    let passes = |media: &str| api.is_some_and(|api| api.passes(media));
+    let passes = |media: &str| permit.plan.passes_media(media);
     let asked = Asked { passes: permit.passes, ..Asked::default() };
     match Treatment::of(StatusCode::OK, &headers, asked, false, passes)? {
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),

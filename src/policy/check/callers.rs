@@ -13,6 +13,43 @@ use crate::policy::{
 /// Most APIs that a finding names.
 const APIS_NAMED_MAX: usize = 8;
 
+/// What a list of names is about.
+struct Listed {
+    what: &'static str,
+    unknown: &'static str,
+    section: &'static str,
+}
+
+const APIS: Listed = Listed { what: "API", unknown: "unknown-api", section: "apis" };
+const PURPOSES: Listed =
+    Listed { what: "purpose", unknown: "unknown-purpose", section: "purposes" };
+
+/// Looks up the names of a list, and reports those that are not declared, or stand twice.
+fn listed<I: Copy + PartialEq>(
+    names: &[At<String>],
+    Listed { what, unknown, section }: &Listed,
+    ids: &HashMap<String, I>,
+    findings: &mut Vec<Finding>,
+) -> Vec<I> {
+    let mut listed = Vec::new();
+    for At { value: name, at } in names {
+        match ids.get(name).copied() {
+            None => {
+                let message = format!("the {what} `{name}` is not declared");
+                let known = ids.keys().map(String::as_str);
+                let finding = Finding::error(unknown, at.clone(), message);
+                findings.push(finding.declare(name, known, section));
+            }
+            Some(id) if listed.contains(&id) => {
+                let message = format!("the {what} `{name}` is listed twice");
+                findings.push(Finding::error("listed-twice", at.clone(), message));
+            }
+            Some(id) => listed.push(id),
+        }
+    }
+    listed
+}
+
 impl Checker<'_> {
     pub(super) fn purposes(&mut self, written: Vec<WrittenPurpose>) {
         for purpose in written {
@@ -45,25 +82,16 @@ impl Checker<'_> {
 
     /// Looks up the APIs that a caller or a purpose lists.
     fn listed_apis(&mut self, written: Option<Vec<At<String>>>) -> Apis {
-        let Some(names) = written else { return Apis::All };
-        let mut listed = Vec::new();
-        for name in names {
-            let Some(id) = self.api_ids.get(&name.value).copied() else {
-                let message = format!("the API `{}` is not declared", name.value);
-                let known = self.api_ids.keys().map(String::as_str);
-                let finding = Finding::error("unknown-api", name.at, message);
-                let finding = finding.declare(&name.value, known, "apis");
-                self.report(finding);
-                continue;
-            };
-            if listed.contains(&id) {
-                let message = format!("the API `{}` is listed twice", name.value);
-                self.report(Finding::error("listed-twice", name.at, message));
-                continue;
-            }
-            listed.push(id);
+        match written {
+            None => Apis::All,
+            Some(names) => Apis::Listed(listed(&names, &APIS, &self.api_ids, self.findings)),
         }
-        Apis::Listed(listed)
+    }
+
+    /// Looks up the purposes that a caller or a media type lists.
+    pub(super) fn listed_purposes(&mut self, names: &[At<String>]) -> Vec<PurposeId> {
+        let listed = listed(names, &PURPOSES, &self.purposes_by_name, self.findings);
+        listed.into_iter().map(PurposeId).collect()
     }
 
     pub(super) fn callers(&mut self, written: Vec<WrittenCaller>) {
@@ -75,27 +103,7 @@ impl Checker<'_> {
             if !self.is_new("the caller", &caller.name, first) {
                 continue;
             }
-            let mut purposes: Vec<PurposeId> = Vec::new();
-            for name in caller.purposes {
-                let Some(id) = self.purposes_by_name.get(&name.value).copied().map(PurposeId)
-                else {
-                    let message = format!("the purpose `{}` is not declared", name.value);
-                    let known = self.purposes_by_name.keys().map(String::as_str);
-                    let finding = Finding::error("unknown-purpose", name.at, message).declare(
-                        &name.value,
-                        known,
-                        "purposes",
-                    );
-                    self.report(finding);
-                    continue;
-                };
-                if purposes.contains(&id) {
-                    let message = format!("the purpose `{}` is listed twice", name.value);
-                    self.report(Finding::error("listed-twice", name.at, message));
-                    continue;
-                }
-                purposes.push(id);
-            }
+            let purposes = self.listed_purposes(&caller.purposes);
             if caller.apis.is_none() && self.api_ids.len() > 1 {
                 let message = format!("`{}` does not say which APIs it may use", caller.name.value);
                 let mut names: Vec<_> = self.api_ids.iter().collect();

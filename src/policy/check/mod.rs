@@ -72,7 +72,7 @@ pub(crate) fn check(
     let circular = checker.circles();
     checker.apis(written.apis, &circular);
     // What an error hides may be what uses them.
-    if !checker.findings.iter().any(|finding| finding.rank == Rank::Error) {
+    if !checker.has_errors() {
         checker.unused_records();
     }
     PolicySet {
@@ -102,6 +102,10 @@ fn ids_of(written: &[WrittenApi]) -> HashMap<String, ApiId> {
 impl Checker<'_> {
     fn report(&mut self, finding: Finding) {
         self.findings.push(finding);
+    }
+
+    fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.rank == Rank::Error)
     }
 
     /// Whether a name is new; if not, both places are reported.

@@ -94,6 +94,19 @@ impl Checker<'_> {
         }
     }
 
+    /// A list of names says that members are called so; who writes a category there may mean that they are of it.
+    fn categories_as_names(&mut self, names: &[String], at: &Place) {
+        // Some categories are called as fields are: `email`. One among other names is meant as one.
+        let is_meant = |name: &&String| names.len() == 1 || name.contains('.');
+        let is_category = |name: &&String| self.category_ids.contains_key(*name);
+        let Some(name) = names.iter().find(|name| is_meant(name) && is_category(name)) else {
+            return;
+        };
+        let message = format!("`names` lists `{name}`: only a member that is called so is known");
+        let help = format!("if the names are of the category `{name}`, write `names: {name}`");
+        self.report(Finding::note("category-as-name", at.clone(), message).help(help));
+    }
+
     /// Looks up the names in lines that classify, and looks at the lines themselves.
     ///
     /// `whole` names what the paths begin at: a record, or the resource of a route.
@@ -106,7 +119,8 @@ impl Checker<'_> {
                     let name = At { value: name.clone(), at: at.clone() };
                     (self.category(&name, "the category of names"), Arc::default())
                 }
-                Some(At { value: WrittenNames::Listed(names), .. }) => {
+                Some(At { value: WrittenNames::Listed(names), at }) => {
+                    self.categories_as_names(names, at);
                     (None, names.as_slice().into())
                 }
                 None => (None, Arc::default()),

@@ -7,10 +7,13 @@ use crate::{
     policy::{
         check::{Checker, records::Expansion},
         finding::{Finding, Place},
-        lint,
-        model::{Api, ApiId, Field, Header, Method, Parameter, ParameterRule, Route},
-        read::{WrittenApi, WrittenHeader, WrittenParameter, WrittenRoute},
+        folded, lint,
+        model::{
+            Api, ApiId, CategoryId, Field, Header, Media, Method, Parameter, ParameterRule, Route,
+        },
+        read::{WrittenApi, WrittenHeader, WrittenMedia, WrittenParameter, WrittenRoute},
         reader::At,
+        router::{folded_pattern, is_fixed},
     },
 };
 
@@ -42,7 +45,6 @@ impl Checker<'_> {
                 request_headers: api.request_headers,
                 response_headers: self.response_headers(api.response_headers),
                 cors: api.cors,
-                media: api.media,
                 unclassified: api.unclassified,
                 at: api.name.at,
                 routers: HashMap::new(),
@@ -126,6 +128,7 @@ impl Checker<'_> {
             compresses,
             request_body,
             pass,
+            media,
             validators,
             buffer,
         } = route;
@@ -133,8 +136,10 @@ impl Checker<'_> {
         if let Some(first) = shapes.get(&shape) {
             let message =
                 format!("`{method} {}` takes the same requests as another route", pattern.value);
-            let finding =
-                Finding::error("same-route", at.clone(), message).also(first, "the other route");
+            let help = "capitals make no difference between routes, nor does a dot, a space or a slash at an end: there are upstreams that read both as one";
+            let finding = Finding::error("same-route", at.clone(), message)
+                .also(first, "the other route")
+                .help(help);
             self.report(finding);
         } else {
             shapes.insert(shape, at.clone());
@@ -179,6 +184,7 @@ impl Checker<'_> {
             compresses,
             request_body,
             pass,
+            media: self.media(media),
             validators,
             anybody: None,
             parameters,
@@ -191,6 +197,20 @@ impl Checker<'_> {
         });
     }
 
+    fn media(&mut self, written: Vec<WrittenMedia>) -> Vec<Media> {
+        let mut checked: Vec<Media> = Vec::new();
+        for WrittenMedia { media: At { value: name, at }, because, purposes } in written {
+            let purposes = purposes.map(|names| self.listed_purposes(&names));
+            if checked.iter().any(|media| media.name == name) {
+                let message = format!("the media type `{name}` is listed twice");
+                self.report(Finding::error("listed-twice", at, message));
+                continue;
+            }
+            checked.push(Media { name, because, purposes });
+        }
+        checked
+    }
+
     /// Filters that ask about the document take a route that holds it, and nothing else does.
     fn buffer(&mut self, route: &Place, buffer: Option<Place>, fields: &[Field]) {
         let asking = fields.iter().filter(|field| field.path.class() == Class::Document);
@@ -199,6 +219,8 @@ impl Checker<'_> {
         places.sort_unstable_by_key(|place| (place.source, place.span.start));
         places.dedup();
         match buffer {
+            // What an error hides may be what asks.
+            Some(_) if self.has_errors() => {}
             Some(at) if places.is_empty() => {
                 let message =
                     "`buffer` has no effect: no filter of this route asks about the document";
@@ -260,21 +282,27 @@ impl Checker<'_> {
         let mut listed: Vec<String> = Vec::new();
         for (name, parameter) in written {
             listed.push(name.value.clone());
-            let (rule, category) = match parameter {
+            let at = name.at.clone();
+            let rule = match parameter {
                 WrittenParameter::Wrong => continue,
-                WrittenParameter::Category(category) => {
-                    let Some(id) = self.category(&category, "the category") else { continue };
-                    self.findings.extend(lint::parameter(&name, id, &pattern.value));
-                    (ParameterRule::Category, Some(id))
+                WrittenParameter::Categories(written) => {
+                    let Some(categories) = self.parameter_categories(&written) else { continue };
+                    if categories == [CategoryId::PUBLIC] {
+                        self.findings.extend(lint::public_parameter(&name, &pattern.value));
+                    }
+                    ParameterRule::Categories(categories)
                 }
                 WrittenParameter::Rule(ParameterRule::Pass { because }) if name.value == "*" => {
                     open = Some(because);
                     continue;
                 }
-                WrittenParameter::Rule(rule) => (rule, None),
+                WrittenParameter::Rule(rule) => rule,
             };
             let in_path = in_path.contains(&name.value.as_str());
-            parameters.push(Parameter { name: name.value, in_path, rule, category, at: name.at });
+            let name = name.value;
+            let letters = folded::text(&name).unwrap_or_else(|| name.clone());
+            let letters = letters.chars().filter(|c| c.is_alphanumeric()).collect();
+            parameters.push(Parameter { name, letters, in_path, rule, at });
         }
         if complete_at.is_some() {
             for missing in
@@ -294,15 +322,45 @@ impl Checker<'_> {
     }
 }
 
-/// What a pattern matches, whatever its parameters are called.
+impl Checker<'_> {
+    /// Looks up the categories of a parameter: one, or several that are declared.
+    fn parameter_categories(&mut self, written: &[At<String>]) -> Option<Vec<CategoryId>> {
+        let mut categories = Vec::new();
+        let is_list = written.len() > 1;
+        let mut is_right = true;
+        for name in written {
+            let Some(id) = self.category(name, "the category") else {
+                is_right = false;
+                continue;
+            };
+            let problem = if categories.contains(&id) {
+                Some(("listed-twice", format!("the category `{}` is listed twice", name.value)))
+            } else if is_list && id == CategoryId::PUBLIC {
+                let message = "`public` cannot stand in a list: it would add nothing to the others";
+                Some(("bad-categories", message.to_owned()))
+            } else {
+                None
+            };
+            if let Some((code, message)) = problem {
+                self.report(Finding::error(code, name.at.clone(), message).help("take it out"));
+                is_right = false;
+            }
+            categories.push(id);
+        }
+        is_right.then_some(categories)
+    }
+}
+
+/// What a pattern matches once it is folded, whatever its parameters are called.
 fn shape(pattern: &str) -> String {
-    let segments = pattern.split('/').map(|segment| {
-        if segment.starts_with("{*") {
-            "{*}"
-        } else if segment.starts_with('{') {
-            "{}"
-        } else {
+    let folded = folded_pattern(pattern);
+    let segments = folded.split('/').map(|segment| {
+        if is_fixed(segment) {
             segment
+        } else if segment.starts_with("{*") {
+            "{*}"
+        } else {
+            "{}"
         }
     });
     segments.collect::<Vec<_>>().join("/")

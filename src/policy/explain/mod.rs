@@ -17,11 +17,13 @@ use crate::{
         decide::{self, Target, WhyWrong, WrongParameter},
         finding::{Place, did_you_mean, most_like},
         model::{
-            Answer, Api, Apis, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Parameter,
-            ParameterRule, Pass, PolicySet, Purpose, Route, Stream, Unclassified,
+            Answer, Api, Apis, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Media,
+            Parameter, ParameterRule, Pass, PolicySet, Purpose, PurposeId, Route, Stream,
+            Unclassified,
         },
         needs::{self, Needs, PathNeeds},
         plan::OPAQUE,
+        router::Misread,
     },
     transform::Action,
 };
@@ -197,6 +199,9 @@ impl PolicySet {
         let purpose = self.purpose(purpose_id).ok_or((Reason::Internal, String::new()))?;
         let Asked { api, route, target } = self.route_asked(question)?;
         self.elsewhere_denied(caller, purpose, api)?;
+        if let Some(target) = &target {
+            self.misread(api, target)?;
+        }
         told.opening.push(format!("{} asks for {} of {}", caller.name, route.label, api.name));
         told.opening.push(self.why(purpose));
         for field in &route.fields {
@@ -231,12 +236,11 @@ impl PolicySet {
             self.ask(question, api, target)?;
         }
         // Every request has the parameters of the path.
-        let withheld = route.parameters.iter().filter(|one| one.in_path).find(|one| {
-            let category = one.category.filter(|_| matches!(one.rule, ParameterRule::Category));
-            category.is_some_and(|category| *purpose.action(category) != Action::Keep)
-        });
-        if let Some(parameter) = withheld {
-            return Err((Reason::ParameterWithheld, self.withheld(Some(purpose), parameter)));
+        let mut in_path = route.parameters.iter().filter(|one| one.in_path);
+        let withheld = in_path.find_map(|one| Some((one, one.withheld(Some(purpose))?)));
+        if let Some((parameter, category)) = withheld {
+            let why = self.withheld(Some(purpose), parameter, category);
+            return Err((Reason::ParameterWithheld, why));
         }
         let answer = route.answers.get(purpose_id.0).and_then(Answer::plan);
         let plan = answer.ok_or((Reason::Internal, String::new()))?;
@@ -266,7 +270,7 @@ impl PolicySet {
             let fate = format!("taken undecided, because: {because}");
             told.parameters.push(Row::new("any other", fate, Vec::new()));
         }
-        rest(api, route, told);
+        rest(api, route, purpose_id, told);
         Ok(())
     }
 
@@ -390,6 +394,29 @@ impl PolicySet {
         Err((Reason::RouteUnknown, why))
     }
 
+    /// Whether an upstream could take the path of a request for that of another route.
+    fn misread(&self, api: &Api, target: &Target) -> Result<(), Denied> {
+        let misread = decide::find(api, target).and_then(|found| found.misread);
+        let why = match misread {
+            None => return Ok(()),
+            Some(Misread::NoRoute) => {
+                "an upstream could read another path, of which no route is".to_owned()
+            }
+            Some(Misread::Route(other)) => {
+                let other = api.routes.get(other).ok_or((Reason::Internal, String::new()))?;
+                format!(
+                    "an upstream could take the path for one of {} ({})",
+                    other.label,
+                    self.line(&other.at)
+                )
+            }
+        };
+        let why = format!(
+            "{why}: some ignore capitals, decode twice, or leave out what stands at an end, such as a slash, a dot or an extension"
+        );
+        Err((Reason::PathAmbiguous, why))
+    }
+
     /// Whether the request itself, with its parameters, is permitted.
     fn ask(&self, question: &Question<'_>, api: &Api, target: &Target) -> Result<(), Denied> {
         let host = question.host.or(api.hosts.first().map(String::as_str));
@@ -424,49 +451,55 @@ impl PolicySet {
                 };
                 format!("`{name}` is not listed; {instead} ({})", self.line(&route.at))
             }
-            WhyWrong::Like(Some(listed)) => format!(
+            WhyWrong::Like(listed) => format!(
                 "an upstream could take `{name}` for `{}`, which is listed ({})",
                 listed.name,
                 self.line(&listed.at)
             ),
-            WhyWrong::Like(None) => {
-                format!("nobody can say which parameter an upstream takes `{name}` for")
+            WhyWrong::Characters => format!(
+                "`{name}` has other characters than letters, digits, `_` and `-`, and is not listed: nobody can say which parameter an upstream takes it for ({})",
+                self.line(&route.at)
+            ),
+            WhyWrong::Override => {
+                format!(
+                    "`{name}` is not listed, and names another method to some upstreams ({})",
+                    self.line(&route.at)
+                )
             }
             WhyWrong::Repeated => format!("`{name}` is repeated, and can stand once"),
             WhyWrong::InPath => format!("`{name}` is a parameter of the path already"),
             WhyWrong::NoValue(Parameter { rule, at, .. }) => {
                 let values = match rule {
                     ParameterRule::Values { values, .. } => values.join(", "),
-                    ParameterRule::Category | ParameterRule::Pass { .. } => String::new(),
+                    ParameterRule::Categories(_) | ParameterRule::Pass { .. } => String::new(),
                 };
                 format!("`{name}` can only be one of {values} ({})", self.line(at))
             }
-            WhyWrong::Withheld(parameter) => {
+            WhyWrong::Withheld(parameter, category) => {
                 let purpose = self.purpose_asked(ask).and_then(|id| self.purpose(id));
-                self.withheld(purpose, parameter)
+                self.withheld(purpose, parameter, category)
             }
         };
         Some(words)
     }
 
     /// Why a parameter takes nothing for a purpose, or without one.
-    fn withheld(&self, purpose: Option<&Purpose>, parameter: &Parameter) -> String {
-        let Parameter { name, category, at, .. } = parameter;
+    fn withheld(
+        &self,
+        purpose: Option<&Purpose>,
+        parameter: &Parameter,
+        category: CategoryId,
+    ) -> String {
+        let Parameter { name, at, .. } = parameter;
         let mut lines = vec![self.line(at)];
-        let why = match (purpose, category) {
-            (Some(purpose), Some(category)) => {
-                let rule = purpose.rule(*category);
-                lines.extend(rule.map(|rule| format!("rule {}", self.line(&rule.at))));
-                let words = words::in_words(purpose.action(*category));
-                format!("{words} for {}: {}", purpose.name, self.reason_for(purpose, *category))
-            }
-            (None, Some(category)) => {
-                format!(
-                    "{}, which is not public, and no purpose is stated",
-                    self.category_name(*category)
-                )
-            }
-            (_, None) => "of no category".to_owned(),
+        let why = if let Some(purpose) = purpose {
+            let rule = purpose.rule(category);
+            lines.extend(rule.map(|rule| format!("rule {}", self.line(&rule.at))));
+            let words = words::in_words(purpose.action(category));
+            format!("{words} for {}: {}", purpose.name, self.reason_for(purpose, category))
+        } else {
+            let name = self.category_name(category);
+            format!("{name}, which is not public, and no purpose is stated")
         };
         format!(
             "`{name}` takes a value only where it leaves as it is; it is {why} ({})",
@@ -528,18 +561,20 @@ impl PolicySet {
 
     fn parameter(&self, purpose: &Purpose, parameter: &Parameter) -> Row {
         let mut lines = vec![self.line(&parameter.at)];
-        let fate = match (&parameter.rule, parameter.category) {
-            (ParameterRule::Values { values, because }, _) => {
+        let withheld = parameter.withheld(Some(purpose));
+        let fate = match &parameter.rule {
+            ParameterRule::Values { values, because } => {
                 format!("one of {}, because: {because}", values.join(", "))
             }
-            (ParameterRule::Pass { because }, _) => format!("taken undecided, because: {because}"),
-            (ParameterRule::Category, None) => "refused".to_owned(),
-            (ParameterRule::Category, Some(category)) => {
-                let why = self.reason_for(purpose, category);
-                lines.extend(
-                    purpose.rule(category).map(|rule| format!("rule {}", self.line(&rule.at))),
-                );
-                if *purpose.action(category) == Action::Keep {
+            ParameterRule::Pass { because } => format!("taken undecided, because: {because}"),
+            ParameterRule::Categories(categories) => {
+                // If one is withheld, the others say nothing more.
+                let told = withheld.as_ref().map_or(categories.as_slice(), std::slice::from_ref);
+                let rules = told.iter().filter_map(|category| purpose.rule(*category));
+                lines.extend(rules.map(|rule| format!("rule {}", self.line(&rule.at))));
+                let why = told.iter().map(|category| self.reason_for(purpose, *category));
+                let why = why.collect::<Vec<_>>().join("; ");
+                if withheld.is_none() {
                     format!("taken: {why}")
                 } else {
                     format!("refused, for who may not see a value may not ask by it: {why}")
@@ -547,14 +582,9 @@ impl PolicySet {
             }
         };
         let row = Row::new(&parameter.name, fate, lines);
-        match (&parameter.rule, parameter.category) {
-            (ParameterRule::Category, Some(category)) => {
-                row.by(self.category_name(category), purpose.action(category).word())
-            }
-            (
-                ParameterRule::Category | ParameterRule::Values { .. } | ParameterRule::Pass { .. },
-                _,
-            ) => row,
+        match withheld.or(parameter.categories().first().copied()) {
+            Some(category) => row.by(self.category_name(category), purpose.action(category).word()),
+            None => row,
         }
     }
 
@@ -618,7 +648,7 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
 }
 
 /// What happens to all that no line is about.
-fn rest(api: &Api, route: &Route, told: &mut Explanation) {
+fn rest(api: &Api, route: &Route, purpose: PurposeId, told: &mut Explanation) {
     if route.open.is_none() {
         told.rest.push("A query parameter that is not listed, or repeated, is refused.".to_owned());
     }
@@ -662,8 +692,13 @@ fn rest(api: &Api, route: &Route, told: &mut Explanation) {
         ));
     }
     cors(api, told);
-    for (media, because) in &api.media {
-        told.rest.push(format!("An answer of type {media} passes as it is, because: {because}"));
+    for media in &route.media {
+        let Media { name, because, .. } = media;
+        told.rest.push(if media.is_for(purpose) {
+            format!("An answer of type {name} passes as it is, because: {because}")
+        } else {
+            format!("An answer of type {name} is refused: it passes for other purposes only.")
+        });
     }
 }
 

@@ -5,12 +5,8 @@ use crate::policy::{
     finding::Finding,
     model::Unclassified,
     read::{
-        Written, WrittenApi,
-        because::unclassified,
-        cors::cors,
-        headers::{headers, media},
-        routes::route,
-        written::set_beside_kept,
+        Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,
+        routes::route, written::set_beside_kept,
     },
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
@@ -29,7 +25,6 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
         request_headers: Vec::new(),
         response_headers: Vec::new(),
         cors: None,
-        media: Vec::new(),
         unclassified: Unclassified::Drop,
     };
     if let Some(fields) = reader.fields(node, &what, &KEYS) {
@@ -56,7 +51,7 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
             headers(reader, node, &mut api);
         }
         if let Some(node) = fields.get("media") {
-            media(reader, node, &mut api);
+            media_of_api(reader, node, &api.routes);
         }
         api.cors = fields.get("cors").and_then(|node| cors(reader, node));
         api.unclassified = unclassified(reader, &fields);
@@ -65,6 +60,24 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
         }
     }
     written.apis.push(api);
+}
+
+/// Most routes that a finding names.
+const ROUTES_NAMED_MAX: usize = 8;
+
+/// `media` beside `routes`, where it would let types pass on routes that nobody thought of.
+fn media_of_api(reader: &mut Reader<'_>, node: &Node, routes: &[WrittenRoute]) {
+    let shown = routes.iter().take(ROUTES_NAMED_MAX);
+    let mut shown: Vec<String> =
+        shown.map(|route| format!("`{} {}`", route.method, route.pattern.value)).collect();
+    shown.extend((routes.len() > ROUTES_NAMED_MAX).then(|| "others".to_owned()));
+    let at = reader.place(&node.span);
+    let message = "`media` belongs to a route: here it would let these types pass on all of them";
+    let help = format!(
+        "write it under each route that answers so, `media: {{ TYPE: {{ pass: {{ because: \"..\", purposes: [NAME] }} }} }}`: there are {}",
+        shown.join(", ")
+    );
+    reader.report(Finding::error("media-of-api", at, message).help(help));
 }
 
 /// One name or a list of them.

@@ -46,19 +46,23 @@ pub(super) fn unclassified(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Uncl
 
 /// `{ pass: { because: ".." } }`.
 pub(super) fn pass(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<String> {
+    let pass = passed(reader, node, what)?;
+    because(reader, pass, "`pass`")
+}
+
+/// What stands behind `pass` in `{ pass: .. }`.
+pub(super) fn passed<'n>(reader: &mut Reader<'_>, node: &'n Node, what: &str) -> Option<&'n Node> {
     let wanted = "`{ pass: { because: \"..\" } }`";
     if !matches!(node.kind, Kind::Mapping(_)) {
         reader.wrong_kind(node, what, wanted);
         return None;
     }
     let fields = reader.fields(node, what, &["pass"])?;
-    let Some(pass) = fields.get("pass") else {
-        if !fields.has_unknown() {
-            reader.wrong_kind(node, what, wanted);
-        }
-        return None;
-    };
-    because(reader, pass, "`pass`")
+    let pass = fields.get("pass");
+    if pass.is_none() && !fields.has_unknown() {
+        reader.wrong_kind(node, what, wanted);
+    }
+    pass
 }
 
 /// `{ because: ".." }`: required wherever the language lets something pass undecided.

@@ -1,16 +1,16 @@
-//! What an API lets pass beside its bodies: headers by name, and media types that are not JSON.
+//! The headers that an API lets through, by name.
 
 use crate::policy::{
+    conditions::overrides_method,
     finding::Finding,
-    framing::{Framing, is_called_json, is_grpc},
-    read::{WrittenApi, WrittenHeader, because::pass},
+    read::{WrittenApi, WrittenHeader},
     reader::{At, Reader},
     yaml::Node,
 };
 
 /// Request headers that tamis itself has to decide about, whatever a policy says: those that belong to
 /// one connection or one framing, credentials that end here, and those that change method or URL.
-const REQUEST_NEVER: [&str; 34] = [
+const REQUEST_NEVER: [&str; 26] = [
     "accept",
     "accept-encoding",
     "api-key",
@@ -22,11 +22,6 @@ const REQUEST_NEVER: [&str; 34] = [
     "expect",
     "forwarded",
     "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
     "keep-alive",
     "last-modified",
     "proxy-authenticate",
@@ -39,9 +34,6 @@ const REQUEST_NEVER: [&str; 34] = [
     "upgrade",
     "x-forwarded-host",
     "x-forwarded-prefix",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
     "x-original-url",
     "x-original-uri",
     "x-rewrite-url",
@@ -138,6 +130,12 @@ pub(super) fn headers(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi
             let lower = name.value.to_ascii_lowercase();
             if REQUEST_NEVER.contains(&lower.as_str()) {
                 never(reader, &name, "tamis decides about it itself");
+            } else if overrides_method(&lower) {
+                never(
+                    reader,
+                    &name,
+                    "the upstream would carry out another method than the one that was decided about",
+                );
             } else {
                 api.request_headers.push(lower);
             }
@@ -175,52 +173,4 @@ pub(crate) fn is_name(reader: &mut Reader<'_>, name: &At<String>) -> bool {
         reader.report(Finding::error("bad-header", name.at.clone(), message));
     }
     is_name
-}
-
-pub(super) fn media(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi) {
-    for (key, node) in reader.members(node, "`media`").unwrap_or_default() {
-        let because = pass(reader, node, &format!("`{}`", key.text));
-        let media = key.text.to_ascii_lowercase();
-        let at = reader.place(&key.span);
-        let token = |part: &str| {
-            !part.is_empty()
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
-        };
-        let well_formed =
-            media.split_once('/').is_some_and(|(kind, name)| token(kind) && token(name));
-        if !well_formed {
-            let message = format!("`{}` is not a media type", key.text);
-            reader.report(
-                Finding::error("bad-media", at, message).help(
-                    "write type and subtype, without parameters and without `*`: \"text/csv\"",
-                ),
-            );
-        } else if let Some(framing) = Framing::of(&media) {
-            let is_json = if framing == Framing::Document { "is JSON" } else { "holds JSON" };
-            let message =
-                format!("`{}` {is_json}: it is sieved, and cannot pass as it is", key.text);
-            reader.report(
-                Finding::error("bad-media", at, message).help(
-                    "classify its fields; for what you do not know, see `unclassified: keep`",
-                ),
-            );
-        } else if is_grpc(&media) {
-            let message =
-                format!("`{}` cannot pass: what became of a call stands in its trailers", key.text);
-            reader.report(
-                Finding::error("bad-media", at, message)
-                    .help("trailers never leave; `application/grpc-web` has no need of them"),
-            );
-        } else if is_called_json(&media) {
-            let message = format!(
-                "`{}` holds JSON, by its name: it would pass unread, and tamis does not know how to sieve it",
-                key.text
-            );
-            reader.report(Finding::error("bad-media", at, message).help(
-                "let the upstream call it by a type that is sieved, such as `application/json` or `application/x-ndjson`; a route that carries nothing personal can have `pass`",
-            ));
-        } else if let Some(because) = because {
-            api.media.push((media, because));
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod callers;
 mod categories;
 mod cors;
 mod headers;
+mod media;
 mod purposes;
 mod records;
 mod routes;
@@ -23,7 +24,8 @@ use crate::policy::{
 pub(crate) use headers::is_name as is_header_name;
 pub(crate) use written::{
     ClassName, Classified, Written, WrittenApi, WrittenCaller, WrittenCategory, WrittenHeader,
-    WrittenNames, WrittenParameter, WrittenPurpose, WrittenRecord, WrittenRoute, WrittenRules,
+    WrittenMedia, WrittenNames, WrittenParameter, WrittenPurpose, WrittenRecord, WrittenRoute,
+    WrittenRules,
 };
 
 /// The version of the language that this program reads.

@@ -6,6 +6,7 @@ use crate::policy::{
     read::{
         WrittenParameter, WrittenRoute,
         because::{because, because_in, pass},
+        media::media,
         records::{classified, embedded},
     },
     reader::{At, Fields, Reader},
@@ -13,7 +14,7 @@ use crate::policy::{
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {
-    const KEYS: [&str; 9] = [
+    const KEYS: [&str; 10] = [
         "params",
         "body",
         "embedded",
@@ -22,6 +23,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         "buffer",
         "compress",
         "pass",
+        "media",
         "validators",
     ];
     let at = reader.place(&key.span);
@@ -45,6 +47,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
     let stream = fields.get("stream").and_then(|node| stream(reader, node, &what));
     let request_body =
         fields.get("request_body").and_then(|node| pass(reader, node, "`request_body`"));
+    let media = fields.get("media").map(|node| media(reader, node, &what)).unwrap_or_default();
     let buffer = fields.get("buffer").and_then(|node| buffer(reader, node));
     let compresses = fields.get("compress").is_none_or(|node| compresses(reader, node));
     let (method, pattern) = line?;
@@ -62,6 +65,7 @@ pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<W
         compresses,
         request_body,
         pass,
+        media,
         validators,
         buffer,
     })
@@ -92,7 +96,7 @@ fn passing(
     what: &str,
 ) -> Option<Pass> {
     let fields = reader.fields(node, &format!("`pass` of {what}"), &["because", "anybody"])?;
-    for key in ["body", "embedded", "stream", "buffer", "compress", "validators"] {
+    for key in ["body", "embedded", "stream", "buffer", "compress", "media", "validators"] {
         if let Some(other) = route.get(key) {
             let at = reader.place(&other.span);
             let message =
@@ -376,20 +380,33 @@ fn parameter(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenP
         let because = pass(reader, node, "the parameter `*`")?;
         return Some(WrittenParameter::Rule(ParameterRule::Pass { because }));
     }
-    if matches!(node.kind, Kind::Scalar(_)) {
-        return reader
-            .text(node, &format!("the category of {what}"))
-            .map(WrittenParameter::Category);
+    match &node.kind {
+        Kind::Scalar(_) => {
+            let category = reader.text(node, &format!("the category of {what}"))?;
+            return Some(WrittenParameter::Categories(vec![category]));
+        }
+        Kind::Sequence(items) => {
+            let categories = items.iter().map(|item| reader.text(item, "a category"));
+            let categories: Vec<_> = categories.collect();
+            if let [] | [_] = categories.as_slice() {
+                let at = reader.place(&node.span);
+                let message = format!("{what} has a list of fewer than two categories");
+                let help = "a list says that values are of several categories, each of which a purpose has to keep: write one category alone";
+                reader.report(Finding::error("bad-categories", at, message).help(help));
+                return None;
+            }
+            return categories.into_iter().collect::<Option<_>>().map(WrittenParameter::Categories);
+        }
+        Kind::Mapping(_) => {}
     }
     let fields = reader.fields(node, &what, &["values", "because"])?;
     let Some(values) = fields.get("values") else {
         if !fields.has_unknown() {
             let at = reader.place(&node.span);
             let message = format!("{what} says nothing about its values");
-            reader.report(
-                Finding::error("missing-key", at, message)
-                    .help("give it a category, or `{ values: [..], because: \"..\" }`"),
-            );
+            reader.report(Finding::error("missing-key", at, message).help(
+                "give it a category, or a list of several, or `{ values: [..], because: \"..\" }`",
+            ));
         }
         return None;
     };

@@ -107,7 +107,6 @@ pub(crate) struct WrittenApi {
     pub(crate) request_headers: Vec<String>,
     pub(crate) response_headers: Vec<WrittenHeader>,
     pub(crate) cors: Option<Cors>,
-    pub(crate) media: Vec<(String, String)>,
     pub(crate) unclassified: Unclassified,
 }
 
@@ -130,13 +129,24 @@ pub(crate) struct WrittenRoute {
     pub(crate) compresses: bool,
     pub(crate) request_body: Option<String>,
     pub(crate) pass: Option<Pass>,
+    pub(crate) media: Vec<WrittenMedia>,
     pub(crate) validators: Option<String>,
     /// Where it says `buffer: document`.
     pub(crate) buffer: Option<Place>,
 }
 
+/// A media type that a route lets pass as it is.
+pub(crate) struct WrittenMedia {
+    /// Lower-case.
+    pub(crate) media: At<String>,
+    pub(crate) because: String,
+    /// The purposes for which it passes; none if that is not written.
+    pub(crate) purposes: Option<Vec<At<String>>>,
+}
+
 pub(crate) enum WrittenParameter {
-    Category(At<String>),
+    /// A category, or a list of several.
+    Categories(Vec<At<String>>),
     Rule(ParameterRule),
     /// Wrong, and reported.
     Wrong,

@@ -62,10 +62,9 @@ records:
 apis:
   crm:
     headers: { request: [X-Tenant], response: { X-Total: public } }
-    media: { text/csv: { pass: { because: exports hold no person } } }
     routes:
-      GET /c/{id}: { params: { id: public, page: public, mail: contact.email }, body: { $: customer } }
-      GET /c: { body: { "$[*]": customer } }
+      GET /c/{id}: { params: { id: public, page: public, mail: contact.email }, media: { text/csv: { pass: { because: exports hold no person } } }, body: { $: customer } }
+      GET /c: { media: { text/csv: { pass: { because: exports hold no person, purposes: [ support ] } } }, body: { "$[*]": customer } }
       GET /plain: { body: { $: customer }, compress: off }
       GET /feed: { body: { $: customer }, stream: { events: [customer], data: ["[DONE]"] } }
       GET /open:
@@ -992,6 +991,27 @@ async fn every_denial_is_reached_and_asks_no_upstream() {
         (sent("GET", "/c/7", &format!("{desk}Data-Purpose: denied\r\n")), "category-denied"),
         (sent("PUT", "/c/7", &format!("{body}\r\n{{}}")), "request-body-not-allowed"),
         (sent("GET", "/c/7", &format!("{body}\r\n{{}}")), "request-body-not-allowed"),
+        (
+            sent("GET", "/c/7?sort=x", &format!("{both}X-HTTP-Method-Override: DELETE\r\n")),
+            "condition-not-allowed",
+        ),
+        (
+            sent("GET", "/c/7", &format!("{both}x-method-override: PUT\r\n")),
+            "condition-not-allowed",
+        ),
+        (
+            sent("POST", "/c?sort=x", &format!("{body}X-HTTP-Method: GET\r\n\r\n{{}}")),
+            "condition-not-allowed",
+        ),
+        (
+            sent("POST", "/c", &format!("{body}If-Match: \"x\"\r\n\r\n{{}}")),
+            "condition-not-allowed",
+        ),
+        (
+            sent("POST", "/c", &format!("{body}Range: bytes=0-1\r\n\r\n{{}}")),
+            "condition-not-allowed",
+        ),
+        (sent("POST", "/c", &format!("{body}If: (x)\r\n\r\n{{}}")), "condition-not-allowed"),
         (sent("GET", "/c/7?sort=email", &both), "parameter-not-allowed"),
         (sent("GET", "/c/7?page=1&page=2", &both), "parameter-not-allowed"),
         (sent("GET", "/c/7?mail=CANARY", &both), "parameter-withheld"),
@@ -1144,7 +1164,7 @@ async fn only_headers_on_the_lists_go_to_the_upstream() {
     let lines = "Accept: text/html, application/fhir+json;q=0.9, text/csv, */*;q=0.1\r\n\
                  Accept-Encoding: deflate\r\nRange: bytes=0-1\r\nIf-None-Match: \"x\"\r\nIf-Range: x\r\n\
                  If-Modified-Since: x\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=x\r\nCookie: a=b\r\n\
-                 Authorization: Basic x\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n\
+                 Authorization: Basic x\r\nX-Original-URL: /admin\r\n\
                  X-Tenant: t1\r\nX-Other: y\r\nTE: trailers\r\nUpgrade: h2c\r\n\
                  Accept-Language: fr\r\nUser-Agent: test\r\n\
                  traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
@@ -1153,6 +1173,8 @@ async fn only_headers_on_the_lists_go_to_the_upstream() {
     let asked = world.asked.lock().unwrap().join("\n").to_ascii_lowercase();
     let mut lines: Vec<&str> = asked.trim_end().split("\r\n").collect();
     assert_eq!(lines.remove(0), "get /c/7%40x%24?&page=1&& http/1.1");
+    // The api lists no hosts: that of the client could be any.
+    lines.retain(|line| !line.starts_with("host: 127.0.0.1:"));
     lines.sort_unstable();
     assert_eq!(
         lines,
@@ -1160,7 +1182,6 @@ async fn only_headers_on_the_lists_go_to_the_upstream() {
             "accept-encoding: identity",
             "accept-language: fr",
             "accept: application/fhir+json;q=0.9, text/csv, application/json;q=0.1",
-            "host: crm.test",
             "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "user-agent: test",
             "x-tenant: t1",
@@ -1262,6 +1283,15 @@ async fn a_medium_passes_only_by_a_rule() {
     let reply = world.get("/c", "support", "").await;
     assert_eq!(reply.body.as_deref(), Some("a;b\n1;2\n"), "{reply:?}");
     assert_eq!(world.record().await, "allowed");
+    // For another purpose it does not, and on another route neither; the upstream is not asked for it.
+    for (path, purpose) in [("/c", "billing"), ("/plain", "support")] {
+        let world = World::new(Upstream::bytes(head_and("a;b\n1;2\n", "text/csv"))).await;
+        let reply = world.get(path, purpose, "Accept: text/csv\r\n").await;
+        assert_eq!(reply.reason(), "media-not-allowed", "{path}");
+        assert_eq!(world.record().await, "refused media-not-allowed");
+        let asked = world.asked.lock().unwrap().join("").to_ascii_lowercase();
+        assert!(asked.contains("\r\naccept: application/json\r\n"), "{asked}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1567,6 +1597,47 @@ async fn nothing_is_read_behind_a_request_with_a_length_beside_chunks() {
     assert_eq!(reply.reason(), "request-unreadable");
     assert_eq!(world.record().await, "denied request-unreadable");
     assert!(world.asked.lock().unwrap().is_empty());
+}
+
+/// The client's host goes on where the policies list it, or the settings keep it; else the upstream sees its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_the_clients_making_does_not_go_on() {
+    let listed = POLICY.replace("  crm:\n", "  crm:\n    host: [crm.test, www.crm.test]\n");
+    assert_ne!(listed, POLICY);
+    let keep = |settings: &mut Settings| {
+        settings.upstreams.get_mut("crm").unwrap().host = config::HostHeader::Keep;
+    };
+    for version in VERSIONS {
+        for (policy, keeps, expected) in [
+            (POLICY, false, None),
+            (&*listed, false, Some("crm.test")),
+            (&*listed, true, Some("crm.test")),
+        ] {
+            let change = |settings: &mut Settings| {
+                if keeps {
+                    keep(settings);
+                }
+            };
+            let world = World::with(Upstream::json(BODY), policy, change, None).await;
+            let world = world.speaking(version);
+            assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+            let asked = world.asked.lock().unwrap().join("").to_ascii_lowercase();
+            let found = asked.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+            match expected {
+                Some(host) => assert_eq!(found, host),
+                None => assert!(found.parse::<SocketAddr>().is_ok(), "{asked}"),
+            }
+        }
+    }
+    let mut settings = settings(SocketAddr::from(([127, 0, 0, 1], 1)), false);
+    keep(&mut settings);
+    for (policy, is_fit) in [(POLICY, false), (&*listed, true)] {
+        let source = Source { name: "p.yaml".to_owned(), text: policy.to_owned() };
+        let set = load(&[source], &NoKeys).set.unwrap();
+        let unmet = super::unmet(&settings, &set);
+        let told = unmet.iter().any(|one| one.contains("`crm`") && one.contains("`host: keep`"));
+        assert_eq!(told, !is_fit, "{unmet:?}");
+    }
 }
 
 /// The upstream sees the host that the settings give, whatever the client and whatever the protocols.

@@ -255,6 +255,129 @@ async fn a_validator_leaves_only_where_it_means_something() {
     }
 }
 
+/// What the upstream gets of the conditions of a request that changes something; the reason if it is denied.
+async fn conditions_sent(world: &World, lines: &str) -> Result<Vec<String>, String> {
+    let lines =
+        format!("Api-Key: desk-key\r\nData-Purpose: support\r\nContent-Length: 2\r\n{lines}");
+    let reply = world.send(request("PUT", "/c/7", &lines) + "{}").await;
+    let asked = world.asked.lock().unwrap().join("");
+    if reply.status != 200 {
+        assert_eq!(asked, "");
+        return Err(reply.reason());
+    }
+    let head = asked.split("\r\n\r\n").next().unwrap();
+    let lines = head.split("\r\n").map(|line| {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        format!("{}: {value}", name.to_ascii_lowercase())
+    });
+    let is_one = |line: &String| line.starts_with("if") || line.contains("range: ");
+    let mut lines: Vec<String> = lines.filter(is_one).collect();
+    lines.sort();
+    Ok(lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_something_goes_on_with_its_conditions_or_not_at_all() {
+    let listed = "[X-Tenant, If-Match, If-None-Match, If-Unmodified-Since, If, Content-Range]";
+    let policy = policy().replace("[X-Tenant]", listed).replace(
+        "PUT /c/{id}: { params: { id: public },",
+        "PUT /c/{id}: { params: { id: public, page: public }, request_body: { pass: { because: it is the sender's } },",
+    );
+    for version in VERSIONS {
+        let world = || async {
+            let upstream = Upstream::bytes(tagged("\"CANARY-7\""));
+            World::keyed(upstream, &policy, &key("5a"), |_| {}).await.speaking(version)
+        };
+        let tag = |key: &'static str,
+                   purpose: &'static str,
+                   path: &'static str,
+                   more: &'static str| async move {
+            let reply = get(&world().await, key, purpose, path, more).await;
+            header(&reply, "etag").unwrap_or_else(|| panic!("{reply:?}")).to_owned()
+        };
+        let own = tag("desk", "support", "/c/7", "").await;
+        let packed = tag("desk", "support", "/c/7", "Accept-Encoding: br\r\n").await;
+        let both = format!("If-Match: \"a\", {own}\r\nIf-Unmodified-Since: x\r\n");
+        let denied = || Err("condition-not-allowed".to_owned());
+        for (what, lines, expected) in [
+            ("none", String::new(), Ok(vec![])),
+            (
+                "one of the client's",
+                "If-Match: W/\"3\"\r\n".to_owned(),
+                Ok(vec!["if-match: W/\"3\""]),
+            ),
+            ("any", "If-None-Match: *\r\n".to_owned(), Ok(vec!["if-none-match: *"])),
+            ("one of ours", format!("If-Match: {own}\r\n"), Ok(vec!["if-match: \"CANARY-7\""])),
+            (
+                "that of a packed answer",
+                format!("If-Match: {packed}\r\n"),
+                Ok(vec!["if-match: \"CANARY-7\""]),
+            ),
+            ("several", both, Ok(vec!["if-match: \"a\", \"CANARY-7\"", "if-unmodified-since: x"])),
+            (
+                "none of ours",
+                format!("If-None-Match: {own}\r\n"),
+                Ok(vec!["if-none-match: \"CANARY-7\""]),
+            ),
+            ("of a lock", format!("If: ([{own}])\r\n"), Ok(vec!["if: ([\"CANARY-7\"])"])),
+            (
+                "a part",
+                "Content-Range: bytes 0-1/2\r\n".to_owned(),
+                Ok(vec!["content-range: bytes 0-1/2"]),
+            ),
+            ("a part to be read", "Range: bytes=0-1\r\n".to_owned(), denied()),
+            ("not listed", "If-Modified-Since: x\r\n".to_owned(), denied()),
+            (
+                "another path",
+                format!("If-Match: {}\r\n", tag("desk", "support", "/c/8", "").await),
+                denied(),
+            ),
+            (
+                "another query",
+                format!("If-Match: {}\r\n", tag("desk", "support", "/c/7?page=1", "").await),
+                denied(),
+            ),
+            (
+                "another purpose",
+                format!("If-Match: {}\r\n", tag("desk", "billing", "/c/7", "").await),
+                denied(),
+            ),
+            (
+                "another caller",
+                format!("If-Match: {}\r\n", tag("lone", "support", "/c/7", "").await),
+                denied(),
+            ),
+            (
+                "another route",
+                format!("If-Match: {}\r\n", tag("desk", "support", "/plain", "").await),
+                denied(),
+            ),
+            (
+                "one of two",
+                format!("If-Match: {own}, {}\r\n", tag("desk", "billing", "/c/7", "").await),
+                denied(),
+            ),
+        ] {
+            let got = conditions_sent(&world().await, &lines).await;
+            let expected = expected.map(|lines| lines.into_iter().map(str::to_owned).collect());
+            assert_eq!(got, expected, "{what}");
+        }
+        // What reads is asked without, be they listed or not.
+        let world = world().await;
+        let reply = get(
+            &world,
+            "desk",
+            "support",
+            "/c/7",
+            "If-Match: \"x\"\r\nIf: (x)\r\nRange: bytes=0-1\r\n",
+        )
+        .await;
+        assert_eq!(reply.body.as_deref(), Some(SIEVED));
+        let asked = world.asked.lock().unwrap().join("").to_ascii_lowercase();
+        assert!(!asked.contains("\r\nif") && !asked.contains("range"), "{asked}");
+    }
+}
+
 /// Two answers that the upstream tells apart may look alike here: that is what is said to be revealed,
 /// and it is all. Lengths of what the upstream says differ little in what leaves.
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod rehearsal;
 mod reload;
 mod rotation;
 mod server;
+mod spellings;
 mod stream;
 mod testssl;
 mod unclassified;

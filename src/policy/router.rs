@@ -1,0 +1,181 @@
+//! Which route takes a path, and which one an upstream could take it for.
+
+use matchit::InsertError;
+
+use crate::policy::folded;
+
+/// The routes of one method of an API, by their indices.
+#[derive(Default)]
+pub(crate) struct Router {
+    exact: matchit::Router<Pattern>,
+    /// The same routes with the fixed text of their patterns folded.
+    folded: matchit::Router<usize>,
+}
+
+/// A route, and how much of its pattern is fixed text.
+struct Pattern {
+    route: usize,
+    is_fixed: bool,
+    ends_fixed: bool,
+}
+
+/// The route that takes a path.
+pub(crate) struct Match {
+    pub(crate) route: usize,
+    /// The parameters of the path, by name.
+    pub(crate) parameters: Vec<(String, String)>,
+    /// Set if an upstream could take the path for that of another route.
+    pub(crate) misread: Option<Misread>,
+}
+
+/// How an upstream could read a path that does not belong to the route which takes it, once it is folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misread {
+    /// As one of this route.
+    Route(usize),
+    /// As one that no route takes.
+    NoRoute,
+}
+
+impl Router {
+    /// Adds a route.
+    pub(crate) fn insert(&mut self, pattern: &str, route: usize) -> Result<(), InsertError> {
+        let is_fixed = pattern.split('/').all(is_fixed);
+        let ends_fixed = pattern.split('/').next_back().is_some_and(self::is_fixed);
+        self.exact.insert(pattern, Pattern { route, is_fixed, ends_fixed })?;
+        self.folded.insert(folded_pattern(pattern), route)
+    }
+
+    /// Whether a route takes a path.
+    pub(crate) fn takes(&self, path: &str) -> bool {
+        self.at(path).is_some_and(|found| found.misread.is_none())
+    }
+
+    /// The route that takes a decoded path.
+    pub(crate) fn at(&self, path: &str) -> Option<Match> {
+        let matched = self.exact.at(path).ok()?;
+        let parameters = matched.params.iter();
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some(Match {
+            route: matched.value.route,
+            parameters: parameters.collect(),
+            misread: self.misread(path, matched.value),
+        })
+    }
+
+    fn misread(&self, path: &str, pattern: &Pattern) -> Option<Misread> {
+        if pattern.is_fixed {
+            return None;
+        }
+        let other = |folded: &str| match self.folded.at(folded) {
+            Ok(found) if *found.value == pattern.route => None,
+            Ok(found) => Some(Misread::Route(*found.value)),
+            Err(_no_route) => Some(Misread::NoRoute),
+        };
+        let Some(folded) = folded::path(path) else { return Some(Misread::NoRoute) };
+        let shorter = || folded::without_extension(&folded).filter(|_| !pattern.ends_fixed);
+        other(&folded).or_else(|| other(&shorter()?))
+    }
+}
+
+/// A pattern whose fixed text is folded: two patterns of one shape differ in the names of their parameters only.
+pub(crate) fn folded_pattern(pattern: &str) -> String {
+    let segments = pattern.split('/').map(|segment| {
+        if is_fixed(segment) {
+            // What is folded can have braces, which are no parameter.
+            let text = folded::path(segment).unwrap_or(segment.into());
+            text.replace('{', "{{").replace('}', "}}")
+        } else {
+            segment.to_owned()
+        }
+    });
+    let folded = segments.collect::<Vec<_>>().join("/");
+    let end = folded.trim_end_matches('/').len().max(1);
+    folded.get(..end).unwrap_or_default().to_owned()
+}
+
+/// Whether a segment of a pattern is text, not a parameter.
+pub(crate) fn is_fixed(segment: &str) -> bool {
+    !segment.starts_with('{') || segment.starts_with("{{")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which route takes a path, and which one an upstream could take it for.
+    #[track_caller]
+    fn check(patterns: &[&str], path: &str, expected: Option<(&str, Option<Misread>)>) {
+        let mut router = Router::default();
+        for (route, pattern) in patterns.iter().enumerate() {
+            router.insert(pattern, route).unwrap();
+        }
+        let found = router.at(path);
+        let found = found.map(|found| (patterns[found.route], found.misread));
+        assert_eq!(found, expected, "{path}");
+    }
+
+    #[test]
+    fn a_path_that_folds_to_another_route_is_misread() {
+        let patterns = ["/customers/{id}", "/customers/export", "/{*file}", "/Docs/Users.json"];
+        let one = |misread| Some(("/customers/{id}", misread));
+        let file = |misread| Some(("/{*file}", misread));
+        let [to_one, to_export, to_users] = [0, 1, 3].map(Misread::Route);
+        for (path, expected) in [
+            ("/customers/C-1042", one(None)),
+            ("/customers/exports", one(None)),
+            ("/customers/export", Some(("/customers/export", None))),
+            ("/customers/EXPORT", one(Some(to_export))),
+            ("/customers/export.json", one(Some(to_export))),
+            ("/customers/export..JSON", one(Some(to_export))),
+            ("/customers/export.tar.gz", one(None)),
+            ("/customers/export ", one(Some(to_export))),
+            ("/customers/e\u{ff58}port", one(Some(to_export))),
+            ("/customers/\u{ff05}65xport", one(Some(to_export))),
+            ("/customers/export/", file(Some(to_export))),
+            ("/customers/C-1042/", file(Some(to_one))),
+            ("/Customers/C-1042", file(Some(to_one))),
+            ("/customers\u{ff0f}1", file(Some(to_one))),
+            ("/assets/app.js", file(None)),
+            ("/assets/", file(None)),
+            ("/docs/users.json", file(Some(to_users))),
+            ("/Docs/Users.json", Some(("/Docs/Users.json", None))),
+            // Without its extension it would be another one's, but the route spells that.
+            ("/docs/users", file(None)),
+            ("/...", file(Some(Misread::NoRoute))),
+            ("/\u{ff05}ff", file(Some(Misread::NoRoute))),
+        ] {
+            check(&patterns, path, expected);
+        }
+        check(&["/a/{x}/c.json", "/a/{x}/c"], "/a/1/c.json", Some(("/a/{x}/c.json", None)));
+        check(
+            &["/a/{x}/c.json", "/a/{x}/c", "/a/{x}/{y}"],
+            "/a/1/C.json",
+            Some(("/a/{x}/{y}", Some(Misread::Route(0)))),
+        );
+        check(
+            &["/s/{file}", "/{*all}"],
+            "/s/\u{2025}\u{ff0f}x",
+            Some(("/s/{file}", Some(Misread::Route(1)))),
+        );
+        check(&["/s/{file}"], "/s/\u{2025}\u{ff0f}x", Some(("/s/{file}", Some(Misread::NoRoute))));
+    }
+
+    #[test]
+    fn the_text_of_a_pattern_is_folded() {
+        for (pattern, expected) in [
+            ("/", "/"),
+            ("/Customers/{Id}/Photo.", "/customers/{Id}/photo"),
+            ("/a/", "/a"),
+            ("/a/{*Rest}", "/a/{*Rest}"),
+            ("/\u{ff5b}x\u{ff5d}", "/{{x}}"),
+        ] {
+            assert_eq!(folded_pattern(pattern), expected);
+        }
+        check(
+            &["/\u{ff5b}x\u{ff5d}", "/{*file}"],
+            "/{x}",
+            Some(("/{*file}", Some(Misread::Route(0)))),
+        );
+    }
+}
