@@ -939,6 +939,25 @@ fn a_route_has_one_note_of_overlaps() {
     assert_eq!(notes, 30);
 }
 
+/// What filters ask is found out in a bounded number of steps, however many of them can hold at one place.
+#[test]
+fn filters_that_combine_to_too_much_work_are_an_error() {
+    let check = |filters: usize, expected: &[&str]| {
+        let names: Vec<String> = (0..filters).map(|index| format!("a{index}")).collect();
+        let names = format!("[a, {}]", names.join(", "));
+        let line =
+            |index| format!("'$..*[?@.a{index}==1].x': {{ category: public, names: {names} }}");
+        let lines: Vec<String> = (0..filters).map(line).collect();
+        let body = format!("{}, '$..*': {{ category: public, names: {names} }}", lines.join(", "));
+        let findings = load(&[source(&policy("a: A", &body, ""))], &NoKeys).findings;
+        let errors = findings.iter().filter(|finding| finding.rank == Rank::Error);
+        let codes: Vec<&str> = errors.map(|finding| finding.code).collect();
+        assert_eq!(codes, expected, "{filters}");
+    };
+    check(4, &[]);
+    check(8, &["too-many-paths"]);
+}
+
 #[test]
 fn of_many_findings_the_first_are_shown() {
     let keys: Vec<String> = (0..20_000).map(|index| format!("key{index}: 1\n")).collect();

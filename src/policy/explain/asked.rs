@@ -24,10 +24,12 @@ use crate::{
     },
 };
 
-/// Most steps from one node to another that are looked at for one purpose.
-const STEPS_MAX: usize = 1 << 24;
+/// Most steps from one node to another that are looked at for one route and one purpose.
+const STEPS_MAX: usize = 1 << 20;
 /// The same where each state has to be made.
 const LAZY_STEPS_MAX: usize = 1 << 17;
+/// The same for all routes and purposes together.
+const SET_STEPS_MAX: usize = 1 << 24;
 
 /// Most findings of one set of policies for which a cure is tried out: each takes as long as the route took
 /// to load, and most steps that are looked at for one purpose then.
@@ -41,6 +43,7 @@ const PURPOSES_NAMED_MAX: usize = 12;
 /// Filters that ask about what a purpose does not see as it is: each once, whoever does not.
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
     let mut cures = CURES_MAX;
+    let mut left = SET_STEPS_MAX;
     for (api, route) in set.apis.iter().flat_map(|api| api.routes.iter().map(move |one| (api, one)))
     {
         if !route.fields.iter().any(|field| field.path.has_filter()) {
@@ -50,7 +53,9 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
         let mut too_many = false;
         for (id, (purpose, answer)) in set.purposes.iter().zip(&route.answers).enumerate() {
             let Some(plan) = Answer::plan(answer) else { continue };
-            match told(set, route, purpose, plan, STEPS_MAX) {
+            let (told, steps) = told(set, route, purpose, plan, STEPS_MAX.min(left));
+            left = left.saturating_sub(steps);
+            match told {
                 None => too_many = true,
                 Some(told) => {
                     for Told { filter, from_root, path, fate } in told {
@@ -85,18 +90,21 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// What filters are told of for one purpose; none if they stand among too many other paths, which is when it takes
-/// more than so many steps.
+/// more than so many steps. And how many it took.
 fn told(
     set: &PolicySet,
     route: &Route,
     purpose: &Purpose,
     plan: &Arc<Plan>,
     steps_max: usize,
-) -> Option<Vec<Told>> {
+) -> (Option<Vec<Told>>, usize) {
     let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
     let walk = Walk { set, route, purpose, plan };
-    let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new() };
-    asked.run(steps_max).then_some(asked.told)
+    let lazy_max = if plan.program().is_lazy() { LAZY_STEPS_MAX } else { usize::MAX };
+    let steps_max = steps_max.min(lazy_max);
+    let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new(), steps: 0, steps_max };
+    let is_complete = asked.run();
+    (is_complete.then_some(asked.told), asked.steps)
 }
 
 /// What filters tell is not known, so that the policies cannot load.
@@ -262,7 +270,7 @@ impl Telling {
         let Some(plans) = compile::plans_with(set, api, route, fields, ids) else { return false };
         let route = &route.with_fields(fields.to_vec());
         plans.into_iter().all(|(purpose, plan)| {
-            let told = told(set, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
+            let (told, _) = told(set, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
             told.is_some_and(|told| {
                 let same = |one: &Told| {
                     one.filter == self.filter
@@ -286,19 +294,20 @@ struct Asked<'w> {
     told: Vec<Told>,
     /// Where filters have been asked, and of which document.
     been: HashSet<(FilterId, Alike, Alike)>,
+    /// How many steps were taken from one node to another: to where filters are asked, and to what they ask about.
+    steps: usize,
+    steps_max: usize,
 }
 
 impl Asked<'_> {
     /// Goes to every node that a filter can be asked of, in the body and in documents in strings; whether it
     /// has come to all of them.
-    fn run(&mut self, steps_max: usize) -> bool {
+    fn run(&mut self) -> bool {
         let program = self.walk.plan.program().clone();
         let start = (program.start(), self.walk.outside());
         let mut seen = HashSet::from([(start.0, self.walk.shape(start.1), self.alike(start))]);
         let mut gone_on = HashSet::new();
         let mut asking = HashMap::new();
-        let steps_max = if program.is_lazy() { LAZY_STEPS_MAX.min(steps_max) } else { steps_max };
-        let mut steps = 0usize;
         let mut next = vec![(start, start)];
         while let Some(((state, under), root)) = next.pop() {
             let Some(row) = program.row(state) else { return false };
@@ -313,14 +322,12 @@ impl Asked<'_> {
                     continue;
                 }
                 let children = program.unsettled_children(state, kind);
-                steps = steps.saturating_add(children.len());
-                if steps > steps_max {
-                    return false;
-                }
+                self.steps = self.steps.saturating_add(children.len());
                 for child in children {
                     let unspelled = kind == Kind::Object && child == program.unspelled(state);
                     for (answers, settled) in program.outcomes(child) {
-                        if settled == State::LOST {
+                        self.steps = self.steps.saturating_add(1 + answers.len());
+                        if settled == State::LOST || self.steps > self.steps_max {
                             return false;
                         }
                         let unseen = unspelled && self.walk.name(inside, state, settled).is_err();
@@ -383,7 +390,7 @@ impl Asked<'_> {
                 continue;
             }
             let (state, under) = if from_root { root } else { node };
-            if let Err(fate) = place::sees(self.walk, &path, under, state) {
+            if let Err(fate) = place::sees(self.walk, &path, under, state, &mut self.steps) {
                 self.told.push(Told { filter: filter.clone(), from_root, path, fate });
             }
         }

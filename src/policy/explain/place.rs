@@ -84,8 +84,14 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
 }
 
 /// Whether who sees a node in this state also sees, as it is, all that `path` selects from there, be it a scalar or a
-/// container; if not, what becomes of some of it.
-pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> Result<(), Fate> {
+/// container; if not, what becomes of some of it. `steps` counts on with the nodes that are looked at.
+pub(super) fn sees(
+    walk: Walk<'_>,
+    path: &Path,
+    under: Scope,
+    state: State,
+    steps: &mut usize,
+) -> Result<(), Fate> {
     let unclear = Fate::NameUnspelled;
     let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
     let mut search = Search::new(walk, path, &probe);
@@ -98,7 +104,7 @@ pub(super) fn sees(walk: Walk<'_>, path: &Path, under: Scope, state: State) -> R
         unspelled: false,
         way: Vec::new(),
     });
-    let (nodes, complete) = search.follow();
+    let (nodes, complete) = search.follow(steps);
     for node in nodes {
         let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
         if node.renamed || !walk.leaves_as_it_is(fate) {
@@ -163,6 +169,8 @@ struct Search<'w> {
     /// Nodes that the path selects.
     found: Vec<Node>,
     steps: usize,
+    /// How many nodes it has gone to.
+    gone: usize,
     /// Whether there were more states than can be told apart.
     lost: bool,
 }
@@ -212,6 +220,7 @@ impl<'w> Search<'w> {
             next: VecDeque::new(),
             found: Vec::new(),
             steps: 0,
+            gone: 0,
             lost: false,
         }
     }
@@ -226,11 +235,11 @@ impl<'w> Search<'w> {
             unspelled: false,
             way: Vec::new(),
         });
-        self.follow()
+        self.follow(&mut 0)
     }
 
-    /// Goes on from the nodes that it has gone to.
-    fn follow(mut self) -> (Vec<Node>, bool) {
+    /// Goes on from the nodes that it has gone to, and counts its steps.
+    fn follow(mut self, steps: &mut usize) -> (Vec<Node>, bool) {
         let mut looked_at = 0;
         while looked_at < NODES_MAX
             && self.steps < STEPS_MAX
@@ -240,10 +249,12 @@ impl<'w> Search<'w> {
             self.members(&node);
             self.elements(&node);
         }
+        *steps = steps.saturating_add(self.gone);
         (self.found, self.next.is_empty() && !self.lost)
     }
 
     fn go(&mut self, node: Node) {
+        self.gone += 1;
         if node.state == State::LOST || node.probe == State::LOST {
             self.lost = true;
             return;
