@@ -309,8 +309,8 @@ impl Apply {
                 listed("the routes are", routes)
             }
             Reason::PathAmbiguous => Some(
-                "spell the path as the route does: in its capitals, without a slash, a dot or a space at the \
-                 end; `tamis explain` names the other route"
+                "spell the path as the route does: in its capitals, its fixed text not percent-encoded, without a \
+                 slash, a dot, a space or an extension at the end; `tamis explain` names the other route"
                     .to_owned(),
             ),
             Reason::CategoryDenied

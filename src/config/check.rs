@@ -562,6 +562,9 @@ fn because(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
     })
 }
 
+/// The longest target that the parser of URIs takes.
+const TARGET_BYTES_MAX: usize = 65_534;
+
 fn host_header(field: Field, problems: &mut Vec<Problem>) -> Option<HostHeader> {
     if let Kind::Map(_) = field.kind {
         let mut fields = Mapping::of(Some(field), problems);
@@ -634,7 +637,7 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         metric_series: fields.number("metric_series", 100..=1_000_000, 20_000, problems),
         head_bytes: fields.number("head_bytes", 1024..=512 << 10, 16 << 10, problems),
         // The shortest that every server should take (RFC 9110, section 4.1).
-        target_bytes: fields.number("target_bytes", 64..=256 << 10, 8000, problems),
+        target_bytes: fields.number("target_bytes", 64..=TARGET_BYTES_MAX, 8000, problems),
         request_body_bytes: fields.number("request_body_bytes", 0..=1 << 50, 16 << 20, problems),
     };
     fields.end(problems);

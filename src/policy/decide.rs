@@ -22,6 +22,8 @@ use crate::{
 pub struct Target {
     method: String,
     path: String,
+    /// The path without what need not have been encoded decoded; none if there is no such thing.
+    undecoded: Option<String>,
     parameters: Vec<(String, String)>,
     has_body: bool,
     /// The headers, in lower case, that make it conditional or name another method.
@@ -51,15 +53,19 @@ impl Target {
             return Err(wrong);
         }
         let mut path = String::with_capacity(raw_path.len());
+        let mut undecoded = String::new();
         let mut segments = segments.split('/').peekable();
         while let Some(segment) = segments.next() {
-            let decoded = decode(segment, false).ok_or(wrong)?;
+            let decoded = decode(segment, Decoded::All).ok_or(wrong)?;
             if !is_canonical(&decoded) || (decoded.is_empty() && segments.peek().is_some()) {
                 return Err(wrong);
             }
             path.push('/');
             path.push_str(&decoded);
+            undecoded.push('/');
+            undecoded.push_str(&decode(segment, Decoded::Needed).ok_or(wrong)?);
         }
+        let undecoded = Some(undecoded).filter(|undecoded| *undecoded != path);
         let mut parameters = Vec::new();
         if let Some(query) = raw_query.filter(|query| !query.is_empty()) {
             // Some servers take `;` for `&`, and would see parameters that nobody decided about.
@@ -69,12 +75,15 @@ impl Target {
             // An empty sequence between two `&` is no parameter (WHATWG URL, section 5.1).
             for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                parameters
-                    .push((decode(name, true).ok_or(wrong)?, decode(value, true).ok_or(wrong)?));
+                parameters.push((
+                    decode(name, Decoded::Query).ok_or(wrong)?,
+                    decode(value, Decoded::Query).ok_or(wrong)?,
+                ));
             }
         }
         let conditions = Vec::new();
-        Ok(Target { method: method.to_owned(), path, parameters, has_body: false, conditions })
+        let method = method.to_owned();
+        Ok(Target { method, path, undecoded, parameters, has_body: false, conditions })
     }
 
     /// The same request with a body, which some methods bring though nothing asks it of them: it is
@@ -108,6 +117,11 @@ impl Target {
         &self.path
     }
 
+    /// The path before what need not have been encoded is decoded, if there is such a thing: some compare it so.
+    pub(crate) fn undecoded(&self) -> Option<&str> {
+        self.undecoded.as_deref()
+    }
+
     /// The parameters of the query, decoded, in their order.
     pub fn parameters(&self) -> &[(String, String)] {
         &self.parameters
@@ -120,19 +134,38 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Resolves `%XX` once, in a query also `+`; `None` if the result is no UTF-8 text.
-fn decode(raw: &str, plus_is_space: bool) -> Option<String> {
+/// What is decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decoded {
+    /// Of a path, everything.
+    All,
+    /// Of a path, what could not stand there as it is (`pchar` of RFC 3986, section 3.3).
+    Needed,
+    /// Of a query, everything, and `+`.
+    Query,
+}
+
+/// Resolves `%XX` once; `None` if the result is no UTF-8 text.
+fn decode(raw: &str, what: Decoded) -> Option<String> {
+    let is_pchar = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
+        match byte {
             b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
+                let digits = [bytes.next()?, bytes.next()?];
+                let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+                let byte = u8::try_from(high? * 16 + low?).ok()?;
+                if what == Decoded::Needed && is_pchar(byte) {
+                    decoded.push(b'%');
+                    decoded.extend(digits);
+                } else {
+                    decoded.push(byte);
+                }
             }
-            b'+' if plus_is_space => b' ',
-            byte => byte,
-        });
+            b'+' if what == Decoded::Query => decoded.push(b' '),
+            byte => decoded.push(byte),
+        }
     }
     String::from_utf8(decoded).ok()
 }
@@ -298,6 +331,13 @@ impl PolicySet {
                 Err(Reason::ApiNotAllowed)
             }
         }
+    }
+
+    /// Whether validators are given out on the route that reads what a request is about.
+    pub(crate) fn gives_validators(&self, ask: &Ask<'_>) -> bool {
+        let reading = ask.target.reading();
+        let found = self.api_for(ask.host).and_then(|api| find(api, &reading));
+        found.is_some_and(|found| found.route.validators.is_some())
     }
 
     /// The purpose that a caller states, or its only one, whatever the API.
@@ -521,7 +561,7 @@ impl PolicySet {
         let mut methods = Vec::new();
         for method in Method::ALL {
             let router = api.routers.get(&method);
-            if router.is_some_and(|router| router.takes(target.path())) {
+            if router.is_some_and(|router| router.takes(target)) {
                 methods.push(method.word());
                 methods.extend((method == Method::Get).then_some("HEAD"));
             }
@@ -545,8 +585,15 @@ fn check_conditions(api: &Api, method: Method, target: &Target) -> Result<(), Re
     if target.conditions.iter().all(goes_on) { Ok(()) } else { Err(Reason::ConditionNotAllowed) }
 }
 
-/// Names in the query by which some upstreams take a request for one of another method.
-const OVERRIDES: [&str; 3] = ["_method", "_httpmethod", "x-http-method-override"];
+/// Whether a name in the query, in lower case, is one by which some upstreams take a request for one of another method.
+fn names_method(name: &str) -> bool {
+    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    match letters.as_str() {
+        "method" | "httpmethod" => name.starts_with('_'),
+        "xhttpmethod" | "xhttpmethodoverride" | "xmethodoverride" => true,
+        _ => false,
+    }
+}
 
 /// Why a route that passes what it does not list does not pass a parameter of this name.
 ///
@@ -558,9 +605,7 @@ fn closed_to<'a>(name: &str, route: &'a Route) -> Option<WhyWrong<'a>> {
         return Some(WhyWrong::Characters);
     }
     let folded = name.to_ascii_lowercase();
-    if OVERRIDES.contains(&folded.as_str())
-        || OVERRIDES.contains(&folded.replace('_', "-").as_str())
-    {
+    if names_method(&folded) {
         return Some(WhyWrong::Override);
     }
     let mut letters = String::with_capacity(name.len());
@@ -588,7 +633,7 @@ pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
         "HEAD" => Method::Get,
         word => Method::from_word(word)?,
     };
-    let found = api.routers.get(&method)?.at(target.path())?;
+    let found = api.routers.get(&method)?.at(target)?;
     let route = api.routes.get(found.route)?;
     Some(Found { route, parameters: found.parameters, misread: found.misread })
 }
@@ -598,7 +643,8 @@ pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
 /// the upstream could make another host than the one that the policies know.
 pub fn check_host(host: &str) -> Result<(), Reason> {
     let (name, port) = split_port(host);
-    let is_port = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
+        && (port.is_empty() || port.parse::<u16>().is_ok());
     let is_label = |label: &str| {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         !label.is_empty() && label.bytes().all(known)

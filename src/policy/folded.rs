@@ -9,18 +9,23 @@ use unicode_normalization::UnicodeNormalization as _;
 const ROUNDS_MAX: usize = 16;
 
 /// A decoded path, folded: decoded until nothing is left to decode, in Unicode's compatibility form (NFKC), without case, without dots
-/// and spaces at the end of a segment, and without a slash at its own end. None if it cannot be decoded to text.
+/// and spaces at the end of a segment, without a slash at its own end, and without what would then be a query or a parameter of a
+/// segment. None if it cannot be decoded to text, or if segments then are empty, or steps to where they stand (`..`).
 pub(crate) fn path(path: &str) -> Option<Cow<'_, str>> {
     if is_folded(path) {
         return Some(Cow::Borrowed(path));
     }
     let mut folded = path.to_owned();
     for _ in 0..ROUNDS_MAX {
-        let segments = text(&folded)?;
+        let text = text(&folded)?.replace('\\', "/");
+        let path = text.split([';', '?', '#']).next().unwrap_or_default();
         let is_trimmed = |c: char| c == '.' || c.is_whitespace();
-        let segments = segments.split('/').map(|segment| segment.trim_end_matches(is_trimmed));
+        let segments = path.split('/').map(|segment| segment.trim_end_matches(is_trimmed));
         let mut next = segments.collect::<Vec<_>>().join("/");
         next.truncate(next.trim_end_matches('/').len().max(1));
+        if next.contains("//") {
+            return None;
+        }
         if next == folded {
             return Some(Cow::Owned(next));
         }
@@ -92,6 +97,9 @@ mod tests {
             ("/customers/export. .", "/customers/export"),
             ("/customers. /export\u{3000}", "/customers/export"),
             ("/customers/ /", "/customers"),
+            ("/customers/export?x", "/customers/export"),
+            ("/customers/export\u{ff1b}x", "/customers/export"),
+            ("/customers\u{ff3c}export", "/customers/export"),
             ("/...", "/"),
             ("/.a/b.c", "/.a/b.c"),
             ("/\u{ff25}\u{ff38}port", "/export"),
@@ -105,7 +113,6 @@ mod tests {
             ("/\u{3a3}\u{3c2}", "/\u{3c3}\u{3c3}"),
             // A dot, two dots and a slash in another form.
             ("/a\u{ff0f}b", "/a/b"),
-            ("/a/\u{2025}/b", "/a//b"),
             ("/export\u{2024}", "/export"),
             // A percent sign in another form, once and twice.
             ("/\u{ff05}45xport", "/export"),
@@ -115,13 +122,18 @@ mod tests {
             assert_eq!(path(given).as_deref(), Some(expected), "{given}");
         }
         assert_eq!(path("/\u{ff05}ff"), None, "no text");
+        for steps in ["/a/.. /b", "/a/\u{2025}/b", "/a/..\u{ff0f}b", "/a/\u{ff05}2e/b", "/.../b"] {
+            assert_eq!(path(steps), None, "{steps}");
+        }
     }
 
     #[test]
     fn what_is_folded_stays_as_it_is() {
         for c in '\0'..=char::MAX {
-            let Some(once) = path(&format!("/a{c}b{c}/{c}")).map(Cow::into_owned) else {
-                panic!("{c:?}");
+            let Some(once) = path(&format!("/a{c}b{c}/x{c}")).map(Cow::into_owned) else {
+                // A slash in another form.
+                assert!(c.nfkc().any(|c| c == '/' || c == '\\'), "{c:?}");
+                continue;
             };
             assert_eq!(path(&once).as_deref(), Some(&*once), "{c:?}");
             let [upper, lower] = [c.to_uppercase().collect::<String>(), c.to_lowercase().collect()];

@@ -258,6 +258,15 @@ impl Plan {
         self.passes || !self.media.is_empty()
     }
 
+    /// The media types that pass, if this is the range of all of one kind, such as `text/*`.
+    pub fn media_of<'a>(&'a self, range: &'a str) -> impl Iterator<Item = &'a str> {
+        let kind = range.strip_suffix('*').filter(|kind| *kind != "*/" && kind.ends_with('/'));
+        self.media
+            .iter()
+            .map(|one| &**one)
+            .filter(move |one| kind.is_some_and(|kind| one.starts_with(kind)))
+    }
+
     /// Whether a body of this media type (`type/subtype`, lower-case) passes as it is.
     pub fn passes_media(&self, media: &str) -> bool {
         self.media.iter().any(|listed| **listed == *media)

@@ -2,7 +2,7 @@
 
 use matchit::InsertError;
 
-use crate::policy::folded;
+use crate::policy::{decide::Target, folded};
 
 /// The routes of one method of an API, by their indices.
 #[derive(Default)]
@@ -10,6 +10,8 @@ pub(crate) struct Router {
     exact: matchit::Router<Pattern>,
     /// The same routes with the fixed text of their patterns folded.
     folded: matchit::Router<usize>,
+    /// Those whose folded text ends in an extension, without it.
+    shortened: matchit::Router<usize>,
 }
 
 /// A route, and how much of its pattern is fixed text.
@@ -43,38 +45,62 @@ impl Router {
         let is_fixed = pattern.split('/').all(is_fixed);
         let ends_fixed = pattern.split('/').next_back().is_some_and(self::is_fixed);
         self.exact.insert(pattern, Pattern { route, is_fixed, ends_fixed })?;
-        self.folded.insert(folded_pattern(pattern), route)
+        let folded = folded_pattern(pattern);
+        if let Some(shortened) = folded::without_extension(&folded).filter(|_| ends_fixed) {
+            // One that cannot be told from another one there is another route all the same.
+            let _one_is_enough = self.shortened.insert(shortened, route);
+        }
+        self.folded.insert(folded, route)
     }
 
-    /// Whether a route takes a path.
-    pub(crate) fn takes(&self, path: &str) -> bool {
-        self.at(path).is_some_and(|found| found.misread.is_none())
+    /// Whether a route takes a request.
+    pub(crate) fn takes(&self, target: &Target) -> bool {
+        self.at(target).is_some_and(|found| found.misread.is_none())
     }
 
-    /// The route that takes a decoded path.
-    pub(crate) fn at(&self, path: &str) -> Option<Match> {
-        let matched = self.exact.at(path).ok()?;
+    /// The route that takes a request.
+    pub(crate) fn at(&self, target: &Target) -> Option<Match> {
+        let matched = self.exact.at(target.path()).ok()?;
         let parameters = matched.params.iter();
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Some(Match {
             route: matched.value.route,
             parameters: parameters.collect(),
-            misread: self.misread(path, matched.value),
+            misread: self.misread(target, matched.value),
         })
     }
 
-    fn misread(&self, path: &str, pattern: &Pattern) -> Option<Misread> {
+    fn misread(&self, target: &Target, pattern: &Pattern) -> Option<Misread> {
+        let other = |found: Option<usize>| match found {
+            Some(found) if found == pattern.route => None,
+            Some(found) => Some(Misread::Route(found)),
+            None => Some(Misread::NoRoute),
+        };
+        // Some compare fixed text with what they have not decoded yet.
+        if let Some(undecoded) = target.undecoded() {
+            let found = self.exact.at(undecoded).ok().map(|found| found.value.route);
+            if let Some(misread) = other(found) {
+                return Some(misread);
+            }
+        }
         if pattern.is_fixed {
             return None;
         }
-        let other = |folded: &str| match self.folded.at(folded) {
-            Ok(found) if *found.value == pattern.route => None,
-            Ok(found) => Some(Misread::Route(*found.value)),
-            Err(_no_route) => Some(Misread::NoRoute),
+        let Some(folded) = folded::path(target.path()) else { return Some(Misread::NoRoute) };
+        let at = |path: &str| self.folded.at(path).ok().map(|found| *found.value);
+        if let Some(misread) = other(at(&folded)) {
+            return Some(misread);
+        }
+        if pattern.ends_fixed {
+            return None;
+        }
+        let shorter = folded::without_extension(&folded);
+        let longer = |path: &str| {
+            let found = self.shortened.at(path).ok().map(|found| *found.value);
+            found.and_then(|found| other(Some(found)))
         };
-        let Some(folded) = folded::path(path) else { return Some(Misread::NoRoute) };
-        let shorter = || folded::without_extension(&folded).filter(|_| !pattern.ends_fixed);
-        other(&folded).or_else(|| other(&shorter()?))
+        let shorter = shorter.as_deref();
+        longer(&folded).or_else(|| other(at(shorter?)).or_else(|| longer(shorter?)))
     }
 }
 
@@ -110,9 +136,44 @@ mod tests {
         for (route, pattern) in patterns.iter().enumerate() {
             router.insert(pattern, route).unwrap();
         }
-        let found = router.at(path);
+        let target = Target::parse("GET", &encoded(path)).unwrap();
+        let found = router.at(&target);
         let found = found.map(|found| (patterns[found.route], found.misread));
         assert_eq!(found, expected, "{path}");
+    }
+
+    /// A path as a request has it: what cannot stand there is encoded.
+    fn encoded(path: &str) -> String {
+        let is_fine = |byte: u8| byte.is_ascii_graphic() && !b"?#{}".contains(&byte);
+        let bytes = path.bytes().map(|byte| {
+            if is_fine(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
+        });
+        bytes.collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn fixed_text_is_not_encoded() {
+        let patterns = ["/c/list", "/c/{id}", "/p/{id}/$all", "/caf\u{e9}/{id}"];
+        let [to_one] = [1].map(Misread::Route);
+        check(&patterns, "/c/li%73t", Some(("/c/list", Some(to_one))));
+        check(&patterns, "/c/%4c%69st", Some(("/c/{id}", Some(Misread::Route(0)))));
+        check(&patterns, "/c/C%401", Some(("/c/{id}", None)));
+        check(&patterns, "/p/1/$all", Some(("/p/{id}/$all", None)));
+        check(&patterns, "/p/1/%24all", Some(("/p/{id}/$all", Some(Misread::NoRoute))));
+        check(&patterns, "/p/%31/$all", Some(("/p/{id}/$all", None)));
+        check(&patterns, "/caf%C3%A9/1", Some(("/caf\u{e9}/{id}", None)));
+        check(&patterns, "/%63af%C3%A9/1", Some(("/caf\u{e9}/{id}", Some(Misread::NoRoute))));
+    }
+
+    #[test]
+    fn an_extension_of_a_route_can_be_left_out() {
+        let patterns = ["/y/{id}", "/y/report.json", "/y/report.csv", "/z/{*file}"];
+        let to_report = Some(("/y/{id}", Some(Misread::Route(1))));
+        for path in ["/y/report", "/y/REPORT.xml", "/y/report.", "/y/Report.json"] {
+            check(&patterns, path, to_report);
+        }
+        check(&patterns, "/y/report.csv", Some(("/y/report.csv", None)));
+        check(&patterns, "/y/reports", Some(("/y/{id}", None)));
     }
 
     #[test]
@@ -140,10 +201,15 @@ mod tests {
             ("/assets/", file(None)),
             ("/docs/users.json", file(Some(to_users))),
             ("/Docs/Users.json", Some(("/Docs/Users.json", None))),
-            // Without its extension it would be another one's, but the route spells that.
-            ("/docs/users", file(None)),
+            // The route's own extension, left out.
+            ("/docs/users", file(Some(to_users))),
             ("/...", file(Some(Misread::NoRoute))),
             ("/\u{ff05}ff", file(Some(Misread::NoRoute))),
+            ("/x/.. /customers/7", file(Some(Misread::NoRoute))),
+            ("/x/\u{2025}/customers/7", file(Some(Misread::NoRoute))),
+            ("/customers/export?x", one(Some(to_export))),
+            ("/customers/export\u{ff1b}x", one(Some(to_export))),
+            ("/customers/C#", one(None)),
         ] {
             check(&patterns, path, expected);
         }
@@ -156,7 +222,7 @@ mod tests {
         check(
             &["/s/{file}", "/{*all}"],
             "/s/\u{2025}\u{ff0f}x",
-            Some(("/s/{file}", Some(Misread::Route(1)))),
+            Some(("/s/{file}", Some(Misread::NoRoute))),
         );
         check(&["/s/{file}"], "/s/\u{2025}\u{ff0f}x", Some(("/s/{file}", Some(Misread::NoRoute))));
     }

@@ -30,20 +30,22 @@ static REQUEST: [HeaderName; 8] = [
 const ACCEPT: &str = "application/json";
 
 /// Makes of the request to the upstream what may be asked. `host` stands for the client's, if there
-/// is one; `conditions` stand for those of the client.
+/// is one; `conditions` stand for those of the client. `accepts_all` says that a body of any type passes.
 pub(super) fn request(
     request: &mut RequestHeader,
     api: &Api,
     plan: &Plan,
+    accepts_all: bool,
     host: Option<&str>,
     conditions: &HeaderMap,
 ) -> pingora::Result<()> {
-    let accept = accept(&request.headers, plan);
+    let accept = (!accepts_all).then(|| accept(&request.headers, plan));
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     let goes_on = |name: &HeaderName| {
         let is_listed = api.request_headers.iter().any(|listed| *listed == name.as_str());
         REQUEST.contains(name)
             || *name == header::HOST
+            || (*name == header::ACCEPT && accepts_all)
             || (is_listed && !(reads && is_condition(name.as_str())))
     };
     let others = request.headers.keys().filter(|name| !goes_on(name));
@@ -56,7 +58,9 @@ pub(super) fn request(
     if let Some(length) = length {
         request.insert_header(header::CONTENT_LENGTH, length)?;
     }
-    request.insert_header(header::ACCEPT, accept)?;
+    if let Some(accept) = accept {
+        request.insert_header(header::ACCEPT, accept)?;
+    }
     request.insert_header(header::ACCEPT_ENCODING, "identity")?;
     if let Some(host) = host {
         request.insert_header(header::HOST, host)?;
@@ -77,10 +81,13 @@ fn accept(headers: &HeaderMap, plan: &Plan) -> HeaderValue {
     for range in values.flat_map(|value| value.split(',')).map(str::trim) {
         let (media, parameters) = range.split_once(';').map_or((range, ""), |(m, p)| (m, p));
         let media = media.trim().to_ascii_lowercase();
+        let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
+        let written = |media: &str| format!("{media}{parameters}");
         if matches!(media.as_str(), "*/*" | "application/*") {
-            let parameters = if parameters.is_empty() { "" } else { &format!(";{parameters}") };
-            ranges.push(format!("{ACCEPT}{parameters}"));
-        } else if Framing::of(&media).is_some() || plan.passes_media(&media) {
+            ranges.push(written(ACCEPT));
+        }
+        ranges.extend(plan.media_of(&media).map(written));
+        if Framing::of(&media).is_some() || plan.passes_media(&media) {
             ranges.push(range.to_owned());
         }
     }

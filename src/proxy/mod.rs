@@ -418,7 +418,7 @@ impl Proxy {
         ask: &Ask<'_>,
     ) -> Result<HeaderMap, Reason> {
         let mut conditions = HeaderMap::new();
-        if matches!(request.method, Method::GET | Method::HEAD) {
+        if matches!(request.method, Method::GET | Method::HEAD) || !set.gives_validators(ask) {
             return Ok(conditions);
         }
         let names = request.headers.keys().filter(|name| is_condition(name.as_str()));
@@ -437,9 +437,10 @@ impl Proxy {
         let bonds = codings.map(|coding| self.bonds(request, &permit, coding, today));
         let bonds: Vec<_> = bonds.collect();
         let open = |tag: &str| bonds.iter().find_map(|bonds| sealer.open(tag, bonds));
+        let mut tags = 0;
         for name in names {
             for value in request.headers.get_all(name) {
-                conditions.append(name, validate::opened(value, open).ok_or(wrong)?);
+                conditions.append(name, validate::opened(value, &mut tags, open).ok_or(wrong)?);
             }
         }
         Ok(conditions)
@@ -737,7 +738,8 @@ impl ProxyHttp for Proxy {
         let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
         let plan = &passage.permit.plan;
         let host = upstream.host(spot, !api.hosts.is_empty());
-        headers::request(request, api, plan, host.as_deref(), &passage.conditions)?;
+        let accepts_all = passage.permit.passes;
+        headers::request(request, api, plan, accepts_all, host.as_deref(), &passage.conditions)?;
         if !upstream.keeps_connections() {
             // The upstream hears of it, and Pingora does not keep the connection, whatever the answer says.
             request.insert_header(header::CONNECTION, "close")?;

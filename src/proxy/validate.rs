@@ -47,24 +47,33 @@ impl Validation {
     }
 }
 
-/// Whether a condition has a validator in it that was sealed.
+/// Whether a condition has in it what a sealed validator begins with, be that whole or not.
 pub(super) fn has_sealed(value: &HeaderValue) -> bool {
-    value.to_str().is_ok_and(|value| opaque_tags(value).any(Sealer::is_sealed))
+    let prefix = Sealer::PREFIX.as_bytes();
+    value.as_bytes().windows(prefix.len()).any(|part| part == prefix)
 }
 
-/// A condition with the upstream's validators in the place of those that were sealed; none if one does not open.
+/// A condition with the upstream's validators in the place of those that were sealed; none if one does not open, or is not
+/// whole. `tags` counts those that are tried.
 pub(super) fn opened(
     value: &HeaderValue,
+    tags: &mut usize,
     open: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Option<HeaderValue> {
+    let text = value.to_str().ok()?;
+    if text.matches('"').count() % 2 != 0 {
+        return None;
+    }
     let mut left = Vec::new();
-    let mut tags = 0;
-    for (index, part) in value.to_str().ok()?.split('"').enumerate() {
+    for (index, part) in text.split('"').enumerate() {
         if index % 2 == 0 {
+            if part.contains(Sealer::PREFIX) {
+                return None;
+            }
             left.extend_from_slice(part.as_bytes());
-        } else if Sealer::is_sealed(part) {
-            tags += 1;
-            let tag = if tags > TAGS_MAX { None } else { open(part) }?;
+        } else if part.starts_with(Sealer::PREFIX) {
+            *tags += 1;
+            let tag = if *tags > TAGS_MAX { None } else { open(part) }?;
             // Whether it is a weak one is said by the one that was sealed.
             left.truncate(left.strip_suffix(b"W/").unwrap_or(&left).len());
             left.extend_from_slice(&tag);
@@ -108,7 +117,7 @@ mod tests {
         let (strong, weak) = (seal("\"7\""), seal("W/\"8\""));
         let check = |given: &str, expected: Option<&str>| {
             let given = HeaderValue::try_from(given).unwrap();
-            let opened = opened(&given, |tag| sealer.open(tag, &["desk"]));
+            let opened = opened(&given, &mut 0, |tag| sealer.open(tag, &["desk"]));
             assert_eq!(opened.as_ref().map(|value| value.to_str().unwrap()), expected, "{given:?}");
         };
         check(&format!("W/\"{strong}\""), Some("\"7\""));
@@ -118,13 +127,25 @@ mod tests {
         );
         check(&format!("(<urn:x> [W/\"{strong}\"])"), Some("(<urn:x> [\"7\"])"));
         check("*", Some("*"));
-        check("\"v1.short\"", Some("\"v1.short\""));
+        check("\"a v1.0\"", Some("\"a v1.0\""));
+        for mangled in [
+            "\"v1.short\"".to_owned(),
+            "\"v1.\"".to_owned(),
+            format!("W/\"{strong}-gzip\""),
+            format!("W/\"{}\"", strong.trim_end_matches(char::is_alphanumeric)),
+            format!("W/\"{strong}"),
+            strong.clone(),
+            format!("\"a\", {strong}"),
+        ] {
+            check(&mangled, None);
+        }
         let other = sealer.seal(b"\"7\"", &["office"]).unwrap();
         check(&format!("\"{strong}\", \"{other}\""), None);
         let many = vec![format!("\"{strong}\""); TAGS_MAX + 1].join(",");
         check(&many, None);
-        assert!(has_sealed(&HeaderValue::try_from(format!("\"{other}\"")).unwrap()));
-        assert!(!has_sealed(&HeaderValue::from_static("\"v1.short\", *")));
+        let behind = [b"\"\xff\", W/\"", strong.as_bytes(), b"\""].concat();
+        assert!(has_sealed(&HeaderValue::from_bytes(&behind).unwrap()));
+        assert!(!has_sealed(&HeaderValue::from_static("\"v1\", *")));
     }
 
     #[test]

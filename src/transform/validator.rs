@@ -57,12 +57,8 @@ impl Sealer {
         Some(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&sealed)))
     }
 
-    /// Whether a text looks like one that was sealed, by whatever key.
-    pub fn is_sealed(text: &str) -> bool {
-        let sealed = text.strip_prefix(PREFIX).map(|text| BASE64URL_NOPAD.decode(text.as_bytes()));
-        let length = sealed.and_then(|sealed| sealed.ok()?.len().checked_sub(SEAL_BYTES));
-        length.is_some_and(|length| length > 0 && length % BLOCK_BYTES == 0)
-    }
+    /// What every sealed text begins with.
+    pub const PREFIX: &str = PREFIX;
 
     /// The validator that a text stands for; none if it was not sealed so, by this key, under `bonds`.
     pub fn open(&self, text: &str, bonds: &[impl AsRef<[u8]>]) -> Option<Vec<u8>> {

@@ -49,7 +49,7 @@ impl Checker<'_> {
                 at: api.name.at,
                 routers: HashMap::new(),
             };
-            let mut shapes: HashMap<(Method, String), Place> = HashMap::new();
+            let mut shapes: HashMap<(Method, String), Shaped> = HashMap::new();
             for route in api.routes {
                 self.route(route, &mut checked, &mut shapes, endless);
             }
@@ -114,7 +114,7 @@ impl Checker<'_> {
         &mut self,
         route: WrittenRoute,
         api: &mut Api,
-        shapes: &mut HashMap<(Method, String), Place>,
+        shapes: &mut HashMap<(Method, String), Shaped>,
         endless: &[bool],
     ) {
         let WrittenRoute {
@@ -132,17 +132,26 @@ impl Checker<'_> {
             validators,
             buffer,
         } = route;
-        let shape = (method, shape(&pattern.value));
+        let shape = (method, shape(&folded_pattern(&pattern.value)));
+        let is_same = |first: &Shaped| self::shape(&first.pattern) == self::shape(&pattern.value);
         if let Some(first) = shapes.get(&shape) {
-            let message =
-                format!("`{method} {}` takes the same requests as another route", pattern.value);
-            let help = "capitals make no difference between routes, nor does a dot, a space or a slash at an end: there are upstreams that read both as one";
-            let finding = Finding::error("same-route", at.clone(), message)
-                .also(first, "the other route")
-                .help(help);
-            self.report(finding);
+            let finding = if is_same(first) {
+                let message = format!(
+                    "`{method} {}` takes the same requests as another route",
+                    pattern.value
+                );
+                Finding::error("same-route", at.clone(), message)
+            } else {
+                let message = format!(
+                    "`{method} {}` is one with another route to upstreams that read paths in several ways",
+                    pattern.value
+                );
+                let help = "between two routes no difference is made by capitals, by the form of a character in Unicode, nor by a dot, a space or a slash at an end: take one of them out, or pass both by a parameter";
+                Finding::error("same-route", at.clone(), message).help(help)
+            };
+            self.report(finding.also(&first.at, "the other route"));
         } else {
-            shapes.insert(shape, at.clone());
+            shapes.insert(shape, Shaped { pattern: pattern.value.clone(), at: at.clone() });
             let router = api.routers.entry(method).or_default();
             if let Err(error) = router.insert(pattern.value.as_str(), api.routes.len()) {
                 self.conflict(&error, method, &pattern, &at, shapes);
@@ -252,7 +261,7 @@ impl Checker<'_> {
         method: Method,
         pattern: &At<String>,
         at: &Place,
-        shapes: &HashMap<(Method, String), Place>,
+        shapes: &HashMap<(Method, String), Shaped>,
     ) {
         let mut finding = Finding::error(
             "route-conflict",
@@ -260,8 +269,8 @@ impl Checker<'_> {
             format!("`{method} {}` cannot be told from another route", pattern.value),
         );
         if let matchit::InsertError::Conflict { with } = error {
-            if let Some(place) = shapes.get(&(method, shape(with))) {
-                finding = finding.also(place, "the other route");
+            if let Some(other) = shapes.get(&(method, shape(&folded_pattern(with)))) {
+                finding = finding.also(&other.at, "the other route");
             }
             finding = finding.help(
                 "a parameter and the rest of a path (`{*rest}`) cannot stand at the same place",
@@ -351,10 +360,15 @@ impl Checker<'_> {
     }
 }
 
-/// What a pattern matches once it is folded, whatever its parameters are called.
+/// A route of some shape.
+struct Shaped {
+    pattern: String,
+    at: Place,
+}
+
+/// What a pattern matches, whatever its parameters are called.
 fn shape(pattern: &str) -> String {
-    let folded = folded_pattern(pattern);
-    let segments = folded.split('/').map(|segment| {
+    let segments = pattern.split('/').map(|segment| {
         if is_fixed(segment) {
             segment
         } else if segment.starts_with("{*") {

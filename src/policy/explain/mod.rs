@@ -14,11 +14,12 @@ use crate::{
     access::Reason,
     path::{Path, Selector},
     policy::{
+        conditions::is_condition,
         decide::{self, Target, WhyWrong, WrongParameter},
         finding::{Place, did_you_mean, most_like},
         model::{
             Answer, Api, Apis, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Media,
-            Parameter, ParameterRule, Pass, PolicySet, Purpose, PurposeId, Route, Stream,
+            Method, Parameter, ParameterRule, Pass, PolicySet, Purpose, PurposeId, Route, Stream,
             Unclassified,
         },
         needs::{self, Needs, PathNeeds},
@@ -267,7 +268,9 @@ impl PolicySet {
             told.parameters.push(self.parameter(purpose, parameter));
         }
         if let Some(because) = &route.open {
-            let fate = format!("taken undecided, because: {because}");
+            let fate = format!(
+                "taken undecided where its name has only letters, digits, `_` and `-`, and is not like one that is listed, because: {because}"
+            );
             told.parameters.push(Row::new("any other", fate, Vec::new()));
         }
         rest(api, route, purpose_id, told);
@@ -412,7 +415,7 @@ impl PolicySet {
             }
         };
         let why = format!(
-            "{why}: some ignore capitals, decode twice, or leave out what stands at an end, such as a slash, a dot or an extension"
+            "{why}: some ignore capitals, take another form of the same characters, decode twice or not at all, or leave out what stands at an end, such as a slash, a dot or an extension"
         );
         Err((Reason::PathAmbiguous, why))
     }
@@ -572,6 +575,7 @@ impl PolicySet {
                 let told = withheld.as_ref().map_or(categories.as_slice(), std::slice::from_ref);
                 let rules = told.iter().filter_map(|category| purpose.rule(*category));
                 lines.extend(rules.map(|rule| format!("rule {}", self.line(&rule.at))));
+                lines.dedup();
                 let why = told.iter().map(|category| self.reason_for(purpose, *category));
                 let why = why.collect::<Vec<_>>().join("; ");
                 if withheld.is_none() {
@@ -649,8 +653,14 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
 
 /// What happens to all that no line is about.
 fn rest(api: &Api, route: &Route, purpose: PurposeId, told: &mut Explanation) {
-    if route.open.is_none() {
-        told.rest.push("A query parameter that is not listed, or repeated, is refused.".to_owned());
+    let which = if route.open.is_none() { "not listed, or repeated," } else { "repeated" };
+    told.rest.push(format!("A query parameter that is {which} is refused."));
+    if route.method != Method::Get {
+        let listed = api.request_headers.iter().filter(|name| is_condition(name));
+        let listed: Vec<&str> = listed.map(String::as_str).collect();
+        let but =
+            if listed.is_empty() { String::new() } else { format!(" but {}", listed.join(", ")) };
+        told.rest.push(format!("A request with a condition in its headers{but} is refused."));
     }
     if let Some(because) = &route.request_body {
         told.rest.push(format!("The request body goes on as it is, because: {because}"));

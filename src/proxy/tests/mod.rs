@@ -776,7 +776,8 @@ async fn a_stream_is_asked_for_by_who_asks_for_it() {
         ("text/event-stream", "text/event-stream"),
         ("Application/X-NDJSON, */*;q=0.1", "application/x-ndjson, application/json;q=0.1"),
         ("application/json-seq;q=0.5", "application/json-seq;q=0.5"),
-        ("text/*", "application/json"),
+        ("text/*;q=0.5", "text/csv;q=0.5"),
+        ("image/*", "application/json"),
         ("*/*", "application/json"),
     ] {
         let world = World::new(Upstream::json(BODY)).await;
