@@ -6,7 +6,7 @@ use crate::policy::{
     model::Unclassified,
     read::{
         Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,
-        routes::route, written::set_beside_kept,
+        media::media, routes::route, written::set_beside_kept,
     },
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
@@ -51,7 +51,7 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
             headers(reader, node, &mut api);
         }
         if let Some(node) = fields.get("media") {
-            media_of_api(reader, node, &api.routes);
+            media_of_api(reader, node, &what, &api.routes);
         }
         api.cors = fields.get("cors").and_then(|node| cors(reader, node));
         api.unclassified = unclassified(reader, &fields);
@@ -66,7 +66,9 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
 const ROUTES_NAMED_MAX: usize = 8;
 
 /// `media` beside `routes`, where it would let types pass on routes that nobody thought of.
-fn media_of_api(reader: &mut Reader<'_>, node: &Node, routes: &[WrittenRoute]) {
+fn media_of_api(reader: &mut Reader<'_>, node: &Node, what: &str, routes: &[WrittenRoute]) {
+    // What is wrong with a type is wrong on a route, too.
+    drop(media(reader, node, what));
     let shown = routes.iter().take(ROUTES_NAMED_MAX);
     let mut shown: Vec<String> =
         shown.map(|route| format!("`{} {}`", route.method, route.pattern.value)).collect();
