@@ -6,6 +6,7 @@ use crate::{
     access::{Labels, Reason},
     policy::{
         conditions::{is_condition, overrides_method},
+        folded::byte_of,
         model::{
             Answer, Api, Caller, CategoryId, Method, Parameter, ParameterRule, PolicySet,
             PurposeId, Route,
@@ -53,7 +54,6 @@ impl Target {
             return Err(wrong);
         }
         let mut path = String::with_capacity(raw_path.len());
-        let mut undecoded = String::new();
         let mut segments = segments.split('/').peekable();
         while let Some(segment) = segments.next() {
             let decoded = decode(segment, Decoded::All).ok_or(wrong)?;
@@ -62,10 +62,14 @@ impl Target {
             }
             path.push('/');
             path.push_str(&decoded);
-            undecoded.push('/');
-            undecoded.push_str(&decode(segment, Decoded::Needed).ok_or(wrong)?);
         }
-        let undecoded = Some(undecoded).filter(|undecoded| *undecoded != path);
+        // Where nothing is encoded there is nothing to compare.
+        let undecoded = if raw_path.contains('%') {
+            let undecoded = decode(raw_path, Decoded::Needed).ok_or(wrong)?;
+            Some(undecoded).filter(|undecoded| *undecoded != path)
+        } else {
+            None
+        };
         let mut parameters = Vec::new();
         if let Some(query) = raw_query.filter(|query| !query.is_empty()) {
             // Some servers take `;` for `&`, and would see parameters that nobody decided about.
@@ -153,12 +157,10 @@ fn decode(raw: &str, what: Decoded) -> Option<String> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'%' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-                let byte = u8::try_from(high? * 16 + low?).ok()?;
+                let (high, low) = (bytes.next()?, bytes.next()?);
+                let byte = byte_of(high, low)?;
                 if what == Decoded::Needed && is_pchar(byte) {
-                    decoded.push(b'%');
-                    decoded.extend(digits);
+                    decoded.extend([b'%', high, low]);
                 } else {
                     decoded.push(byte);
                 }
