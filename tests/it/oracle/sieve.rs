@@ -462,6 +462,31 @@ fn counts_from_end(selector: &Selector) -> bool {
     }
 }
 
+/// Whether the length of an array decides if the selector selects the child: it does in one array
+/// that has an element at its index, and does not in another.
+///
+/// Every length is tried up to where nothing new can come. Once at least as many elements are behind
+/// the index as the selector counts (`reach`, its larger border), all its borders stand for good:
+/// those from the front are in the array, and those from the end are behind the index. All that can
+/// still change is what a slice hits that begins at the end and steps back, and that comes again
+/// with each `period`, its step. So one period is tried from there on.
+fn length_decides(selector: &Selector, child: &Step) -> bool {
+    let Step::Element(index) = child else { return false };
+    let (reach, period) = match selector {
+        Selector::Index(number) => (border(*number), 1),
+        Selector::Slice(start, end, step) => {
+            let reach = border(start.unwrap_or(0)).max(border(end.unwrap_or(0)));
+            (reach, border(step.unwrap_or(1)))
+        }
+        Selector::Name(_) | Selector::Wildcard | Selector::Filter(_) => return false,
+    };
+    let selects = |length| matches(selector, Way { step: child, length, holds: &|_| false });
+    let in_shortest = selects(index + 1);
+    // From the front the length never matters, and numbers may be large.
+    counts_from_end(selector)
+        && (index + 2..=index + reach + period).any(|length| selects(length) != in_shortest)
+}
+
 /// Steps that stand for all steps there are: each name that a path spells and one that none does; each index up to
 /// where all borders are behind and all slices have begun anew, in arrays of each length up to there; and each filter
 /// alone, or none, that holds there. (What more filters select is never less strict, and goes down no further.)
@@ -1107,8 +1132,8 @@ impl<'a> Walk<'a> {
         };
         let reached = trail[trail.len() - 1].location[steps..].len();
         let document = self.document.node.clone();
-        // Where it is in an element that another filter is asked of, or that a path counts from the end, it does not
-        // count as kept, as if that element were in it.
+        // Where it is in an element that another filter is asked of, or whose selection depends on the length of the
+        // array, it does not count as kept, as if that element were in it.
         for at in reached..place.location.len() {
             let node = document.get(&place.location[..at]);
             let Some(below) = self.kept_child(&trail, node, &place.location[at]) else {
@@ -1119,8 +1144,8 @@ impl<'a> Walk<'a> {
         self.keeps_all(&trail, document.get(&place.location))
     }
 
-    /// The trail to a child of a node, if that is a container which stays and no other filter and no count from the
-    /// end is about the child, and its name stays, if it has one.
+    /// The trail to a child of a node, if that is a container which stays, no other filter is asked of the child, the
+    /// length of the array does not decide what selects it, and its name stays, if it has one.
     fn kept_child(
         &mut self,
         trail: &[Level<'a>],
@@ -1128,15 +1153,16 @@ impl<'a> Walk<'a> {
         step: &Step,
     ) -> Option<Vec<Level<'a>>> {
         let here = &trail[trail.len() - 1];
-        let asks = |selector: &Selector| matches!(selector, Selector::Filter(_));
-        let is_asked = self.active_selectors(&here.positions).any(|(_, selector)| asks(selector));
+        let is_open = |selector: &Selector| {
+            matches!(selector, Selector::Filter(_)) || length_decides(selector, step)
+        };
+        if self.active_selectors(&here.positions).any(|(_, selector)| is_open(selector)) {
+            return None;
+        }
         let length = match node {
             Node::Array(elements) => elements.len(),
             Node::Scalar(_) | Node::Object(_) | Node::Document(_) => 0,
         };
-        if is_asked || length > 0 && self.is_counted_from_end(here) {
-            return None;
-        }
         let below = and(trail, self.below(here, step, length));
         let name_stays = match step {
             Step::Element(_) => true,

@@ -531,9 +531,28 @@ fn what_counts_as_kept_of_what_a_filter_measures() {
     let deep = r#"{"l":[{"a":[[1,[2]]],"m":1}]}"#;
     assert_eq!(length(r#""$.l[*].a[*]": kept"#, deep), none);
     assert_eq!(length(r#""$.l[*].a[*][*]": kept"#, deep), deep);
-    // A path counts an element in it from the end, or another filter is asked of it; nothing is, where it is empty.
-    assert_eq!(length(r#""$.l[*].a[-1]": kept"#, all), none);
-    assert_eq!(length(r#""$.l[*].a[::-1]": kept"#, all), none);
+    // The length of the array decides whether a selector selects an element in it: 0 or 1.
+    for selectors in ["-1", "::-2", "0:-1,*", "-5:-3", "::-1,-1"] {
+        assert_eq!(length(&format!(r#""$.l[*].a[{selectors}]": kept"#), all), none, "{selectors}");
+    }
+    // It does not where both are always selected, or never; `[-1:0:-1]` never selects 0 and always 1.
+    for selectors in ["::-1", "-1::-1", "::-1,*", "5:-1", "-1:0:-1", "0:0", "-1:-2"] {
+        assert_eq!(length(&format!(r#""$.l[*].a[{selectors}]": kept"#), all), all, "{selectors}");
+    }
+    // 5 is the first that `[5:-1]` selects, in arrays of more than six.
+    let six = r#"{"l":[{"a":[1,2,3,4,5,6],"m":1}]}"#;
+    assert_eq!(length(r#""$.l[*].a[5:-1]": kept"#, six), none);
+    // Of a child that is measured, only its own index matters: `[2::-2]` selects 0 in an array of one
+    // element, 1 in an array of two, and 0 and 2 in all longer ones.
+    let lists = r#"{"l":[{"a":[[0],[1],[2],[3],[4],[5]],"m":1}]}"#;
+    for (index, left) in [(0, none), (1, none), (2, lists), (3, lists), (5, lists)] {
+        let body = format!(
+            r#""$.l[*].a[*]": public, "$.l[*].a[2::-2]": kept,
+            "$.l[?length(@.a[{index}]) == 1].m": kept"#
+        );
+        assert_eq!(dropping(&body, lists), left, "{index}");
+    }
+    // Another filter is asked of an element in it; of none, where it is empty.
     assert_eq!(length(r#""$.l[*].a[?@ == 9]": kept"#, all), none);
     assert_eq!(length(r#""$.l[*].a.x[-1]": kept"#, all), all);
     let empty = r#"{"l":[{"a":[]}]}"#;
