@@ -1,6 +1,6 @@
 //! What is wrong with a policy, where it stands, and what was probably meant.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
@@ -111,7 +111,7 @@ impl Finding {
     }
 }
 
-/// How many names a help line lists before it says nothing rather than bury the reader.
+/// Most names that a finding lists: more would bury the reader.
 const NAMES_LISTED_MAX: usize = 12;
 
 /// Most names that one is looked for among: more would make a file of wrong names take minutes.
@@ -154,6 +154,17 @@ pub(crate) fn most_like<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     nearest(wrong, &compared(known)?)
+}
+
+/// Names in one line: the first ones, and how many more there are.
+pub(crate) fn named<N: fmt::Display>(names: impl IntoIterator<Item = N>) -> String {
+    let mut names = names.into_iter();
+    let shown = names.by_ref().take(NAMES_LISTED_MAX).map(|name| format!("`{name}`"));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// A few names in one line; none if there are none, or many.

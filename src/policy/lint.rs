@@ -7,7 +7,7 @@ use heck::ToSnakeCase as _;
 use crate::{
     path::{self, Path, Segment, Selector, dotted_wildcards},
     policy::{
-        finding::{Finding, Place},
+        finding::{Finding, Place, named},
         model::{
             Api, Apis, Category, CategoryId, Class, Delta, Field, Header, Method, PolicySet,
             PurposeId, Route, Rule, self_and_prefixes,
@@ -377,9 +377,6 @@ fn retried(set: &PolicySet, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Most categories that a finding names.
-const CATEGORIES_NAMED_MAX: usize = 8;
-
 /// Categories that a purpose gets something of by a rule for a prefix or `"*"`: so it gets what is declared below later.
 fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
     for purpose in &set.purposes {
@@ -390,22 +387,10 @@ fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
         });
         let decided: Vec<(&Rule, &Category)> = decided.collect();
         let Some((first, _)) = decided.first() else { continue };
-        let names = |categories: &[&str]| {
-            let named: Vec<String> = categories
-                .iter()
-                .take(CATEGORIES_NAMED_MAX)
-                .map(|name| format!("`{name}`"))
-                .collect();
-            match categories.len().checked_sub(CATEGORIES_NAMED_MAX) {
-                Some(more @ 1..) => format!("{} and {more} more", named.join(", ")),
-                Some(0) | None => named.join(", "),
-            }
-        };
-        let all: Vec<&str> = decided.iter().map(|(_, category)| &*category.name).collect();
         let message = format!(
             "the purpose `{}` gets {} by a rule for a prefix or `\"*\"`, and so whatever is declared below it later",
             purpose.name,
-            names(&all)
+            named(decided.iter().map(|(_, category)| &category.name))
         );
         let sensitive = |(_, category): &&(&Rule, &Category)| {
             category.special.is_some() || personal::is_sensitive(&category.name)
@@ -417,7 +402,7 @@ fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
         } else {
             format!(
                 "say `explicit: true` on {}, and write a rule for the whole name where it is needed",
-                names(&sensitive)
+                named(sensitive)
             )
         };
         let at = first.at.clone();

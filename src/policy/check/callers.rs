@@ -4,14 +4,11 @@ use std::collections::HashMap;
 
 use crate::policy::{
     check::Checker,
-    finding::{Finding, Place},
+    finding::{Finding, Place, named},
     model::{Apis, Caller, Identify, Purpose, PurposeId},
     read::{WrittenCaller, WrittenPurpose},
     reader::At,
 };
-
-/// Most APIs that a finding names.
-const APIS_NAMED_MAX: usize = 8;
 
 /// What a list of names is about.
 struct Listed {
@@ -108,16 +105,10 @@ impl Checker<'_> {
                 let message = format!("`{}` does not say which APIs it may use", caller.name.value);
                 let mut names: Vec<_> = self.api_ids.iter().collect();
                 names.sort_unstable_by_key(|(_, id)| id.0);
-                let mut shown: Vec<String> = names
-                    .iter()
-                    .take(APIS_NAMED_MAX)
-                    .map(|(name, _)| format!("`{name}`"))
-                    .collect();
-                shown.extend((names.len() > APIS_NAMED_MAX).then(|| "others".to_owned()));
                 // None is proposed: whoever takes the first one opens it.
                 let help = format!(
                     "list those that it is for, and no other, under `apis`: there are {}",
-                    shown.join(", ")
+                    named(names.iter().map(|(name, _)| name))
                 );
                 let finding = Finding::error("apis-missing", caller.name.at.clone(), message);
                 self.report(finding.help(help));

@@ -18,7 +18,7 @@ use crate::{
             walk::{Fate, Scope, Shape, Walk},
             words::{in_words, leaves},
         },
-        finding::Finding,
+        finding::{Finding, named},
         model::{Answer, Api, CategoryId, Class, Delta, Field, PolicySet, Purpose, Route},
         plan::{Own, Plan, Strings},
     },
@@ -37,8 +37,8 @@ const CURES_MAX: usize = 8;
 const CURE_STEPS_MAX: usize = 1 << 17;
 /// Most purposes that a cure is tried for.
 const CURED_PURPOSES_MAX: usize = 8;
-/// Most purposes that a finding names.
-const PURPOSES_NAMED_MAX: usize = 12;
+/// Most lines that a finding points at as well.
+const LINES_SHOWN_MAX: usize = 12;
 
 /// Filters that ask about what a purpose does not see as it is: each once, whoever does not.
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
@@ -185,12 +185,7 @@ impl Telling {
         }
         let groups = groups.iter().map(|(gets, purposes)| {
             let one = purposes.len() == 1;
-            let named = purposes.iter().take(PURPOSES_NAMED_MAX).map(|name| format!("`{name}`"));
-            let mut named = named.collect::<Vec<_>>().join(", ");
-            if let Some(more @ 1..) = purposes.len().checked_sub(PURPOSES_NAMED_MAX) {
-                named = format!("{named} and {more} more");
-            }
-            let who = format!("the purpose{} {named}", if one { "" } else { "s" });
+            let who = format!("the purpose{} {}", if one { "" } else { "s" }, named(purposes));
             match gets {
                 Some(gets) => format!("{who} {} {gets}", if one { "gets" } else { "get" }),
                 None => format!("{who} {} not get that", if one { "does" } else { "do" }),
@@ -202,7 +197,7 @@ impl Telling {
             groups.collect::<Vec<_>>().join(", and ")
         );
         let mut finding = Finding::error("filter-tells", field.at.clone(), message);
-        for line in decides.into_iter().take(PURPOSES_NAMED_MAX) {
+        for line in decides.into_iter().take(LINES_SHOWN_MAX) {
             finding = finding.also(&line.at, "this line is about it");
         }
         Some(finding.help(cure.unwrap_or(

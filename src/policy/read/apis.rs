@@ -2,7 +2,7 @@
 
 use crate::policy::{
     decide::without_dot,
-    finding::Finding,
+    finding::{Finding, named},
     model::Unclassified,
     read::{
         Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,
@@ -62,22 +62,16 @@ pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut
     written.apis.push(api);
 }
 
-/// Most routes that a finding names.
-const ROUTES_NAMED_MAX: usize = 8;
-
 /// `media` beside `routes`, where it would let types pass on routes that nobody thought of.
 fn media_of_api(reader: &mut Reader<'_>, node: &Node, what: &str, routes: &[WrittenRoute]) {
     // What is wrong with a type is wrong on a route, too.
     drop(media(reader, node, what));
-    let shown = routes.iter().take(ROUTES_NAMED_MAX);
-    let mut shown: Vec<String> =
-        shown.map(|route| format!("`{} {}`", route.method, route.pattern.value)).collect();
-    shown.extend((routes.len() > ROUTES_NAMED_MAX).then(|| "others".to_owned()));
+    let routes = routes.iter().map(|route| format!("{} {}", route.method, route.pattern.value));
     let at = reader.place(&node.span);
     let message = "`media` belongs to a route: here it would let these types pass on all of them";
     let help = format!(
         "write it under each route that answers so, `media: {{ TYPE: {{ pass: {{ because: \"..\", purposes: [NAME] }} }} }}`: there are {}",
-        shown.join(", ")
+        named(routes)
     );
     reader.report(Finding::error("media-of-api", at, message).help(help));
 }
