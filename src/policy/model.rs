@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use memchr::memchr_iter;
+
 use crate::{
     access::Labels,
     path::{Path, Segment, Selector},
@@ -160,8 +162,8 @@ pub(crate) struct SourceLines {
 
 impl SourceLines {
     pub(crate) fn new(name: &str, text: &str) -> SourceLines {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
+        let breaks = memchr_iter(b'\n', text.as_bytes());
+        let starts = std::iter::once(0).chain(breaks.map(|at| at + 1)).collect();
         SourceLines { name: name.to_owned(), starts }
     }
 

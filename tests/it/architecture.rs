@@ -50,6 +50,7 @@ const ROOMS: &[Room] = &[
             "heck",
             "jiff",
             "matchit",
+            "memchr",
             "regex",
             "serde",
             "serde_json",

@@ -111,7 +111,7 @@ impl Checker<'_> {
     ///
     /// `whole` names what the paths begin at: a record, or the resource of a route.
     pub(super) fn lines(&mut self, written: Vec<Classified>, whole: Option<&str>) -> Vec<Line> {
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(written.len());
         for classified in written {
             let target = self.target(&classified.class);
             let (names, spells) = match &classified.names {
@@ -278,6 +278,7 @@ impl Checker<'_> {
         into: &mut Expansion<'_>,
     ) {
         let own_from = base.segments().len();
+        into.fields.reserve(lines.len());
         for line in lines {
             if into.is_too_large() {
                 return;
