@@ -1,12 +1,11 @@
 //! The process around the proxy: its listeners, its signals, and how it ends.
 
 use std::{
-    fmt::Display,
     fs::{self, Permissions},
     io, iter,
     net::{IpAddr, SocketAddr, TcpListener},
     os::{
-        fd::RawFd,
+        fd::{IntoRawFd as _, OwnedFd, RawFd},
         unix::{
             fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
             net::{UnixListener, UnixStream},
@@ -116,16 +115,6 @@ impl Proxy {
     ) -> Result<(), ServeError> {
         let shared = Arc::clone(&self.shared);
         let settings = shared.settings.clone();
-        if listeners == Listeners::Opened {
-            // Pingora listens on a thread of its own, and says nothing if it cannot.
-            try_to_listen(&settings.admin, TcpListener::bind(settings.admin))?;
-            for listener in &settings.listen {
-                match &listener.place {
-                    Place::Network(address) => try_to_listen(address, TcpListener::bind(address))?,
-                    Place::Unix { path, .. } => try_to_listen(&path.display(), bind_unix(path))?,
-                }
-            }
-        }
         let drain = settings.timeouts.drain;
         let mut conf = ServerConf {
             threads: settings.threads,
@@ -140,9 +129,9 @@ impl Proxy {
             check_upgrade_socket(socket)?;
             conf.upgrade_sock = socket.display().to_string();
         }
-        let inherited = match (listeners, &settings.upgrade_socket) {
-            (Listeners::Opened, _) => Inherited::default(),
-            (Listeners::Inherited, Some(socket)) => Inherited::from(socket)?,
+        let sockets = match (listeners, &settings.upgrade_socket) {
+            (Listeners::Opened, _) => Sockets::bound(&settings)?,
+            (Listeners::Inherited, Some(socket)) => Sockets::inherited(socket)?,
             (Listeners::Inherited, None) => return Err(ServeError::NotHandedOver),
         };
         let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), conf);
@@ -163,9 +152,9 @@ impl Proxy {
         let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
         admin.add_tcp(&settings.admin.to_string());
         admin.threads = Some(1);
-        server.add_service(Heir { service: proxy, inherited: inherited.clone() });
+        server.add_service(Listening { service: proxy, sockets: sockets.clone() });
         server.add_service(background_service("health", doctor));
-        server.add_service(Heir { service: admin, inherited });
+        server.add_service(Listening { service: admin, sockets });
         let observers = Arc::clone(&shared.observers);
         let watch = shared.certificates.watch(Arc::clone(&observers.metrics));
         let watch = watch.map_err(ServeError::Watch)?;
@@ -220,29 +209,64 @@ impl Proxy {
     }
 }
 
-/// The listeners of the process before, by their addresses.
-#[derive(Clone, Debug, Default)]
-struct Inherited(Vec<(String, RawFd)>);
+/// Sockets that listen, by their addresses. They stay open until the process ends.
+#[derive(Clone, Debug)]
+struct Sockets(Vec<(String, RawFd)>);
 
-impl Inherited {
-    /// Waits until a process hands its listeners over. Pingora can do that by itself, and ends the process if
+impl Sockets {
+    /// Binds every address of the settings. Pingora would bind each on a thread of its own, some time later, and
+    /// say nothing if it cannot; so connections are taken as soon as the process says that it serves.
+    fn bound(settings: &Settings) -> Result<Self, ServeError> {
+        let mut bound: Vec<(String, OwnedFd)> = Vec::new();
+        let mut bind = |address: String, socket: io::Result<OwnedFd>| match socket {
+            Ok(socket) => {
+                bound.push((address, socket));
+                Ok(())
+            }
+            Err(source) => Err(ServeError::Listen { address, source }),
+        };
+        bind(settings.admin.to_string(), bind_tcp(settings.admin))?;
+        let mut files = Vec::new();
+        for listener in &settings.listen {
+            let bound = match &listener.place {
+                Place::Network(address) => bind(address.to_string(), bind_tcp(*address)),
+                Place::Unix { path, mode } => {
+                    let bound = bind(path.display().to_string(), bind_unix(path, *mode));
+                    files.extend(bound.is_ok().then_some(path));
+                    bound
+                }
+            };
+            if let Err(error) = bound {
+                for file in files {
+                    if fs::remove_file(file).is_err() {
+                        // Whoever listens there next removes it.
+                    }
+                }
+                return Err(error);
+            }
+        }
+        let sockets = bound.into_iter().map(|(address, socket)| (address, socket.into_raw_fd()));
+        Ok(Self(sockets.collect()))
+    }
+
+    /// Waits until a process hands its sockets over. Pingora can do that by itself, and ends the process if
     /// none does.
-    fn from(socket: &Path) -> Result<Self, ServeError> {
+    fn inherited(from: &Path) -> Result<Self, ServeError> {
         let mut fds = Fds::new();
-        fds.get_from_sock(&*socket.to_string_lossy()).or(Err(ServeError::NotHandedOver))?;
+        fds.get_from_sock(&*from.to_string_lossy()).or(Err(ServeError::NotHandedOver))?;
         let (addresses, fds) = fds.serialize();
         Ok(Self(iter::zip(addresses, fds).collect()))
     }
 }
 
-/// A service that listens with what it has inherited.
-struct Heir<S> {
+/// A service that takes connections from sockets that listen already.
+struct Listening<S> {
     service: S,
-    inherited: Inherited,
+    sockets: Sockets,
 }
 
 #[async_trait]
-impl<S: ServiceTrait> ServiceTrait for Heir<S> {
+impl<S: ServiceTrait> ServiceTrait for Listening<S> {
     async fn start_service(
         &mut self,
         fds: Option<ListenFds>,
@@ -252,7 +276,7 @@ impl<S: ServiceTrait> ServiceTrait for Heir<S> {
         if let Some(fds) = &fds {
             // They are also what the process hands to the next one.
             let mut fds = fds.lock();
-            for (address, fd) in &self.inherited.0 {
+            for (address, fd) in &self.sockets.0 {
                 fds.add(address.clone(), *fd);
             }
         }
@@ -272,16 +296,18 @@ impl<S: ServiceTrait> ServiceTrait for Heir<S> {
     }
 }
 
-fn try_to_listen<T>(address: &dyn Display, bound: io::Result<T>) -> Result<(), ServeError> {
-    let address = address.to_string();
-    bound.map(drop).map_err(|source| ServeError::Listen { address, source })
+fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
-/// Listens on a UNIX socket for a moment.
-fn bind_unix(path: &Path) -> io::Result<()> {
+fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     remove_unix(path)?;
-    drop(UnixListener::bind(path)?);
-    fs::remove_file(path)
+    let socket = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Something else has the name of a UNIX socket, and stays.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io::{Read as _, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
@@ -96,6 +96,30 @@ fn an_address_that_will_not_do_ends_the_process() {
     let (code, _, stderr) = setup.run_with(&[("TAMIS__LISTEN__0__ADDRESS", "0.0.0.0:1")]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("must be a loopback address"), "{stderr}");
+}
+
+/// A script that reads the line connects at once.
+#[test]
+fn every_address_takes_connections_once_it_says_that_it_serves() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    for _ in 0..5 {
+        let more: Vec<(String, String)> = (1..9)
+            .map(|n| (format!("TAMIS__LISTEN__{n}__ADDRESS"), format!("127.0.0.1:{}", free_port())))
+            .collect();
+        let environment: Vec<(&str, &str)> =
+            more.iter().map(|(name, address)| (name.as_str(), address.as_str())).collect();
+        let mut tamis = setup.launch(&environment);
+        until("it says that it serves", || {
+            tamis.check_runs();
+            tamis.stderr().contains("serving on")
+        });
+        let addresses = more.iter().map(|(_, address)| address.parse().unwrap());
+        for address in addresses.chain([tamis.address, tamis.admin]) {
+            TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        }
+        assert_eq!(tamis.probe("/readyz").status, 200);
+    }
 }
 
 /// Somebody who is alone on a loopback address needs no key.
@@ -434,7 +458,7 @@ fn a_response_that_is_cut_at_the_end_of_the_process_is_on_record() {
         let mut tamis = setup.start();
         let mut clients: Vec<_> = (0..8)
             .map(|_| {
-                let mut client = std::net::TcpStream::connect(tamis.address).unwrap();
+                let mut client = TcpStream::connect(tamis.address).unwrap();
                 let request = "GET /me HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n";
                 client.write_all(request.as_bytes()).unwrap();
                 client

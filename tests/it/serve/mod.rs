@@ -133,20 +133,23 @@ impl Setup<'_> {
 
     /// Starts it with these variables in its environment.
     pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Tamis {
+        let mut tamis = self.launch(environment);
+        until("tamis is ready", || {
+            tamis.check_runs();
+            TcpStream::connect(tamis.address).is_ok()
+                && TcpStream::connect(tamis.admin).is_ok()
+                && tamis.probe("/readyz").status == 200
+        });
+        tamis
+    }
+
+    /// Starts it with these variables in its environment, and waits for nothing.
+    pub(crate) fn launch(&self, environment: &[(&str, &str)]) -> Tamis {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = self.write(address, admin);
         let child = spawn(folder.path(), &[], environment);
-        let mut tamis = Tamis { child, address, admin, folder };
-        until("tamis is ready", || {
-            if let Some(status) = tamis.child.try_wait().unwrap() {
-                panic!("tamis ended: {status}\n{}", tamis.stderr());
-            }
-            TcpStream::connect(address).is_ok()
-                && TcpStream::connect(admin).is_ok()
-                && tamis.probe("/readyz").status == 200
-        });
-        tamis
+        Tamis { child, address, admin, folder }
     }
 
     /// Runs it with more arguments, without waiting for anything but its end: exit code, stdout, stderr.
@@ -208,6 +211,13 @@ pub(crate) fn sha256(text: &str) -> String {
 }
 
 impl Tamis {
+    /// Panics with what it has said if it has ended.
+    pub(crate) fn check_runs(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("tamis ended: {status}\n{}", self.stderr());
+        }
+    }
+
     /// The process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
