@@ -7,7 +7,7 @@
 pub(crate) fn dotted_wildcards(path: &str) -> u128 {
     let mut dotted = 0;
     // Most paths spell all names.
-    if !path.contains(".*") {
+    if !path.as_bytes().windows(2).any(|pair| pair == b".*") {
         return dotted;
     }
     let mut rest = path.strip_prefix('$').unwrap_or_default().trim_start();

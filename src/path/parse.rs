@@ -253,7 +253,23 @@ impl Path {
 
     /// Whether some segment has a filter.
     pub fn has_filter(&self) -> bool {
-        self.class() >= Class::Candidate
+        self.filters().next().is_some()
+    }
+
+    /// Whether some segment has a filter that asks about the document.
+    pub fn asks_root(&self) -> bool {
+        self.filters().any(Filter::asks_root)
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &Filter> {
+        let selectors = self.segments.iter().flat_map(|segment| &segment.selectors);
+        selectors.filter_map(|selector| match selector {
+            Selector::Filter(filter) => Some(filter),
+            Selector::Name(_)
+            | Selector::Wildcard
+            | Selector::Index(_)
+            | Selector::Slice { .. } => None,
+        })
     }
 
     /// This path with the segments of `below` after its own: what `below` selects in the nodes that

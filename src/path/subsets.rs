@@ -179,12 +179,13 @@ impl Paths {
     /// The names that these positions spell, without those that are spelled everywhere, in order, each
     /// with what has been matched after it.
     pub(super) fn names(&self, positions: impl Iterator<Item = Position>) -> Vec<(&str, Position)> {
-        let mut names = Vec::new();
+        let mut names: Vec<(u128, &str, Position)> =
+            Vec::with_capacity(positions.size_hint().1.unwrap_or_default());
         for at in positions.filter(|at| !self.anywhere.is_all(*at)) {
             let after = Position { path: at.path, matched: at.matched + 1 };
             let selectors = self.segment(at).into_iter().flat_map(|segment| &segment.selectors);
             names.extend(selectors.filter_map(|selector| match selector {
-                Selector::Name(name) => Some((name.as_str(), after)),
+                Selector::Name(name) => Some((first_bytes(name), name.as_str(), after)),
                 Selector::Wildcard
                 | Selector::Index(_)
                 | Selector::Slice { .. }
@@ -192,8 +193,17 @@ impl Paths {
             }));
         }
         names.sort_unstable();
-        names
+        names.into_iter().map(|(_, name, after)| (name, after)).collect()
     }
+}
+
+/// The first bytes of a name as a number that is ordered as they are: most names differ in these.
+fn first_bytes(name: &str) -> u128 {
+    let mut bytes = [0; size_of::<u128>()];
+    for (first, byte) in bytes.iter_mut().zip(name.bytes()) {
+        *first = byte;
+    }
+    u128::from_be_bytes(bytes)
 }
 
 /// What the positions of a set say about children, whatever their names.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use heck::ToSnakeCase as _;
 
 use crate::{
-    path::{self, Path, Segment, Selector, dotted_wildcards},
+    path::{Path, Segment, Selector, dotted_wildcards},
     policy::{
         finding::{Finding, Place, named},
         model::{
@@ -64,8 +64,7 @@ fn by_position(line: &Classified) -> Option<Finding> {
     let names = |one: &Selector| matches!(one, Selector::Name(_));
     let is_column = column.selectors.iter().any(is_by_place) && !row.selectors.iter().all(names);
     // Whoever asks about the document has looked at what the columns are.
-    let asks = path.class() == path::Class::Document;
-    (is_column && !asks).then(|| {
+    (is_column && !path.asks_root()).then(|| {
         let message = format!(
             "`{}` is `public` by its place: if the columns come in another order, another one leaves",
             line.spelled

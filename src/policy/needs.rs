@@ -143,7 +143,7 @@ impl PolicySet {
 
 /// What the paths of a route take, for these purposes.
 pub(crate) fn of_route(route: &Route, purposes: &[&Purpose]) -> Vec<PathNeeds> {
-    let is_held = route.fields.iter().any(|field| field.path.class() == Class::Document);
+    let is_held = route.fields.iter().any(|field| field.path.asks_root());
     let mut paths: Vec<PathNeeds> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for field in &route.fields {

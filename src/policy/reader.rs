@@ -366,6 +366,14 @@ fn is_name_char(c: char) -> bool {
 
 /// What a reader of YAML could take a plain scalar for, if not for a text.
 pub(crate) fn other_reading(text: &str) -> Option<&'static str> {
+    // Almost all words of a policy begin in another way.
+    let may_be = |first: &u8| {
+        matches!(first.to_ascii_lowercase(), b'n' | b't' | b'f' | b'y' | b'o' | b'~' | b'.')
+            || matches!(first, b'+' | b'-' | b'0'..=b'9')
+    };
+    if !text.as_bytes().first().is_some_and(may_be) {
+        return None;
+    }
     match text.to_ascii_lowercase().as_str() {
         "null" | "~" => return Some("null"),
         "true" | "false" => return Some("a flag"),

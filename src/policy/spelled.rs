@@ -17,14 +17,43 @@ pub struct NameId(u32);
 /// All names of members that some path of a set of policies spells, whatever the route.
 #[derive(Debug, Default)]
 pub struct Spelled {
-    names: Vec<Box<str>>,
+    names: Names,
     ids: HashTable<NameId>,
     hashes: RandomState,
 }
 
+/// Names, one behind the other.
+#[derive(Debug, Default)]
+struct Names {
+    text: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    fn get(&self, id: NameId) -> &str {
+        let Ok(at) = usize::try_from(id.0) else { return "" };
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
+        let end = self.ends.get(at).copied();
+        let name = end.and_then(|end| self.text.get(start.unwrap_or(0)..end));
+        name.unwrap_or_default()
+    }
+
+    fn push(&mut self, name: &str) {
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+    }
+}
+
 impl Spelled {
-    pub(crate) fn of<'f>(fields: impl Iterator<Item = &'f Field>) -> Self {
-        let mut spelled = Self::default();
+    pub(crate) fn of<'f>(fields: impl Iterator<Item = &'f Field> + Clone) -> Self {
+        // Most lines end in a name of their own.
+        let lines = fields.clone().count();
+        let mut spelled = Self {
+            names: Names { text: String::new(), ends: Vec::with_capacity(lines) },
+            ids: HashTable::with_capacity(lines),
+            hashes: RandomState::default(),
+        };
         for field in fields {
             for selector in field.path.segments().iter().flat_map(|segment| &segment.selectors) {
                 match selector {
@@ -42,12 +71,12 @@ impl Spelled {
 
     fn add(&mut self, name: &str) {
         let Self { names, ids, hashes } = self;
-        let Ok(next) = u32::try_from(names.len()) else { return };
-        let is_it = |id: &NameId| named(names, *id) == name;
-        let hash = |id: &NameId| hashes.hash_one(named(names, *id));
+        let Ok(next) = u32::try_from(names.ends.len()) else { return };
+        let is_it = |id: &NameId| names.get(*id) == name;
+        let hash = |id: &NameId| hashes.hash_one(names.get(*id));
         if let Entry::Vacant(entry) = ids.entry(hashes.hash_one(name), is_it, hash) {
             entry.insert(NameId(next));
-            names.push(name.into());
+            names.push(name);
         }
     }
 
@@ -59,7 +88,7 @@ impl Spelled {
 
     /// The name itself.
     pub fn name(&self, name: NameId) -> &str {
-        named(&self.names, name)
+        self.names.get(name)
     }
 
     /// The step to a member of this name: `.name`, or `['first name']`.
@@ -68,9 +97,4 @@ impl Spelled {
         let path = Path::of(vec![Segment { descendant: false, selectors }]).to_string();
         path.strip_prefix('$').unwrap_or_default().to_owned()
     }
-}
-
-fn named(names: &[Box<str>], id: NameId) -> &str {
-    let name = usize::try_from(id.0).ok().and_then(|at| names.get(at));
-    name.map(|name| &**name).unwrap_or_default()
 }

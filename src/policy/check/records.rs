@@ -303,7 +303,7 @@ impl Checker<'_> {
             let index = match line.target {
                 Target::Category(category) => {
                     let field = field(Class::Category(category));
-                    into.selectors += field.spelling().map(|path| path.selectors()).sum::<usize>();
+                    into.selectors += spelled(&field);
                     into.fields.push(field);
                     continue;
                 }
@@ -330,7 +330,7 @@ impl Checker<'_> {
             // Taken out while it is written out: a record in itself has been left out above.
             let inner = std::mem::take(&mut record.lines);
             let field = field(Class::Mount { keeps_unclassified });
-            into.selectors += field.spelling().map(|path| path.selectors()).sum::<usize>();
+            into.selectors += spelled(&field);
             into.fields.push(field);
             self.expand(&path, &inner, depth + 1, into);
             if let Some(record) = self.records.get_mut(index) {
@@ -338,4 +338,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// How many selectors there are in what a field spells besides its path.
+fn spelled(field: &Field) -> usize {
+    if field.spells.is_empty() {
+        return 0;
+    }
+    field.spelling().map(|path| path.selectors()).sum()
 }

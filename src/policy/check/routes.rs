@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    path::{Class, Path},
+    path::Path,
     policy::{
         check::{Checker, records::Expansion},
         finding::{Finding, Place},
@@ -222,7 +222,7 @@ impl Checker<'_> {
 
     /// Filters that ask about the document take a route that holds it, and nothing else does.
     fn buffer(&mut self, route: &Place, buffer: Option<Place>, fields: &[Field]) {
-        let asking = fields.iter().filter(|field| field.path.class() == Class::Document);
+        let asking = fields.iter().filter(|field| field.path.asks_root());
         let mut places: Vec<&Place> = asking.map(|field| &field.at).collect();
         // A record's line stands on a route as often as the record does.
         places.sort_unstable_by_key(|place| (place.source, place.span.start));
