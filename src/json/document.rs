@@ -152,7 +152,7 @@ impl Document {
         patterns: &mut Patterns,
         kept: &mut dyn Kept,
     ) -> Result<Found, Unclear> {
-        let mut inquiry = Inquiry::new(self.text.len());
+        let mut inquiry = Inquiry::new(self.text.len(), kept.name_bytes_max());
         let root = self.root()?;
         let selected = judge::select(query, root, self, &mut inquiry, patterns, kept)?;
         let only = selected.only();

@@ -46,6 +46,9 @@ const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// One answer of a filter in a query is remembered for so many bytes of the value.
 const BYTES_PER_ANSWER: usize = 8;
 
+/// Those of a name.
+const QUOTES: usize = 2;
+
 /// What the filters that are asked of one value, and of all in it, may cost, and what they have found out.
 #[derive(Debug)]
 pub(crate) struct Inquiry {
@@ -54,12 +57,15 @@ pub(crate) struct Inquiry {
     /// What filters in queries said of nodes, by where the filter stands in memory and where the node begins.
     answers: HashMap<(usize, u32), Result<bool, Unclear>, RandomState>,
     answers_max: usize,
+    /// The longest name, quotes included, that can leave.
+    name_bytes_max: usize,
 }
 
 impl Inquiry {
-    /// About a value of so many bytes.
-    pub(crate) fn new(bytes: usize) -> Self {
+    /// About a value of so many bytes, of whose members those with a longer name do not leave.
+    pub(crate) fn new(bytes: usize, name_bytes_max: usize) -> Self {
         Self {
+            name_bytes_max: name_bytes_max.saturating_add(QUOTES),
             steps: 0,
             steps_max: STEPS_MIN.max((bytes as u64).saturating_mul(STEPS_PER_BYTE)),
             answers: HashMap::default(),
@@ -95,6 +101,11 @@ pub(super) trait Kept {
         in_document: bool,
         inquiry: &mut Inquiry,
     ) -> Result<bool, Unclear>;
+
+    /// The longest name that leaves.
+    fn name_bytes_max(&self) -> usize {
+        usize::MAX
+    }
 }
 
 /// Where nothing is withheld.
@@ -235,8 +246,8 @@ impl<'b> Spot<'b> {
     }
 }
 
-/// Goes through the children of a node; unclear if two of them have the same name. None of them is held, for
-/// there may be as many as half the bytes.
+/// Goes through the children of a node; unclear if two of them have the same name, or one has a name so long that it does
+/// not leave. None of them is held, for there may be as many as half the bytes.
 fn each_child(
     spot: Spot<'_>,
     inquiry: &mut Inquiry,
@@ -246,6 +257,9 @@ fn each_child(
     for child in spot.of.children(spot.node) {
         let Child { name, node, looked_at } = child?;
         inquiry.spend(looked_at as u64)?;
+        if name.len() > inquiry.name_bytes_max {
+            return Err(Unclear);
+        }
         each(node);
         if !name.is_empty() {
             // What is no text is its own name: nobody takes it for another.
@@ -757,7 +771,7 @@ pub(crate) fn compares(
     swapped: bool,
 ) -> Result<bool, Unclear> {
     let bytes = written.map_or(0, <[u8]>::len);
-    let mut inquiry = Inquiry::new(bytes);
+    let mut inquiry = Inquiry::new(bytes, usize::MAX);
     let outline = Outline::of(written.unwrap_or_default(), 1)?;
     let value = match written {
         Some(written) => Value::Node(Spot::root(Outlined::new(written, 0, &outline))?),

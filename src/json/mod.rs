@@ -90,7 +90,7 @@ pub fn filter_holds(
     if spot.text().len() != value.trim_ascii_end().len() {
         return None;
     }
-    let mut inquiry = judge::Inquiry::new(value.len());
+    let mut inquiry = judge::Inquiry::new(value.len(), usize::MAX);
     let document = document.as_ref();
     judge::holds(filter, spot, document, &mut inquiry, &mut patterns, &mut judge::AllKept).ok()
 }

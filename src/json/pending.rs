@@ -379,7 +379,8 @@ impl<E: Edits> Rewriter<E> {
     /// Goes through a value that is there as a whole, and begins at an offset of the document.
     pub(super) fn outline(&mut self, begins: u64, bytes: usize, outline: Arc<Outline>) {
         let place = begins..begins.saturating_add(bytes as u64);
-        self.asked = Some(Asked { place, outline, inquiry: Inquiry::new(bytes) });
+        let inquiry = Inquiry::new(bytes, self.limits.name_bytes_max);
+        self.asked = Some(Asked { place, outline, inquiry });
     }
 
     /// What the filters that the current state asks say of a value, which begins at an offset of the document.
@@ -662,6 +663,10 @@ impl<E: Edits> Kept for Before<'_, E> {
         let Self { edits, program, begun, name_bytes_max } = *self;
         let root = Root { node: of.root()?, state: begun, scope: edits.root() };
         is_kept(edits, program, of, root, node, name_bytes_max, inquiry)
+    }
+
+    fn name_bytes_max(&self) -> usize {
+        self.name_bytes_max
     }
 }
 

@@ -1042,6 +1042,35 @@ fn filters_ask_about_the_document() {
     );
 }
 
+/// A member whose name is too long to leave is removed, so that nothing may tell what is in it.
+#[test]
+fn nobody_can_ask_about_members_whose_names_are_too_long() {
+    let short = "l".repeat(limits().name_bytes_max);
+    let long = format!("{short}l");
+    for filter in ["value(@.*) == 1", "value(@..*) == 1", "@[?@ == 1]", "@.*"] {
+        let path = format!("$.n[?{filter}].a");
+        let rules = [(path.as_str(), Treat::Null)];
+        for (name, removed) in [(&long, 1), (&short, 0)] {
+            for value in ["1", "2"] {
+                let body = format!(r#"{{"n":[{{"{name}":{value}}}]}}"#);
+                let (out, _, _, unsettled) = outcome_of(&rules, limits(), body.as_bytes()).unwrap();
+                assert_eq!(unsettled, removed, "{filter} in {body}");
+                assert!(removed == 0 || out == br#"{"n":[]}"#, "{filter} in {body}");
+            }
+        }
+    }
+    // One that is spelled is no such name, whatever stands beside it.
+    let body = format!(r#"{{"n":[{{"{long}":1,"k":2}}]}}"#);
+    let (_, _, _, unsettled) =
+        outcome_of(&[("$.n[?@.k == 2].a", Treat::Null)], limits(), body.as_bytes()).unwrap();
+    assert_eq!(unsettled, 0);
+    // So it is in the document.
+    let rules = [("$.n[?@ == value($.v.*)]", Treat::Null)];
+    let body = format!(r#"{{"n":[1],"v":{{"{long}":1}}}}"#);
+    let (_, _, _, unsettled) = outcome_of(&rules, limits(), body.as_bytes()).unwrap();
+    assert_eq!(unsettled, 1);
+}
+
 #[test]
 fn what_a_document_says_twice_nobody_can_ask_about() {
     let rules = [("$.n[?@ == $.v.id]", Treat::Null)];

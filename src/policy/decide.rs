@@ -592,7 +592,13 @@ fn names_method(name: &str) -> bool {
     let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     match letters.as_str() {
         "method" | "httpmethod" => name.starts_with('_'),
-        "xhttpmethod" | "xhttpmethodoverride" | "xmethodoverride" => true,
+        "xhttpmethod"
+        | "xhttpmethodoverride"
+        | "xmethodoverride"
+        | "httpmethodoverride"
+        | "methodoverride"
+        | "xtunneledmethod"
+        | "sfmethod" => true,
         _ => false,
     }
 }

@@ -8,8 +8,8 @@ use unicode_normalization::UnicodeNormalization as _;
 /// After so many rounds a text is not looked into any further: each takes one more layer off it that was encoded.
 const ROUNDS_MAX: usize = 16;
 
-/// A decoded path, folded: decoded until nothing is left to decode, in Unicode's compatibility form (NFKC), without case, without dots
-/// and spaces at the end of a segment, without a slash at its own end, and without what would then be a query or a parameter of a
+/// A decoded path, folded: decoded until nothing is left to decode, in Unicode's compatibility form (NFKC), without case and what
+/// cannot be seen, without spaces around a segment and dots at its end, without a slash at its own end, and without what would then be a query or a parameter of a
 /// segment. None if it cannot be decoded to text, or if segments then are empty, or steps to where they stand (`..`).
 pub(crate) fn path(path: &str) -> Option<Cow<'_, str>> {
     if is_folded(path) {
@@ -20,7 +20,8 @@ pub(crate) fn path(path: &str) -> Option<Cow<'_, str>> {
         let text = text(&folded)?.replace('\\', "/");
         let path = text.split([';', '?', '#']).next().unwrap_or_default();
         let is_trimmed = |c: char| c == '.' || c.is_whitespace();
-        let segments = path.split('/').map(|segment| segment.trim_end_matches(is_trimmed));
+        let segments = path.split('/');
+        let segments = segments.map(|one| one.trim_end_matches(is_trimmed).trim_start());
         let mut next = segments.collect::<Vec<_>>().join("/");
         next.truncate(next.trim_end_matches('/').len().max(1));
         if next.contains("//") {
@@ -44,11 +45,40 @@ fn is_folded(path: &str) -> bool {
 /// A text without case, decoded and in compatibility form. None if it cannot be decoded to text.
 pub(crate) fn text(text: &str) -> Option<String> {
     let decoded = decoded(text)?;
+    let decoded: Cow<'_, str> = if decoded.contains(is_ignorable) {
+        Cow::Owned(decoded.replace(is_ignorable, ""))
+    } else {
+        decoded
+    };
     // Some letters have several small ones, or several capital ones: `ß` is `SS`, and the small letter of `ẞ`.
     let upper = decoded.nfkc().flat_map(char::to_lowercase).flat_map(char::to_uppercase);
     let folded: String = upper.flat_map(char::to_lowercase).nfkc().collect();
     // The small letter of a dotted capital I: some compare letter by letter, and take it for an i.
     Some(folded.replace("i\u{307}", "i"))
+}
+
+/// Whether a character stands for nothing, so that comparing by Unicode's rules leaves it out (`Default_Ignorable_Code_Point`,
+/// Unicode Standard Annex 44; it is none in `NFKC_Casefold`).
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0xad | 0x34f
+            | 0x61c
+            | 0x115f..=0x1160
+            | 0x17b4..=0x17b5
+            | 0x180b..=0x180f
+            | 0x200b..=0x200f
+            | 0x202a..=0x202e
+            | 0x2060..=0x206f
+            | 0x3164
+            | 0xfe00..=0xfe0f
+            | 0xfeff
+            | 0xffa0
+            | 0xfff0..=0xfff8
+            | 0x1bca0..=0x1bca3
+            | 0x1d173..=0x1d17a
+            | 0xe0000..=0xe0fff
+    )
 }
 
 /// Resolves `%XX` until none is left.
@@ -76,8 +106,8 @@ pub(crate) fn byte_of(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// A path without the extension of its last segment, folded anew: some servers answer `/customers/42.json` as `/customers/42`. None if
-/// it has none.
+/// A path without the last extension of its last segment, folded anew: some servers answer `/customers/42.json` as `/customers/42`.
+/// None if it has none.
 pub(crate) fn without_extension(folded: &str) -> Option<Cow<'_, str>> {
     let (above, last) = folded.rsplit_once('/')?;
     let (stem, _) = last.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
@@ -96,6 +126,9 @@ mod tests {
             ("/Customers/C-1042/", "/customers/c-1042"),
             ("/customers/export.", "/customers/export"),
             ("/customers/export. .", "/customers/export"),
+            ("/ customers/\u{a0}export", "/customers/export"),
+            ("/ex\u{ad}port\u{200b}", "/export"),
+            ("/customers/\u{feff}", "/customers"),
             ("/customers. /export\u{3000}", "/customers/export"),
             ("/customers/ /", "/customers"),
             ("/customers/export?x", "/customers/export"),

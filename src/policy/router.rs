@@ -1,5 +1,7 @@
 //! Which route takes a path, and which one an upstream could take it for.
 
+use std::borrow::Cow;
+
 use matchit::InsertError;
 
 use crate::policy::{decide::Target, folded};
@@ -12,7 +14,13 @@ pub(crate) struct Router {
     folded: matchit::Router<usize>,
     /// Those whose folded text ends in an extension, without it.
     shortened: matchit::Router<usize>,
+    /// Those that some servers take for more than their pattern says, by what more they take: `/files/{*rest}` by `/files`, and
+    /// `/export.php` by `/export.php/{*rest}`.
+    extended: matchit::Router<usize>,
 }
+
+/// So many extensions of a last segment are taken off, one after the other.
+const EXTENSIONS_MAX: usize = 64;
 
 /// A route, and how much of its pattern is fixed text.
 struct Pattern {
@@ -49,6 +57,9 @@ impl Router {
         if let Some(shortened) = folded::without_extension(&folded).filter(|_| ends_fixed) {
             // One that cannot be told from another one there is another route all the same.
             let _one_is_enough = self.shortened.insert(shortened, route);
+        }
+        if let Some(extended) = extended(&folded) {
+            let _one_is_enough = self.extended.insert(extended, route);
         }
         self.folded.insert(folded, route)
     }
@@ -94,14 +105,37 @@ impl Router {
         if pattern.ends_fixed {
             return None;
         }
-        let shorter = folded::without_extension(&folded);
-        let longer = |path: &str| {
-            let found = self.shortened.at(path).ok().map(|found| *found.value);
-            found.and_then(|found| other(Some(found)))
+        let lenient = |path: &str| {
+            let found = [&self.shortened, &self.extended].into_iter();
+            let mut found = found.filter_map(|router| router.at(path).ok().map(|it| *it.value));
+            found.find_map(|found| other(Some(found)))
         };
-        let shorter = shorter.as_deref();
-        longer(&folded).or_else(|| other(at(shorter?)).or_else(|| longer(shorter?)))
+        if let Some(misread) = lenient(&folded) {
+            return Some(misread);
+        }
+        // Some servers take all behind a dot for an extension, and others only what is behind the last one.
+        let mut shorter = folded::without_extension(&folded);
+        for _ in 0..EXTENSIONS_MAX {
+            let path = shorter?;
+            if let Some(misread) = other(at(&path)).or_else(|| lenient(&path)) {
+                return Some(misread);
+            }
+            shorter = folded::without_extension(&path).map(Cow::into_owned).map(Cow::Owned);
+        }
+        Some(Misread::NoRoute)
     }
+}
+
+/// What else some servers take for a route with this folded pattern: a catch-all without anything to catch (ASP.NET), and
+/// what stands behind a script, which is told it (`PATH_INFO` of RFC 3875, section 4.1.5).
+fn extended(folded: &str) -> Option<String> {
+    let (above, last) = folded.rsplit_once('/')?;
+    if !is_fixed(last) {
+        let ends_fixed = above.rsplit_once('/').is_some_and(|(_, last)| is_fixed(last));
+        return (last.starts_with("{*") && ends_fixed).then(|| above.to_owned());
+    }
+    let is_script = folded::without_extension(folded).is_some();
+    is_script.then(|| format!("{folded}/{{*path_info}}"))
 }
 
 /// A pattern whose fixed text is folded: two patterns of one shape differ in the names of their parameters only.
@@ -128,6 +162,32 @@ pub(crate) fn is_fixed(segment: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lenient_servers_take_more_than_a_pattern_says() {
+        let other = |route| Some(Misread::Route(route));
+        let customers = ["/c/{id}", "/c/export"];
+        for path in ["/c/export.tar.gz", "/c/export.json.json", "/c/EXPORT.a.b.c", "/c/ export"] {
+            check(&customers, path, Some((customers[0], other(1))));
+        }
+        for path in ["/c/a.b@c.org", "/c/1.2.3.4", "/c/my.export", "/c/exports.tar.gz"] {
+            check(&customers, path, Some((customers[0], None)));
+        }
+        let many = format!("/c/a{}", ".b".repeat(EXTENSIONS_MAX + 1));
+        check(&customers, &many, Some((customers[0], Some(Misread::NoRoute))));
+        // A catch-all that catches nothing.
+        let files = ["/{x}", "/files/{*rest}"];
+        for path in ["/files", "/FILES", "/files.json"] {
+            check(&files, path, Some((files[0], other(1))));
+        }
+        check(&files, "/other", Some((files[0], None)));
+        let each = ["/c/{id}", "/c/{id}/{*rest}"];
+        check(&each, "/c/7", Some((each[0], None)));
+        // A script that is told what stands behind it.
+        let scripts = ["/a/{*rest}", "/a/export.php"];
+        check(&scripts, "/a/export.php/x.css", Some((scripts[0], other(1))));
+        check(&scripts, "/a/export/x.css", Some((scripts[0], None)));
+    }
 
     /// Which route takes a path, and which one an upstream could take it for.
     #[track_caller]
@@ -189,7 +249,7 @@ mod tests {
             ("/customers/EXPORT", one(Some(to_export))),
             ("/customers/export.json", one(Some(to_export))),
             ("/customers/export..JSON", one(Some(to_export))),
-            ("/customers/export.tar.gz", one(None)),
+            ("/customers/export.tar.gz", one(Some(to_export))),
             ("/customers/export ", one(Some(to_export))),
             ("/customers/e\u{ff58}port", one(Some(to_export))),
             ("/customers/\u{ff05}65xport", one(Some(to_export))),

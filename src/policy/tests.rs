@@ -892,6 +892,10 @@ fn a_parameter_that_is_not_listed_is_none_of_those_that_are() {
         "$method",
         "X-HTTP-Method-Override",
         "x_http_method_override",
+        "HTTP-Method-Override",
+        "_methodOverride",
+        "X-Tunneled-Method",
+        "sf_method",
     ] {
         check_open(name, false);
     }
@@ -1390,6 +1394,67 @@ fn a_filter_may_ask_only_about_what_the_purpose_keeps() {
         ),
         Vec::<&str>::new()
     );
+}
+
+/// Of a text that holds a document only what is left of that leaves.
+#[test]
+fn a_filter_may_not_ask_about_a_text_that_holds_a_document() {
+    let found = |body: &str, embedded: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A, b: B }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrecords: {{ r: {{ fields: {{ $: public, $.s: public }} }} }}\nrules: {{ p: {{ a: keep, b: drop }} }}\napis: {{ api: {{ routes: {{ GET /a: {{ body: {{ {body} }}, embedded: {{ {embedded} }}, buffer: document }} }} }} }}\n"
+        );
+        let errors = errors(&[source(&text)]).into_iter();
+        errors.map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    for filter in ["search(@.t, 'x')", "length(@.t) > 3", "@.t == 'x'", "@.t < @.u", "@.t"] {
+        let asks = format!("\"$[?{filter}].n\": a, \"$[*].u\": public");
+        for (more, embedded) in [
+            ("", "\"$[*].t\": r"),
+            ("", "\"$[*].t\": public"),
+            (", \"$[*].t\": public", "\"$[*].t\": r"),
+            (", \"$[*].t\": public", "\"$[0].t\": r"),
+            (", \"$[*].t\": public", "\"$[-1].t\": a"),
+            (", \"$[*].t\": public", "\"$[?@.u].t\": a"),
+        ] {
+            let errors = found(&format!("{asks}{more}"), embedded);
+            assert_eq!(errors, ["filter-tells"], "{filter} {more} {embedded}");
+        }
+    }
+    let others = "\"$[?@.u == 'x'].n\": a, \"$[*].u\": public";
+    assert_eq!(found(others, "\"$[*].t\": r"), Vec::<&str>::new());
+    let document = "\"$[?@.u == $.t].n\": a, \"$[*].u\": public";
+    assert_eq!(found(document, "$.t: public"), ["filter-tells"]);
+}
+
+/// An element of which a filter cannot be answered is removed, and with it what is kept.
+#[test]
+fn a_filter_may_not_ask_about_what_another_one_can_take_away() {
+    let found = |fields: &str| {
+        let text = format!(
+            "tamis: 1\ncategories: {{ a: A, b: B }}\npurposes: {{ p: {{ title: P, legal_basis: contract }} }}\ncallers: {{ c: {{ identify: {{ api_key: k }}, purposes: [p] }} }}\nrules: {{ p: {{ a: keep, b: drop }} }}\napis: {{ api: {{ routes: {{ GET /a: {{ body: {{ {fields} }} }} }} }} }}\n"
+        );
+        let errors = errors(&[source(&text)]).into_iter();
+        errors.map(|(code, _)| code).collect::<Vec<_>>()
+    };
+    let inner = |filter: &str, more: &str| {
+        format!(
+            "\"$.r[?{filter}].n\": a, \"$.r[*].b[*].x\": public, \"$.r[*].b[*].y\": public, \"$.r[*].m.x\": public{more}"
+        )
+    };
+    let none = Vec::<&str>::new();
+    for filter in ["@.b[0].x == 1", "@.b[0].x", "@.b[0].x && @.m.x"] {
+        assert_eq!(found(&inner(filter, "")), none, "{filter}");
+        let asked = inner(filter, ", \"$.r[*].b[?@.y == 1].z\": public");
+        assert_eq!(found(&asked), ["filter-tells"], "{filter}");
+    }
+    // Members are elements, too; and so is what a filter below `..` is asked of.
+    let members = inner("@.m.x == 1", ", \"$.r[*][?@.x == 1].z\": public");
+    assert_eq!(found(&members), ["filter-tells"; 2], "the other filter is asked of arrays, too");
+    assert_eq!(
+        found("\"$..[?@.m.x == 1].n\": a, \"$..m.x\": public, \"$..m.n\": a"),
+        ["filter-tells"]
+    );
+    assert_eq!(found("\"$..[?@.x == 1].n\": a, \"$..x\": public"), none);
 }
 
 /// The same of what they ask about the document.

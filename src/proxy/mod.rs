@@ -422,9 +422,9 @@ impl Proxy {
             return Ok(conditions);
         }
         let names = request.headers.keys().filter(|name| is_condition(name.as_str()));
-        let has_sealed =
-            |name: &&HeaderName| request.headers.get_all(*name).iter().any(validate::has_sealed);
-        let mut names = names.filter(has_sealed).peekable();
+        let has_tags =
+            |name: &&HeaderName| request.headers.get_all(*name).iter().any(validate::has_tags);
+        let mut names = names.filter(has_tags).peekable();
         if names.peek().is_none() {
             return Ok(conditions);
         }
@@ -440,7 +440,8 @@ impl Proxy {
         let mut tags = 0;
         for name in names {
             for value in request.headers.get_all(name) {
-                conditions.append(name, validate::opened(value, &mut tags, open).ok_or(wrong)?);
+                let opened = validate::opened(name, value, &mut tags, open).ok_or(wrong)?;
+                conditions.append(name, opened);
             }
         }
         Ok(conditions)

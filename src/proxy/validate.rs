@@ -2,12 +2,15 @@
 //! an answer is told unchanged only to whom it was given, for the purpose and under the policies that
 //! it was given for. Nothing has to be kept for it.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::transform::Sealer;
 
 /// Most validators of one request that are tried, and most that go on.
 const TAGS_MAX: usize = 32;
+
+/// The condition of `WebDAV`.
+const IF: HeaderName = HeaderName::from_static("if");
 
 /// What one request has to do with validators.
 pub(super) struct Validation {
@@ -47,38 +50,47 @@ impl Validation {
     }
 }
 
-/// Whether a condition has in it what a sealed validator begins with, be that whole or not.
-pub(super) fn has_sealed(value: &HeaderValue) -> bool {
+/// Whether a condition can have a validator in it: a date has no quotes.
+pub(super) fn has_tags(value: &HeaderValue) -> bool {
     let prefix = Sealer::PREFIX.as_bytes();
-    value.as_bytes().windows(prefix.len()).any(|part| part == prefix)
+    let bytes = value.as_bytes();
+    bytes.contains(&b'"') || bytes.windows(prefix.len()).any(|part| part == prefix)
 }
 
-/// A condition with the upstream's validators in the place of those that were sealed; none if one does not open, or is not
-/// whole. `tags` counts those that are tried.
+/// A condition with the upstream's validators in the place of the sealed ones. None if one does not open, is not whole, or
+/// was not given out: a client that may try the upstream's own would learn of the whole answer whether it is the one that
+/// they are made of. `tags` counts those that are tried. In a list of tags nothing but commas stands between them; a condition
+/// of `WebDAV` (RFC 4918, section 10.4) has more than tags.
 pub(super) fn opened(
+    name: &HeaderName,
     value: &HeaderValue,
     tags: &mut usize,
     open: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> Option<HeaderValue> {
     let text = value.to_str().ok()?;
-    if text.matches('"').count() % 2 != 0 {
+    let quotes = text.matches('"').count();
+    if quotes % 2 != 0 {
         return None;
     }
     let mut left = Vec::new();
     for (index, part) in text.split('"').enumerate() {
         if index % 2 == 0 {
-            if part.contains(Sealer::PREFIX) {
+            let gap = part.strip_suffix("W/").unwrap_or(part).trim_matches([' ', '\t']);
+            let parts_tags = match index {
+                0 => gap.is_empty(),
+                index if index == quotes => part.trim_matches([' ', '\t']).is_empty(),
+                _ => gap == ",",
+            };
+            if part.contains(Sealer::PREFIX) || !parts_tags && *name != IF {
                 return None;
             }
             left.extend_from_slice(part.as_bytes());
-        } else if part.starts_with(Sealer::PREFIX) {
+        } else {
             *tags += 1;
             let tag = if *tags > TAGS_MAX { None } else { open(part) }?;
             // Whether it is a weak one is said by the one that was sealed.
             left.truncate(left.strip_suffix(b"W/").unwrap_or(&left).len());
             left.extend_from_slice(&tag);
-        } else {
-            left.extend([b"\"", part.as_bytes(), b"\""].concat());
         }
     }
     HeaderValue::from_bytes(&left).ok()
@@ -116,19 +128,26 @@ mod tests {
         let seal = |tag: &str| sealer.seal(tag.as_bytes(), &["desk"]).unwrap();
         let (strong, weak) = (seal("\"7\""), seal("W/\"8\""));
         let check = |given: &str, expected: Option<&str>| {
+            let name = if given.starts_with('(') { IF } else { header::IF_MATCH };
             let given = HeaderValue::try_from(given).unwrap();
-            let opened = opened(&given, &mut 0, |tag| sealer.open(tag, &["desk"]));
+            let opened = opened(&name, &given, &mut 0, |tag| sealer.open(tag, &["desk"]));
             assert_eq!(opened.as_ref().map(|value| value.to_str().unwrap()), expected, "{given:?}");
         };
         check(&format!("W/\"{strong}\""), Some("\"7\""));
-        check(
-            &format!("\"{strong}\", W/\"{weak}\" , W/\"own\""),
-            Some("\"7\", W/\"8\" , W/\"own\""),
-        );
+        check(&format!("\"{strong}\", W/\"{weak}\" ,\"{strong}\""), Some("\"7\", W/\"8\" ,\"7\""));
         check(&format!("(<urn:x> [W/\"{strong}\"])"), Some("(<urn:x> [\"7\"])"));
-        check("*", Some("*"));
-        check("\"a v1.0\"", Some("\"a v1.0\""));
         for mangled in [
+            // The upstream's own, which nobody was given.
+            "\"7\"".to_owned(),
+            "\"a v1.0\"".to_owned(),
+            format!("\"{strong}\", \"7\""),
+            format!("(<urn:x> [W/\"{strong}\"] [\"7\"])"),
+            // No list of tags.
+            format!("\"{strong}\"x"),
+            format!("x\"{strong}\""),
+            format!("w/\"{strong}\""),
+            format!("\"{strong}\" \"{weak}\""),
+            format!("\"{strong}\",W/"),
             "\"v1.short\"".to_owned(),
             "\"v1.\"".to_owned(),
             format!("W/\"{strong}-gzip\""),
@@ -144,8 +163,11 @@ mod tests {
         let many = vec![format!("\"{strong}\""); TAGS_MAX + 1].join(",");
         check(&many, None);
         let behind = [b"\"\xff\", W/\"", strong.as_bytes(), b"\""].concat();
-        assert!(has_sealed(&HeaderValue::from_bytes(&behind).unwrap()));
-        assert!(!has_sealed(&HeaderValue::from_static("\"v1\", *")));
+        assert!(has_tags(&HeaderValue::from_bytes(&behind).unwrap()));
+        assert!(has_tags(&HeaderValue::try_from(strong).unwrap()));
+        for plain in ["*", "Sat, 29 Oct 1994 19:43:31 GMT"] {
+            assert!(!has_tags(&HeaderValue::from_static(plain)));
+        }
     }
 
     #[test]

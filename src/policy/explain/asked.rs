@@ -14,7 +14,7 @@ use crate::{
     policy::{
         compile,
         explain::{
-            place,
+            place::{self, Unseen},
             walk::{Fate, Scope, Shape, Walk},
             words::{in_words, leaves},
         },
@@ -58,18 +58,18 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
             match told {
                 None => too_many = true,
                 Some(told) => {
-                    for Told { filter, from_root, path, fate } in told {
+                    for Told { filter, from_root, path, unseen } in told {
                         let same = |one: &&mut Telling| {
                             one.filter == filter && one.from_root == from_root && one.path == path
                         };
                         if let Some(one) = all.iter_mut().find(same) {
-                            one.purposes.push((id, fate));
+                            one.purposes.push((id, unseen));
                         } else {
                             all.push(Telling {
                                 filter,
                                 from_root,
                                 path,
-                                purposes: vec![(id, fate)],
+                                purposes: vec![(id, unseen)],
                             });
                         }
                     }
@@ -117,12 +117,12 @@ fn give_up(route: &Route) -> Finding {
         .help("spell names where you can: `..` multiplies with every filter that it meets")
 }
 
-/// Something that a filter asks about, and what a purpose gets of it instead.
+/// Something that a filter asks about, and why a purpose does not see it.
 struct Told {
     filter: Filter,
     from_root: bool,
     path: Path,
-    fate: Fate,
+    unseen: Unseen,
 }
 
 /// The same for all purposes that do not get it.
@@ -130,11 +130,16 @@ struct Telling {
     filter: Filter,
     from_root: bool,
     path: Path,
-    purposes: Vec<(usize, Fate)>,
+    purposes: Vec<(usize, Unseen)>,
 }
 
-/// The line whose say a fate is.
-fn line_of(fate: Fate) -> Option<PathId> {
+/// The line by which it is so.
+fn line_of(unseen: Unseen) -> Option<PathId> {
+    let fate = match unseen {
+        Unseen::Fate(fate) => fate,
+        Unseen::Document(line) => return Some(line),
+        Unseen::Asked => return None,
+    };
     match fate {
         Fate::Own(_, line)
         | Fate::Element(_, line)
@@ -163,13 +168,26 @@ impl Telling {
         if !self.from_root {
             path = path.replacen('$', "@", 1);
         }
+        if self.purposes.iter().all(|(_, unseen)| *unseen == Unseen::Asked) {
+            let message = format!(
+                "the filter `{}` asks about `{path}` in an element of which a filter is asked, too: one that cannot be answered removes that element, and what leaves would tell what was in it",
+                self.filter
+            );
+            let finding = Finding::error("filter-tells", field.at.clone(), message);
+            return Some(finding.help(
+                "ask about what stands in the element itself, or where no other filter is asked",
+            ));
+        }
         // Purposes of which the same is true are named together.
         let mut groups: Vec<(Option<String>, Vec<&str>)> = Vec::new();
         let mut decides: Vec<&Field> = Vec::new();
-        for (id, fate) in &self.purposes {
+        for (id, unseen) in &self.purposes {
             let Some(purpose) = set.purposes.get(*id) else { continue };
-            let line = line_of(*fate).and_then(|line| route.fields.get(line.index()));
+            let line = line_of(*unseen).and_then(|line| route.fields.get(line.index()));
             let gets = line.and_then(|line| match line.class {
+                _ if matches!(unseen, Unseen::Document(_)) => {
+                    Some("only what is left of the document in it".to_owned())
+                }
                 Class::Category(category) => {
                     let action = line.action(purpose.action(category));
                     let name = set.category_name(category);
@@ -207,6 +225,10 @@ impl Telling {
 
     /// What to write if what is asked about tells nothing about a person; it has been tried out.
     fn cure(&self, set: &PolicySet, api: &Api, route: &Route) -> Option<String> {
+        // A line would not help.
+        if self.purposes.iter().any(|(_, unseen)| !matches!(unseen, Unseen::Fate(_))) {
+            return None;
+        }
         let (field, at) = self.field(route)?;
         let own = field.path.segments();
         // From the document, it is the route that says what is there; else who says what the element is.
@@ -385,8 +407,13 @@ impl Asked<'_> {
                 continue;
             }
             let (state, under) = if from_root { root } else { node };
-            if let Err(fate) = place::sees(self.walk, &path, under, state, &mut self.steps) {
-                self.told.push(Told { filter: filter.clone(), from_root, path, fate });
+            match place::sees(self.walk, &path, under, state, &mut self.steps) {
+                // What stands elsewhere in the document can be gone for another reason: "What tamis does not hide".
+                Ok(()) | Err(Unseen::Asked) if from_root => {}
+                Ok(()) => {}
+                Err(unseen) => {
+                    self.told.push(Told { filter: filter.clone(), from_root, path, unseen });
+                }
             }
         }
     }

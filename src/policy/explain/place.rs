@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::{
     path::{
-        Answered, Elements, Filter, Kind, Path, PathId, Program, Selector, State, can_be,
+        Answered, Elements, Filter, Kind, Path, PathId, Program, Question, Selector, State, can_be,
         least_common_multiple,
     },
     policy::{
@@ -83,16 +83,27 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     is_described
 }
 
+/// Why who sees a node does not see, as it is, all that a path selects from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// This becomes of some of it.
+    Fate(Fate),
+    /// Some of it is a text of which only what is left of the document in it is seen, by this line.
+    Document(PathId),
+    /// Some of it is in an element of which another filter is asked: one that cannot be answered takes it away.
+    Asked,
+}
+
 /// Whether who sees a node in this state also sees, as it is, all that `path` selects from there, be it a scalar or a
-/// container; if not, what becomes of some of it. `steps` counts on with the nodes that are looked at.
+/// container. `steps` counts on with the nodes that are looked at.
 pub(super) fn sees(
     walk: Walk<'_>,
     path: &Path,
     under: Scope,
     state: State,
     steps: &mut usize,
-) -> Result<(), Fate> {
-    let unclear = Fate::NameUnspelled;
+) -> Result<(), Unseen> {
+    let unclear = Unseen::Fate(Fate::NameUnspelled);
     let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
     let mut search = Search::new(walk, path, &probe);
     let under = Ok(under);
@@ -102,17 +113,25 @@ pub(super) fn sees(
         under,
         renamed: false,
         unspelled: false,
+        asked: None,
         way: Vec::new(),
     });
     let (nodes, complete) = search.follow(steps);
     for node in nodes {
         let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
         if node.renamed || !walk.leaves_as_it_is(fate) {
-            return Err(fate);
+            return Err(Unseen::Fate(fate));
         }
         // A scalar in an array leaves by the line of that, and a container in it does not.
         for kind in [Kind::Object, Kind::Array] {
-            node.under.and_then(|under| walk.container(under, node.state, kind))?;
+            let inside = node.under.and_then(|under| walk.container(under, node.state, kind));
+            inside.map_err(Unseen::Fate)?;
+        }
+        if let Some(line) = walk.embedding(node.state) {
+            return Err(Unseen::Document(line));
+        }
+        if node.asked == Some(Asked::Above) {
+            return Err(Unseen::Asked);
         }
     }
     if complete { Ok(()) } else { Err(unclear) }
@@ -138,7 +157,18 @@ struct Node {
     renamed: bool,
     /// No line spells its name.
     unspelled: bool,
+    /// Whether a filter is asked of it, or of what it stands in, below where the search began.
+    asked: Option<Asked>,
     way: Vec<Step>,
+}
+
+/// Where a filter is asked that can take a node away: one that cannot be answered does so.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asked {
+    /// Of the node itself.
+    Here,
+    /// Of something that it stands in.
+    Above,
 }
 
 impl Node {
@@ -156,6 +186,9 @@ impl Node {
     }
 }
 
+/// What of a [`Node`] decides what is below it: both states, what stands above, and whether names and filters are.
+type Alike = (State, State, Result<Scope, Fate>, bool, Option<Asked>);
+
 /// Steps through the lines and the path together.
 struct Search<'w> {
     walk: Walk<'w>,
@@ -164,7 +197,7 @@ struct Search<'w> {
     indices: BTreeSet<u64>,
     /// How far from the end of an array elements are looked at.
     back: u64,
-    seen: HashSet<(State, State, Result<Scope, Fate>, bool)>,
+    seen: HashSet<Alike>,
     next: VecDeque<Node>,
     /// Nodes that the path selects.
     found: Vec<Node>,
@@ -233,6 +266,7 @@ impl<'w> Search<'w> {
             under: Ok(self.walk.outside()),
             renamed: false,
             unspelled: false,
+            asked: None,
             way: Vec::new(),
         });
         self.follow(&mut 0)
@@ -259,7 +293,7 @@ impl<'w> Search<'w> {
             self.lost = true;
             return;
         }
-        let seen = (node.state, node.probe, node.under, node.renamed);
+        let seen = (node.state, node.probe, node.under, node.renamed, node.asked);
         if node.probe != State::DEAD && self.seen.insert(seen) {
             if self.probe.selected(node.probe).next().is_some() {
                 self.found.push(node.clone());
@@ -292,11 +326,11 @@ impl<'w> Search<'w> {
             names.chain([other]).filter(|(_, _, probe, _)| *probe != State::DEAD).collect();
         let members = members.into_iter().flat_map(|(state, spelled, probe, step)| {
             let settled = self.settled(state, probe);
-            settled.into_iter().map(move |(state, probe, filters)| {
-                (state, spelled, probe, steps_of(step.clone(), filters))
+            settled.into_iter().map(move |(to, probe, filters)| {
+                (to, state, spelled, probe, steps_of(step.clone(), filters))
             })
         });
-        for (state, spelled, probe, steps) in members.collect::<Vec<_>>() {
+        for (state, from, spelled, probe, steps) in members.collect::<Vec<_>>() {
             let mut renamed = object.renamed;
             let under = inside.and_then(|inside| {
                 if !spelled {
@@ -305,7 +339,8 @@ impl<'w> Search<'w> {
                 Ok(inside)
             });
             let way = object.way.iter().cloned().chain(steps).collect();
-            self.go(Node { state, probe, under, renamed, unspelled: !spelled, way });
+            let asked = self.asked(object, from);
+            self.go(Node { state, probe, under, renamed, unspelled: !spelled, asked, way });
         }
     }
 
@@ -333,13 +368,23 @@ impl<'w> Search<'w> {
                 } else {
                     Selector::Index(i64::try_from(index).unwrap_or(i64::MAX))
                 };
+                let asked = self.asked(array, state);
                 for (state, probe, filters) in self.settled(state, probe) {
                     let steps = steps_of(Step::Selector(selector.clone()), filters);
                     let way = array.way.iter().cloned().chain(steps).collect();
                     let renamed = array.renamed;
-                    self.go(Node { state, probe, under, renamed, unspelled: false, way });
+                    self.go(Node { state, probe, under, renamed, unspelled: false, asked, way });
                 }
             }
+        }
+    }
+
+    /// Whether a filter is asked of a child whose state is this, or of what that stands in.
+    fn asked(&self, parent: &Node, child: State) -> Option<Asked> {
+        match (parent.asked, self.walk.plan.program().question(child)) {
+            (Some(_), _) => Some(Asked::Above),
+            (None, Some(Question::Filters(_))) => Some(Asked::Here),
+            (None, Some(Question::FromEnd(_)) | None) => None,
         }
     }
 

@@ -123,6 +123,12 @@ impl<'s> Walk<'s> {
         Scope::outside(self.plan.keeps_unclassified())
     }
 
+    /// The line by which a text in this state holds a document, if one does.
+    pub(super) fn embedding(&self, state: State) -> Option<PathId> {
+        let mut lines = self.plan.program().selected(state);
+        lines.find(|line| self.field(*line).is_some_and(|field| field.embedded))
+    }
+
     /// What a container hands down, or why it is gone with all that is below.
     pub(super) fn container(&self, under: Scope, state: State, kind: Kind) -> Result<Scope, Fate> {
         under.container(self, state, kind).map(|inside| inside.scope).map_err(told)

@@ -1,7 +1,7 @@
 //! The headers that an API lets through, by name.
 
 use crate::policy::{
-    conditions::overrides_method,
+    conditions::{is_condition, overrides_method},
     finding::Finding,
     read::{WrittenApi, WrittenHeader},
     reader::{At, Reader},
@@ -10,7 +10,7 @@ use crate::policy::{
 
 /// Request headers that tamis itself has to decide about, whatever a policy says: those that belong to
 /// one connection or one framing, credentials that end here, and those that change method or URL.
-const REQUEST_NEVER: [&str; 26] = [
+const REQUEST_NEVER: [&str; 32] = [
     "accept",
     "accept-encoding",
     "api-key",
@@ -22,6 +22,7 @@ const REQUEST_NEVER: [&str; 26] = [
     "expect",
     "forwarded",
     "host",
+    "http-method-override",
     "keep-alive",
     "last-modified",
     "proxy-authenticate",
@@ -32,10 +33,15 @@ const REQUEST_NEVER: [&str; 26] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-envoy-original-path",
     "x-forwarded-host",
     "x-forwarded-prefix",
-    "x-original-url",
+    "x-forwarded-uri",
+    "x-http-verb",
+    "x-original-method",
     "x-original-uri",
+    "x-original-url",
+    "x-override-url",
     "x-rewrite-url",
 ];
 
@@ -128,9 +134,13 @@ pub(super) fn headers(reader: &mut Reader<'_>, node: &Node, api: &mut WrittenApi
             let name = reader.text(item, "the name of a header");
             let Some(name) = name.filter(|name| is_name(reader, name)) else { continue };
             let lower = name.value.to_ascii_lowercase();
-            if REQUEST_NEVER.contains(&lower.as_str()) {
+            // To a program behind CGI, WSGI or Rack `_` and `-` are the same (RFC 3875, section 4.1.18).
+            let meant = lower.replace('_', "-");
+            if REQUEST_NEVER.contains(&meant.as_str()) {
                 never(reader, &name, "tamis decides about it itself");
-            } else if overrides_method(&lower) {
+            } else if meant != lower && is_condition(&meant) {
+                never(reader, &name, "many upstreams take it for a condition: write it with `-`");
+            } else if overrides_method(&meant) {
                 never(
                     reader,
                     &name,
