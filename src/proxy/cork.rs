@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -22,6 +22,7 @@ use pingora::{
     protocols::{
         ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
         Stream, TimingDigest, UniqueID, UniqueIDType,
+        http::ServerSession,
         raw_connect::ProxyDigest,
         tls::{SslDigest, TlsRef},
     },
@@ -65,6 +66,7 @@ pub(super) struct Cork(Arc<Said>);
 #[derive(Debug, Default)]
 struct Said {
     parts: AtomicU8,
+    holds: AtomicBool,
     told: Told,
 }
 
@@ -75,6 +77,22 @@ impl Cork {
         let stream = session.as_downstream().stream();
         let corked = stream.and_then(|stream| stream.as_any().downcast_ref::<Corked>());
         corked.map(|corked| corked.cork.clone()).unwrap_or_default()
+    }
+
+    /// That of this client's connection.
+    pub(super) fn at(client: &ServerSession) -> Self {
+        let corked = client.stream().and_then(|stream| stream.as_any().downcast_ref::<Corked>());
+        corked.map(|corked| corked.cork.clone()).unwrap_or_default()
+    }
+
+    /// From here on flushes wait until the connection is read from.
+    pub(super) fn hold(&self) {
+        self.0.holds.store(true, Ordering::Relaxed);
+    }
+
+    /// Flushes are carried out again.
+    pub(super) fn release(&self) {
+        self.0.holds.store(false, Ordering::Relaxed);
     }
 
     /// This part is about to be written, and flushed.
@@ -95,6 +113,11 @@ impl Cork {
     /// Why the request is refused that came last, if it cannot be read.
     pub(super) fn refused(&self) -> Option<Reason> {
         self.0.told.refused()
+    }
+
+    /// Whether a byte of a request has come that is not answered.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.told.has_begun()
     }
 
     /// One part has been written. Whether there is another behind it.
@@ -179,6 +202,9 @@ impl AsyncRead for Corked {
             Some(strict) => strict.poll_read(stream, &cork.0.told, cx, buf),
             None => Pin::new(stream).poll_read(cx, buf),
         };
+        if let Some(strict) = strict {
+            cork.0.told.begun(strict.has_begun());
+        }
         if read.is_ready() || strict.as_ref().is_some_and(Strict::has_begun) {
             *deadline = None;
         } else if let Some(deadline) = deadline
@@ -212,7 +238,7 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cork.next() {
+        if self.cork.0.holds.load(Ordering::Relaxed) || self.cork.next() {
             self.is_owed = true;
             return Poll::Ready(Ok(()));
         }

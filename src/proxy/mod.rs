@@ -10,6 +10,9 @@
 //! Between a fast upstream and a slow client a response holds at most twelve pieces of 64 KiB, four of them
 //! in Pingora's queue, and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
 //!
+//! `exchange` carries a request and its response in one task, without Pingora's proxy. Nothing goes through it yet but the
+//! tests of this room, which pass through both.
+//!
 //! **Must never know** what a policy means or what a value is: it asks, and carries bytes.
 //!
 //! ```no_run
@@ -42,6 +45,8 @@ mod access_log;
 mod admin;
 mod built_in;
 mod cork;
+mod exchange;
+mod flow;
 mod headers;
 mod health;
 mod identify;
@@ -84,6 +89,7 @@ use pingora::{
     Error, ErrorType,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
+    protocols::http::ServerSession,
     proxy::{FailToProxy, ProxyHttp, Session},
     upstreams::peer::HttpPeer,
 };
@@ -595,7 +601,10 @@ impl ProxyHttp for Proxy {
     ) -> pingora::Result<bool> {
         let traceparent = session.get_header_bytes("traceparent");
         let mut journey = Journey::new(&self.shared.observers, Trace::from_header(traceparent));
-        self.set_timeouts(session);
+        self.set_timeouts(
+            session.as_downstream_mut(),
+            self.shared.draining.load(Ordering::Acquire),
+        );
         let set = self.shared.policies.current();
         if let Some(set) = &set {
             journey.under(set.digest());
@@ -614,45 +623,16 @@ impl ProxyHttp for Proxy {
                 let answer = Answer::preflight(&preflight, &journey);
                 journey.decided(Decision::Allowed, None);
                 phases.journey = Some(journey);
-                answer?.write(session).await?;
+                answer?.write(session.as_downstream_mut()).await?;
                 Ok(true)
             }
             Ok(Admission::Permitted(admitted)) => {
-                let Admitted { upstream, set, permit, mut conditions, slot } = admitted;
-                journey.labelled(permit.labels.clone());
-                journey.occupies(slot);
                 let expects = session.get_header_bytes(header::EXPECT);
                 let is_continue_awaited = expects.eq_ignore_ascii_case(b"100-continue");
                 let cork = Cork::of(session);
                 cork.forget();
-                let request = session.req_header();
-                let liked = request.headers.get_all(header::ACCEPT_ENCODING).iter();
-                let coding = if permit.compresses {
-                    accepted(liked.filter_map(|value| value.to_str().ok()))
-                } else {
-                    Coding::Identity
-                };
-                let today = passage::today();
-                let validation = permit.plan.sealer().map(|sealer| {
-                    let bonds = self.bonds(request, &permit, coding, today);
-                    Validation::of(sealer, bonds, &request.headers)
-                });
-                if let Some(known) = validation.as_ref().and_then(Validation::condition) {
-                    conditions.insert(header::IF_NONE_MATCH, known);
-                }
-                let passage = Passage {
-                    journey,
-                    today,
-                    validation,
-                    conditions,
-                    gate: Arc::clone(&self.gate),
-                    set,
-                    permit,
-                    is_head: request.method == Method::HEAD,
-                    is_chunked: request.version == Version::HTTP_11,
-                    coding,
-                    cork,
-                };
+                let (upstream, mut passage) = self.passage(session.req_header(), journey, admitted);
+                passage.cork = cork;
                 if has_body {
                     let patience = self.shared.settings.timeouts.request_body;
                     phases.whole_by = passage.journey.began().checked_add(patience);
@@ -673,7 +653,7 @@ impl ProxyHttp for Proxy {
                 journey.decided(Decision::Denied, Some(denial.reason));
                 let answer = Answer::problem(denial.reason, &journey);
                 phases.journey = Some(journey);
-                answer?.write(session).await?;
+                answer?.write(session.as_downstream_mut()).await?;
                 Ok(true)
             }
         }
@@ -820,7 +800,7 @@ impl ProxyHttp for Proxy {
             let journey = passage.map(|passage| &passage.journey).or(phases.journey.as_ref());
             if let Some(Ok(answer)) = journey.map(|journey| Answer::problem(reason, journey)) {
                 session.set_keepalive(None);
-                if answer.write(session).await.is_err() {
+                if answer.write(session.as_downstream_mut()).await.is_err() {
                     // The client has gone: there is nobody to tell, and the record says the rest.
                 }
             }
@@ -891,19 +871,61 @@ impl Proxy {
     }
 
     /// Nothing of this has a limit by default.
-    fn set_timeouts(&self, session: &mut Session) {
+    fn set_timeouts(&self, downstream: &mut ServerSession, is_over: bool) {
         let timeouts = &self.shared.settings.timeouts;
-        let downstream = session.as_downstream_mut();
         downstream.set_read_timeout(Some(timeouts.client));
         downstream.set_write_timeout(Some(timeouts.client));
         downstream.set_total_drain_timeout(Some(timeouts.client));
         downstream.set_ignore_info_resp(true);
-        let is_draining = self.shared.draining.load(Ordering::Acquire);
         // Pingora has its reasons to end a connection, such as a length beside chunks.
-        let stays = !is_draining
+        let stays = !is_over
             && downstream.get_keepalive().is_some()
             && downstream.req_header().version != Version::HTTP_10;
-        let idle = Some(timeouts.idle.as_secs().max(1)).filter(|_| stays);
-        downstream.set_keepalive(idle);
+        downstream.set_keepalive(Some(self.idle_seconds()).filter(|_| stays));
+    }
+
+    /// How long a connection may wait for a request.
+    fn idle_seconds(&self) -> u64 {
+        self.shared.settings.timeouts.idle.as_secs().max(1)
+    }
+
+    /// What a permitted request takes with it to its response, and where it goes.
+    fn passage(
+        &self,
+        request: &RequestHeader,
+        mut journey: Journey,
+        admitted: Admitted,
+    ) -> (Arc<Upstream>, Passage) {
+        let Admitted { upstream, set, permit, mut conditions, slot } = admitted;
+        journey.labelled(permit.labels.clone());
+        journey.occupies(slot);
+        let liked = request.headers.get_all(header::ACCEPT_ENCODING).iter();
+        let coding = if permit.compresses {
+            accepted(liked.filter_map(|value| value.to_str().ok()))
+        } else {
+            Coding::Identity
+        };
+        let today = passage::today();
+        let validation = permit.plan.sealer().map(|sealer| {
+            let bonds = self.bonds(request, &permit, coding, today);
+            Validation::of(sealer, bonds, &request.headers)
+        });
+        if let Some(known) = validation.as_ref().and_then(Validation::condition) {
+            conditions.insert(header::IF_NONE_MATCH, known);
+        }
+        let passage = Passage {
+            journey,
+            today,
+            validation,
+            conditions,
+            gate: Arc::clone(&self.gate),
+            set,
+            permit,
+            is_head: request.method == Method::HEAD,
+            is_chunked: request.version == Version::HTTP_11,
+            coding,
+            cork: Cork::default(),
+        };
+        (upstream, passage)
     }
 }

@@ -83,6 +83,20 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Why a response under these policies, to a request that began then, may not go on any more.
+    pub(super) fn overdue(&self, set: &InForce, began: Instant, now: Instant) -> Option<Reason> {
+        let is_over = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
+        if set.replaced().is_some_and(|since| is_over(since, self.old_policies)) {
+            Some(Reason::PoliciesReplaced)
+        } else if is_over(began, self.response_age) {
+            Some(Reason::ResponseTooOld)
+        } else {
+            None
+        }
+    }
+}
+
 /// A response whose head may leave.
 pub(super) struct Opened {
     /// What happens to its body.
@@ -127,14 +141,7 @@ impl Passage {
 
     /// Why the response may not go on, if it may not: its age is asked for with each piece.
     pub(super) fn overdue(&self, now: Instant) -> Option<Reason> {
-        let is_over = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
-        if self.set.replaced().is_some_and(|since| is_over(since, self.gate.old_policies)) {
-            Some(Reason::PoliciesReplaced)
-        } else if is_over(self.journey.began(), self.gate.response_age) {
-            Some(Reason::ResponseTooOld)
-        } else {
-            None
-        }
+        self.gate.overdue(&self.set, self.journey.began(), now)
     }
 
     /// Whether the body may hold so many bytes, beside what others hold.

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use pingora::{BError, Error, ErrorSource, ErrorType, http::ResponseHeader, proxy::Session};
+use pingora::{
+    BError, Error, ErrorSource, ErrorType, http::ResponseHeader, protocols::http::ServerSession,
+};
 use serde_json::json;
 
 use crate::{
@@ -198,16 +200,21 @@ impl Answer {
     ///
     /// A body that the client sends all the same is read and forgotten, so that the client gets to the
     /// answer; one that waits to be asked for is not, and the connection ends.
-    pub(super) async fn write(self, session: &mut Session) -> pingora::Result<()> {
-        let is_head = session.req_header().method == http::Method::HEAD
+    pub(super) async fn write(self, client: &mut ServerSession) -> pingora::Result<()> {
+        let is_head = client.req_header().method == http::Method::HEAD
             || self.head.status == StatusCode::NO_CONTENT;
-        let is_body_held_back = session.get_header(header::EXPECT).is_some();
-        let downstream = session.as_downstream_mut();
-        downstream.set_close_on_response_before_downstream_finish(is_body_held_back);
-        downstream.write_response_header(self.head).await?;
+        let is_body_held_back = client.get_header(header::EXPECT).is_some();
+        client.set_close_on_response_before_downstream_finish(is_body_held_back);
+        client.write_response_header(self.head).await?;
         if is_head {
             return Ok(());
         }
-        downstream.write_response_body(self.body, true).await
+        client.write_response_body(self.body, true).await
+    }
+
+    /// Writes it to a client whose request could not be read.
+    pub(super) async fn write_unread(self, client: &mut ServerSession) -> pingora::Result<()> {
+        client.write_response_header(self.head).await?;
+        client.write_response_body(self.body, true).await
     }
 }

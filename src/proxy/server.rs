@@ -44,6 +44,7 @@ use crate::{
         Proxy,
         admin::Admin,
         cork::{COLLECTED_BYTES, Corked},
+        exchange::Exchange,
         health::Doctor,
         signals::{DRAIN_STEP, Signals, Told},
         strict::Rules,
@@ -342,6 +343,8 @@ const MAX_TRIES: usize = 8;
 pub(super) struct Gateway {
     http_1: Arc<HttpProxy<Proxy>>,
     http_2: Arc<Impatient>,
+    /// What carries requests in their place, where it does.
+    pub(super) exchange: Option<Arc<Exchange>>,
     /// Each listener, and its door if it speaks TLS.
     doors: Vec<(Listener, Option<Arc<Door>>)>,
     /// How long a client may take to begin.
@@ -378,6 +381,7 @@ impl Gateway {
         Self {
             http_1,
             http_2: Arc::new(Impatient::new(http_2, timeouts)),
+            exchange: None,
             doors,
             patience: timeouts.client,
             age: timeouts.connection_age,
@@ -487,12 +491,29 @@ impl ServerApp for Gateway {
         // A task of its own, for a connection's wakes up several times in each request, and would have to ask
         // each time whether it is over.
         let mut served = JoinSet::new();
-        if is_http_2 {
-            let app = Arc::clone(&self.http_2);
-            served.spawn(async move { app.process_new(stream, &is_told).await });
-        } else {
-            let app = Arc::clone(&self.http_1);
-            served.spawn(async move { app.process_new(stream, &is_told).await });
+        match (&self.exchange, is_http_2) {
+            (None, true) => {
+                let app = Arc::clone(&self.http_2);
+                served.spawn(async move { app.process_new(stream, &is_told).await });
+            }
+            (None, false) => {
+                let app = Arc::clone(&self.http_1);
+                served.spawn(async move { app.process_new(stream, &is_told).await });
+            }
+            (Some(exchange), true) => {
+                let exchange = Arc::clone(exchange);
+                served.spawn(async move {
+                    exchange.http_2(stream, &is_told).await;
+                    None
+                });
+            }
+            (Some(exchange), false) => {
+                let exchange = Arc::clone(exchange);
+                served.spawn(async move {
+                    exchange.http_1(stream, &is_told).await;
+                    None
+                });
+            }
         }
         tokio::select! {
             ended = served.join_next() => return ended?.ok()?,

@@ -49,7 +49,7 @@ pub(super) enum Body {
 
 impl Body {
     /// Bytes of it that are held between two steps.
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::Sieve { pipe, .. } => pipe.held_bytes(),
             Self::Empty(_) | Self::Replace(_) | Self::Pass(_) => 0,
@@ -206,7 +206,12 @@ impl SieveModule {
 }
 
 /// What leaves in the place of `chunk`.
-fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes, Reason> {
+pub(super) fn treat(
+    body: &mut Body,
+    chunk: Bytes,
+    begun: bool,
+    ends: bool,
+) -> Result<Bytes, Reason> {
     match body {
         Body::Empty(reason) if begun => Err(*reason),
         Body::Empty(_) => Ok(Bytes::new()),

@@ -43,9 +43,21 @@ pub(super) struct Told {
     refused: OnceLock<Reason>,
     /// Whether the request before has been answered.
     answered: AtomicBool,
+    /// Whether a byte of a request has come that is not answered.
+    begun: AtomicBool,
 }
 
 impl Told {
+    /// Whether a byte of a request has come.
+    pub(super) fn begun(&self, has_begun: bool) {
+        self.begun.store(has_begun, Ordering::Relaxed);
+    }
+
+    /// Whether a byte of a request has come that is not answered.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// The request has been answered: the next may come.
     pub(super) fn answered(&self) {
         self.answered.store(true, Ordering::Release);

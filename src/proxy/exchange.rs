@@ -1,0 +1,693 @@
+//! A request's way, from its head to the record that it leaves: admission, the upstream, both bodies, the end.
+//!
+//! One task carries a request and its response, so that nothing is queued between the two sides: while one side is
+//! slow the other is not read. Its deadlines stand around all of it, not beside each read.
+
+use std::{
+    future::{Future as _, pending, poll_fn, ready},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, ready as task_ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{StatusCode, Version, header};
+use pingora::{
+    BError, ErrorType,
+    connectors::http::Connector,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Digest, Stream,
+        http::{
+            ServerSession,
+            client::HttpSession,
+            v2::server::{H2Accept, HttpSession as Http2Session, handshake},
+        },
+    },
+    server::ShutdownWatch,
+};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    access::{Decision, Reason, Trace},
+    proxy::{
+        Admission, Admitted, Arrival, Proxy,
+        cork::Cork,
+        crossing,
+        flow::Flow,
+        headers, host,
+        journey::Journey,
+        passage::Passage,
+        respond::{self, Answer},
+        upstream::{Spot, Upstream},
+    },
+};
+
+/// Addresses of an upstream, and kept connections, that are tried for one request, at most.
+const TRIES_MAX: usize = 8;
+/// Pieces of both bodies that go by before the head of a response leaves, at most: as many as have come with it.
+const PIECES_BEFORE_HEAD: usize = 4;
+/// How often it is asked whether policies have been replaced.
+const TICK: Duration = Duration::from_millis(250);
+/// Requests of one connection of HTTP/2 that Pingora cannot read, at most.
+const REJECTED_MAX: usize = 32;
+/// How long a connection is closed for whose client takes nothing any more.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// The requests of all connections.
+pub(super) struct Exchange {
+    proxy: Proxy,
+    upstreams: Connector,
+}
+
+/// What ends an exchange before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client has gone: there is nobody to tell.
+    Gone,
+    /// The client is told why, if its response has not begun.
+    For(Reason),
+    /// So it is, for the upstream's connection has failed. `unheard` says that it may have been closed before the
+    /// request came to it.
+    Upstream { reason: Reason, unheard: bool },
+}
+
+impl From<Reason> for End {
+    fn from(reason: Reason) -> Self {
+        Self::For(reason)
+    }
+}
+
+impl End {
+    fn by_client(error: BError) -> Self {
+        respond::reason_of(&error.into_down()).map_or(Self::Gone, Self::For)
+    }
+
+    fn by_upstream(error: BError) -> Self {
+        let mut error = error.into_up();
+        error.retry.decide_reuse(true);
+        let unheard = error.retry();
+        Self::Upstream { reason: respond::reason_of(&error).unwrap_or(Reason::Internal), unheard }
+    }
+
+    /// The same where the upstream has begun to answer: it has heard the request.
+    fn heard(self) -> Self {
+        match self {
+            Self::Upstream { reason, .. } => Self::Upstream { reason, unheard: false },
+            Self::Gone | Self::For(_) => self,
+        }
+    }
+
+    fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Gone => None,
+            Self::For(reason) | Self::Upstream { reason, .. } => Some(reason),
+        }
+    }
+}
+
+/// How far the body of a request has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// More of it is to come.
+    Open,
+    /// The upstream has all of it.
+    Whole,
+    /// The upstream does not take the rest.
+    Broken,
+}
+
+/// The body of a request on its way to the upstream.
+struct Upload<'e> {
+    sending: Sending,
+    /// Bytes that have come.
+    bytes: u64,
+    /// Bytes that may.
+    bytes_max: u64,
+    /// When the client was last heard.
+    heard: Instant,
+    /// Whether all of it has come: the deadline asks.
+    has_ended: &'e AtomicBool,
+}
+
+impl Upload<'_> {
+    /// Sends a piece on, and the end of the body behind the last. An upstream that takes no more of it may have
+    /// answered already: that is still read.
+    async fn send(
+        &mut self,
+        piece: Option<Bytes>,
+        client: &mut ServerSession,
+        upstream: &mut HttpSession,
+    ) -> Result<(), End> {
+        let piece = piece.unwrap_or_default();
+        self.heard = Instant::now();
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        if self.bytes > self.bytes_max {
+            return Err(Reason::RequestBodyTooLarge.into());
+        }
+        let ends = client.is_body_done();
+        if ends {
+            self.has_ended.store(true, Ordering::Relaxed);
+        }
+        if self.sending == Sending::Broken {
+            return Ok(());
+        }
+        // An empty piece would be written as the end of the body, and its end as that of another.
+        let mut written = Ok(());
+        if !piece.is_empty() {
+            written = upstream.write_request_body(piece, false).await;
+        }
+        if ends && written.is_ok() {
+            written = upstream.finish_request_body().await;
+        }
+        self.sending = match written {
+            Ok(()) if ends => Sending::Whole,
+            Ok(()) => Sending::Open,
+            Err(_gone) => Sending::Broken,
+        };
+        Ok(())
+    }
+
+    /// Why the exchange ends with this error of the upstream, which had so much time: one that says nothing because it
+    /// waits for the rest of the request is not slow.
+    fn blames(&self, error: BError, patience: Duration) -> End {
+        let end = End::by_upstream(error);
+        let waits = self.is_open() && self.heard.elapsed() >= patience;
+        if waits && end.reason() == Some(Reason::UpstreamTimeout) {
+            return Reason::RequestTimeout.into();
+        }
+        end
+    }
+
+    /// Whether something of it is still to be read.
+    fn is_open(&self) -> bool {
+        !self.has_ended.load(Ordering::Relaxed)
+    }
+}
+
+// ---- A connection ----
+
+impl Exchange {
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is carried by it yet but tests"))]
+    pub(super) fn new(proxy: Proxy, upstreams: Connector) -> Self {
+        Self { proxy, upstreams }
+    }
+
+    /// Carries the requests of a connection of HTTP/1.1, one after the other, until it ends, or `over` turns to
+    /// true and it waits for a request.
+    pub(super) async fn http_1(&self, stream: Stream, over: &ShutdownWatch) {
+        let mut told = over.clone();
+        let mut next = Some(stream);
+        let mut is_kept = false;
+        while let Some(stream) = next.take() {
+            let mut client = ServerSession::new_http1(stream);
+            client.set_keepalive(Some(self.proxy.idle_seconds()));
+            let cork = Cork::at(&client);
+            let is_unused = async {
+                let _gone = told.wait_for(|is_over| *is_over).await.map(drop);
+                if cork.has_begun() {
+                    pending::<()>().await;
+                }
+            };
+            let read = tokio::select! {
+                biased;
+                read = client.read_request() => read,
+                // A client that has just connected gets an answer.
+                () = is_unused, if is_kept => return,
+            };
+            is_kept = true;
+            match read {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => return self.refuse(client, &error).await,
+            }
+            let is_over = *over.borrow();
+            if self.carry(&mut client, is_over).await {
+                next = client.finish().await.ok().flatten().map(|kept| kept.into_parts().0);
+            } else {
+                close(&mut client).await;
+            }
+        }
+    }
+
+    /// Carries the requests of a connection of HTTP/2, each in a task of its own, until it ends.
+    pub(super) async fn http_2(self: &Arc<Self>, stream: Stream, over: &ShutdownWatch) {
+        let digest = Arc::new(Digest {
+            ssl_digest: stream.get_ssl_digest(),
+            timing_digest: stream.get_timing_digest(),
+            proxy_digest: stream.get_proxy_digest(),
+            socket_digest: stream.get_socket_digest(),
+        });
+        let Ok(mut connection) = handshake(stream, None).await else { return };
+        let mut told = over.clone();
+        let mut told = pin!(async move { told.wait_for(|is_over| *is_over).await.map(drop) });
+        let mut is_over = false;
+        let mut requests = JoinSet::new();
+        let mut rejected = 0;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = &mut told, if !is_over => {
+                    connection.graceful_shutdown();
+                    is_over = true;
+                    continue;
+                }
+                accepted = Http2Session::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
+                Some(_ended) = requests.join_next() => continue,
+                () = sleep(self.proxy.shared.settings.timeouts.idle), if requests.is_empty() => break,
+            };
+            match accepted {
+                Ok(Some(H2Accept::Session(session))) => {
+                    let exchange = Arc::clone(self);
+                    requests.spawn(async move {
+                        let mut client = ServerSession::new_http2(session);
+                        if !exchange.carry(&mut client, is_over).await {
+                            client.shutdown().await;
+                        }
+                    });
+                }
+                Ok(Some(H2Accept::Rejected)) if rejected < REJECTED_MAX => rejected += 1,
+                Ok(Some(H2Accept::Rejected) | None) | Err(_) => break,
+            }
+        }
+        // They hear from their streams that the connection is gone, and write their records.
+        requests.detach_all();
+    }
+
+    /// Answers what Pingora cannot read.
+    async fn refuse(&self, mut client: ServerSession, error: &pingora::Error) {
+        if *error.etype() == ErrorType::InvalidHTTPHeader {
+            let mut journey = Journey::new(&self.proxy.shared.observers, None);
+            let reason = Reason::RequestUnreadable;
+            journey.decided(Decision::Denied, Some(reason));
+            client.set_keepalive(None);
+            if let Ok(answer) = Answer::problem(reason, &journey) {
+                let written = answer.write_unread(&mut client).await;
+                journey.sent(written.is_ok().then_some(reason.status()));
+            }
+        }
+        close(&mut client).await;
+    }
+
+    // ---- A request ----
+
+    /// Answers one request. Whether all of the response has left, and the connection may take another request.
+    async fn carry(&self, client: &mut ServerSession, is_over: bool) -> bool {
+        let proxy = &self.proxy;
+        let trace = Trace::from_header(client.get_header_bytes("traceparent"));
+        let mut journey = Journey::new(&proxy.shared.observers, trace);
+        proxy.set_timeouts(client, is_over || proxy.shared.draining.load(Ordering::Acquire));
+        let set = proxy.shared.policies.current();
+        if let Some(set) = &set {
+            journey.under(set.digest());
+        }
+        let has_body = !client.is_body_empty();
+        let cork = Cork::at(client);
+        let request = client.req_header();
+        let arrival =
+            Arrival { request, host: host(request), has_body, unreadable: cork.refused() };
+        if let Some(crossing) = set.as_ref().and_then(|set| crossing(&arrival, set)) {
+            journey.crosses(crossing);
+        }
+        let answer = match journey.working(|| proxy.admit(&arrival, set.as_ref())) {
+            Ok(Admission::Permitted(admitted)) => {
+                let ended = self.pass(client, journey, admitted, &cork).await;
+                cork.answered();
+                return ended;
+            }
+            Ok(Admission::Preflight(preflight)) => {
+                journey.labelled(preflight.labels.clone());
+                journey.decided(Decision::Allowed, None);
+                Answer::preflight(&preflight, &journey)
+            }
+            Err(denial) => {
+                journey.labelled(denial.labels);
+                journey.decided(Decision::Denied, Some(denial.reason));
+                Answer::problem(denial.reason, &journey)
+            }
+        };
+        let is_written = match answer {
+            Ok(answer) => answer.write(client).await.is_ok() && client.finish_body().await.is_ok(),
+            Err(_unbuilt) => false,
+        };
+        journey.sent(final_status(client));
+        drop(journey);
+        cork.answered();
+        is_written
+    }
+
+    /// Passes a permitted request on, and its response back. Whether all of it has left.
+    async fn pass(
+        &self,
+        client: &mut ServerSession,
+        journey: Journey,
+        admitted: Admitted,
+        cork: &Cork,
+    ) -> bool {
+        let (upstream, mut passage) = self.proxy.passage(client.req_header(), journey, admitted);
+        let has_ended = AtomicBool::new(client.is_body_empty());
+        let began = passage.journey.began();
+        let (set, gate) = (Arc::clone(&passage.set), Arc::clone(&passage.gate));
+        let whole_by = began + self.proxy.shared.settings.timeouts.request_body;
+        let mut tick = pin!(sleep(TICK));
+        // It is asked whenever the task has something to do, and now and then where it has not.
+        let overdue = poll_fn(|cx| {
+            loop {
+                let now = Instant::now();
+                let is_late = now > whole_by && !has_ended.load(Ordering::Relaxed);
+                let late = is_late.then_some(Reason::RequestTimeout);
+                if let Some(reason) = late.or_else(|| gate.overdue(&set, began, now)) {
+                    return Poll::Ready(reason);
+                }
+                task_ready!(tick.as_mut().poll(cx));
+                tick.set(sleep(TICK));
+            }
+        });
+        cork.hold();
+        let ended = tokio::select! {
+            biased;
+            reason = overdue => Err(End::For(reason)),
+            ended = self.exchange(client, &upstream, &mut passage, &has_ended, cork) => ended,
+        };
+        cork.release();
+        let status = final_status(client);
+        let reason = ended.err().and_then(|end| end.reason().or_else(|| cork.refused()));
+        let decision = match reason {
+            _ if ended.is_ok() => Decision::Allowed,
+            _ if status.is_some() => Decision::Aborted,
+            Some(
+                Reason::RequestUnreadable | Reason::RequestTimeout | Reason::RequestBodyTooLarge,
+            ) => Decision::Denied,
+            Some(_) => Decision::Refused,
+            // Nothing had left, and nobody is there to be refused.
+            None => Decision::Aborted,
+        };
+        passage.journey.decided(decision, reason);
+        if let (Some(reason), None) = (reason, status) {
+            client.set_keepalive(None);
+            if let Ok(answer) = Answer::problem(reason, &passage.journey)
+                && (answer.write(client).await.is_err() || client.finish_body().await.is_err())
+            {
+                // The client has gone: there is nobody to tell, and the record says the rest.
+            }
+        }
+        passage.journey.sent(final_status(client));
+        ended.is_ok()
+    }
+
+    /// Asks the upstream, at the next of its addresses if it cannot be reached, and again if a kept connection turns
+    /// out to be closed.
+    async fn exchange(
+        &self,
+        client: &mut ServerSession,
+        upstream: &Upstream,
+        passage: &mut Passage,
+        has_ended: &AtomicBool,
+        cork: &Cork,
+    ) -> Result<(), End> {
+        if client.get_header_bytes(header::EXPECT).eq_ignore_ascii_case(b"100-continue") {
+            // The upstream is not asked for it, so that it cannot promise what tamis denies.
+            client.write_continue_response().await.map_err(End::by_client)?;
+        }
+        let is_repeatable = client.req_header().method.is_idempotent() && client.is_body_empty();
+        let turn = upstream.turn();
+        let (mut tries, mut unreachable) = (0, 0);
+        loop {
+            tries += 1;
+            let (spot, peer) =
+                upstream.peer(turn.wrapping_add(unreachable)).await.map_err(End::by_upstream)?;
+            let connected = self.upstreams.get_http_session(&peer).await;
+            let (mut session, is_reused) = match connected {
+                Ok(connected) => connected,
+                Err(error) => {
+                    unreachable += 1;
+                    if unreachable < upstream.addresses() && tries < TRIES_MAX {
+                        continue;
+                    }
+                    return Err(End::by_upstream(error));
+                }
+            };
+            let request = request(client.req_header(), upstream, spot, passage)?;
+            let mut relay = self.relay(client, &mut session, has_ended);
+            let ended = relay.run(request, passage, cork).await;
+            match ended {
+                Ok(Sending::Whole) => {
+                    self.upstreams
+                        .release_http_session(session, &peer, peer.options.idle_timeout)
+                        .await;
+                    return Ok(());
+                }
+                // It has said all that it had to say, and may still wait for the rest.
+                Ok(Sending::Open | Sending::Broken) => {
+                    session.shutdown().await;
+                    return Ok(());
+                }
+                // What was sent may have been carried out all the same: only what may be carried out twice is asked
+                // again.
+                Err(End::Upstream { unheard: true, .. })
+                    if is_reused
+                        && is_repeatable
+                        && final_status(client).is_none()
+                        && tries < TRIES_MAX => {}
+                Err(ended) => {
+                    session.shutdown().await;
+                    return Err(ended);
+                }
+            }
+        }
+    }
+
+    fn relay<'e>(
+        &self,
+        client: &'e mut ServerSession,
+        upstream: &'e mut HttpSession,
+        has_ended: &'e AtomicBool,
+    ) -> Relay<'e> {
+        let settings = &self.proxy.shared.settings;
+        let patience = settings.timeouts.upstream;
+        upstream.set_read_timeout(Some(patience));
+        upstream.set_write_timeout(Some(patience));
+        let upload = Upload {
+            sending: if client.is_body_empty() { Sending::Whole } else { Sending::Open },
+            bytes: 0,
+            bytes_max: settings.limits.request_body_bytes,
+            heard: Instant::now(),
+            has_ended,
+        };
+        Relay { client, upstream, upload, patience }
+    }
+}
+
+/// The request that the upstream is asked with.
+fn request(
+    client: &RequestHeader,
+    upstream: &Upstream,
+    spot: Spot,
+    passage: &Passage,
+) -> Result<Box<RequestHeader>, End> {
+    let api = passage.api().ok_or(Reason::Internal)?;
+    let host = upstream.host(spot, !api.hosts.is_empty());
+    let Passage { permit, conditions, .. } = passage;
+    let written = || {
+        let mut request = client.clone();
+        if client.version == Version::HTTP_2 {
+            // Its host stands in the target, and is that of a header in HTTP/1.1 (RFC 9113, section 8.3.1).
+            if let Some(authority) = client.uri.authority() {
+                request.insert_header(header::HOST, authority.as_str())?;
+            }
+            request.set_raw_path(client.raw_path())?;
+        }
+        request.set_version(Version::HTTP_11);
+        let (plan, passes) = (&permit.plan, permit.passes);
+        headers::request(&mut request, api, plan, passes, host.as_deref(), conditions)?;
+        if !upstream.keeps_connections() {
+            request.insert_header(header::CONNECTION, "close")?;
+        }
+        Ok(request)
+    };
+    written().map(Box::new).map_err(|_error: BError| Reason::Internal.into())
+}
+
+// ---- Both bodies ----
+
+/// A request and its response between a client and an upstream, whichever side is ready.
+///
+/// While a piece is written nothing is read, in either direction. Whenever nothing is ready the client's connection is
+/// read from: so it is heard going, and what is collected for it is written.
+struct Relay<'e> {
+    client: &'e mut ServerSession,
+    upstream: &'e mut HttpSession,
+    upload: Upload<'e>,
+    /// How long the upstream may take for what it has to do next.
+    patience: Duration,
+}
+
+impl Relay<'_> {
+    /// Carries all of both. How far the request's body has come when the whole response has left.
+    async fn run(
+        &mut self,
+        request: Box<RequestHeader>,
+        passage: &mut Passage,
+        cork: &Cork,
+    ) -> Result<Sending, End> {
+        self.ask(request).await?;
+        let mut head = self.head().await?;
+        self.catch_up().await?;
+        let mut is_done = self.upstream.response_done();
+        let mut flow = Flow::open(passage, &mut head, is_done)?;
+        // What came together with the head is decided before the head leaves: it may be a reason to say no.
+        let mut pieces = Vec::new();
+        if is_done {
+            pieces.push(flow.step(Bytes::new(), true)?);
+        }
+        while !is_done && pieces.len() < PIECES_BEFORE_HEAD {
+            let piece = tokio::select! {
+                biased;
+                piece = self.upstream.read_response_body() => piece,
+                () = ready(()) => break,
+            };
+            let piece = piece.map_err(|error| self.upload.blames(error, self.patience).heard())?;
+            is_done = has_ended_with(self.upstream, piece.is_none())?;
+            pieces.push(flow.step(piece.unwrap_or_default(), is_done)?);
+        }
+        flow.leaves(head.status);
+        self.client.write_response_header(Box::new(head)).await.map_err(End::by_client)?;
+        for piece in pieces {
+            self.write(piece).await?;
+        }
+        while !is_done && !flow.is_settled() {
+            let piece = self.next().await?;
+            is_done = has_ended_with(self.upstream, piece.is_none())?;
+            self.write(flow.step(piece.unwrap_or_default(), is_done)?).await?;
+            if flow.yields() {
+                yield_now().await;
+            }
+        }
+        if !is_done {
+            // The rest of it is of no interest.
+            self.write(flow.step(Bytes::new(), true)?).await?;
+            self.upload.sending = Sending::Broken;
+        }
+        cork.release();
+        self.client.finish_body().await.map_err(End::by_client)?;
+        Ok(self.upload.sending)
+    }
+
+    /// Sends the head of the request.
+    async fn ask(&mut self, mut request: Box<RequestHeader>) -> Result<(), End> {
+        let has_body = self.upload.sending == Sending::Open;
+        let asked = match &mut *self.upstream {
+            HttpSession::H2(stream) => {
+                request.remove_header(&header::CONNECTION);
+                // Told of the end later, the upstream would take the request for one with a body.
+                stream.write_request_header(request, !has_body)
+            }
+            HttpSession::H1(_) | HttpSession::Custom(()) => {
+                let mut framed = Ok(());
+                if has_body && !request.headers.contains_key(header::CONTENT_LENGTH) {
+                    framed = request.insert_header(header::TRANSFER_ENCODING, "chunked");
+                }
+                match framed {
+                    Ok(()) => self.upstream.write_request_header(request).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        asked.map_err(End::by_upstream)
+    }
+
+    /// The head of the response, while the body of the request goes on.
+    async fn head(&mut self) -> Result<ResponseHeader, End> {
+        let Self { client, upstream, upload, patience } = self;
+        loop {
+            tokio::select! {
+                biased;
+                read = upstream.read_response_header() => {
+                    read.map_err(|error| upload.blames(error, *patience))?;
+                    let head = upstream.response_header().ok_or(Reason::Internal)?;
+                    // Behind it there would be no HTTP any more.
+                    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                        return Err(Reason::ProtocolSwitch.into());
+                    }
+                    // An interim response says nothing that the client has to hear.
+                    if !head.status.is_informational() {
+                        return Ok(head.clone());
+                    }
+                }
+                piece = client.read_body_or_idle(!upload.is_open()) => {
+                    upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends on what has come of the request meanwhile: a client that has sent all of it may keep its connection.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        let Self { client, upstream, upload, .. } = self;
+        for _ in 0..PIECES_BEFORE_HEAD {
+            if !upload.is_open() {
+                break;
+            }
+            let piece = tokio::select! {
+                biased;
+                piece = client.read_body_or_idle(false) => piece,
+                () = ready(()) => break,
+            };
+            upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
+        }
+        Ok(())
+    }
+
+    /// The next piece of the response, while the body of the request goes on; none at its end.
+    async fn next(&mut self) -> Result<Option<Bytes>, End> {
+        let Self { client, upstream, upload, patience } = self;
+        loop {
+            tokio::select! {
+                biased;
+                piece = upstream.read_response_body() => {
+                    return piece.map_err(|error| upload.blames(error, *patience).heard());
+                }
+                piece = client.read_body_or_idle(!upload.is_open()) => {
+                    upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, piece: Bytes) -> Result<(), End> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.client.write_response_body(piece, false).await.map_err(End::by_client)
+    }
+}
+
+/// Whether the body of a response has ended. A stream of HTTP/2 that was reset looks ended, too. Trailers are data that
+/// nobody decided about: they stay here.
+fn has_ended_with(upstream: &mut HttpSession, is_last: bool) -> Result<bool, End> {
+    let is_done = is_last || upstream.response_done();
+    if is_done && let HttpSession::H2(stream) = upstream {
+        stream.check_response_end_or_error().map_err(|error| End::by_upstream(error).heard())?;
+    }
+    Ok(is_done)
+}
+
+/// Closes a connection: a client that takes nothing any more is not waited for.
+async fn close(client: &mut ServerSession) {
+    if timeout(CLOSING, client.shutdown()).await.is_err() {
+        // It closes with the session.
+    }
+}
+
+/// The status that the client was given. An interim response (1xx) announces one, and is none.
+fn final_status(client: &ServerSession) -> Option<u16> {
+    let status = client.response_written()?.status;
+    (!status.is_informational()).then_some(status.as_u16())
+}

@@ -1,0 +1,102 @@
+//! The response to a permitted request on its way to the client: its head, and each piece of its body.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use pingora::http::ResponseHeader;
+
+use crate::{
+    access::{Decision, Reason},
+    enforce::Tally,
+    proxy::{
+        passage::{Opened, Passage},
+        sieve::{Body, treat},
+    },
+};
+
+/// How long a body is worked on before the other tasks of its thread get a turn.
+const TURN: Duration = Duration::from_millis(2);
+
+/// A response whose head may leave, and whose body goes through here. Going, it counts what has left.
+pub(super) struct Flow<'p> {
+    passage: &'p mut Passage,
+    body: Body,
+    /// What has left with the head.
+    head: Tally,
+    /// Whether a byte of the body has come.
+    begun: bool,
+    /// How long it has worked since others had a turn.
+    busy: Duration,
+}
+
+impl<'p> Flow<'p> {
+    /// Decides about the head of a response, and leaves of it what may leave. `ends` says that no body is behind it.
+    pub(super) fn open(
+        passage: &'p mut Passage,
+        head: &mut ResponseHeader,
+        ends: bool,
+    ) -> Result<Self, Reason> {
+        let began = Instant::now();
+        let opened = passage.open(head, ends);
+        passage.journey.worked_since(began);
+        let Opened { body, tally } = opened?;
+        Ok(Self { passage, body, head: tally, begun: false, busy: Duration::ZERO })
+    }
+
+    /// What leaves in the place of the next bytes; `ends` says that these are the last.
+    pub(super) fn step(&mut self, bytes: Bytes, ends: bool) -> Result<Bytes, Reason> {
+        let from = Instant::now();
+        self.begun |= !bytes.is_empty();
+        let Self { body, begun, .. } = self;
+        // A panic in the sieve must end this response and no other.
+        let done = catch_unwind(AssertUnwindSafe(|| treat(body, bytes, *begun, ends)));
+        self.passage.journey.worked_since(from);
+        self.busy += from.elapsed();
+        let out = done.unwrap_or(Err(Reason::Internal))?;
+        if self.passage.holds(out.len() + self.body.held_bytes()) {
+            Ok(out)
+        } else {
+            Err(Reason::Overloaded)
+        }
+    }
+
+    /// From here on bytes may leave: whatever ends this now, they are on record.
+    pub(super) fn leaves(&mut self, status: StatusCode) {
+        self.passage.journey.sent(Some(status.as_u16()));
+        self.passage.journey.decided(Decision::Aborted, Some(Reason::Internal));
+    }
+
+    /// Whether nothing that may still come of the body matters.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.body, Body::Replace(_))
+    }
+
+    /// Whether others are to have a turn before the next piece: where there is one thread, they had none.
+    pub(super) fn yields(&mut self) -> bool {
+        let is_due = self.busy >= TURN;
+        if is_due {
+            self.busy = Duration::ZERO;
+        }
+        is_due
+    }
+}
+
+impl Drop for Flow<'_> {
+    fn drop(&mut self) {
+        if let Body::Sieve { pipe, .. } = &self.body
+            && self.passage.set.replaced().is_none()
+        {
+            self.passage.journey.found(pipe.places());
+        }
+        match &self.body {
+            Body::Sieve { pipe, .. } => pipe.count(&mut self.head),
+            Body::Pass(passing) => passing.count(&mut self.head),
+            Body::Empty(_) | Body::Replace(_) => {}
+        }
+        self.passage.journey.count(&self.head);
+    }
+}
