@@ -74,9 +74,7 @@ impl Cork {
     /// That of the client's connection. HTTP/2, which has many responses on one connection, collects
     /// by itself: what is announced there nobody hears.
     pub(super) fn of(session: &Session) -> Self {
-        let stream = session.as_downstream().stream();
-        let corked = stream.and_then(|stream| stream.as_any().downcast_ref::<Corked>());
-        corked.map(|corked| corked.cork.clone()).unwrap_or_default()
+        Self::at(session.as_downstream())
     }
 
     /// That of this client's connection.

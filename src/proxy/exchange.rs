@@ -40,7 +40,7 @@ use crate::{
     proxy::{
         Admission, Admitted, Arrival, Proxy,
         cork::Cork,
-        crossing,
+        crossing, final_status,
         flow::Flow,
         headers, host,
         journey::Journey,
@@ -684,10 +684,4 @@ async fn close(client: &mut ServerSession) {
     if timeout(CLOSING, client.shutdown()).await.is_err() {
         // It closes with the session.
     }
-}
-
-/// The status that the client was given. An interim response (1xx) announces one, and is none.
-fn final_status(client: &ServerSession) -> Option<u16> {
-    let status = client.response_written()?.status;
-    (!status.is_informational()).then_some(status.as_u16())
 }

@@ -548,8 +548,8 @@ fn host(request: &RequestHeader) -> Result<&str, Reason> {
 }
 
 /// The status that the client was given. An interim response (1xx) announces one, and is none.
-fn final_status(session: &Session) -> Option<u16> {
-    let status = session.response_written()?.status;
+fn final_status(client: &ServerSession) -> Option<u16> {
+    let status = client.response_written()?.status;
     (!status.is_informational()).then_some(status.as_u16())
 }
 
@@ -694,7 +694,7 @@ impl ProxyHttp for Proxy {
         _phases: &mut Phases,
         is_reused: bool,
     ) -> Box<Error> {
-        let has_begun = final_status(session).is_some();
+        let has_begun = final_status(session.as_downstream()).is_some();
         let has_body = !session.as_downstream_mut().is_body_empty();
         if session.req_header().method.is_idempotent() && !has_body && !has_begun && is_reused {
             error.retry.decide_reuse(is_reused);
@@ -792,7 +792,7 @@ impl ProxyHttp for Proxy {
         error: &Error,
         phases: &mut Phases,
     ) -> FailToProxy {
-        phases.cut = final_status(session).is_some();
+        phases.cut = final_status(session.as_downstream()).is_some();
         let reason = self.why(session, error, phases);
         if let (Some(reason), false) = (reason, phases.cut) {
             let passage =
@@ -811,7 +811,7 @@ impl ProxyHttp for Proxy {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, phases: &mut Phases) {
         let cork = Cork::of(session);
-        let status = final_status(session);
+        let status = final_status(session.as_downstream());
         let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
         let (is_finished, passed) = match module {
             Some(module) => (module.is_finished(), module.conclude()),

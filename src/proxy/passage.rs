@@ -81,9 +81,7 @@ impl Gate {
             make_sieve: |framed| Box::new(framed),
         }
     }
-}
 
-impl Gate {
     /// Why a response under these policies, to a request that began then, may not go on any more.
     pub(super) fn overdue(&self, set: &InForce, began: Instant, now: Instant) -> Option<Reason> {
         let is_over = |since: Instant, most: Duration| now.saturating_duration_since(since) > most;
