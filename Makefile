@@ -12,7 +12,6 @@ demo: tools
 test: test-tools
 	tests/fetch-fhir
 	cargo test --locked --config "target.'cfg(unix)'.runner = 'tests/timed'" -- --show-output
-	TAMIS_EXCHANGE=1 cargo test --locked --lib -- proxy::
 
 # make bench AGAINST=HEAD~1 says whether the work tree is slower than that commit, and fails if it is. BENCH=--rounds=31 measures longer,
 # BENCH='--only "64 MB"' less.

@@ -89,20 +89,23 @@
 //!    says that anybody may ask. A browser that only asks whether it may is answered before.
 //! 4. [`PolicySet::decide`](policy::PolicySet::decide) gives a [`Permit`](policy::Permit) with the plan, or a
 //!    [`Denial`](policy::Denial). A denial is answered with a problem, and no upstream hears of it.
-//! 5. The permit arms the sieve module of the request, which from here on owns the record.
+//! 5. The permit becomes a passage, which from here on owns the record.
 //! 6. Headers that are on no list are taken off, `Accept` and its like are written anew, and the upstream
 //!    is asked. A body goes on as it is, where a rule lets it.
 //!
+//! One task carries a request and its response (`proxy::exchange`), so nothing is queued between the two sides:
+//! while one side is slow, the other is not read. The deadlines of both stand around that task.
+//!
 //! # The way of a response
 //!
-//! 1. The head comes to the sieve module. If that is not armed, nothing passes. By status, media type and
-//!    coding, `Treatment` says how every byte of the body will be treated, or refuses the response: it is
+//! 1. Only a passage makes a flow, and only a flow lets a head and the bytes behind it through. By status, media type
+//!    and coding, `Treatment` says how every byte of the body will be treated, or refuses the response: it is
 //!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
 //! 2. The head is made anew of the status and of headers that are on a list, each as the plan treats its
 //!    category, with the purpose and the policies that were applied; where a rule gives validators out,
 //!    the upstream's is sealed for this purpose and caller.
 //! 3. Each chunk goes through the pipe: unpacked if the upstream packed it, sieved, and packed as the
-//!    client likes it ([`coding`]). What is refused, or panics, poisons the module: no byte passes after it.
+//!    client likes it ([`coding`]). What is refused, or panics, ends the exchange: no byte passes after it.
 //! 4. At the end, of whichever kind, the body has to be complete. Trailers stay here.
 //! 5. The record gets the counts, the decision and the times, and goes to [`metrics`] and to the access log,
 //!    which has a thread of its own and a bounded queue: what it cannot take is lost, and counted. If

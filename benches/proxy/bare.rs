@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::header;
 use pingora::{
     http::ResponseHeader,
-    proxy::{ProxyHttp, Session, http_proxy_service},
     server::{Server, configuration::ServerConf},
     upstreams::peer::HttpPeer,
 };
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
 use crate::documents::redact;
 

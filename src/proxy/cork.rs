@@ -1,32 +1,27 @@
-//! The client's side of a connection, which reads strictly (`strict`), and lets what is ready together
-//! leave together.
+//! The client's side of a connection: it reads strictly (`strict`), and collects what is ready together.
 //!
-//! Pingora flushes the head of a response without a length, each piece of its body, and its end, also
-//! where it holds all of them already: three system calls, and a client that wakes up three times. But
-//! it asks the modules about everything that it holds before it writes the first of it. So the sieve
-//! announces what is about to be written, and of the flushes that follow only the last is carried out.
+//! Pingora flushes the head of a response without a length, each piece of its body, and its end: several system calls,
+//! and a client that wakes up as often. So while a request is carried a flush waits until the connection is read from,
+//! which is what the exchange does whenever neither side has anything ready.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use pingora::{
-    protocols::{
-        ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-        Stream, TimingDigest, UniqueID, UniqueIDType,
-        http::ServerSession,
-        raw_connect::ProxyDigest,
-        tls::{SslDigest, TlsRef},
-    },
-    proxy::Session,
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+    http::ServerSession,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -41,43 +36,23 @@ use crate::{
 /// How many bytes that leave together are collected; what is longer is written from where it is.
 pub(super) const COLLECTED_BYTES: usize = 16 << 10;
 
-/// A part of a response that Pingora flushes by itself. They are written in this order.
-#[derive(Clone, Copy, Debug)]
-#[repr(u8)]
-pub(super) enum Part {
-    /// The head.
-    Head = 1,
-    /// What there is of the body.
-    Piece = 2,
-    /// The chunk that ends the body.
-    End = 4,
-}
-
 /// How long, and for how many bytes, a client that was refused may go on: somebody who is still sending
 /// when the connection is closed would never see why.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: usize = 1 << 20;
 
-/// What is said about one connection by those who do not hold it: the parts that are about to be
-/// written to it, and how far its client may go.
+/// What those who do not hold a connection say about it: whether its flushes wait, and how far its client may go.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cork(Arc<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
-    parts: AtomicU8,
     holds: AtomicBool,
     told: Told,
 }
 
 impl Cork {
-    /// That of the client's connection. HTTP/2, which has many responses on one connection, collects
-    /// by itself: what is announced there nobody hears.
-    pub(super) fn of(session: &Session) -> Self {
-        Self::at(session.as_downstream())
-    }
-
-    /// That of this client's connection.
+    /// That of this client's connection. One of HTTP/2 carries many responses, and collects by itself.
     pub(super) fn at(client: &ServerSession) -> Self {
         let corked = client.stream().and_then(|stream| stream.as_any().downcast_ref::<Corked>());
         corked.map(|corked| corked.cork.clone()).unwrap_or_default()
@@ -91,16 +66,6 @@ impl Cork {
     /// Flushes are carried out again.
     pub(super) fn release(&self) {
         self.0.holds.store(false, Ordering::Relaxed);
-    }
-
-    /// This part is about to be written, and flushed.
-    pub(super) fn announce(&self, part: Part) {
-        self.0.parts.fetch_or(part as u8, Ordering::Relaxed);
-    }
-
-    /// Whatever was announced, something else is written.
-    pub(super) fn forget(&self) {
-        self.0.parts.store(0, Ordering::Relaxed);
     }
 
     /// The request has been answered: the next may come.
@@ -117,19 +82,9 @@ impl Cork {
     pub(super) fn has_begun(&self) -> bool {
         self.0.told.has_begun()
     }
-
-    /// One part has been written. Whether there is another behind it.
-    fn next(&self) -> bool {
-        let announced = self.0.parts.load(Ordering::Relaxed);
-        // The parts come in their order: the lowest bit is the one that was.
-        let left = announced & announced.wrapping_sub(1);
-        self.0.parts.store(left, Ordering::Relaxed);
-        left != 0
-    }
 }
 
-/// A connection whose flushes wait for what was announced; never longer than until it is read from or
-/// shut down, so that nothing stays behind if an announced part does not come.
+/// A connection whose flushes can wait; never longer than until it is read from or shut down.
 #[derive(Debug)]
 pub(super) struct Corked {
     stream: Stream,
@@ -236,7 +191,7 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cork.0.holds.load(Ordering::Relaxed) || self.cork.next() {
+        if self.cork.0.holds.load(Ordering::Relaxed) {
             self.is_owed = true;
             return Poll::Ready(Ok(()));
         }
@@ -327,6 +282,8 @@ impl GetSocketDigest for Corked {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU8;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -407,31 +364,15 @@ mod tests {
         (stream, cork, flushes)
     }
 
-    const PARTS: [Part; 3] = [Part::Head, Part::Piece, Part::End];
-
     #[tokio::test]
-    async fn of_what_is_announced_the_last_is_flushed() {
+    async fn a_flush_waits_only_while_it_is_held() {
         let (mut stream, cork, flushes) = corked();
-        for (round, parts) in (1..=PARTS.len()).flat_map(|n| PARTS.windows(n)).enumerate() {
-            // Twice, for Pingora writes all pieces that it holds as one.
-            for part in parts.iter().chain(parts) {
-                cork.announce(*part);
-            }
-            for part in parts {
-                let so_far = usize::from(flushes.load(Ordering::Relaxed));
-                assert_eq!(so_far, round, "{parts:?}, before {part:?}");
-                stream.flush().await.unwrap();
-            }
-            assert_eq!(usize::from(flushes.load(Ordering::Relaxed)), round + 1, "{parts:?}");
+        cork.hold();
+        for _ in 0..3 {
+            stream.flush().await.unwrap();
+            assert_eq!(flushes.load(Ordering::Relaxed), 0);
         }
-    }
-
-    #[tokio::test]
-    async fn what_nobody_announced_is_flushed() {
-        let (mut stream, cork, flushes) = corked();
-        cork.announce(Part::Head);
-        cork.announce(Part::End);
-        cork.forget();
+        cork.release();
         for n in 1..4 {
             stream.flush().await.unwrap();
             assert_eq!(flushes.load(Ordering::Relaxed), n);
@@ -439,14 +380,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_put_off_leaves_when_the_connection_waits() {
+    async fn what_was_put_off_leaves_when_the_connection_is_read_from() {
         let (mut stream, cork, flushes) = corked();
-        for part in PARTS {
-            cork.announce(part);
-        }
+        cork.hold();
         stream.flush().await.unwrap();
         assert_eq!(flushes.load(Ordering::Relaxed), 0);
-        // The rest does not come.
         for _ in 0..2 {
             assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
             assert_eq!(flushes.load(Ordering::Relaxed), 1);

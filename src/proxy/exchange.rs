@@ -146,13 +146,14 @@ impl Upload<'_> {
         client: &mut ServerSession,
         upstream: &mut HttpSession,
     ) -> Result<(), End> {
+        // Trailers may be behind the last piece of HTTP/2: they stay here.
+        let ends = piece.is_none() || client.is_body_done();
         let piece = piece.unwrap_or_default();
         self.heard = Instant::now();
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
         if self.bytes > self.bytes_max {
             return Err(Reason::RequestBodyTooLarge.into());
         }
-        let ends = client.is_body_done();
         if ends {
             self.has_ended.store(true, Ordering::Relaxed);
         }
@@ -195,7 +196,6 @@ impl Upload<'_> {
 // ---- A connection ----
 
 impl Exchange {
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is carried by it yet but tests"))]
     pub(super) fn new(proxy: Proxy, upstreams: Connector) -> Self {
         Self { proxy, upstreams }
     }

@@ -14,12 +14,39 @@ use crate::{
     enforce::Tally,
     proxy::{
         passage::{Opened, Passage},
-        sieve::{Body, treat},
+        pipe::{Passing, Pipe},
     },
 };
 
 /// How long a body is worked on before the other tasks of its thread get a turn.
 const TURN: Duration = Duration::from_millis(2);
+
+/// How the bytes of a body are treated.
+pub(super) enum Body {
+    /// None may come; if one does, this is the reason to refuse it.
+    Empty(Reason),
+    /// They are sieved.
+    Sieve {
+        /// What they go through.
+        pipe: Box<Pipe>,
+        /// Whether no bytes at all are a body, too.
+        may_be_empty: bool,
+    },
+    /// They are left out, and these stand for them.
+    Replace(Bytes),
+    /// They pass, up to a length.
+    Pass(Passing),
+}
+
+impl Body {
+    /// Bytes of it that are held between two steps.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Sieve { pipe, .. } => pipe.held_bytes(),
+            Self::Empty(_) | Self::Replace(_) | Self::Pass(_) => 0,
+        }
+    }
+}
 
 /// A response whose head may leave, and whose body goes through here. Going, it counts what has left.
 pub(super) struct Flow<'p> {
@@ -98,5 +125,28 @@ impl Drop for Flow<'_> {
             Body::Empty(_) | Body::Replace(_) => {}
         }
         self.passage.journey.count(&self.head);
+    }
+}
+
+/// What leaves in the place of `chunk`.
+fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes, Reason> {
+    match body {
+        Body::Empty(reason) if begun => Err(*reason),
+        Body::Empty(_) => Ok(Bytes::new()),
+        Body::Sieve { may_be_empty: true, .. } if !begun && !ends => Ok(Bytes::new()),
+        Body::Sieve { pipe, may_be_empty: true, .. } if !begun => Ok(pipe.finish_empty()?.into()),
+        Body::Sieve { pipe, .. } => {
+            let mut out = if chunk.is_empty() { Vec::new() } else { pipe.write(&chunk)? };
+            if ends {
+                out.append(&mut pipe.finish()?);
+            }
+            Ok(out.into())
+        }
+        Body::Replace(_) if !ends => Ok(Bytes::new()),
+        Body::Replace(instead) => Ok(instead.clone()),
+        Body::Pass(passing) => {
+            passing.take(chunk.len())?;
+            Ok(chunk)
+        }
     }
 }

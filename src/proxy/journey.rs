@@ -10,7 +10,7 @@ use crate::{
     enforce::{Places, Tally},
     metrics::{Flight, Holding},
     policy::Digest,
-    proxy::{Observers, quota::Slot, respond::Crossing, upload::Upload},
+    proxy::{Observers, quota::Slot, respond::Crossing},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -30,8 +30,6 @@ pub(super) struct Journey {
     /// What it takes of what its caller may ask for.
     slot: Option<Slot>,
     held: Holding,
-    /// The rest of the request, if somebody waits for it.
-    upload: Option<Upload>,
 }
 
 impl Journey {
@@ -59,7 +57,6 @@ impl Journey {
             _flight: observers.metrics.flight(),
             slot: None,
             held: observers.metrics.holding(),
-            upload: Upload::current(),
         }
     }
 
@@ -148,13 +145,6 @@ impl Journey {
 impl Drop for Journey {
     fn drop(&mut self) {
         let record = &mut self.record;
-        if self.upload.as_ref().is_some_and(Upload::is_late) {
-            record.reason = Some(Reason::RequestTimeout);
-            record.decision = match record.decision {
-                Decision::Allowed | Decision::Aborted => Decision::Aborted,
-                Decision::Denied | Decision::Refused => Decision::Denied,
-            };
-        }
         match record.decision {
             Decision::Allowed | Decision::Aborted => {}
             // What was counted never left.

@@ -1,17 +1,15 @@
 //! The proxy: the only room that knows Pingora, and the only one that meets a connection.
 //!
-//! A request is admitted or denied by [`policy`](crate::policy) before an upstream hears of it; a
-//! response passes only through the sieve module, which is armed by nothing but a permit. Whatever
-//! Pingora would let through by default is refused by default here.
+//! One task carries a request and its response, from the head to the record (`exchange`). A request is admitted or
+//! denied by [`policy`](crate::policy) before an upstream hears of it; a response passes only through a flow (`flow`),
+//! which is made of nothing but a permit.
 //!
-//! What a client of HTTP/1.1 sends is read strictly before Pingora sees it (`strict`).
+//! Pingora gives the server, the sessions of HTTP/1.1 and HTTP/2, and the connections to upstreams. What a client of
+//! HTTP/1.1 sends is read strictly before Pingora sees it (`strict`).
 //!
 //! Whoever waits gets what is decided at once, and what is ready together in one write (`cork`).
-//! Between a fast upstream and a slow client a response holds at most twelve pieces of 64 KiB, four of them
-//! in Pingora's queue, and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
-//!
-//! `exchange` carries a request and its response in one task, without Pingora's proxy. Nothing goes through it yet but the
-//! tests of this room, which pass through both.
+//! Between a fast upstream and a slow client a response holds at most eight pieces of 64 KiB,
+//! and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
 //!
 //! **Must never know** what a policy means or what a value is: it asks, and carries bytes.
 //!
@@ -59,14 +57,12 @@ mod rehearsal;
 mod respond;
 mod response;
 mod server;
-mod sieve;
 mod signals;
 mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod unclassified;
-mod upload;
 mod upstream;
 mod validate;
 mod watchers;
@@ -78,26 +74,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use jiff::civil::Date;
-use pingora::{
-    Error, ErrorType,
-    http::{RequestHeader, ResponseHeader},
-    modules::http::HttpModules,
-    protocols::http::ServerSession,
-    proxy::{FailToProxy, ProxyHttp, Session},
-    upstreams::peer::HttpPeer,
-};
-
+use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
 
 use crate::{
-    access::{AccessRecord, Decision, Labels, Reason, Trace},
+    access::{AccessRecord, Labels, Reason},
     coding::{Coding, OFFERED, accepted},
     config::{self, HostHeader, Settings},
     metrics::Metrics,
@@ -118,14 +103,11 @@ pub(crate) use tls::open_to_others;
 pub use tls::{Certificates, CertificatesError};
 pub use unclassified::Unclassified;
 
-use cork::Cork;
 use journey::Journey;
 use passage::{Gate, Passage};
 use quota::Slot;
-use respond::{Answer, Crossing, DATA_PURPOSE, failure, reason_of};
-use sieve::{SieveBuilder, SieveModule};
-use upload::Upload;
-use upstream::{Spot, Upstream};
+use respond::{Crossing, DATA_PURPOSE};
+use upstream::Upstream;
 use validate::Validation;
 
 /// Who is told of each access.
@@ -553,323 +535,7 @@ fn final_status(client: &ServerSession) -> Option<u16> {
     (!status.is_informational()).then_some(status.as_u16())
 }
 
-/// What one request carries through the phases of Pingora.
-#[derive(Default)]
-pub struct Phases {
-    /// The record, until the sieve module takes it over.
-    journey: Option<Journey>,
-    upstream: Option<Arc<Upstream>>,
-    /// Which of the upstream's addresses is tried first.
-    turn: usize,
-    /// The one that is asked.
-    spot: Option<Spot>,
-    /// Addresses of the upstream that could not be reached.
-    tries: usize,
-    /// Bytes of the request's body that have come.
-    sent: u64,
-    /// When all of it has to be there.
-    whole_by: Option<Instant>,
-    /// When the client was last heard, as long as the rest of it is to come.
-    heard: Option<Instant>,
-    /// Whether a response of the upstream had begun to leave when it failed.
-    cut: bool,
-}
-
-impl std::fmt::Debug for Phases {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Phases").field("cut", &self.cut).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl ProxyHttp for Proxy {
-    type CTX = Phases;
-
-    fn new_ctx(&self) -> Phases {
-        // A connection that closes without a request gets here, too: a record begins later.
-        Phases::default()
-    }
-
-    fn init_downstream_modules(&self, modules: &mut HttpModules) {
-        modules.add_module(Box::new(SieveBuilder));
-    }
-
-    async fn request_filter(
-        &self,
-        session: &mut Session,
-        phases: &mut Phases,
-    ) -> pingora::Result<bool> {
-        let traceparent = session.get_header_bytes("traceparent");
-        let mut journey = Journey::new(&self.shared.observers, Trace::from_header(traceparent));
-        self.set_timeouts(
-            session.as_downstream_mut(),
-            self.shared.draining.load(Ordering::Acquire),
-        );
-        let set = self.shared.policies.current();
-        if let Some(set) = &set {
-            journey.under(set.digest());
-        }
-        let has_body = !session.as_downstream_mut().is_body_empty();
-        let unreadable = Cork::of(session).refused();
-        let request = session.req_header();
-        let arrival = Arrival { request, host: host(request), has_body, unreadable };
-        if let Some(crossing) = set.as_ref().and_then(|set| crossing(&arrival, set)) {
-            journey.crosses(crossing);
-        }
-        let admitted = journey.working(|| self.admit(&arrival, set.as_ref()));
-        match admitted {
-            Ok(Admission::Preflight(preflight)) => {
-                journey.labelled(preflight.labels.clone());
-                let answer = Answer::preflight(&preflight, &journey);
-                journey.decided(Decision::Allowed, None);
-                phases.journey = Some(journey);
-                answer?.write(session.as_downstream_mut()).await?;
-                Ok(true)
-            }
-            Ok(Admission::Permitted(admitted)) => {
-                let expects = session.get_header_bytes(header::EXPECT);
-                let is_continue_awaited = expects.eq_ignore_ascii_case(b"100-continue");
-                let cork = Cork::of(session);
-                cork.forget();
-                let (upstream, mut passage) = self.passage(session.req_header(), journey, admitted);
-                passage.cork = cork;
-                if has_body {
-                    let patience = self.shared.settings.timeouts.request_body;
-                    phases.whole_by = passage.journey.began().checked_add(patience);
-                    phases.heard = Some(Instant::now());
-                }
-                phases.turn = upstream.turn();
-                phases.upstream = Some(upstream);
-                let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
-                module.ok_or_else(|| failure(Reason::Internal))?.arm(passage);
-                if is_continue_awaited {
-                    // The upstream is not asked for it, so that it cannot promise what tamis denies.
-                    session.as_downstream_mut().write_continue_response().await?;
-                }
-                Ok(false)
-            }
-            Err(denial) => {
-                journey.labelled(denial.labels);
-                journey.decided(Decision::Denied, Some(denial.reason));
-                let answer = Answer::problem(denial.reason, &journey);
-                phases.journey = Some(journey);
-                answer?.write(session.as_downstream_mut()).await?;
-                Ok(true)
-            }
-        }
-    }
-
-    async fn upstream_peer(
-        &self,
-        _session: &mut Session,
-        phases: &mut Phases,
-    ) -> pingora::Result<Box<HttpPeer>> {
-        let upstream = phases.upstream.as_ref().ok_or_else(|| failure(Reason::Internal))?;
-        let (spot, peer) = upstream.peer(phases.turn.wrapping_add(phases.tries)).await?;
-        phases.spot = Some(spot);
-        Ok(Box::new(peer))
-    }
-
-    fn fail_to_connect(
-        &self,
-        _session: &mut Session,
-        _peer: &HttpPeer,
-        phases: &mut Phases,
-        mut error: Box<Error>,
-    ) -> Box<Error> {
-        phases.tries += 1;
-        let addresses = phases.upstream.as_ref().map_or(0, |upstream| upstream.addresses());
-        error.set_retry(phases.tries < addresses);
-        error.as_up();
-        error
-    }
-
-    /// A connection that was kept can turn out to be closed. What was sent on it may have been carried out
-    /// all the same, so that only what may be carried out twice is asked again, on another one.
-    fn error_while_proxy(
-        &self,
-        _peer: &HttpPeer,
-        session: &mut Session,
-        mut error: Box<Error>,
-        _phases: &mut Phases,
-        is_reused: bool,
-    ) -> Box<Error> {
-        let has_begun = final_status(session.as_downstream()).is_some();
-        let has_body = !session.as_downstream_mut().is_body_empty();
-        if session.req_header().method.is_idempotent() && !has_body && !has_begun && is_reused {
-            error.retry.decide_reuse(is_reused);
-        } else {
-            error.set_retry(false);
-        }
-        error
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        phases: &mut Phases,
-    ) -> pingora::Result<()> {
-        let passage =
-            session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
-        let (Some(passage), Some(upstream), Some(spot)) = (passage, &phases.upstream, phases.spot)
-        else {
-            return Err(failure(Reason::Internal));
-        };
-        let api = passage.api().ok_or_else(|| failure(Reason::Internal))?;
-        let plan = &passage.permit.plan;
-        let host = upstream.host(spot, !api.hosts.is_empty());
-        let accepts_all = passage.permit.passes;
-        headers::request(request, api, plan, accepts_all, host.as_deref(), &passage.conditions)?;
-        if !upstream.keeps_connections() {
-            // The upstream hears of it, and Pingora does not keep the connection, whatever the answer says.
-            request.insert_header(header::CONNECTION, "close")?;
-        }
-        Ok(())
-    }
-
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end_of_stream: bool,
-        phases: &mut Phases,
-    ) -> pingora::Result<()> {
-        phases.sent += body.as_ref().map_or(0, |body| body.len() as u64);
-        if phases.sent > self.shared.settings.limits.request_body_bytes {
-            return Err(failure(Reason::RequestBodyTooLarge));
-        }
-        // Each piece may come in time, and all of them together not.
-        if body.as_ref().is_some_and(|body| !body.is_empty()) {
-            let now = Instant::now();
-            phases.heard = Some(now);
-            if phases.whole_by.is_some_and(|by| now > by) {
-                return Err(failure(Reason::RequestTimeout));
-            }
-        }
-        if end_of_stream {
-            phases.heard = None;
-            if let Some(upload) = Upload::current() {
-                upload.ended();
-            }
-        }
-        // An empty last chunk would be written as a second end of the body, which a strict upstream
-        // takes for the beginning of another request.
-        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
-            *body = None;
-        }
-        Ok(())
-    }
-
-    fn response_body_filter(
-        &self,
-        session: &mut Session,
-        _chunk: &mut Option<Bytes>,
-        _ends: bool,
-        _phases: &mut Phases,
-    ) -> pingora::Result<Option<Duration>> {
-        let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
-        // The shortest time that there is: the timer has ticks of a millisecond.
-        Ok(module.is_some_and(SieveModule::yields).then_some(Duration::from_nanos(1)))
-    }
-
-    async fn response_filter(
-        &self,
-        _session: &mut Session,
-        head: &mut ResponseHeader,
-        _phases: &mut Phases,
-    ) -> pingora::Result<()> {
-        // The sieve module sees the head next, but Pingora compares a 101 with the request before.
-        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            return Err(failure(Reason::ProtocolSwitch));
-        }
-        Ok(())
-    }
-
-    async fn fail_to_proxy(
-        &self,
-        session: &mut Session,
-        error: &Error,
-        phases: &mut Phases,
-    ) -> FailToProxy {
-        phases.cut = final_status(session.as_downstream()).is_some();
-        let reason = self.why(session, error, phases);
-        if let (Some(reason), false) = (reason, phases.cut) {
-            let passage =
-                session.downstream_modules_ctx.get::<SieveModule>().and_then(SieveModule::passage);
-            let journey = passage.map(|passage| &passage.journey).or(phases.journey.as_ref());
-            if let Some(Ok(answer)) = journey.map(|journey| Answer::problem(reason, journey)) {
-                session.set_keepalive(None);
-                if answer.write(session.as_downstream_mut()).await.is_err() {
-                    // The client has gone: there is nobody to tell, and the record says the rest.
-                }
-            }
-        }
-        let error_code = reason.map_or(0, Reason::status);
-        FailToProxy { error_code, can_reuse_downstream: false }
-    }
-
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, phases: &mut Phases) {
-        let cork = Cork::of(session);
-        let status = final_status(session.as_downstream());
-        let module = session.downstream_modules_ctx.get_mut::<SieveModule>();
-        let (is_finished, passed) = match module {
-            Some(module) => (module.is_finished(), module.conclude()),
-            None => (false, None),
-        };
-        if let Some(mut journey) = passed {
-            let why = error.and_then(|error| self.why(session, error, phases));
-            let (decision, reason) = match (error, why) {
-                (None, _) if is_finished => (Decision::Allowed, None),
-                (None, _) => (Decision::Aborted, Some(Reason::Internal)),
-                (Some(_), None) => (Decision::Aborted, None),
-                (Some(_), reason) if phases.cut => (Decision::Aborted, reason),
-                (
-                    Some(_),
-                    reason @ Some(
-                        Reason::RequestUnreadable
-                        | Reason::RequestTimeout
-                        | Reason::RequestBodyTooLarge,
-                    ),
-                ) => (Decision::Denied, reason),
-                (Some(_), reason) => (Decision::Refused, reason),
-            };
-            journey.decided(decision, reason);
-            phases.journey = Some(journey);
-        }
-        // Going, it writes the record.
-        if let Some(mut journey) = phases.journey.take() {
-            journey.sent(status);
-        }
-        cork.answered();
-    }
-
-    /// Pingora's own words quote requests. The access record says what there is to say.
-    fn suppress_error_log(&self, _session: &Session, _phases: &Phases, _error: &Error) -> bool {
-        true
-    }
-
-    fn request_summary(&self, _session: &Session, _phases: &Phases) -> String {
-        String::new()
-    }
-}
-
 impl Proxy {
-    /// Why a request ended with this error; none if the client itself ended it.
-    fn why(&self, session: &Session, error: &Error, phases: &Phases) -> Option<Reason> {
-        let patience = self.shared.settings.timeouts.upstream;
-        match reason_of(error).or_else(|| Cork::of(session).refused()) {
-            // An upstream that says nothing because it waits for the rest of the request is not slow.
-            Some(Reason::UpstreamTimeout)
-                if *error.etype() == ErrorType::ReadTimedout
-                    && phases.heard.is_some_and(|heard| heard.elapsed() >= patience) =>
-            {
-                Some(Reason::RequestTimeout)
-            }
-            reason => reason,
-        }
-    }
-
     /// Nothing of this has a limit by default.
     fn set_timeouts(&self, downstream: &mut ServerSession, is_over: bool) {
         let timeouts = &self.shared.settings.timeouts;
@@ -924,7 +590,6 @@ impl Proxy {
             is_head: request.method == Method::HEAD,
             is_chunked: request.version == Version::HTTP_11,
             coding,
-            cork: Cork::default(),
         };
         (upstream, passage)
     }

@@ -20,14 +20,13 @@ use crate::{
     json,
     policy::{Api, Permit},
     proxy::{
-        cork::Cork,
+        flow::Body,
         headers,
         journey::Journey,
         pipe::{Codings, Passing, Pipe, Sieve},
         quota::Quotas,
         respond::{self, PROBLEM},
         response::{self, Asked, Treatment},
-        sieve::Body,
         validate::Validation,
     },
     reload::InForce,
@@ -127,19 +126,12 @@ pub(super) struct Passage {
     pub(super) is_chunked: bool,
     /// What the client likes its body to be packed in, where the route lets it.
     pub(super) coding: Coding,
-    /// The client's connection.
-    pub(super) cork: Cork,
 }
 
 impl Passage {
     /// The api that is asked.
     pub(super) fn api(&self) -> Option<&Api> {
         self.set.api(&self.permit.labels.api)
-    }
-
-    /// Why the response may not go on, if it may not: its age is asked for with each piece.
-    pub(super) fn overdue(&self, now: Instant) -> Option<Reason> {
-        self.gate.overdue(&self.set, self.journey.began(), now)
     }
 
     /// Whether the body may hold so many bytes, beside what others hold.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::{
-    BError, Error, ErrorSource, ErrorType, http::ResponseHeader, protocols::http::ServerSession,
+    Error, ErrorSource, ErrorType, http::ResponseHeader, protocols::http::ServerSession,
 };
 use serde_json::json;
 
@@ -26,19 +26,8 @@ const RETRY_AFTER: &str = "1";
 /// How a client shows who it is; RFC 9110, section 15.5.2, asks for it beside a 401.
 const CHALLENGE: &str = "ApiKey";
 
-/// Ends a response for this reason, through Pingora's error paths.
-#[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]
-pub(super) fn failure(reason: Reason) -> BError {
-    Error::new_in(ErrorType::Custom(reason.code()))
-}
-
 /// Why Pingora ended a response; none if the client itself did.
 pub(super) fn reason_of(error: &Error) -> Option<Reason> {
-    if let ErrorType::Custom(code) = error.etype()
-        && let Some(reason) = Reason::from_code(code)
-    {
-        return Some(reason);
-    }
     match (error.esource(), Fault::of(error.etype())) {
         (ErrorSource::Upstream, Fault::Away) if is_disbelief(error) => {
             Some(Reason::UpstreamUntrusted)
@@ -196,7 +185,7 @@ impl Answer {
         Ok(Self { head: Box::new(head), body: Bytes::new() })
     }
 
-    /// Writes it, past the modules: they are for what upstreams say.
+    /// Writes it.
     ///
     /// A body that the client sends all the same is read and forgotten, so that the client gets to the
     /// answer; one that waits to be asked for is not, and the connection ends.

@@ -20,10 +20,10 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{
-    apps::{HttpServerOptions, ServerApp},
+    apps::ServerApp,
+    connectors::{ConnectorOptions, http::Connector},
     listeners::{L4BufferSettings, ListenerConfig},
     protocols::{ALPN, Stream, l4::socket::SocketAddr as LocalAddress},
-    proxy::{HttpProxy, http_proxy},
     server::{
         Fds, ListenFds, RunArgs, Server, ShutdownWatch,
         configuration::{Opt, ServerConf},
@@ -49,7 +49,6 @@ use crate::{
         signals::{DRAIN_STEP, Signals, Told},
         strict::Rules,
         tls::Door,
-        upload::Impatient,
     },
 };
 
@@ -122,7 +121,6 @@ impl Proxy {
             // Pingora waits as long where it hands its listeners over, and nowhere else.
             grace_period_seconds: Some(drain.as_secs() + u64::from(drain.subsec_nanos() > 0)),
             graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
-            max_retries: MAX_TRIES,
             ca_file: shared.certificates.ca_file(),
             ..ServerConf::default()
         };
@@ -333,18 +331,12 @@ fn remove_unix(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Addresses of an upstream that are tried for one request, at most.
-const MAX_TRIES: usize = 8;
-
 /// Where connections come in, of both versions of HTTP.
 ///
 /// Pingora can tell them apart by itself, but waits for the bytes without an end, and for more of them
 /// than a short request has.
 pub(super) struct Gateway {
-    http_1: Arc<HttpProxy<Proxy>>,
-    http_2: Arc<Impatient>,
-    /// What carries requests in their place, where it does.
-    pub(super) exchange: Option<Arc<Exchange>>,
+    exchange: Arc<Exchange>,
     /// Each listener, and its door if it speaks TLS.
     doors: Vec<(Listener, Option<Arc<Door>>)>,
     /// How long a client may take to begin.
@@ -362,26 +354,17 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(proxy: Proxy, conf: &Arc<ServerConf>, settings: &Settings) -> Self {
+    pub(super) fn new(proxy: Proxy, conf: &ServerConf, settings: &Settings) -> Self {
         let timeouts = &settings.timeouts;
         let certificates = &proxy.shared.certificates;
         let doors = certificates.doors().iter().cloned().chain(iter::repeat(None));
         let doors = settings.listen.iter().cloned().zip(doors).collect();
-        let mut http_2 = http_proxy(conf, proxy.clone());
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        // Pingora would answer it by itself; so it is denied and on record, as everything else.
-        options.allow_connect_method_proxying = true;
-        options.h2_idle_timeout = Some(timeouts.idle);
-        http_2.server_options = Some(options);
         let leaving = proxy.shared.leaving.subscribe();
         let metrics = Arc::clone(&proxy.shared.observers.metrics);
         let cut = proxy.shared.cut.subscribe();
-        let http_1 = Arc::new(http_proxy(conf, proxy));
+        let upstreams = Connector::new(Some(ConnectorOptions::from_server_conf(conf)));
         Self {
-            http_1,
-            http_2: Arc::new(Impatient::new(http_2, timeouts)),
-            exchange: None,
+            exchange: Arc::new(Exchange::new(proxy, upstreams)),
             doors,
             patience: timeouts.client,
             age: timeouts.connection_age,
@@ -491,45 +474,25 @@ impl ServerApp for Gateway {
         // A task of its own, for a connection's wakes up several times in each request, and would have to ask
         // each time whether it is over.
         let mut served = JoinSet::new();
-        match (&self.exchange, is_http_2) {
-            (None, true) => {
-                let app = Arc::clone(&self.http_2);
-                served.spawn(async move { app.process_new(stream, &is_told).await });
+        let exchange = Arc::clone(&self.exchange);
+        served.spawn(async move {
+            if is_http_2 {
+                exchange.http_2(stream, &is_told).await;
+            } else {
+                exchange.http_1(stream, &is_told).await;
             }
-            (None, false) => {
-                let app = Arc::clone(&self.http_1);
-                served.spawn(async move { app.process_new(stream, &is_told).await });
-            }
-            (Some(exchange), true) => {
-                let exchange = Arc::clone(exchange);
-                served.spawn(async move {
-                    exchange.http_2(stream, &is_told).await;
-                    None
-                });
-            }
-            (Some(exchange), false) => {
-                let exchange = Arc::clone(exchange);
-                served.spawn(async move {
-                    exchange.http_1(stream, &is_told).await;
-                    None
-                });
-            }
-        }
+        });
         tokio::select! {
-            ended = served.join_next() => return ended?.ok()?,
+            _ended = served.join_next() => return None,
             () = self.is_over(shutdown) => {}
         }
         tell.send_replace(true);
         tokio::select! {
-            ended = served.join_next() => ended?.ok()?,
+            _ended = served.join_next() => {}
             // Going, the set ends it.
-            () = told(&self.cut) => None,
+            () = told(&self.cut) => {}
         }
-    }
-
-    async fn cleanup(&self) {
-        self.http_1.cleanup().await;
-        self.http_2.cleanup().await;
+        None
     }
 }
 

@@ -203,6 +203,16 @@ fn every_room_uses_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Pingora's proxy is what the benches measure against. Here it would be a second way for a request.
+#[test]
+fn requests_are_not_carried_by_pingora_proxy() {
+    for source in sources() {
+        let names = mentions(&source.code, "pingora").into_iter().map(|(_line, name)| name);
+        assert!(!names.collect::<Vec<_>>().contains(&"proxy".to_owned()), "{}", source.file);
+        assert!(!source.code.contains("pingora_proxy"), "{}", source.file);
+    }
+}
+
 /// The lint is denied and not forbidden, so that one place can make an exception. No other may.
 #[test]
 fn unsafe_code_is_only_in_the_kernels() {

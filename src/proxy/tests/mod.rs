@@ -422,23 +422,12 @@ async fn answer_h2(stream: TcpStream, body: &'static str, end: H2End, asked: &Mu
     }
 }
 
-/// Whether requests go through the exchange, which nothing else uses yet: `TAMIS_EXCHANGE=1 cargo test --lib proxy::`.
-fn is_exchange() -> bool {
-    std::env::var_os("TAMIS_EXCHANGE").is_some()
-}
-
 async fn serve_proxy(proxy: Proxy) -> SocketAddr {
     let settings = proxy.shared.settings.clone();
     let ca_file = proxy.shared.certificates.ca_file();
-    let conf = Arc::new(ServerConf { ca_file, ..ServerConf::default() });
+    let conf = ServerConf { ca_file, ..ServerConf::default() };
     let doctor = Doctor::of(&proxy);
-    let mut gateway = Gateway::new(proxy.clone(), &conf, &settings);
-    if is_exchange() {
-        let options = pingora::connectors::ConnectorOptions::from_server_conf(&conf);
-        let upstreams = pingora::connectors::http::Connector::new(Some(options));
-        gateway.exchange = Some(Arc::new(super::exchange::Exchange::new(proxy, upstreams)));
-    }
-    let app = Arc::new(gateway);
+    let app = Arc::new(Gateway::new(proxy, &conf, &settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (keep, shutdown) = tokio::sync::watch::channel(false);
