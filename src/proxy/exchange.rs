@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{StatusCode, Version, header};
 use pingora::{
     BError, ErrorType,
-    connectors::http::Connector,
+    connectors::TransportConnector,
     http::{RequestHeader, ResponseHeader},
     protocols::{
         Digest, Stream,
@@ -64,7 +64,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// The requests of all connections.
 pub(super) struct Exchange {
     proxy: Proxy,
-    upstreams: Connector,
+    transport: TransportConnector,
 }
 
 /// What ends an exchange before its time.
@@ -196,8 +196,8 @@ impl Upload<'_> {
 // ---- A connection ----
 
 impl Exchange {
-    pub(super) fn new(proxy: Proxy, upstreams: Connector) -> Self {
-        Self { proxy, upstreams }
+    pub(super) fn new(proxy: Proxy, transport: TransportConnector) -> Self {
+        Self { proxy, transport }
     }
 
     /// Carries the requests of a connection of HTTP/1.1, one after the other, until it ends, or `over` turns to
@@ -423,9 +423,9 @@ impl Exchange {
             tries += 1;
             let (spot, peer) =
                 upstream.peer(turn.wrapping_add(unreachable)).await.map_err(End::by_upstream)?;
-            let connected = self.upstreams.get_http_session(&peer).await;
-            let (mut session, is_reused) = match connected {
-                Ok(connected) => connected,
+            let connected = upstream.pool().connect(&self.transport, spot, &peer).await;
+            let mut lease = match connected {
+                Ok(lease) => lease,
                 Err(error) => {
                     unreachable += 1;
                     if unreachable < upstream.addresses() && tries < TRIES_MAX {
@@ -435,29 +435,27 @@ impl Exchange {
                 }
             };
             let request = request(client.req_header(), upstream, spot, passage)?;
-            let mut relay = self.relay(client, &mut session, has_ended);
+            let mut relay = self.relay(client, &mut lease.session, has_ended);
             let ended = relay.run(request, passage, cork).await;
             match ended {
                 Ok(Sending::Whole) => {
-                    self.upstreams
-                        .release_http_session(session, &peer, peer.options.idle_timeout)
-                        .await;
+                    upstream.pool().give_back(lease).await;
                     return Ok(());
                 }
                 // It has said all that it had to say, and may still wait for the rest.
                 Ok(Sending::Open | Sending::Broken) => {
-                    session.shutdown().await;
+                    lease.end().await;
                     return Ok(());
                 }
                 // What was sent may have been carried out all the same: only what may be carried out twice is asked
                 // again.
                 Err(End::Upstream { unheard: true, .. })
-                    if is_reused
+                    if lease.is_reused
                         && is_repeatable
                         && final_status(client).is_none()
                         && tries < TRIES_MAX => {}
                 Err(ended) => {
-                    session.shutdown().await;
+                    lease.end().await;
                     return Err(ended);
                 }
             }

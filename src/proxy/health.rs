@@ -20,7 +20,7 @@ use pingora::{
 };
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
@@ -31,8 +31,14 @@ use crate::{
     },
 };
 
-/// Asks all upstreams whose settings say so how they are.
-pub(super) struct Doctor(Vec<Arc<Patient>>);
+/// How often connections are looked for that no request should use any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Looks after the upstreams: asks those whose settings say so how they are, and lets go of old connections of all.
+pub(super) struct Doctor {
+    patients: Vec<Arc<Patient>>,
+    upstreams: Vec<Arc<Upstream>>,
+}
 
 /// One upstream, and by which means it is asked.
 struct Patient {
@@ -73,7 +79,7 @@ impl Doctor {
                 metrics: Arc::clone(&proxy.shared.observers.metrics),
             }));
         }
-        Self(patients)
+        Self { patients, upstreams: proxy.upstreams.values().map(Arc::clone).collect() }
     }
 }
 
@@ -81,11 +87,21 @@ impl Doctor {
 impl BackgroundService for Doctor {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut looking = JoinSet::new();
-        for patient in &self.0 {
+        for patient in &self.patients {
             looking.spawn(Arc::clone(patient).look_forever());
         }
-        // Going, the set ends all of them; an error says that nobody is left who could say more.
-        while shutdown.changed().await.is_ok() && !*shutdown.borrow() {}
+        let mut sweeping = interval(SWEEP_EVERY);
+        sweeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Going, the set of looks ends all of them.
+        loop {
+            tokio::select! {
+                _ = sweeping.tick() => self.upstreams.iter().for_each(|upstream| upstream.sweep()),
+                // An error says that nobody is left who could say more.
+                changed = shutdown.changed() => if changed.is_err() || *shutdown.borrow() {
+                    return;
+                },
+            }
+        }
     }
 }
 

@@ -52,6 +52,7 @@ mod journey;
 mod log_file;
 mod passage;
 mod pipe;
+mod pool;
 mod quota;
 mod rehearsal;
 mod respond;

@@ -21,7 +21,7 @@ use std::{
 use async_trait::async_trait;
 use pingora::{
     apps::ServerApp,
-    connectors::{ConnectorOptions, http::Connector},
+    connectors::{ConnectorOptions, TransportConnector},
     listeners::{L4BufferSettings, ListenerConfig},
     protocols::{ALPN, Stream, l4::socket::SocketAddr as LocalAddress},
     server::{
@@ -362,9 +362,9 @@ impl Gateway {
         let leaving = proxy.shared.leaving.subscribe();
         let metrics = Arc::clone(&proxy.shared.observers.metrics);
         let cut = proxy.shared.cut.subscribe();
-        let upstreams = Connector::new(Some(ConnectorOptions::from_server_conf(conf)));
+        let transport = TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)));
         Self {
-            exchange: Arc::new(Exchange::new(proxy, upstreams)),
+            exchange: Arc::new(Exchange::new(proxy, transport)),
             doors,
             patience: timeouts.client,
             age: timeouts.connection_age,

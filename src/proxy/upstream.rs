@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,15 +20,14 @@ use tokio::{net::lookup_host, time::timeout};
 
 use crate::{
     config::{self, Authority, Health, HostHeader, Places, Protocol, Timeouts},
-    proxy::tls::Trust,
+    proxy::{
+        pool::{Pool, Terms},
+        tls::Trust,
+    },
 };
 
 /// How long the addresses of a name are good for.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
-/// Bytes that an HTTP/2 upstream may send before tamis has passed them on: what a slow client costs.
-const H2_WINDOW_BYTES: u32 = 256 << 10;
-/// Requests at a time on one HTTP/2 connection.
-const H2_STREAMS: usize = 100;
 
 /// The upstream of one api.
 pub(super) struct Upstream {
@@ -36,6 +35,8 @@ pub(super) struct Upstream {
     timeouts: Timeouts,
     /// How it is believed, if it is asked by TLS.
     trust: Option<Arc<Trust>>,
+    /// The connections to it.
+    pool: Pool,
     resolved: ArcSwapOption<Answer>,
     /// Where it did not answer when it was last asked how it is.
     down: ArcSwap<HashSet<Spot>>,
@@ -68,10 +69,17 @@ impl Upstream {
         timeouts: Timeouts,
         trust: Option<Arc<Trust>>,
     ) -> Self {
+        let pool = Pool::new(Terms {
+            keeps: settings.keepalive,
+            idle: timeouts.idle,
+            age: timeouts.connection_age,
+            connect: timeouts.connect,
+        });
         Self {
             settings,
             timeouts,
             trust,
+            pool,
             resolved: ArcSwapOption::empty(),
             down: ArcSwap::default(),
             turn: AtomicUsize::new(0),
@@ -107,6 +115,16 @@ impl Upstream {
     /// Whether a connection to it is kept for another request.
     pub(super) fn keeps_connections(&self) -> bool {
         self.settings.keepalive
+    }
+
+    /// Its connections.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Lets go of connections that no request should use any more.
+    pub(super) fn sweep(&self) {
+        self.pool.sweep(self.trust.as_ref().map_or(0, |trust| trust.number()));
     }
 
     /// How it is found out where it answers, if it is.
@@ -190,20 +208,12 @@ impl Upstream {
         if let Some(trust) = &self.trust {
             trust.bind(&mut peer);
         }
-        if !self.settings.keepalive {
-            // Connections are kept by peer. This one is nobody else's: none is found that another request, of
-            // another api perhaps, has left behind, and none that this one would leave could be found.
-            peer.group_key = alone();
-        }
         let options = &mut peer.options;
         // Nothing of this has a limit of its own.
         options.connection_timeout = Some(self.timeouts.connect);
         options.total_connection_timeout = Some(self.timeouts.connect);
         options.read_timeout = Some(self.timeouts.upstream);
         options.write_timeout = Some(self.timeouts.upstream);
-        options.idle_timeout = Some(self.timeouts.idle);
-        options.h2_stream_window_size = Some(H2_WINDOW_BYTES);
-        options.max_h2_streams = H2_STREAMS;
         // After an upgrade nobody could say what the bytes are.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         match self.settings.protocol {
@@ -248,12 +258,6 @@ impl Upstream {
 /// Those that have not been found not to answer.
 fn up<'a>(spots: &'a [Spot], down: &'a HashSet<Spot>) -> impl Iterator<Item = &'a Spot> {
     spots.iter().filter(|spot| !down.contains(*spot))
-}
-
-/// A number of peers that is another one each time. They count down from where those of trust never get to.
-fn alone() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
-    NEXT.fetch_sub(1, Ordering::Relaxed)
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]

@@ -97,6 +97,7 @@ const ROOMS: &[Room] = &[
             "bytes",
             "encoding_rs",
             "governor",
+            "h2",
             "http",
             "httpdate",
             "isolang",

@@ -238,13 +238,17 @@ impl Trust {
         self.name.as_deref().unwrap_or(host)
     }
 
-    /// Has a peer verified by this, and by nothing else.
+    /// A number that is another one for each of the authorities and client certificates that it has had.
+    pub(super) fn number(&self) -> u64 {
+        let ca = self.ca.as_ref().map_or(0, |kept| kept.now().number);
+        (ca << 32) | self.client.as_ref().map_or(0, |kept| kept.now().number)
+    }
+
+    /// Has a peer verified by this, and by nothing else. A connection that was made under others is not for it.
     pub(super) fn bind(&self, peer: &mut HttpPeer) {
         let ca = self.ca.as_ref().map(|kept| kept.now());
         let client = self.client.as_ref().map(|kept| kept.now());
         let number = |it: Option<u64>| it.unwrap_or(0);
-        // Connections are kept by peer, but Pingora leaves the authorities out of what a peer is. One that
-        // was made under others is not for this.
         let (ca_number, client_number) =
             (number(ca.as_ref().map(|it| it.number)), number(client.as_ref().map(|it| it.number)));
         peer.group_key = (ca_number << 32) | client_number;
