@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, Version, header};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
 use crate::proxy::Shared;
@@ -66,6 +66,10 @@ fn response(
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if session.req_header().version == Version::HTTP_10 {
+            // Its connections carry one request.
+            session.set_keepalive(None);
+        }
         let request = session.req_header();
         self.answer(&request.method, request.uri.path())
     }

@@ -36,8 +36,8 @@ use crate::{
 /// How many bytes that leave together are collected; what is longer is written from where it is.
 pub(super) const COLLECTED_BYTES: usize = 16 << 10;
 
-/// How long, and for how many bytes, a client that was refused may go on: somebody who is still sending
-/// when the connection is closed would never see why.
+/// How long, and for how many bytes, a client whose request was not read to its end may go on: somebody who is still
+/// sending when the connection is closed may never see the answer.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: usize = 1 << 20;
 
@@ -52,9 +52,9 @@ struct Said {
 }
 
 impl Cork {
-    /// That of this client's connection. One of HTTP/2 carries many responses, and collects by itself.
-    pub(super) fn at(client: &ServerSession) -> Self {
-        let corked = client.stream().and_then(|stream| stream.as_any().downcast_ref::<Corked>());
+    /// That of this session's connection.
+    pub(super) fn of(session: &ServerSession) -> Self {
+        let corked = session.stream().and_then(|stream| stream.as_any().downcast_ref::<Corked>());
         corked.map(|corked| corked.cork.clone()).unwrap_or_default()
     }
 
@@ -116,7 +116,7 @@ impl Corked {
         Self { stream, cork: Cork::default(), strict, is_owed: false, deadline, farewell: None }
     }
 
-    /// Reads what a client that was refused is still sending, and forgets it.
+    /// Reads what a client is still sending of a request that nobody reads, and forgets it.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { stream, farewell: Some((until, left)), .. } = self else {
             return Poll::Ready(Ok(()));
@@ -201,7 +201,8 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cork.refused().is_none() {
+        let is_cut = self.strict.as_ref().is_some_and(Strict::is_within);
+        if self.cork.refused().is_none() && !is_cut {
             return Pin::new(&mut self.stream).poll_shutdown(cx);
         }
         if self.farewell.is_none() {

@@ -16,36 +16,36 @@ use std::{
 
 use bytes::Bytes;
 use http::{StatusCode, Version, header};
+use memchr::memmem;
 use pingora::{
     BError, ErrorType,
     connectors::TransportConnector,
     http::{RequestHeader, ResponseHeader},
     protocols::{
-        Digest, Stream,
-        http::{
-            ServerSession,
-            client::HttpSession,
-            v2::server::{H2Accept, HttpSession as Http2Session, handshake},
-        },
+        Stream,
+        http::{ServerSession, client::HttpSession},
     },
     server::ShutdownWatch,
 };
 use tokio::{
-    task::{JoinSet, yield_now},
+    task::{JoinSet, consume_budget, yield_now},
     time::{sleep, timeout},
 };
 
 use crate::{
     access::{Decision, Reason, Trace},
+    config::Settings,
     proxy::{
         Admission, Admitted, Arrival, Proxy,
+        client::Client,
         cork::Cork,
-        crossing, final_status,
+        crossing,
+        faults::{self, Cause},
         flow::Flow,
         headers, host,
         journey::Journey,
         passage::Passage,
-        respond::{self, Answer},
+        respond::Answer,
         upstream::{Spot, Upstream},
     },
 };
@@ -56,10 +56,10 @@ const TRIES_MAX: usize = 8;
 const PIECES_BEFORE_HEAD: usize = 4;
 /// How often it is asked whether policies have been replaced.
 const TICK: Duration = Duration::from_millis(250);
-/// Requests of one connection of HTTP/2 that Pingora cannot read, at most.
-const REJECTED_MAX: usize = 32;
-/// How long a connection is closed for whose client takes nothing any more.
-const CLOSING: Duration = Duration::from_secs(1);
+/// Requests at a time on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 100;
+/// Bytes that a head of HTTP/2 may have beyond `limits.head_bytes`, and be answered with the reason.
+const HEAD_BYTES_OVER: usize = 64 << 10;
 
 /// The requests of all connections.
 pub(super) struct Exchange {
@@ -76,7 +76,7 @@ enum End {
     For(Reason),
     /// So it is, for the upstream's connection has failed. `unheard` says that it may have been closed before the
     /// request came to it.
-    Upstream { reason: Reason, unheard: bool },
+    Upstream { cause: Cause, unheard: bool },
 }
 
 impl From<Reason> for End {
@@ -85,30 +85,50 @@ impl From<Reason> for End {
     }
 }
 
+impl From<Cause> for End {
+    fn from(cause: Cause) -> Self {
+        Self::Upstream { cause, unheard: false }
+    }
+}
+
 impl End {
+    #[expect(clippy::needless_pass_by_value, reason = "it is what becomes of an error")]
     fn by_client(error: BError) -> Self {
-        respond::reason_of(&error.into_down()).map_or(Self::Gone, Self::For)
+        faults::of_client(&error).map_or(Self::Gone, Self::For)
     }
 
     fn by_upstream(error: BError) -> Self {
         let mut error = error.into_up();
         error.retry.decide_reuse(true);
-        let unheard = error.retry();
-        Self::Upstream { reason: respond::reason_of(&error).unwrap_or(Reason::Internal), unheard }
+        let cause = Cause::of(&error);
+        // Another connection would not speak another version.
+        Self::Upstream { cause, unheard: error.retry() && cause != Cause::Version }
     }
 
     /// The same where the upstream has begun to answer: it has heard the request.
     fn heard(self) -> Self {
         match self {
-            Self::Upstream { reason, .. } => Self::Upstream { reason, unheard: false },
+            Self::Upstream { cause, .. } => Self::Upstream { cause, unheard: false },
             Self::Gone | Self::For(_) => self,
         }
+    }
+
+    /// Has the log say why an upstream failed, if one did.
+    fn tell(self, upstream: &Upstream, spot: Spot) {
+        if let Self::Upstream { cause, .. } = self {
+            upstream.failed(spot, cause);
+        }
+    }
+
+    fn is_slow_upstream(self) -> bool {
+        matches!(self, Self::Upstream { cause: Cause::TimedOut, .. })
     }
 
     fn reason(self) -> Option<Reason> {
         match self {
             Self::Gone => None,
-            Self::For(reason) | Self::Upstream { reason, .. } => Some(reason),
+            Self::For(reason) => Some(reason),
+            Self::Upstream { cause, .. } => Some(cause.reason()),
         }
     }
 }
@@ -143,7 +163,7 @@ impl Upload<'_> {
     async fn send(
         &mut self,
         piece: Option<Bytes>,
-        client: &mut ServerSession,
+        client: &mut Client,
         upstream: &mut HttpSession,
     ) -> Result<(), End> {
         // Trailers may be behind the last piece of HTTP/2: they stay here.
@@ -181,7 +201,7 @@ impl Upload<'_> {
     fn blames(&self, error: BError, patience: Duration) -> End {
         let end = End::by_upstream(error);
         let waits = self.is_open() && self.heard.elapsed() >= patience;
-        if waits && end.reason() == Some(Reason::UpstreamTimeout) {
+        if waits && end.is_slow_upstream() {
             return Reason::RequestTimeout.into();
         }
         end
@@ -207,9 +227,9 @@ impl Exchange {
         let mut next = Some(stream);
         let mut is_kept = false;
         while let Some(stream) = next.take() {
-            let mut client = ServerSession::new_http1(stream);
-            client.set_keepalive(Some(self.proxy.idle_seconds()));
-            let cork = Cork::at(&client);
+            let mut session = ServerSession::new_http1(stream);
+            session.set_keepalive(Some(self.proxy.idle_seconds()));
+            let cork = Cork::of(&session);
             let is_unused = async {
                 let _gone = told.wait_for(|is_over| *is_over).await.map(drop);
                 if cork.has_begun() {
@@ -218,7 +238,7 @@ impl Exchange {
             };
             let read = tokio::select! {
                 biased;
-                read = client.read_request() => read,
+                read = session.read_request() => read,
                 // A client that has just connected gets an answer.
                 () = is_unused, if is_kept => return,
             };
@@ -226,31 +246,32 @@ impl Exchange {
             match read {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => return self.refuse(client, &error).await,
+                Err(error) => return self.refuse(session, &error).await,
             }
             let is_over = *over.borrow();
-            if self.carry(&mut client, is_over).await {
-                next = client.finish().await.ok().flatten().map(|kept| kept.into_parts().0);
-            } else {
-                close(&mut client).await;
-            }
+            self.proxy.set_timeouts(&mut session, is_over);
+            to_origin_form(session.req_header_mut());
+            let patience = self.proxy.shared.settings.timeouts.client;
+            let mut client = Client::Http1 { session, patience };
+            let is_complete = self.carry(&mut client, &cork).await;
+            next = client.end(is_complete).await;
         }
     }
 
     /// Carries the requests of a connection of HTTP/2, each in a task of its own, until it ends.
     pub(super) async fn http_2(self: &Arc<Self>, stream: Stream, over: &ShutdownWatch) {
-        let digest = Arc::new(Digest {
-            ssl_digest: stream.get_ssl_digest(),
-            timing_digest: stream.get_timing_digest(),
-            proxy_digest: stream.get_proxy_digest(),
-            socket_digest: stream.get_socket_digest(),
-        });
-        let Ok(mut connection) = handshake(stream, None).await else { return };
+        let Settings { limits, timeouts, .. } = &self.proxy.shared.settings;
+        let mut options = h2::server::Builder::new();
+        options.max_concurrent_streams(STREAMS_MAX);
+        // What is longer than `limits.head_bytes` is answered here, and what is longer than this by the library.
+        let head_bytes = limits.head_bytes.saturating_add(HEAD_BYTES_OVER);
+        options.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+        let begun = timeout(timeouts.client, options.handshake(stream)).await;
+        let Ok(Ok(mut connection)) = begun else { return };
         let mut told = over.clone();
         let mut told = pin!(async move { told.wait_for(|is_over| *is_over).await.map(drop) });
         let mut is_over = false;
         let mut requests = JoinSet::new();
-        let mut rejected = 0;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -259,58 +280,51 @@ impl Exchange {
                     is_over = true;
                     continue;
                 }
-                accepted = Http2Session::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
+                accepted = connection.accept() => accepted,
                 Some(_ended) = requests.join_next() => continue,
-                () = sleep(self.proxy.shared.settings.timeouts.idle), if requests.is_empty() => break,
+                () = sleep(timeouts.idle), if requests.is_empty() => break,
             };
-            match accepted {
-                Ok(Some(H2Accept::Session(session))) => {
-                    let exchange = Arc::clone(self);
-                    requests.spawn(async move {
-                        let mut client = ServerSession::new_http2(session);
-                        if !exchange.carry(&mut client, is_over).await {
-                            client.shutdown().await;
-                        }
-                    });
-                }
-                Ok(Some(H2Accept::Rejected)) if rejected < REJECTED_MAX => rejected += 1,
-                Ok(Some(H2Accept::Rejected) | None) | Err(_) => break,
-            }
+            let Some(Ok((request, respond))) = accepted else { break };
+            let exchange = Arc::clone(self);
+            let mut client = Client::http_2(request, respond, timeouts.client);
+            requests.spawn(async move {
+                let is_complete = exchange.carry(&mut client, &Cork::default()).await;
+                client.end(is_complete).await;
+            });
         }
         // They hear from their streams that the connection is gone, and write their records.
         requests.detach_all();
     }
 
     /// Answers what Pingora cannot read.
-    async fn refuse(&self, mut client: ServerSession, error: &pingora::Error) {
+    async fn refuse(&self, mut session: ServerSession, error: &pingora::Error) {
         if *error.etype() == ErrorType::InvalidHTTPHeader {
             let mut journey = Journey::new(&self.proxy.shared.observers, None);
             let reason = Reason::RequestUnreadable;
             journey.decided(Decision::Denied, Some(reason));
-            client.set_keepalive(None);
+            session.set_keepalive(None);
             if let Ok(answer) = Answer::problem(reason, &journey) {
-                let written = answer.write_unread(&mut client).await;
+                let written = answer.write_unread(&mut session).await;
                 journey.sent(written.is_ok().then_some(reason.status()));
             }
         }
-        close(&mut client).await;
+        let patience = self.proxy.shared.settings.timeouts.client;
+        Client::Http1 { session, patience }.end(false).await;
     }
 
     // ---- A request ----
 
     /// Answers one request. Whether all of the response has left, and the connection may take another request.
-    async fn carry(&self, client: &mut ServerSession, is_over: bool) -> bool {
+    async fn carry(&self, client: &mut Client, cork: &Cork) -> bool {
         let proxy = &self.proxy;
-        let trace = Trace::from_header(client.get_header_bytes("traceparent"));
+        let trace = Trace::from_header(client.header("traceparent"));
         let mut journey = Journey::new(&proxy.shared.observers, trace);
-        proxy.set_timeouts(client, is_over || proxy.shared.draining.load(Ordering::Acquire));
         let set = proxy.shared.policies.current();
         if let Some(set) = &set {
             journey.under(set.digest());
         }
         let has_body = !client.is_body_empty();
-        let cork = Cork::at(client);
-        let request = client.req_header();
+        let request = client.request();
         let arrival =
             Arrival { request, host: host(request), has_body, unreadable: cork.refused() };
         if let Some(crossing) = set.as_ref().and_then(|set| crossing(&arrival, set)) {
@@ -318,7 +332,7 @@ impl Exchange {
         }
         let answer = match journey.working(|| proxy.admit(&arrival, set.as_ref())) {
             Ok(Admission::Permitted(admitted)) => {
-                let ended = self.pass(client, journey, admitted, &cork).await;
+                let ended = self.pass(client, journey, admitted, cork).await;
                 cork.answered();
                 return ended;
             }
@@ -334,10 +348,10 @@ impl Exchange {
             }
         };
         let is_written = match answer {
-            Ok(answer) => answer.write(client).await.is_ok() && client.finish_body().await.is_ok(),
+            Ok(answer) => answer.write(client).await.is_ok(),
             Err(_unbuilt) => false,
         };
-        journey.sent(final_status(client));
+        journey.sent(client.status());
         drop(journey);
         cork.answered();
         is_written
@@ -346,12 +360,12 @@ impl Exchange {
     /// Passes a permitted request on, and its response back. Whether all of it has left.
     async fn pass(
         &self,
-        client: &mut ServerSession,
+        client: &mut Client,
         journey: Journey,
         admitted: Admitted,
         cork: &Cork,
     ) -> bool {
-        let (upstream, mut passage) = self.proxy.passage(client.req_header(), journey, admitted);
+        let (upstream, mut passage) = self.proxy.passage(client.request(), journey, admitted);
         let has_ended = AtomicBool::new(client.is_body_empty());
         let began = passage.journey.began();
         let (set, gate) = (Arc::clone(&passage.set), Arc::clone(&passage.gate));
@@ -377,7 +391,8 @@ impl Exchange {
             ended = self.exchange(client, &upstream, &mut passage, &has_ended, cork) => ended,
         };
         cork.release();
-        let status = final_status(client);
+        // Cut in the middle of its head, a response has begun, too.
+        let status = client.status().or(passage.journey.status());
         let reason = ended.err().and_then(|end| end.reason().or_else(|| cork.refused()));
         let decision = match reason {
             _ if ended.is_ok() => Decision::Allowed,
@@ -391,14 +406,14 @@ impl Exchange {
         };
         passage.journey.decided(decision, reason);
         if let (Some(reason), None) = (reason, status) {
-            client.set_keepalive(None);
+            client.ends_connection();
             if let Ok(answer) = Answer::problem(reason, &passage.journey)
-                && (answer.write(client).await.is_err() || client.finish_body().await.is_err())
+                && answer.write(client).await.is_err()
             {
                 // The client has gone: there is nobody to tell, and the record says the rest.
             }
         }
-        passage.journey.sent(final_status(client));
+        passage.journey.sent(client.status().or(status));
         ended.is_ok()
     }
 
@@ -406,35 +421,37 @@ impl Exchange {
     /// out to be closed.
     async fn exchange(
         &self,
-        client: &mut ServerSession,
+        client: &mut Client,
         upstream: &Upstream,
         passage: &mut Passage,
         has_ended: &AtomicBool,
         cork: &Cork,
     ) -> Result<(), End> {
-        if client.get_header_bytes(header::EXPECT).eq_ignore_ascii_case(b"100-continue") {
+        if client.header(header::EXPECT.as_str()).eq_ignore_ascii_case(b"100-continue") {
             // The upstream is not asked for it, so that it cannot promise what tamis denies.
-            client.write_continue_response().await.map_err(End::by_client)?;
+            client.invite().await.map_err(End::by_client)?;
         }
-        let is_repeatable = client.req_header().method.is_idempotent() && client.is_body_empty();
+        let is_repeatable = client.request().method.is_idempotent() && client.is_body_empty();
         let turn = upstream.turn();
         let (mut tries, mut unreachable) = (0, 0);
         loop {
             tries += 1;
-            let (spot, peer) =
-                upstream.peer(turn.wrapping_add(unreachable)).await.map_err(End::by_upstream)?;
+            let (spot, peer) = upstream.peer(turn.wrapping_add(unreachable)).await?;
             let connected = upstream.pool().connect(&self.transport, spot, &peer).await;
             let mut lease = match connected {
                 Ok(lease) => lease,
                 Err(error) => {
+                    let ended = End::by_upstream(error);
+                    ended.tell(upstream, spot);
                     unreachable += 1;
                     if unreachable < upstream.addresses() && tries < TRIES_MAX {
                         continue;
                     }
-                    return Err(End::by_upstream(error));
+                    return Err(ended);
                 }
             };
-            let request = request(client.req_header(), upstream, spot, passage)?;
+            let is_http_2 = matches!(lease.session, HttpSession::H2(_));
+            let request = request(client.request(), upstream, spot, passage, is_http_2)?;
             let mut relay = self.relay(client, &mut lease.session, has_ended);
             let ended = relay.run(request, passage, cork).await;
             match ended {
@@ -444,7 +461,7 @@ impl Exchange {
                 }
                 // It has said all that it had to say, and may still wait for the rest.
                 Ok(Sending::Open | Sending::Broken) => {
-                    lease.end().await;
+                    lease.end(false).await;
                     return Ok(());
                 }
                 // What was sent may have been carried out all the same: only what may be carried out twice is asked
@@ -452,10 +469,11 @@ impl Exchange {
                 Err(End::Upstream { unheard: true, .. })
                     if lease.is_reused
                         && is_repeatable
-                        && final_status(client).is_none()
+                        && passage.journey.status().is_none()
                         && tries < TRIES_MAX => {}
                 Err(ended) => {
-                    lease.end().await;
+                    ended.tell(upstream, spot);
+                    lease.end(ended.is_slow_upstream()).await;
                     return Err(ended);
                 }
             }
@@ -464,7 +482,7 @@ impl Exchange {
 
     fn relay<'e>(
         &self,
-        client: &'e mut ServerSession,
+        client: &'e mut Client,
         upstream: &'e mut HttpSession,
         has_ended: &'e AtomicBool,
     ) -> Relay<'e> {
@@ -483,12 +501,36 @@ impl Exchange {
     }
 }
 
+/// Leaves of a target in absolute form what its server is asked with (RFC 9112, section 3.2.1). The host in it is that of
+/// `Host`, or the request would not have come so far.
+fn to_origin_form(request: &mut RequestHeader) {
+    let raw = request.raw_path();
+    if raw.starts_with(b"/") {
+        return;
+    }
+    let Some(scheme) = memmem::find(raw, b"://") else { return };
+    let rest = raw.get(scheme + 3..).unwrap_or_default();
+    let path = match rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'\\')) {
+        None => b"/".to_vec(),
+        Some(at) if rest.get(at) == Some(&b'/') => rest.get(at..).unwrap_or_default().to_vec(),
+        Some(at) if rest.get(at) == Some(&b'?') => {
+            [b"/", rest.get(at..).unwrap_or_default()].concat()
+        }
+        // It is denied as it is.
+        Some(_) => return,
+    };
+    if request.set_raw_path(&path).is_err() {
+        // So it is denied, too.
+    }
+}
+
 /// The request that the upstream is asked with.
 fn request(
     client: &RequestHeader,
     upstream: &Upstream,
     spot: Spot,
     passage: &Passage,
+    is_http_2: bool,
 ) -> Result<Box<RequestHeader>, End> {
     let api = passage.api().ok_or(Reason::Internal)?;
     let host = upstream.host(spot, !api.hosts.is_empty());
@@ -502,12 +544,9 @@ fn request(
             }
             request.set_raw_path(client.raw_path())?;
         }
-        request.set_version(Version::HTTP_11);
         let (plan, passes) = (&permit.plan, permit.passes);
         headers::request(&mut request, api, plan, passes, host.as_deref(), conditions)?;
-        if !upstream.keeps_connections() {
-            request.insert_header(header::CONNECTION, "close")?;
-        }
+        upstream.addressed(&mut request, is_http_2)?;
         Ok(request)
     };
     written().map(Box::new).map_err(|_error: BError| Reason::Internal.into())
@@ -520,7 +559,7 @@ fn request(
 /// While a piece is written nothing is read, in either direction. Whenever nothing is ready the client's connection is
 /// read from: so it is heard going, and what is collected for it is written.
 struct Relay<'e> {
-    client: &'e mut ServerSession,
+    client: &'e mut Client,
     upstream: &'e mut HttpSession,
     upload: Upload<'e>,
     /// How long the upstream may take for what it has to do next.
@@ -538,7 +577,7 @@ impl Relay<'_> {
         self.ask(request).await?;
         let mut head = self.head().await?;
         self.catch_up().await?;
-        let mut is_done = self.upstream.response_done();
+        let mut is_done = has_ended_with(self.upstream, false)?;
         let mut flow = Flow::open(passage, &mut head, is_done)?;
         // What came together with the head is decided before the head leaves: it may be a reason to say no.
         let mut pieces = Vec::new();
@@ -556,7 +595,7 @@ impl Relay<'_> {
             pieces.push(flow.step(piece.unwrap_or_default(), is_done)?);
         }
         flow.leaves(head.status);
-        self.client.write_response_header(Box::new(head)).await.map_err(End::by_client)?;
+        self.client.write_head(Box::new(head)).await.map_err(End::by_client)?;
         for piece in pieces {
             self.write(piece).await?;
         }
@@ -574,7 +613,7 @@ impl Relay<'_> {
             self.upload.sending = Sending::Broken;
         }
         cork.release();
-        self.client.finish_body().await.map_err(End::by_client)?;
+        self.client.finish().await.map_err(End::by_client)?;
         Ok(self.upload.sending)
     }
 
@@ -583,7 +622,6 @@ impl Relay<'_> {
         let has_body = self.upload.sending == Sending::Open;
         let asked = match &mut *self.upstream {
             HttpSession::H2(stream) => {
-                request.remove_header(&header::CONNECTION);
                 // Told of the end later, the upstream would take the request for one with a body.
                 stream.write_request_header(request, !has_body)
             }
@@ -605,6 +643,8 @@ impl Relay<'_> {
     async fn head(&mut self) -> Result<ResponseHeader, End> {
         let Self { client, upstream, upload, patience } = self;
         loop {
+            // Where both sides always have something, the deadlines are still asked.
+            consume_budget().await;
             tokio::select! {
                 biased;
                 read = upstream.read_response_header() => {
@@ -619,7 +659,7 @@ impl Relay<'_> {
                         return Ok(head.clone());
                     }
                 }
-                piece = client.read_body_or_idle(!upload.is_open()) => {
+                piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
                 }
             }
@@ -635,7 +675,7 @@ impl Relay<'_> {
             }
             let piece = tokio::select! {
                 biased;
-                piece = client.read_body_or_idle(false) => piece,
+                piece = client.read(false) => piece,
                 () = ready(()) => break,
             };
             upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
@@ -647,12 +687,13 @@ impl Relay<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
         let Self { client, upstream, upload, patience } = self;
         loop {
+            consume_budget().await;
             tokio::select! {
                 biased;
                 piece = upstream.read_response_body() => {
                     return piece.map_err(|error| upload.blames(error, *patience).heard());
                 }
-                piece = client.read_body_or_idle(!upload.is_open()) => {
+                piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
                 }
             }
@@ -660,10 +701,7 @@ impl Relay<'_> {
     }
 
     async fn write(&mut self, piece: Bytes) -> Result<(), End> {
-        if piece.is_empty() {
-            return Ok(());
-        }
-        self.client.write_response_body(piece, false).await.map_err(End::by_client)
+        self.client.write(piece).await.map_err(End::by_client)
     }
 }
 
@@ -675,11 +713,4 @@ fn has_ended_with(upstream: &mut HttpSession, is_last: bool) -> Result<bool, End
         stream.check_response_end_or_error().map_err(|error| End::by_upstream(error).heard())?;
     }
     Ok(is_done)
-}
-
-/// Closes a connection: a client that takes nothing any more is not waited for.
-async fn close(client: &mut ServerSession) {
-    if timeout(CLOSING, client.shutdown()).await.is_err() {
-        // It closes with the session.
-    }
 }

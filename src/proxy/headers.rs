@@ -41,7 +41,11 @@ pub(super) fn request(
 ) -> pingora::Result<()> {
     let accept = (!accepts_all).then(|| accept(&request.headers, plan));
     let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let between = of_connection(&request.headers);
     let goes_on = |name: &HeaderName| {
+        if between.contains(name) {
+            return false;
+        }
         let is_listed = api.request_headers.iter().any(|listed| *listed == name.as_str());
         REQUEST.contains(name)
             || *name == header::HOST
@@ -72,6 +76,13 @@ pub(super) fn request(
         request.append_header(name.clone(), value.clone())?;
     }
     Ok(())
+}
+
+/// The headers that `Connection` names: they are between two neighbours, and go no further (RFC 9110, section 7.6.1).
+fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = headers.get_all(header::CONNECTION).iter();
+    let options = options.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
 /// What the client accepts, as far as it can be sieved or passes by a rule.
@@ -110,7 +121,8 @@ pub(crate) fn sieved(
 ) -> (HeaderMap, Tally) {
     let mut left = HeaderMap::new();
     let mut tally = Tally::of_head(plan);
-    for (name, value) in upstream {
+    let between = of_connection(upstream);
+    for (name, value) in upstream.iter().filter(|(name, _)| !between.contains(name)) {
         let Some(cell) = plan.header(name.as_str()) else {
             if let Some(value) = built_in::written(name, value, passes) {
                 left.append(name.clone(), value);

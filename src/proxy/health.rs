@@ -4,19 +4,21 @@
 //! left out from the first time that it does not answer until the first time that it does.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use http::header;
+use http::{StatusCode, header};
 use pingora::{
-    connectors::{ConnectorOptions, TransportConnector, http::Connector},
+    ErrorType, OkOrErr as _,
+    connectors::{ConnectorOptions, TransportConnector},
     http::RequestHeader,
     protocols::http::client::HttpSession,
     server::ShutdownWatch,
     services::background::BackgroundService,
+    upstreams::peer::HttpPeer,
 };
 use tokio::{
     task::JoinSet,
@@ -27,6 +29,8 @@ use crate::{
     metrics::Metrics,
     proxy::{
         Proxy,
+        faults::Cause,
+        pool::{Pool, Terms},
         upstream::{Spot, Upstream},
     },
 };
@@ -46,14 +50,10 @@ struct Patient {
     upstream: Arc<Upstream>,
     path: Option<String>,
     every: Duration,
-    asking: Arc<Asking>,
+    transport: Arc<TransportConnector>,
+    /// Connections of its own, none of which is kept: those of requests are for requests.
+    pool: Pool,
     metrics: Arc<Metrics>,
-}
-
-/// Connections of our own: those of requests are for requests.
-struct Asking {
-    transport: TransportConnector,
-    http: Connector,
 }
 
 impl Doctor {
@@ -64,10 +64,7 @@ impl Doctor {
         let mut options = ConnectorOptions::new(1);
         options.ca_file = proxy.shared.certificates.ca_file();
         let mut patients = Vec::new();
-        let asking = Arc::new(Asking {
-            transport: TransportConnector::new(Some(options.clone())),
-            http: Connector::new(Some(options)),
-        });
+        let transport = Arc::new(TransportConnector::new(Some(options)));
         for (api, upstream) in &proxy.upstreams {
             let Some(health) = upstream.health() else { continue };
             patients.push(Arc::new(Patient {
@@ -75,7 +72,8 @@ impl Doctor {
                 upstream: Arc::clone(upstream),
                 path: health.path.clone(),
                 every: health.every,
-                asking: Arc::clone(&asking),
+                transport: Arc::clone(&transport),
+                pool: Pool::new(Terms { keeps: false, ..upstream.terms() }),
                 metrics: Arc::clone(&proxy.shared.observers.metrics),
             }));
         }
@@ -107,7 +105,7 @@ impl BackgroundService for Doctor {
 
 impl Patient {
     async fn look_forever(self: Arc<Self>) {
-        let mut down = HashSet::new();
+        let mut down = HashMap::new();
         loop {
             down = self.look(down).await;
             sleep(self.every).await;
@@ -115,7 +113,7 @@ impl Patient {
     }
 
     /// Asks at all addresses at once, and says where nobody answers now; `before` is where nobody did.
-    async fn look(self: &Arc<Self>, before: HashSet<Spot>) -> HashSet<Spot> {
+    async fn look(self: &Arc<Self>, before: HashMap<Spot, Cause>) -> HashMap<Spot, Cause> {
         // Without a name server nothing new is known.
         let Ok(spots) = self.upstream.spots().await else { return before };
         let mut looking = JoinSet::new();
@@ -123,49 +121,61 @@ impl Patient {
             let one = Arc::clone(self);
             looking.spawn(async move {
                 let answers = timeout(one.every, one.answers(spot)).await;
-                (spot, matches!(answers, Ok(Ok(true))))
+                (spot, answers.unwrap_or(Err(Cause::TimedOut)))
             });
         }
         let found = looking.join_all().await;
-        let down = found.iter().filter(|(_, answers)| !answers).map(|(spot, _)| *spot);
-        let down: HashSet<Spot> = down.collect();
+        let down = found.iter().filter_map(|(spot, answers)| Some((*spot, answers.err()?)));
+        let down: HashMap<Spot, Cause> = down.collect();
         let mut labels: BTreeMap<String, bool> = BTreeMap::new();
         for (spot, answers) in found {
-            *labels.entry(self.upstream.label(spot)).or_default() |= answers;
+            *labels.entry(self.upstream.label(spot)).or_default() |= answers.is_ok();
         }
         for (label, answers) in &labels {
             self.metrics.upstream_healthy(&self.api, label, *answers);
         }
-        for spot in down.difference(&before) {
+        for (spot, cause) in down.iter().filter(|(spot, _)| !before.contains_key(spot)) {
             let label = self.upstream.label(*spot);
-            log::warn!("upstream `{}`: {label} does not answer, and is left out", self.api);
+            log::warn!("upstream `{}`: {label} is left out: {cause}", self.api);
         }
-        for spot in before.difference(&down) {
+        for spot in before.keys().filter(|spot| !down.contains_key(spot)) {
             log::info!("upstream `{}`: {} answers again", self.api, self.upstream.label(*spot));
         }
         self.upstream.leave_out(down.clone());
         down
     }
 
-    async fn answers(&self, spot: Spot) -> pingora::Result<bool> {
+    /// Asks at an address; why it is not to be asked anything else, if it is not.
+    async fn answers(&self, spot: Spot) -> Result<(), Cause> {
         let peer = self.upstream.peer_at(spot)?;
+        let status = self.ask(spot, &peer).await.map_err(|error| Cause::of(&error))?;
+        match status.filter(|status| !status.is_success()) {
+            Some(status) => Err(Cause::Unwell(status.as_u16())),
+            None => Ok(()),
+        }
+    }
+
+    /// The status with which it answers; none where a connection is enough.
+    async fn ask(&self, spot: Spot, peer: &HttpPeer) -> pingora::Result<Option<StatusCode>> {
         let Some(path) = &self.path else {
-            drop(self.asking.transport.new_stream(&peer).await?);
-            return Ok(true);
+            drop(self.transport.new_stream(peer).await?);
+            return Ok(None);
         };
-        let (mut session, _) = self.asking.http.get_http_session(&peer).await?;
+        let mut session = self.pool.connect(&self.transport, spot, peer).await?.session;
         let mut request = RequestHeader::build("GET", path.as_bytes(), Some(2))?;
         request.insert_header(header::HOST, self.upstream.own_host(spot))?;
-        session.write_request_header(Box::new(request)).await?;
-        session.finish_request_body().await?;
-        session.read_response_header().await?;
-        let is_well = session.response_header().is_some_and(|head| head.status.is_success());
-        match session {
-            // The rest of the answer is of no interest, and the connection ends with it.
-            HttpSession::H1(session) => drop(session),
-            HttpSession::H2(session) => drop(session),
-            HttpSession::Custom(()) => {}
+        self.upstream.addressed(&mut request, matches!(session, HttpSession::H2(_)))?;
+        match &mut session {
+            HttpSession::H2(stream) => stream.write_request_header(Box::new(request), true)?,
+            HttpSession::H1(_) | HttpSession::Custom(()) => {
+                session.write_request_header(Box::new(request)).await?;
+                session.finish_request_body().await?;
+            }
         }
-        Ok(is_well)
+        session.read_response_header().await?;
+        let head = session.response_header();
+        let status = head.or_err(ErrorType::InternalError, "no head")?.status;
+        // The rest of the answer is of no interest, and the connection ends with it.
+        Ok(Some(status))
     }
 }

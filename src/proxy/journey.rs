@@ -136,6 +136,11 @@ impl Journey {
         self.record.reason = reason;
     }
 
+    /// The status that was sent, or began to be, if one was.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.record.status
+    }
+
     /// The status that was sent, if one was.
     pub(super) fn sent(&mut self, status: Option<u16>) {
         self.record.status = status;

@@ -42,8 +42,10 @@
 mod access_log;
 mod admin;
 mod built_in;
+mod client;
 mod cork;
 mod exchange;
+mod faults;
 mod flow;
 mod headers;
 mod health;
@@ -77,7 +79,7 @@ use std::{
     },
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, uri::Authority};
 use jiff::civil::Date;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
@@ -108,6 +110,7 @@ use journey::Journey;
 use passage::{Gate, Passage};
 use quota::Slot;
 use respond::{Crossing, DATA_PURPOSE};
+use strict::HEADERS_MAX;
 use upstream::Upstream;
 use validate::Validation;
 
@@ -261,7 +264,8 @@ impl Proxy {
             .iter()
             .map(|(name, upstream)| {
                 let trust = certificates.of_upstream(name);
-                let upstream = Upstream::new(upstream.clone(), settings.timeouts, trust);
+                let (api, timeouts) = (name.clone(), settings.timeouts);
+                let upstream = Upstream::new(api, upstream.clone(), timeouts, trust);
                 (name.clone(), Arc::new(upstream))
             })
             .collect();
@@ -306,10 +310,13 @@ impl Proxy {
         parts.map(<[u8]>::to_vec).to_vec()
     }
 
-    /// Whether a head is no larger than it may be. That of HTTP/1.1 would not have come so far.
-    fn check_size(&self, request: &RequestHeader) -> Result<(), Reason> {
+    /// Holds a head of HTTP/2 to what one of HTTP/1.1 was held to before it came so far.
+    fn check_head(&self, request: &RequestHeader) -> Result<(), Reason> {
         if request.version == Version::HTTP_11 {
             return Ok(());
+        }
+        if request.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+            return Err(Reason::RequestUnreadable);
         }
         let limits = &self.shared.settings.limits;
         let target = request.raw_path().len();
@@ -318,7 +325,7 @@ impl Proxy {
             return Err(Reason::TargetTooLong);
         }
         let headers: usize = request.headers.iter().map(header).sum();
-        if target + headers > limits.head_bytes {
+        if target + headers > limits.head_bytes || request.headers.len() > HEADERS_MAX {
             return Err(Reason::HeadTooLarge);
         }
         Ok(())
@@ -346,7 +353,7 @@ impl Proxy {
         if !matches!(request.version, Version::HTTP_11 | Version::HTTP_2) {
             return Err(unknown(Reason::HttpVersionNotSupported));
         }
-        self.check_size(request).map_err(unknown)?;
+        self.check_head(request).map_err(unknown)?;
         let host = arrival.host.map_err(unknown)?;
         let target = target(request).map_err(unknown)?;
         let target = if arrival.has_body { target.with_body() } else { target };
@@ -522,23 +529,22 @@ fn target(request: &RequestHeader) -> Result<Target, Reason> {
 
 /// The host that is asked, which must be said, and so that it cannot be taken for another.
 fn host(request: &RequestHeader) -> Result<&str, Reason> {
-    let header = || request.headers.get(header::HOST)?.to_str().ok();
-    let host = match request.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => header().ok_or(Reason::HostNotValid)?,
-    };
+    let wrong = Reason::HostNotValid;
+    let mut headers = request.headers.get_all(header::HOST).iter();
+    let header = headers.next().map(|host| host.to_str().or(Err(wrong))).transpose()?;
+    let target = request.uri.authority().map(Authority::as_str);
+    let is_other = |header: &str| target.is_some_and(|it| !it.eq_ignore_ascii_case(header));
+    if headers.next().is_some() || header.is_some_and(is_other) {
+        return Err(wrong);
+    }
+    let host = target.or(header).ok_or(wrong)?;
     check_host(host).map(|()| host)
-}
-
-/// The status that the client was given. An interim response (1xx) announces one, and is none.
-fn final_status(client: &ServerSession) -> Option<u16> {
-    let status = client.response_written()?.status;
-    (!status.is_informational()).then_some(status.as_u16())
 }
 
 impl Proxy {
     /// Nothing of this has a limit by default.
     fn set_timeouts(&self, downstream: &mut ServerSession, is_over: bool) {
+        let is_over = is_over || self.shared.draining.load(Ordering::Acquire);
         let timeouts = &self.shared.settings.timeouts;
         downstream.set_read_timeout(Some(timeouts.client));
         downstream.set_write_timeout(Some(timeouts.client));

@@ -16,7 +16,7 @@ use std::{
 
 use h2::client;
 use pingora::{
-    BError, Error, ErrorType, OkOrErr as _, OrErr as _,
+    BError, ErrorType, OkOrErr as _, OrErr as _,
     connectors::{TransportConnector, http::v2::ConnectionRef},
     protocols::{
         ALPN, Digest, Stream,
@@ -154,14 +154,14 @@ impl Pool {
         }
         let made = Instant::now();
         let stream = transport.new_stream(peer).await?;
-        if peer.options.alpn.get_min_http_version() < 2 {
+        // In the clear there is nothing to agree by, and what the settings say holds.
+        let is_http_2 = match stream.selected_alpn_proto() {
+            Some(version) => version == ALPN::H2,
+            None => !peer.is_tls() && peer.options.alpn.get_min_http_version() == 2,
+        };
+        if !is_http_2 {
             let session = HttpSession::H1(Http1Session::new_with_options(stream, peer));
             return Ok(Lease { session, is_reused: false, kind, made });
-        }
-        // In the clear there is nothing to agree by.
-        let agreed = stream.selected_alpn_proto();
-        if !agreed.map_or(!peer.is_tls(), |version| version == ALPN::H2) {
-            return Error::e_explain(ErrorType::H2Downgrade, "the upstream speaks no HTTP/2");
         }
         let begun = timeout(self.terms.connect, begin_http_2(stream)).await;
         let connection = begun.or_err(ErrorType::ConnectTimedout, "HTTP/2")??;

@@ -3,15 +3,13 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use pingora::{
-    Error, ErrorSource, ErrorType, http::ResponseHeader, protocols::http::ServerSession,
-};
+use pingora::{http::ResponseHeader, protocols::http::ServerSession};
 use serde_json::json;
 
 use crate::{
     access::{Labels, Reason},
     policy::Preflight,
-    proxy::journey::Journey,
+    proxy::{client::Client, journey::Journey},
 };
 
 /// The purpose that was applied.
@@ -25,88 +23,6 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 const RETRY_AFTER: &str = "1";
 /// How a client shows who it is; RFC 9110, section 15.5.2, asks for it beside a 401.
 const CHALLENGE: &str = "ApiKey";
-
-/// Why Pingora ended a response; none if the client itself did.
-pub(super) fn reason_of(error: &Error) -> Option<Reason> {
-    match (error.esource(), Fault::of(error.etype())) {
-        (ErrorSource::Upstream, Fault::Away) if is_disbelief(error) => {
-            Some(Reason::UpstreamUntrusted)
-        }
-        (ErrorSource::Upstream, Fault::Away) => Some(Reason::UpstreamUnreachable),
-        (ErrorSource::Upstream, Fault::Slow) => Some(Reason::UpstreamTimeout),
-        (ErrorSource::Upstream, Fault::Gone | Fault::Wrong) => Some(Reason::UpstreamProtocol),
-        (ErrorSource::Downstream, Fault::Wrong) => Some(Reason::RequestUnreadable),
-        // All that is read of it is a body.
-        (ErrorSource::Downstream, Fault::Slow) if *error.etype() == ErrorType::ReadTimedout => {
-            Some(Reason::RequestTimeout)
-        }
-        (ErrorSource::Downstream, Fault::Away | Fault::Slow | Fault::Gone | Fault::Ours) => None,
-        (ErrorSource::Upstream, Fault::Ours) | (ErrorSource::Internal | ErrorSource::Unset, _) => {
-            Some(Reason::Internal)
-        }
-    }
-}
-
-/// Whether a peer was reached and shows a certificate that is not to be believed.
-///
-/// Of the error of rustls Pingora leaves the words, which begin so for whatever is wrong with a certificate, and
-/// for nothing else; names that a certificate holds come behind.
-fn is_disbelief(error: &Error) -> bool {
-    const WORDS: &str = "invalid peer certificate: ";
-    *error.etype() == ErrorType::TLSHandshakeFailure && error.to_string().contains(WORDS)
-}
-
-/// What is wrong with a peer.
-enum Fault {
-    /// It cannot be reached.
-    Away,
-    /// It takes too long.
-    Slow,
-    /// The connection, or the stream on it, is no more.
-    Gone,
-    /// What it says is not HTTP.
-    Wrong,
-    /// Nothing.
-    Ours,
-}
-
-impl Fault {
-    fn of(error: &ErrorType) -> Self {
-        use ErrorType as T;
-        match error {
-            T::ConnectTimedout | T::TLSHandshakeTimedout | T::ReadTimedout | T::WriteTimedout => {
-                Self::Slow
-            }
-            T::ConnectRefused
-            | T::ConnectNoRoute
-            | T::ConnectError
-            | T::ConnectProxyFailure
-            | T::SocketError
-            | T::BindError
-            | T::TLSHandshakeFailure
-            | T::TLSWantX509Lookup
-            | T::InvalidCert
-            | T::HandshakeError => Self::Away,
-            T::H2Error
-            | T::H2Downgrade
-            | T::InvalidH2
-            | T::ReadError
-            | T::WriteError
-            | T::ConnectionClosed => Self::Gone,
-            // Of its own Pingora names a chunk without a size, or a body that ends too soon.
-            T::InvalidHTTPHeader | T::H1Error | T::Custom(_) => Self::Wrong,
-            T::AcceptError
-            | T::HTTPStatus(_)
-            | T::FileOpenError
-            | T::FileCreateError
-            | T::FileReadError
-            | T::FileWriteError
-            | T::InternalError
-            | T::UnknownError
-            | T::CustomCode(..) => Self::Ours,
-        }
-    }
-}
 
 /// The body of a problem of tamis.
 fn problem(reason: Reason) -> Bytes {
@@ -189,21 +105,23 @@ impl Answer {
     ///
     /// A body that the client sends all the same is read and forgotten, so that the client gets to the
     /// answer; one that waits to be asked for is not, and the connection ends.
-    pub(super) async fn write(self, client: &mut ServerSession) -> pingora::Result<()> {
-        let is_head = client.req_header().method == http::Method::HEAD
+    pub(super) async fn write(self, client: &mut Client) -> pingora::Result<()> {
+        let is_head = client.request().method == http::Method::HEAD
             || self.head.status == StatusCode::NO_CONTENT;
-        let is_body_held_back = client.get_header(header::EXPECT).is_some();
-        client.set_close_on_response_before_downstream_finish(is_body_held_back);
-        client.write_response_header(self.head).await?;
-        if is_head {
-            return Ok(());
+        if let Client::Http1 { session, .. } = client {
+            let is_body_held_back = session.get_header(header::EXPECT).is_some();
+            session.set_close_on_response_before_downstream_finish(is_body_held_back);
         }
-        client.write_response_body(self.body, true).await
+        client.write_head(self.head).await?;
+        if !is_head {
+            client.write(self.body).await?;
+        }
+        client.finish().await
     }
 
     /// Writes it to a client whose request could not be read.
-    pub(super) async fn write_unread(self, client: &mut ServerSession) -> pingora::Result<()> {
-        client.write_response_header(self.head).await?;
-        client.write_response_body(self.body, true).await
+    pub(super) async fn write_unread(self, session: &mut ServerSession) -> pingora::Result<()> {
+        session.write_response_header(self.head).await?;
+        session.write_response_body(self.body, true).await
     }
 }

@@ -1,18 +1,20 @@
 //! Where an api is, and how tamis speaks to it.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::{HeaderValue, Uri, Version, header};
 use pingora::{
-    BError, Error, ErrorType,
+    ErrorType, OrErr as _,
+    http::RequestHeader,
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
 };
 
@@ -21,16 +23,21 @@ use tokio::{net::lookup_host, time::timeout};
 use crate::{
     config::{self, Authority, Health, HostHeader, Places, Protocol, Timeouts},
     proxy::{
+        faults::Cause,
         pool::{Pool, Terms},
         tls::Trust,
     },
 };
 
+/// How long the log does not say the same again.
+const SAID_FOR: Duration = Duration::from_mins(1);
 /// How long the addresses of a name are good for.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
 
 /// The upstream of one api.
 pub(super) struct Upstream {
+    /// The api that it is of.
+    api: String,
     settings: config::Upstream,
     timeouts: Timeouts,
     /// How it is believed, if it is asked by TLS.
@@ -39,9 +46,11 @@ pub(super) struct Upstream {
     pool: Pool,
     resolved: ArcSwapOption<Answer>,
     /// Where it did not answer when it was last asked how it is.
-    down: ArcSwap<HashSet<Spot>>,
+    down: ArcSwap<HashMap<Spot, Cause>>,
     /// Whose turn it is among those that answer.
     turn: AtomicUsize,
+    /// What the log has said of late, and when.
+    said: Mutex<HashMap<(Spot, Cause), Instant>>,
 }
 
 /// What the names of an upstream stand for.
@@ -65,17 +74,14 @@ const SOCKET: Spot = Spot { address: None, authority: 0 };
 impl Upstream {
     /// Without `trust` it is asked in the clear; the settings say whether it has to be there.
     pub(super) fn new(
+        api: String,
         settings: config::Upstream,
         timeouts: Timeouts,
         trust: Option<Arc<Trust>>,
     ) -> Self {
-        let pool = Pool::new(Terms {
-            keeps: settings.keepalive,
-            idle: timeouts.idle,
-            age: timeouts.connection_age,
-            connect: timeouts.connect,
-        });
+        let pool = Pool::new(terms(&settings, &timeouts));
         Self {
+            api,
             settings,
             timeouts,
             trust,
@@ -83,6 +89,7 @@ impl Upstream {
             resolved: ArcSwapOption::empty(),
             down: ArcSwap::default(),
             turn: AtomicUsize::new(0),
+            said: Mutex::default(),
         }
     }
 
@@ -112,9 +119,32 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection to it is kept for another request.
-    pub(super) fn keeps_connections(&self) -> bool {
-        self.settings.keepalive
+    /// Has a request say whom it is for, and what becomes of its connection, as the version of HTTP does by which it goes.
+    pub(super) fn addressed(
+        &self,
+        request: &mut RequestHeader,
+        is_http_2: bool,
+    ) -> pingora::Result<()> {
+        if is_http_2 {
+            // The host stands in the target there, and nowhere else (RFC 9113, section 8.3.1).
+            let host = request.remove_header(&header::HOST);
+            let scheme = if self.settings.tls.is_some() { "https" } else { "http" };
+            let target = Uri::builder().scheme(scheme).path_and_query(request.raw_path());
+            let target = target.authority(host.as_ref().map_or(&b""[..], HeaderValue::as_bytes));
+            request.set_uri(target.build().or_err(ErrorType::InternalError, "a target")?);
+            request.set_version(Version::HTTP_2);
+        } else {
+            request.set_version(Version::HTTP_11);
+            if !self.settings.keepalive {
+                request.insert_header(header::CONNECTION, "close")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long its connections are made for, and kept.
+    pub(super) fn terms(&self) -> Terms {
+        terms(&self.settings, &self.timeouts)
     }
 
     /// Its connections.
@@ -144,18 +174,31 @@ impl Upstream {
     }
 
     /// The peer to ask; `turn` is the request's, and counts on with each that could not be reached.
-    pub(super) async fn peer(&self, turn: usize) -> pingora::Result<(Spot, HttpPeer)> {
+    pub(super) async fn peer(&self, turn: usize) -> Result<(Spot, HttpPeer), Cause> {
         let spots = self.spots().await?;
         let down = self.down.load();
         let index = turn.checked_rem(up(&spots, &down).count());
         let spot = index.and_then(|index| up(&spots, &down).nth(index));
-        let spot = *spot.ok_or_else(unreachable)?;
+        let Some(&spot) = spot else { return Err(why_nowhere(&down)) };
         Ok((spot, self.peer_at(spot)?))
     }
 
-    /// Where it did not answer.
-    pub(super) fn leave_out(&self, down: HashSet<Spot>) {
+    /// Where it did not answer, and why.
+    pub(super) fn leave_out(&self, down: HashMap<Spot, Cause>) {
         self.down.store(Arc::new(down));
+    }
+
+    /// Has the log say why it did not answer there, once in a while.
+    pub(super) fn failed(&self, spot: Spot, cause: Cause) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, then| now.saturating_duration_since(*then) < SAID_FOR);
+        if said.contains_key(&(spot, cause)) {
+            return;
+        }
+        said.insert((spot, cause), now);
+        drop(said);
+        log::warn!("upstream `{}`: {}: {cause}", self.api, self.label(spot));
     }
 
     /// An address as the settings write it.
@@ -169,7 +212,7 @@ impl Upstream {
     }
 
     /// All addresses. Names are looked up now and then, so that an upstream can move.
-    pub(super) async fn spots(&self) -> pingora::Result<Arc<[Spot]>> {
+    pub(super) async fn spots(&self) -> Result<Arc<[Spot]>, Cause> {
         let known = self.resolved.load_full();
         if let Some(known) = &known
             && known.at.elapsed() < RESOLVED_FOR
@@ -182,7 +225,7 @@ impl Upstream {
         };
         if spots.is_empty() {
             // A name server that is away for a moment takes nothing down.
-            return known.map(|known| Arc::clone(&known.spots)).ok_or_else(unreachable);
+            return known.map(|known| Arc::clone(&known.spots)).ok_or(Cause::Unnamed);
         }
         let spots = Arc::from(spots);
         let answer = Answer { spots: Arc::clone(&spots), at: Instant::now() };
@@ -191,19 +234,19 @@ impl Upstream {
     }
 
     /// The peer at one address.
-    pub(super) fn peer_at(&self, spot: Spot) -> pingora::Result<HttpPeer> {
+    pub(super) fn peer_at(&self, spot: Spot) -> Result<HttpPeer, Cause> {
         let is_tls = self.settings.tls.is_some();
         let mut peer = match (&self.settings.places, spot.address) {
             (Places::Network(authorities), Some(address)) => {
                 let host = authorities.get(spot.authority).map(Authority::host);
-                HttpPeer::new(address, is_tls, self.name(host.ok_or_else(unreachable)?)?)
+                HttpPeer::new(address, is_tls, self.name(host.ok_or(Cause::Ours)?)?)
             }
             (Places::Unix(path), None) => {
                 // The settings take no other name.
-                let path = path.to_str().ok_or_else(unreachable)?;
-                HttpPeer::new_uds(path, is_tls, self.name("")?)?
+                let path = path.to_str().ok_or(Cause::Ours)?;
+                HttpPeer::new_uds(path, is_tls, self.name("")?).or(Err(Cause::Ours))?
             }
-            (Places::Network(_), None) | (Places::Unix(_), Some(_)) => return Err(unreachable()),
+            (Places::Network(_), None) | (Places::Unix(_), Some(_)) => return Err(Cause::Ours),
         };
         if let Some(trust) = &self.trust {
             trust.bind(&mut peer);
@@ -224,16 +267,16 @@ impl Upstream {
     }
 
     /// The name that the upstream's certificate has to be for; nothing in the clear.
-    fn name(&self, host: &str) -> pingora::Result<String> {
+    fn name(&self, host: &str) -> Result<String, Cause> {
         match (&self.settings.tls, &self.trust) {
             (None, None) => Ok(String::new()),
             (Some(_), Some(trust)) => {
                 // Nothing would be verified without a name.
                 let name = trust.name(host);
-                if name.is_empty() { Err(unreachable()) } else { Ok(name.to_owned()) }
+                if name.is_empty() { Err(Cause::Ours) } else { Ok(name.to_owned()) }
             }
             // What is to be asked by TLS is not asked in any other way.
-            (Some(_), None) | (None, Some(_)) => Err(unreachable()),
+            (Some(_), None) | (None, Some(_)) => Err(Cause::Ours),
         }
     }
 
@@ -255,12 +298,22 @@ impl Upstream {
     }
 }
 
-/// Those that have not been found not to answer.
-fn up<'a>(spots: &'a [Spot], down: &'a HashSet<Spot>) -> impl Iterator<Item = &'a Spot> {
-    spots.iter().filter(|spot| !down.contains(*spot))
+fn terms(settings: &config::Upstream, timeouts: &Timeouts) -> Terms {
+    Terms {
+        keeps: settings.keepalive,
+        idle: timeouts.idle,
+        age: timeouts.connection_age,
+        connect: timeouts.connect,
+    }
 }
 
-#[expect(clippy::unnecessary_box_returns, reason = "errors of Pingora are boxed everywhere")]
-fn unreachable() -> BError {
-    Error::new_up(ErrorType::ConnectNoRoute)
+/// Those that have not been found not to answer.
+fn up<'a>(spots: &'a [Spot], down: &'a HashMap<Spot, Cause>) -> impl Iterator<Item = &'a Spot> {
+    spots.iter().filter(|spot| !down.contains_key(*spot))
+}
+
+/// Why no address is left to ask: a certificate that is not to be believed before anything else.
+fn why_nowhere(down: &HashMap<Spot, Cause>) -> Cause {
+    let untrusted = down.values().find(|cause| matches!(cause, Cause::Certificate(_)));
+    untrusted.or_else(|| down.values().next()).copied().unwrap_or(Cause::Unnamed)
 }

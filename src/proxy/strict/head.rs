@@ -6,7 +6,7 @@ use memchr::memchr;
 use crate::access::Reason;
 
 /// Headers that a head may have: as many as others take.
-const HEADERS_MAX: usize = 100;
+pub(in crate::proxy) const HEADERS_MAX: usize = 100;
 /// What a request line has besides its target, at most: a method, a version and what is between them.
 const LINE_BYTES: usize = 48;
 /// Bytes of the longest method.
@@ -38,6 +38,8 @@ pub(super) struct Head {
     read: usize,
     /// Whether the request line is one of them.
     begun: bool,
+    /// Whether an empty line before it is.
+    is_skipped: bool,
     headers: usize,
     /// What the target says about the host, if it does.
     authority: Option<Vec<u8>>,
@@ -52,6 +54,7 @@ impl Head {
             limits,
             read: 0,
             begun: false,
+            is_skipped: false,
             headers: 0,
             authority: None,
             host: None,
@@ -81,7 +84,10 @@ impl Head {
             let line = rest.get(..end).unwrap_or_default();
             // A line feed by itself ends a line for some, and for others it does not.
             let line = line.strip_suffix(b"\r").ok_or(Reason::RequestUnreadable)?;
-            if !self.begun {
+            if !self.begun && line.is_empty() && !self.is_skipped {
+                // Some clients send one behind the body of the request before (RFC 9112, section 2.2).
+                self.is_skipped = true;
+            } else if !self.begun {
                 self.request_line(line)?;
                 self.begun = true;
             } else if line.is_empty() {

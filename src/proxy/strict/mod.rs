@@ -29,6 +29,7 @@ use tokio::{
 use crate::{access::Reason, config::Settings};
 
 use chunks::Chunks;
+pub(super) use head::HEADERS_MAX;
 use head::{Framing, Head, Limits};
 
 /// What Pingora reads in place of a head that is refused: something that is never passed on by itself.
@@ -124,6 +125,14 @@ impl Strict {
     /// Whether a byte of a request has come.
     pub(super) fn has_begun(&self) -> bool {
         self.begun || !self.held.is_empty()
+    }
+
+    /// Whether some of a body is still to come.
+    pub(super) fn is_within(&self) -> bool {
+        match self.state {
+            State::Length(_) | State::Chunked(_) => true,
+            State::Head(_) | State::Behind | State::Refused => false,
+        }
     }
 
     /// Reads what may go on from a stream.

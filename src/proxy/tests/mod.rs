@@ -6,6 +6,7 @@ mod heads;
 mod media;
 mod open;
 mod pki;
+mod records;
 mod tls;
 mod uploads;
 mod upstreams;

@@ -8,7 +8,7 @@ use std::{
 use tokio::net::{TcpSocket, UnixListener};
 
 use super::*;
-use crate::config::{Health, Places};
+use crate::config::{Health, Places, Protocol};
 
 /// What the settings would make of this for `crm`.
 pub(super) fn places(text: &str) -> Places {
@@ -424,4 +424,99 @@ async fn a_connection_that_another_api_left_is_not_used_where_none_is_kept() {
         asked.iter().map(paths).partition(|paths| paths.contains(&"/s/2".to_owned()));
     assert_eq!(shop, [["/s/2"]; 3]);
     assert_eq!(crm.concat(), ["/c/1"; 3]);
+}
+
+/// What an upstream of HTTP/2 hears: for each connection, the targets and the hosts of its requests.
+type Heard = Arc<Mutex<Vec<Vec<(String, bool)>>>>;
+
+/// An upstream of HTTP/2 that answers, but for the requests of its first `silent` connections.
+async fn streams(silent: usize) -> (SocketAddr, Heard) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, heard) = (listener.local_addr().unwrap(), Heard::default());
+    let all = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let index = all.lock().unwrap().len();
+            all.lock().unwrap().push(Vec::new());
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut waiting = Vec::new();
+                while let Some(Ok((request, mut answering))) = connection.accept().await {
+                    let has_host = request.headers().contains_key("host");
+                    all.lock().unwrap()[index].push((request.uri().to_string(), has_host));
+                    if index < silent {
+                        waiting.push(answering);
+                        continue;
+                    }
+                    let json = http::Response::builder().header("content-type", "application/json");
+                    let json = json.body(()).unwrap();
+                    let mut body = answering.send_response(json, false).unwrap();
+                    body.send_data(Bytes::from_static(b"{\"id\": 7}"), true).unwrap();
+                }
+            });
+        }
+    });
+    (address, heard)
+}
+
+async fn of_streams(address: SocketAddr, keepalive: bool) -> World {
+    let change = move |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = places(&format!("address: \"{address}\""));
+        upstream.protocol = Protocol::H2c;
+        upstream.keepalive = keepalive;
+        settings.timeouts.upstream = Duration::from_millis(300);
+    };
+    World::with(Upstream::Absent, POLICY, change, None).await
+}
+
+/// One connection carries many requests, and each says in its target how it was asked, and whom (RFC 9113, section
+/// 8.3.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_http_2_share_a_connection() {
+    for (keepalive, connections) in [(true, 1), (false, 3)] {
+        let (address, heard) = streams(0).await;
+        let world = of_streams(address, keepalive).await;
+        for _ in 0..3 {
+            let reply = world.get("/c/7", "support", "").await;
+            assert_eq!(reply.body.as_deref(), Some("{\"id\": 7}"));
+        }
+        let heard = heard.lock().unwrap().clone();
+        let target = (format!("http://{address}/c/7"), false);
+        assert_eq!(heard, vec![vec![target; 3 / connections]; connections]);
+    }
+}
+
+/// A connection on which nothing comes may lead to nobody any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_http_2_that_is_silent_is_not_asked_again() {
+    let (address, heard) = streams(1).await;
+    let world = of_streams(address, true).await;
+    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-timeout");
+    assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    let heard: Vec<usize> = heard.lock().unwrap().iter().map(Vec::len).collect();
+    assert_eq!(heard, [1, 1]);
+}
+
+/// Whatever is between two neighbours goes no further (RFC 9110, section 7.6.1).
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_connection_names_go_no_further() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Total: 7\r\nConnection: x-total\r\n";
+    let response = format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len());
+    let world = World::new(Upstream::bytes(response)).await;
+    let keys = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
+    let named = format!("{keys}X-Tenant: acme\r\nConnection: X-Tenant\r\n");
+    let request = format!("GET /c/7 HTTP/1.1\r\nHost: crm.test\r\n{named}\r\n");
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    while !raw.ends_with(b"0\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0);
+    }
+    let reply = Reply::parse(raw);
+    assert_eq!(reply.body.as_deref(), Some(SIEVED));
+    assert!(!reply.head.contains("x-total"), "{reply:?}");
+    let asked = world.asked.lock().unwrap().concat().to_ascii_lowercase();
+    assert!(!asked.contains("x-tenant"), "{asked}");
 }

@@ -279,9 +279,14 @@ fn an_upstream_that_is_away_is_one_reason() {
     let upstreams = [("crm", away, "http1")];
     let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
     let tamis = setup.start();
-    let reply = tamis.get("/c/7", "desk", "support");
-    assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-unreachable"));
-    until("it is on record", || tamis.access_log().len() == 1);
+    for _ in 0..3 {
+        let reply = tamis.get("/c/7", "desk", "support");
+        assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-unreachable"));
+    }
+    until("it is on record", || tamis.access_log().len() == 3);
+    // Why it is so is said once.
+    let said = format!("upstream `crm`: {away}: the connection was refused\n");
+    assert_eq!(tamis.stderr().matches(&said).count(), 1, "{}", tamis.stderr());
     let record = &tamis.access_log()[0];
     assert_eq!(record["decision"], "refused");
     assert_eq!(record["reason"], "upstream-unreachable");

@@ -1,0 +1,286 @@
+//! The client of one request, by either version of HTTP.
+//!
+//! HTTP/1.1 is Pingora's session. Of HTTP/2 Pingora's would answer some requests by itself and hide others, so that here
+//! a stream is carried by a session of our own.
+
+use std::{future::poll_fn, time::Duration};
+
+use bytes::Bytes;
+use h2::{RecvStream, SendStream, server::SendResponse};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use pingora::{
+    BError, Error, ErrorType, OkOrErr as _, OrErr as _,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{
+        Stream,
+        http::{ServerSession, date::get_cached_date},
+    },
+};
+use tokio::time::timeout;
+
+/// How long, and for how many bytes, a client of HTTP/2 that has its answer may go on with its request: reset at once,
+/// some never show the answer.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: usize = 1 << 20;
+
+/// How long the closing of a connection may take.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Who sends a request and reads its response.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each task that carries a request, on its stack"
+)]
+pub(super) enum Client {
+    Http1 {
+        session: ServerSession,
+        /// How long the client may take for its next step.
+        patience: Duration,
+    },
+    Http2(Exchanged),
+}
+
+/// A request and its response on a stream of HTTP/2 (RFC 9113, section 8.1).
+pub(super) struct Exchanged {
+    request: RequestHeader,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// The status that was sent, and where the body goes.
+    response: Option<(u16, SendStream<Bytes>)>,
+    /// Whether all of the response has been sent.
+    has_ended: bool,
+    /// How long the client may take for its next step.
+    patience: Duration,
+}
+
+impl Client {
+    /// The request on a stream of HTTP/2, whose client has so much time for each of its steps.
+    pub(super) fn http_2(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        patience: Duration,
+    ) -> Self {
+        let (mut request, body) = request.into_parts();
+        join_cookies(&mut request.headers);
+        let request = RequestHeader::from(request);
+        let exchanged =
+            Exchanged { request, body, respond, response: None, has_ended: false, patience };
+        Self::Http2(exchanged)
+    }
+
+    /// The head of the request.
+    pub(super) fn request(&self) -> &RequestHeader {
+        match self {
+            Self::Http1 { session, .. } => session.req_header(),
+            Self::Http2(exchanged) => &exchanged.request,
+        }
+    }
+
+    /// The value of a header of the request; nothing if it is not there.
+    pub(super) fn header(&self, name: &str) -> &[u8] {
+        self.request().headers.get(name).map_or(b"", HeaderValue::as_bytes)
+    }
+
+    /// Whether the request is known to have no body.
+    pub(super) fn is_body_empty(&mut self) -> bool {
+        match self {
+            Self::Http1 { session, .. } => session.is_body_empty(),
+            Self::Http2(exchanged) => exchanged.body.is_end_stream(),
+        }
+    }
+
+    /// Whether all of the request has been read.
+    pub(super) fn is_body_done(&mut self) -> bool {
+        match self {
+            Self::Http1 { session, .. } => session.is_body_done(),
+            Self::Http2(exchanged) => exchanged.body.is_end_stream(),
+        }
+    }
+
+    /// The next piece of the request's body, none at its end. Where it is whole, it is an error that the client
+    /// goes, and anything else is waited for. It may be dropped at any time.
+    pub(super) async fn read(&mut self, is_whole: bool) -> pingora::Result<Option<Bytes>> {
+        match self {
+            Self::Http1 { session, .. } => session.read_body_or_idle(is_whole).await,
+            Self::Http2(exchanged) if is_whole => Err(exchanged.reset().await),
+            Self::Http2(exchanged) => exchanged.read().await,
+        }
+    }
+
+    /// Asks for the body that the client holds back. Over HTTP/2 it does not.
+    pub(super) async fn invite(&mut self) -> pingora::Result<()> {
+        match self {
+            Self::Http1 { session, .. } => session.write_continue_response().await,
+            Self::Http2(_) => Ok(()),
+        }
+    }
+
+    /// Writes the head of the response.
+    pub(super) async fn write_head(&mut self, head: Box<ResponseHeader>) -> pingora::Result<()> {
+        match self {
+            Self::Http1 { session, patience } => {
+                within(*patience, session.write_response_header(head)).await
+            }
+            Self::Http2(exchanged) => exchanged.write_head(head),
+        }
+    }
+
+    /// Writes a piece of its body.
+    pub(super) async fn write(&mut self, piece: Bytes) -> pingora::Result<()> {
+        match self {
+            // Pingora would write an empty one as the end.
+            _ if piece.is_empty() => Ok(()),
+            // Pingora has a limit for this one.
+            Self::Http1 { session, .. } => session.write_response_body(piece, false).await,
+            Self::Http2(exchanged) => exchanged.write(piece).await,
+        }
+    }
+
+    /// Ends the response.
+    pub(super) async fn finish(&mut self) -> pingora::Result<()> {
+        match self {
+            Self::Http1 { session, patience } => within(*patience, session.finish_body()).await,
+            Self::Http2(exchanged) => exchanged.finish(),
+        }
+    }
+
+    /// The status that it was given. An interim response (1xx) announces one, and is none.
+    pub(super) fn status(&self) -> Option<u16> {
+        let status = match self {
+            Self::Http1 { session, .. } => {
+                session.response_written().map(|head| head.status.as_u16())
+            }
+            Self::Http2(exchanged) => exchanged.response.as_ref().map(|(status, _)| *status),
+        };
+        status.filter(|status| *status >= 200)
+    }
+
+    /// Lets the client go. The connection, if it can take another request: `is_complete` says that all of the response
+    /// has left.
+    pub(super) async fn end(self, is_complete: bool) -> Option<Stream> {
+        match self {
+            Self::Http1 { session, patience } if is_complete => {
+                let kept = within(patience, session.finish()).await.ok().flatten();
+                kept.map(|kept| kept.into_parts().0)
+            }
+            Self::Http1 { mut session, .. } => {
+                if timeout(CLOSING, session.shutdown()).await.is_err() {
+                    // It takes nothing any more, and closes as it goes.
+                }
+                None
+            }
+            Self::Http2(exchanged) => {
+                exchanged.end().await;
+                None
+            }
+        }
+    }
+
+    /// Has the connection end with this request. One of HTTP/2 goes on.
+    pub(super) fn ends_connection(&mut self) {
+        match self {
+            Self::Http1 { session, .. } => session.set_keepalive(None),
+            Self::Http2(_) => {}
+        }
+    }
+}
+
+/// Carries a step out that a client may not hold up for longer.
+async fn within<T>(
+    patience: Duration,
+    step: impl Future<Output = pingora::Result<T>>,
+) -> pingora::Result<T> {
+    timeout(patience, step).await.or_err(ErrorType::WriteTimedout, "a client")?
+}
+
+/// Makes one line of the lines into which HTTP/2 splits cookies, for whoever speaks HTTP/1.1 (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+impl Exchanged {
+    async fn read(&mut self) -> pingora::Result<Option<Bytes>> {
+        match timeout(self.patience, self.body.data()).await {
+            // Trailers may be behind it: nobody reads them.
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(piece))) => {
+                self.body
+                    .flow_control()
+                    .release_capacity(piece.len())
+                    .or_err(ErrorType::ReadError, "a body")?;
+                Ok(Some(piece))
+            }
+            Ok(Some(Err(error))) => Error::e_because(ErrorType::ReadError, "a body", error),
+            Err(_elapsed) => Error::e_explain(ErrorType::ReadTimedout, "a body"),
+        }
+    }
+
+    /// Returns when the client has reset the stream.
+    async fn reset(&mut self) -> BError {
+        let Self { respond, response, .. } = self;
+        let reset = poll_fn(|cx| match response {
+            Some((_, body)) => body.poll_reset(cx),
+            None => respond.poll_reset(cx),
+        });
+        let _reason = reset.await;
+        Error::explain(ErrorType::ConnectionClosed, "the stream was reset")
+    }
+
+    fn write_head(&mut self, mut head: Box<ResponseHeader>) -> pingora::Result<()> {
+        head.insert_header(header::DATE, get_cached_date())?;
+        let response = Response::from_parts(head.as_owned_parts(), ());
+        let body = self.respond.send_response(response, false);
+        self.response = Some((head.status.as_u16(), body.or_err(ErrorType::WriteError, "a head")?));
+        Ok(())
+    }
+
+    async fn write(&mut self, mut piece: Bytes) -> pingora::Result<()> {
+        let (_, body) = self.response.as_mut().or_err(ErrorType::InternalError, "no head")?;
+        // Only once: it is less by each piece that is sent.
+        body.reserve_capacity(piece.len());
+        while !piece.is_empty() {
+            let capacity = timeout(self.patience, poll_fn(|cx| body.poll_capacity(cx))).await;
+            let capacity = capacity.or_err(ErrorType::WriteTimedout, "a body")?;
+            let capacity = capacity.or_err(ErrorType::WriteError, "the stream was reset")?;
+            let capacity = capacity.or_err(ErrorType::WriteError, "a body")?;
+            let now = piece.split_to(capacity.min(piece.len()));
+            body.send_data(now, false).or_err(ErrorType::WriteError, "a body")?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> pingora::Result<()> {
+        let (_, body) = self.response.as_mut().or_err(ErrorType::InternalError, "no head")?;
+        if !self.has_ended {
+            body.send_data(Bytes::new(), true).or_err(ErrorType::WriteError, "the end")?;
+            self.has_ended = true;
+        }
+        Ok(())
+    }
+
+    /// Lets the stream go. A request whose response is complete is read to its end, for a while.
+    async fn end(mut self) {
+        if !self.has_ended {
+            self.respond.send_reset(h2::Reason::INTERNAL_ERROR);
+            return;
+        }
+        let mut left = FAREWELL_BYTES;
+        let rest = async {
+            while left > 0 && !self.body.is_end_stream() {
+                match self.read().await {
+                    Ok(Some(piece)) => left = left.saturating_sub(piece.len()),
+                    Ok(None) | Err(_) => return,
+                }
+            }
+        };
+        if timeout(FAREWELL, rest).await.is_err() {
+            // It is reset as it goes.
+        }
+    }
+}
