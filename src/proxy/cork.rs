@@ -5,7 +5,8 @@
 //! which is what the exchange does whenever neither side has anything ready.
 
 use std::{
-    io,
+    fmt, io,
+    ops::Range,
     pin::Pin,
     sync::{
         Arc,
@@ -35,6 +36,9 @@ use crate::{
 
 /// How many bytes that leave together are collected; what is longer is written from where it is.
 pub(super) const COLLECTED_BYTES: usize = 16 << 10;
+
+/// Bytes of an upstream that are read at a time: a head, and with it a short body. Pingora reads a head by 4 KiB.
+const READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// How long, and for how many bytes, a client whose request was not read to its end may go on: somebody who is still
 /// sending when the connection is closed may never see the answer.
@@ -85,7 +89,6 @@ impl Cork {
 }
 
 /// A connection whose flushes can wait; never longer than until it is read from or shut down.
-#[derive(Debug)]
 pub(super) struct Corked {
     stream: Stream,
     cork: Cork,
@@ -95,8 +98,17 @@ pub(super) struct Corked {
     is_owed: bool,
     /// Until when the first byte has to be there, as long as it is not.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// What was read from an upstream with what was asked for.
+    ahead: ReadAhead,
     /// Once our side is closed: until when what the client still says is read, and how much more of it.
     farewell: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+/// What goes through a connection is nobody's to see.
+impl fmt::Debug for Corked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Corked").field("cork", &self.cork).finish_non_exhaustive()
+    }
 }
 
 impl Corked {
@@ -111,9 +123,23 @@ impl Corked {
         Box::new(Self::new(stream, rules, Some(Box::pin(sleep(patience)))))
     }
 
+    /// Around the stream of an upstream: a head and what comes with it are read together.
+    pub(super) fn reading_ahead(stream: Stream) -> Stream {
+        let ahead = ReadAhead { bytes: vec![0; READ_AHEAD_BYTES].into(), left: 0..0 };
+        Box::new(Self { ahead, ..Self::new(stream, None, None) })
+    }
+
     fn new(stream: Stream, rules: Option<Rules>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
         let strict = rules.map(Strict::new);
-        Self { stream, cork: Cork::default(), strict, is_owed: false, deadline, farewell: None }
+        Self {
+            stream,
+            cork: Cork::default(),
+            strict,
+            is_owed: false,
+            deadline,
+            ahead: ReadAhead::default(),
+            farewell: None,
+        }
     }
 
     /// Reads what a client is still sending of a request that nobody reads, and forgets it.
@@ -134,6 +160,38 @@ impl Corked {
     }
 }
 
+/// Bytes that were read before somebody has asked for them.
+#[derive(Default)]
+struct ReadAhead {
+    bytes: Box<[u8]>,
+    /// Which of them nobody has taken.
+    left: Range<usize>,
+}
+
+impl ReadAhead {
+    fn poll_read(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left.is_empty() {
+            // Where there is room for as much, it is read to where it should go.
+            if buf.remaining() >= self.bytes.len() {
+                return Pin::new(stream).poll_read(cx, buf);
+            }
+            let mut came = ReadBuf::new(&mut self.bytes);
+            ready!(Pin::new(stream).poll_read(cx, &mut came))?;
+            self.left = 0..came.filled().len();
+        }
+        let taken = self.left.len().min(buf.remaining());
+        let end = self.left.start + taken;
+        buf.put_slice(self.bytes.get(self.left.start..end).unwrap_or_default());
+        self.left.start = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Corked {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -150,10 +208,10 @@ impl AsyncRead for Corked {
                 Poll::Pending => {}
             }
         }
-        let Self { stream, cork, strict, deadline, .. } = &mut *self;
+        let Self { stream, cork, strict, deadline, ahead, .. } = &mut *self;
         let read = match strict {
             Some(strict) => strict.poll_read(stream, &cork.0.told, cx, buf),
-            None => Pin::new(stream).poll_read(cx, buf),
+            None => ahead.poll_read(stream, cx, buf),
         };
         if let Some(strict) = strict {
             cork.0.told.begun(strict.has_begun());
@@ -289,16 +347,25 @@ mod tests {
 
     use super::*;
 
-    /// Takes everything, has nothing to say, and counts how often it is flushed.
+    /// Takes everything, and counts how often it is flushed, and read from as long as it has something to say.
     #[derive(Debug, Default)]
-    struct Counting(Arc<AtomicU8>);
+    struct Counting {
+        flushes: Arc<AtomicU8>,
+        reads: Arc<AtomicU8>,
+        says: Vec<u8>,
+    }
 
     impl AsyncRead for Counting {
         fn poll_read(
-            self: Pin<&mut Self>,
+            mut self: Pin<&mut Self>,
             _cx: &mut Context<'_>,
-            _buf: &mut ReadBuf<'_>,
+            buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
+            if !self.says.is_empty() {
+                self.reads.fetch_add(1, Ordering::Relaxed);
+            }
+            let said = self.says.len().min(buf.remaining());
+            buf.put_slice(&self.says.drain(..said).collect::<Vec<_>>());
             Poll::Ready(Ok(()))
         }
     }
@@ -313,7 +380,7 @@ mod tests {
         }
 
         fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.flushes.fetch_add(1, Ordering::Relaxed);
             Poll::Ready(Ok(()))
         }
 
@@ -360,7 +427,8 @@ mod tests {
         let settings =
             crate::config::Settings::parse("test", "listen: [{address: 127.0.0.1:1}]", []);
         let rules = Rules::of(&settings.unwrap());
-        let stream = Corked::around(Box::new(Counting(Arc::clone(&flushes))), rules);
+        let counting = Counting { flushes: Arc::clone(&flushes), ..Counting::default() };
+        let stream = Corked::around(Box::new(counting), rules);
         let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
         (stream, cork, flushes)
     }
@@ -389,6 +457,23 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
             assert_eq!(flushes.load(Ordering::Relaxed), 1);
+        }
+    }
+    /// However it is asked for, and all of it once.
+    #[tokio::test]
+    async fn what_comes_together_is_read_together() {
+        let says: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        for (asked, expected) in [(1, 7), (4096, 7), (READ_AHEAD_BYTES - 1, 7), (64 << 10, 2)] {
+            let reads = Arc::default();
+            let counting =
+                Counting { reads: Arc::clone(&reads), says: says.clone(), ..Counting::default() };
+            let mut stream = Corked::reading_ahead(Box::new(counting));
+            let (mut got, mut piece) = (Vec::new(), vec![0; asked]);
+            while let Ok(read @ 1..) = stream.read(&mut piece).await {
+                got.extend_from_slice(&piece[..read]);
+            }
+            assert!(got == says, "{asked}");
+            assert_eq!(reads.load(Ordering::Relaxed), expected, "{asked}");
         }
     }
 }

@@ -34,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::proxy::upstream::Spot;
+use crate::proxy::{cork::Corked, upstream::Spot};
 
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
@@ -153,7 +153,7 @@ impl Pool {
             }
         }
         let made = Instant::now();
-        let stream = transport.new_stream(peer).await?;
+        let stream = Corked::reading_ahead(transport.new_stream(peer).await?);
         // In the clear there is nothing to agree by, and what the settings say holds.
         let is_http_2 = match stream.selected_alpn_proto() {
             Some(version) => version == ALPN::H2,

@@ -102,7 +102,6 @@ enum State {
 }
 
 /// The reader of one connection.
-#[derive(Debug)]
 pub(super) struct Strict {
     rules: Rules,
     state: State,

@@ -190,7 +190,7 @@ fn wanted_readers() -> u64 {
 /// says, with the limits that are the default.
 fn response_bytes_max() -> u64 {
     let (depth, name, value, gap) = (128, 4096, 64 << 10, 4096);
-    8 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10) + (16 << 10)
+    8 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10) + 2 * (16 << 10)
 }
 
 /// As many readers as there may be open files: two ends in this process for each, and some for others.
