@@ -3,7 +3,11 @@
 //! HTTP/1.1 is Pingora's session. Of HTTP/2 Pingora's would answer some requests by itself and hide others, so that here
 //! a stream is carried by a session of our own.
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
@@ -16,7 +20,7 @@ use pingora::{
         http::{ServerSession, date::get_cached_date},
     },
 };
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 /// How long, and for how many bytes, a client of HTTP/2 that has its answer may go on with its request: reset at once,
 /// some never show the answer.
@@ -25,6 +29,17 @@ const FAREWELL_BYTES: usize = 1 << 20;
 
 /// How long the closing of a connection may take.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a connection takes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Over {
+    /// It takes them.
+    No,
+    /// It is old: the next answer is its last.
+    Old,
+    /// The process ends: nothing is waited for but answers that have begun.
+    Leaving,
+}
 
 /// Who sends a request and reads its response.
 #[expect(
@@ -36,6 +51,8 @@ pub(super) enum Client {
         session: ServerSession,
         /// How long the client may take for its next step.
         patience: Duration,
+        /// Whether its connection takes another request.
+        over: watch::Receiver<Over>,
     },
     Http2(Exchanged),
 }
@@ -107,6 +124,33 @@ impl Client {
         }
     }
 
+    /// Returns when the client is heard to have gone, while nothing is read of its request.
+    pub(super) async fn gone(&mut self) -> BError {
+        match self {
+            Self::Http1 { session, .. } => {
+                if session.is_body_done()
+                    && let Err(error) = session.read_body_or_idle(true).await
+                {
+                    return error;
+                }
+                // What is still to come of its request says so.
+                pending().await
+            }
+            Self::Http2(exchanged) => exchanged.reset().await,
+        }
+    }
+
+    /// Whether the client has taken its request back already: then that may look like another.
+    pub(super) fn is_gone(&mut self) -> bool {
+        match self {
+            Self::Http1 { .. } => false,
+            Self::Http2(exchanged) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                exchanged.respond.poll_reset(&mut cx).is_ready()
+            }
+        }
+    }
+
     /// Asks for the body that the client holds back. Over HTTP/2 it does not.
     pub(super) async fn invite(&mut self) -> pingora::Result<()> {
         match self {
@@ -118,7 +162,11 @@ impl Client {
     /// Writes the head of the response.
     pub(super) async fn write_head(&mut self, head: Box<ResponseHeader>) -> pingora::Result<()> {
         match self {
-            Self::Http1 { session, patience } => {
+            Self::Http1 { session, patience, over } => {
+                // What may have changed since the request came: a client that hears of it loses nothing.
+                if *over.borrow() > Over::No {
+                    session.set_keepalive(None);
+                }
                 within(*patience, session.write_response_header(head)).await
             }
             Self::Http2(exchanged) => exchanged.write_head(head),
@@ -139,7 +187,7 @@ impl Client {
     /// Ends the response.
     pub(super) async fn finish(&mut self) -> pingora::Result<()> {
         match self {
-            Self::Http1 { session, patience } => within(*patience, session.finish_body()).await,
+            Self::Http1 { session, patience, .. } => within(*patience, session.finish_body()).await,
             Self::Http2(exchanged) => exchanged.finish(),
         }
     }
@@ -159,7 +207,7 @@ impl Client {
     /// has left.
     pub(super) async fn end(self, is_complete: bool) -> Option<Stream> {
         match self {
-            Self::Http1 { session, patience } if is_complete => {
+            Self::Http1 { session, patience, .. } if is_complete => {
                 let kept = within(patience, session.finish()).await.ok().flatten();
                 kept.map(|kept| kept.into_parts().0)
             }

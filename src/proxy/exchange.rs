@@ -25,9 +25,9 @@ use pingora::{
         Stream,
         http::{ServerSession, client::HttpSession},
     },
-    server::ShutdownWatch,
 };
 use tokio::{
+    sync::watch,
     task::{JoinSet, consume_budget, yield_now},
     time::{sleep, timeout},
 };
@@ -37,7 +37,7 @@ use crate::{
     config::Settings,
     proxy::{
         Admission, Admitted, Arrival, Proxy,
-        client::Client,
+        client::{Client, Over},
         cork::Cork,
         crossing,
         faults::{self, Cause},
@@ -54,6 +54,8 @@ use crate::{
 const TRIES_MAX: usize = 8;
 /// Pieces of both bodies that go by before the head of a response leaves, at most: as many as have come with it.
 const PIECES_BEFORE_HEAD: usize = 4;
+/// Interim responses (1xx) that come before a response, at most.
+const INTERIM_MAX: usize = 16;
 /// How often it is asked whether policies have been replaced.
 const TICK: Duration = Duration::from_millis(250);
 /// Requests at a time on one connection of HTTP/2.
@@ -220,9 +222,9 @@ impl Exchange {
         Self { proxy, transport }
     }
 
-    /// Carries the requests of a connection of HTTP/1.1, one after the other, until it ends, or `over` turns to
-    /// true and it waits for a request.
-    pub(super) async fn http_1(&self, stream: Stream, over: &ShutdownWatch) {
+    /// Carries the requests of a connection of HTTP/1.1, one after the other, until it ends, or the process does
+    /// and it waits for a request.
+    pub(super) async fn http_1(&self, stream: Stream, over: &watch::Receiver<Over>) {
         let mut told = over.clone();
         let mut next = Some(stream);
         let mut is_kept = false;
@@ -231,7 +233,7 @@ impl Exchange {
             session.set_keepalive(Some(self.proxy.idle_seconds()));
             let cork = Cork::of(&session);
             let is_unused = async {
-                let _gone = told.wait_for(|is_over| *is_over).await.map(drop);
+                let _gone = told.wait_for(|over| *over == Over::Leaving).await.map(drop);
                 if cork.has_begun() {
                     pending::<()>().await;
                 }
@@ -246,20 +248,19 @@ impl Exchange {
             match read {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => return self.refuse(session, &error).await,
+                Err(error) => return self.refuse(session, &error, over).await,
             }
-            let is_over = *over.borrow();
-            self.proxy.set_timeouts(&mut session, is_over);
+            self.proxy.set_timeouts(&mut session);
             to_origin_form(session.req_header_mut());
             let patience = self.proxy.shared.settings.timeouts.client;
-            let mut client = Client::Http1 { session, patience };
+            let mut client = Client::Http1 { session, patience, over: over.clone() };
             let is_complete = self.carry(&mut client, &cork).await;
             next = client.end(is_complete).await;
         }
     }
 
     /// Carries the requests of a connection of HTTP/2, each in a task of its own, until it ends.
-    pub(super) async fn http_2(self: &Arc<Self>, stream: Stream, over: &ShutdownWatch) {
+    pub(super) async fn http_2(self: &Arc<Self>, stream: Stream, over: &watch::Receiver<Over>) {
         let Settings { limits, timeouts, .. } = &self.proxy.shared.settings;
         let mut options = h2::server::Builder::new();
         options.max_concurrent_streams(STREAMS_MAX);
@@ -269,7 +270,7 @@ impl Exchange {
         let begun = timeout(timeouts.client, options.handshake(stream)).await;
         let Ok(Ok(mut connection)) = begun else { return };
         let mut told = over.clone();
-        let mut told = pin!(async move { told.wait_for(|is_over| *is_over).await.map(drop) });
+        let mut told = pin!(async move { told.wait_for(|over| *over > Over::No).await.map(drop) });
         let mut is_over = false;
         let mut requests = JoinSet::new();
         loop {
@@ -282,7 +283,13 @@ impl Exchange {
                 }
                 accepted = connection.accept() => accepted,
                 Some(_ended) = requests.join_next() => continue,
-                () = sleep(timeouts.idle), if requests.is_empty() => break,
+                () = sleep(timeouts.idle), if requests.is_empty() && !is_over => {
+                    // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
+                    connection.graceful_shutdown();
+                    is_over = true;
+                    continue;
+                }
+                () = sleep(timeouts.client), if requests.is_empty() && is_over => break,
             };
             let Some(Ok((request, respond))) = accepted else { break };
             let exchange = Arc::clone(self);
@@ -297,7 +304,12 @@ impl Exchange {
     }
 
     /// Answers what Pingora cannot read.
-    async fn refuse(&self, mut session: ServerSession, error: &pingora::Error) {
+    async fn refuse(
+        &self,
+        mut session: ServerSession,
+        error: &pingora::Error,
+        over: &watch::Receiver<Over>,
+    ) {
         if *error.etype() == ErrorType::InvalidHTTPHeader {
             let mut journey = Journey::new(&self.proxy.shared.observers, None);
             let reason = Reason::RequestUnreadable;
@@ -309,7 +321,7 @@ impl Exchange {
             }
         }
         let patience = self.proxy.shared.settings.timeouts.client;
-        Client::Http1 { session, patience }.end(false).await;
+        Client::Http1 { session, patience, over: over.clone() }.end(false).await;
     }
 
     // ---- A request ----
@@ -324,6 +336,10 @@ impl Exchange {
             journey.under(set.digest());
         }
         let has_body = !client.is_body_empty();
+        if client.is_gone() {
+            journey.decided(Decision::Aborted, None);
+            return false;
+        }
         let request = client.request();
         let arrival =
             Arrival { request, host: host(request), has_body, unreadable: cork.refused() };
@@ -437,7 +453,11 @@ impl Exchange {
         loop {
             tries += 1;
             let (spot, peer) = upstream.peer(turn.wrapping_add(unreachable)).await?;
-            let connected = upstream.pool().connect(&self.transport, spot, &peer).await;
+            let connected = tokio::select! {
+                biased;
+                connected = upstream.pool().connect(&self.transport, spot, &peer) => connected,
+                gone = client.gone() => return Err(End::by_client(gone)),
+            };
             let mut lease = match connected {
                 Ok(lease) => lease,
                 Err(error) => {
@@ -642,6 +662,7 @@ impl Relay<'_> {
     /// The head of the response, while the body of the request goes on.
     async fn head(&mut self) -> Result<ResponseHeader, End> {
         let Self { client, upstream, upload, patience } = self;
+        let mut interim = 0;
         loop {
             // Where both sides always have something, the deadlines are still asked.
             consume_budget().await;
@@ -657,6 +678,10 @@ impl Relay<'_> {
                     // An interim response says nothing that the client has to hear.
                     if !head.status.is_informational() {
                         return Ok(head.clone());
+                    }
+                    interim += 1;
+                    if interim > INTERIM_MAX {
+                        return Err(End::from(Cause::NotHttp));
                     }
                 }
                 piece = client.read(!upload.is_open()) => {

@@ -27,6 +27,8 @@ pub(super) enum Cause {
     Closed,
     /// What it says is not HTTP.
     NotHttp,
+    /// All of its addresses are left out.
+    LeftOut,
     /// It was asked how it is, and answered with this status.
     Unwell(u16),
     /// It is none of its own.
@@ -70,9 +72,12 @@ impl Cause {
     /// What a client is told.
     pub(super) fn reason(self) -> Reason {
         match self {
-            Self::Unnamed | Self::Refused | Self::NoRoute | Self::Handshake | Self::Unwell(_) => {
-                Reason::UpstreamUnreachable
-            }
+            Self::Unnamed
+            | Self::Refused
+            | Self::NoRoute
+            | Self::Handshake
+            | Self::LeftOut
+            | Self::Unwell(_) => Reason::UpstreamUnreachable,
             Self::TimedOut => Reason::UpstreamTimeout,
             Self::Certificate(_) => Reason::UpstreamUntrusted,
             Self::Version | Self::Closed | Self::NotHttp => Reason::UpstreamProtocol,
@@ -93,6 +98,7 @@ impl fmt::Display for Cause {
             Self::Version => f.write_str("it does not speak HTTP/2"),
             Self::Closed => f.write_str("the connection was closed"),
             Self::NotHttp => f.write_str("what it says is not HTTP"),
+            Self::LeftOut => f.write_str("all of its addresses are left out"),
             Self::Unwell(status) => write!(f, "it answered {status}"),
             Self::Ours => f.write_str("tamis could not ask it"),
         }
@@ -138,6 +144,7 @@ pub(super) fn of_client(error: &Error) -> Option<Reason> {
         | Cause::Certificate(_)
         | Cause::Version
         | Cause::Closed
+        | Cause::LeftOut
         | Cause::Unwell(_)
         | Cause::Ours => None,
     }

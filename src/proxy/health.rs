@@ -172,9 +172,15 @@ impl Patient {
                 session.finish_request_body().await?;
             }
         }
-        session.read_response_header().await?;
-        let head = session.response_header();
-        let status = head.or_err(ErrorType::InternalError, "no head")?.status;
+        // Interim responses may come first; how long all of it may take is said by whoever asks.
+        let status = loop {
+            session.read_response_header().await?;
+            let head = session.response_header();
+            let status = head.or_err(ErrorType::InternalError, "no head")?.status;
+            if !status.is_informational() {
+                break status;
+            }
+        };
         // The rest of the answer is of no interest, and the connection ends with it.
         Ok(Some(status))
     }

@@ -543,8 +543,8 @@ fn host(request: &RequestHeader) -> Result<&str, Reason> {
 
 impl Proxy {
     /// Nothing of this has a limit by default.
-    fn set_timeouts(&self, downstream: &mut ServerSession, is_over: bool) {
-        let is_over = is_over || self.shared.draining.load(Ordering::Acquire);
+    fn set_timeouts(&self, downstream: &mut ServerSession) {
+        let is_over = self.shared.draining.load(Ordering::Acquire);
         let timeouts = &self.shared.settings.timeouts;
         downstream.set_read_timeout(Some(timeouts.client));
         downstream.set_write_timeout(Some(timeouts.client));

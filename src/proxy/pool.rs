@@ -39,11 +39,11 @@ use crate::proxy::{cork::Corked, upstream::Spot};
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
 /// Requests at a time on one connection of HTTP/2.
-const STREAMS_MAX: usize = 100;
+const STREAMS_MAX: u32 = 100;
 /// Bytes that an upstream may send on one stream of HTTP/2 before tamis has passed them on: what a slow client costs.
 const WINDOW_BYTES: u32 = 256 << 10;
-/// Bytes that it may send so on all streams of a connection.
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// Bytes that it may send so on all streams of a connection: a client that does not read takes nothing of the others.
+const CONNECTION_WINDOW_BYTES: u32 = WINDOW_BYTES * STREAMS_MAX;
 /// Bytes of a frame of HTTP/2.
 const FRAME_BYTES_MAX: u32 = 64 << 10;
 /// Bytes that the head of a response by HTTP/2 may have, names and values, and 32 for each header (RFC 9113,
@@ -312,7 +312,7 @@ async fn begin_http_2(stream: Stream) -> Result<ConnectionRef, BError> {
     };
     let (requests, connection) = client::Builder::new()
         .enable_push(false)
-        .initial_max_send_streams(STREAMS_MAX)
+        .initial_max_send_streams(STREAMS_MAX as usize)
         .max_frame_size(FRAME_BYTES_MAX)
         .max_header_list_size(HEAD_BYTES_MAX)
         .initial_window_size(WINDOW_BYTES)
@@ -320,7 +320,7 @@ async fn begin_http_2(stream: Stream) -> Result<ConnectionRef, BError> {
         .handshake(stream)
         .await
         .or_err(ErrorType::HandshakeError, "HTTP/2")?;
-    let streams = STREAMS_MAX.min(connection.max_concurrent_send_streams());
+    let streams = connection.max_concurrent_send_streams().min(STREAMS_MAX as usize);
     let (closed, is_closed) = watch::channel(false);
     let no_ping = Arc::new(AtomicBool::new(false));
     tokio::spawn(drive_connection(connection, id, closed, None, Arc::clone(&no_ping)));

@@ -43,6 +43,7 @@ use crate::{
     proxy::{
         Proxy,
         admin::Admin,
+        client::Over,
         cork::{COLLECTED_BYTES, Corked},
         exchange::Exchange,
         health::Doctor,
@@ -375,10 +376,9 @@ impl Gateway {
         }
     }
 
-    /// Returns when a connection that begins now should take no more requests.
-    async fn is_over(&self, shutdown: &ShutdownWatch) {
+    /// Returns when connections that wait for requests should end.
+    async fn is_leaving(&self, shutdown: &ShutdownWatch) {
         tokio::select! {
-            () = sleep(self.age) => {}
             () = told(&self.leaving) => {}
             () = told(shutdown) => {}
         }
@@ -469,8 +469,9 @@ impl ServerApp for Gateway {
                 (Corked::within(self.patience, stream, rules), is_http_2)
             }
         };
-        let is_over = *self.leaving.borrow() || *shutdown.borrow();
-        let (tell, is_told) = watch::channel(is_over);
+        let is_leaving = *self.leaving.borrow() || *shutdown.borrow();
+        let over = if is_leaving { Over::Leaving } else { Over::No };
+        let (tell, is_told) = watch::channel(over);
         // A task of its own, for a connection's wakes up several times in each request, and would have to ask
         // each time whether it is over.
         let mut served = JoinSet::new();
@@ -484,9 +485,16 @@ impl ServerApp for Gateway {
         });
         tokio::select! {
             _ended = served.join_next() => return None,
-            () = self.is_over(shutdown) => {}
+            () = self.is_leaving(shutdown) => {}
+            () = sleep(self.age) => {
+                tell.send_replace(Over::Old);
+            }
         }
-        tell.send_replace(true);
+        tokio::select! {
+            _ended = served.join_next() => return None,
+            () = self.is_leaving(shutdown) => {}
+        }
+        tell.send_replace(Over::Leaving);
         tokio::select! {
             _ended = served.join_next() => {}
             // Going, the set ends it.

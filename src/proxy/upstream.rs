@@ -315,5 +315,5 @@ fn up<'a>(spots: &'a [Spot], down: &'a HashMap<Spot, Cause>) -> impl Iterator<It
 /// Why no address is left to ask: a certificate that is not to be believed before anything else.
 fn why_nowhere(down: &HashMap<Spot, Cause>) -> Cause {
     let untrusted = down.values().find(|cause| matches!(cause, Cause::Certificate(_)));
-    untrusted.or_else(|| down.values().next()).copied().unwrap_or(Cause::Unnamed)
+    untrusted.copied().unwrap_or(Cause::LeftOut)
 }

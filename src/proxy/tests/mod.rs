@@ -1728,6 +1728,22 @@ async fn a_connection_that_is_old_takes_no_more_requests() {
     assert_eq!(reply.body.as_deref(), Some(SIEVED));
     assert!(reply.head.contains("connection: close"), "{reply:?}");
 
+    // One that waits for a request is not cut: a client hears with an answer that it is the last.
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let mut raw = Vec::new();
+    stream.write_all(format!("G{rest}").as_bytes()).await.unwrap();
+    while !raw.ends_with(b"0\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut raw).await.unwrap(), 0);
+    }
+    if !String::from_utf8_lossy(&raw).contains("Connection: close") {
+        tokio::time::sleep(10 * old).await;
+        raw.clear();
+        stream.write_all(format!("G{rest}").as_bytes()).await.unwrap();
+    }
+    let read = timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await;
+    read.expect("its end").unwrap();
+    assert!(Reply::parse(raw).head.contains("connection: close"));
+
     let stream = TcpStream::connect(world.address).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     let ended = timeout(Duration::from_secs(20), connection).await;

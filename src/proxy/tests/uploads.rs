@@ -1,4 +1,4 @@
-//! Bodies of requests that take too long.
+//! Bodies of requests that take too long, and clients that do not wait.
 
 use super::*;
 
@@ -237,4 +237,53 @@ async fn a_response_may_take_longer_than_the_body_of_its_request() {
         whole *= 4;
     }
     panic!("a body that is there is waited for");
+}
+
+/// An upstream to which a connection takes as long as anybody waits.
+async fn never_connects() -> (World, TcpListener) {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("address: \"{}\"", silent.local_addr().unwrap());
+    let authority = pki::Authority::new();
+    let files = pki::Files::new(&[("ca.pem", &authority.pem())]);
+    let ca = Some(files.path("ca.pem"));
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = upstreams::places(&address);
+        upstream.tls =
+            Some(config::UpstreamTls { name: Some("crm.test".to_owned()), ca, client: None });
+        settings.timeouts.connect = LONG;
+    };
+    (World::with(Upstream::Absent, POLICY, change, None).await, silent)
+}
+
+/// Who goes while the upstream is connected to has not been refused, and nothing of it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_is_heard_while_its_upstream_is_connected_to() {
+    let (world, silent) = never_connects().await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let request = format!("GET /c/7 HTTP/1.1\r\nHost: crm.test\r\n{KEYS}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let _connected = timeout(LONG, silent.accept()).await.unwrap().unwrap();
+    drop(stream);
+    assert_eq!(timeout(LONG / 2, world.record()).await.unwrap(), "aborted");
+
+    let (world, silent) = never_connects().await;
+    let (response, mut body) = begin_h2(&world).await;
+    let _connected = timeout(LONG, silent.accept()).await.unwrap().unwrap();
+    body.send_reset(h2::Reason::CANCEL);
+    assert_eq!(timeout(LONG / 2, world.record()).await.unwrap(), "aborted");
+    drop(response);
+}
+
+/// A client that is told to go knows which of its requests were taken (RFC 9113, section 6.8).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_http_2_that_is_idle_is_told_to_go() {
+    let change = |settings: &mut Settings| settings.timeouts.idle = SHORT;
+    let world = World::with(Upstream::json(BODY), POLICY, change, None).await;
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    // Told so, and not cut, it ends well, and takes no request any more.
+    assert!(timeout(LONG, connection).await.unwrap().unwrap().is_ok());
+    assert!(client.ready().await.is_err());
 }

@@ -215,12 +215,12 @@ fn readers() -> u64 {
 
 /// A client that asks and does not read. Its segments are short, so that the system holds little for it,
 /// and what is not read waits in tamis.
-fn slow_reader(tamis: &Tamis) -> Socket {
+pub(super) fn slow_reader(tamis: &Tamis, request: &[u8]) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_tcp_mss(1400).unwrap();
     socket.set_recv_buffer_size(8 << 10).unwrap();
     socket.connect(&tamis.address.into()).unwrap();
-    (&socket).write_all(GET).unwrap();
+    (&socket).write_all(request).unwrap();
     socket
 }
 
@@ -272,7 +272,7 @@ fn slow_readers_take_no_more_than_is_documented() {
     let policies = [("p.yaml", POLICY)];
     let tamis = Setup { policies: &policies, upstreams: &upstreams, settings: &settings }.start();
     let at_rest = tamis.peak_rss();
-    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis)).collect();
+    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis, GET)).collect();
     let mut so_far = 0;
     while so_far < readers {
         // As long as something moves there is no hurry.

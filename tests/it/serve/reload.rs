@@ -17,7 +17,9 @@ use std::{
 
 use crate::{
     product,
-    serve::{Connection, Reply, Setup, Tamis, json, streaming, until, upstream},
+    serve::{
+        Connection, Reply, Setup, Tamis, json, memory::slow_reader, streaming, until, upstream,
+    },
 };
 
 const SWAPS: u64 = 200;
@@ -208,6 +210,49 @@ fn a_response_does_not_outlive_its_policies_for_long() {
     go.send(()).unwrap();
     let next = Connection::to(tamis.address).send(GET.replace("PATH", "held"));
     assert_eq!(next.text(), r#"[{"n":1,"right":"r"}]"#);
+}
+
+/// A deadline stands around the whole exchange, and not beside the reads of one that goes on.
+#[test]
+fn a_client_that_does_not_read_puts_no_deadline_off() {
+    const UPLOAD: &str = "POST /held HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\
+                          Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+    let upload =
+        "POST /held: { request_body: { pass: { because: it is theirs } }, body: { '$[*]': row } }";
+    let [before, after] = ["left", "right"]
+        .map(|field| policy(field).replace("GET /held:", &format!("{upload}, GET /held:")));
+    let get = GET.replace("PATH", "held");
+    for (timeouts, request, reason) in [
+        ("response_age: 1s", &*get, "response-too-old"),
+        ("request_body: 1s", UPLOAD, "request-timeout"),
+        ("old_policies: 0s", &*get, "policies-replaced"),
+    ] {
+        let endless = streaming(|_, stream| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[{\"n\":1}";
+            stream.write_all(head.as_bytes())?;
+            let rows = ",{\"n\":1}".repeat(10_000);
+            loop {
+                stream.write_all(rows.as_bytes())?;
+            }
+        });
+        let setup = Setup {
+            policies: &[("p.yaml", &before)],
+            upstreams: &[("crm", endless, "http1")],
+            settings: &format!("timeouts: {{{timeouts}, client: 10m, upstream: 10m}}\n"),
+        };
+        let tamis = setup.start();
+        let reader = slow_reader(&tamis, request.as_bytes());
+        until("it has begun", || tamis.metric("tamis_responses_in_flight") == 1);
+        if reason == "policies-replaced" {
+            thread::sleep(QUIET);
+            replace(&tamis, "p.yaml", &after);
+        }
+        until("it is on record", || tamis.access_log().len() == 1);
+        let record = tamis.access_log().remove(0);
+        let found = (&record["decision"], &record["reason"]);
+        assert_eq!(found, (&"aborted".into(), &reason.into()), "{timeouts}");
+        drop(reader);
+    }
 }
 
 /// What a reading has to stand for until it counts, as `src/reload` says.
