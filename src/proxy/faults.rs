@@ -149,3 +149,56 @@ pub(super) fn of_client(error: &Error) -> Option<Reason> {
         | Cause::Ours => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words are those of rustls.
+    #[track_caller]
+    fn check(words: &'static str, expected: Cause, said: &str) {
+        let error = Error::explain(ErrorType::TLSHandshakeFailure, words);
+        let found = Cause::of(&error);
+        assert_eq!(found, expected, "{words}");
+        assert_eq!(found.to_string(), said);
+        assert!(!said.contains("CANARY"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_said_without_its_names() {
+        let of = Cause::Certificate;
+        let nobody = "was signed by nobody who is trusted";
+        check(
+            "invalid peer certificate: UnknownIssuer",
+            of(nobody),
+            &format!("its certificate {nobody}"),
+        );
+        check(
+            "invalid peer certificate: certificate not valid for name \"CANARY\"; certificate is only valid for DnsName(\"CANARY\")",
+            of("is for another name"),
+            "its certificate is for another name",
+        );
+        check(
+            "invalid peer certificate: certificate expired: verification time 7 (UNIX), but certificate is not valid after 1 (6 seconds ago)",
+            of("has expired"),
+            "its certificate has expired",
+        );
+        check(
+            "invalid peer certificate: certificate not valid yet: verification time 7 (UNIX), but certificate is not valid before 8 (1 seconds in future)",
+            of("is not valid yet"),
+            "its certificate is not valid yet",
+        );
+        check(
+            "invalid peer certificate: Other(OtherError(CANARY))",
+            of("cannot be verified"),
+            "its certificate cannot be verified",
+        );
+        check(
+            "received fatal alert: NoApplicationProtocol",
+            Cause::Handshake,
+            "TLS could not be agreed on",
+        );
+        assert_eq!(of(nobody).reason(), Reason::UpstreamUntrusted);
+        assert_eq!(Cause::Handshake.reason(), Reason::UpstreamUnreachable);
+    }
+}

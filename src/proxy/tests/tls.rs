@@ -8,7 +8,7 @@ use pingora::tls::{
 
 use super::{
     pki::{Authority, Files, Leaf},
-    upstreams::places,
+    upstreams::{health, places, until_healthy},
     *,
 };
 use crate::config::{KeyPair, Listener, Place, Protocol, UpstreamTls};
@@ -170,6 +170,25 @@ async fn an_upstream_that_cannot_be_believed_hears_nothing() {
             to.was_asked_nothing().await;
         }
     }
+}
+
+/// That an address is left out says no less than that it cannot be believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_left_out_for_its_certificate_is_untrusted() {
+    let files = Files::new(&[("ca.pem", &Authority::new().pem())]);
+    let to = TlsUpstream::new(Authority::new().sign("crm.test").server(None, &["http/1.1"])).await;
+    let address = to.address.to_string();
+    let at = places(&format!("address: \"{address}\""));
+    let change = |settings: &mut Settings| {
+        let upstream = settings.upstreams.get_mut("crm").unwrap();
+        upstream.places = at;
+        upstream.tls = Some(tls(Some("crm.test"), Some(&files)));
+        upstream.health = Some(health(Some("/healthz")));
+    };
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    until_healthy(&world, &address, 0).await;
+    assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-untrusted");
+    to.was_asked_nothing().await;
 }
 
 /// An authority that a test has made is none of those that this machine trusts.

@@ -150,7 +150,7 @@ impl Counting {
 }
 
 /// Waits until the metric says that of the address.
-async fn until_healthy(world: &World, address: &str, is_healthy: u8) {
+pub(super) async fn until_healthy(world: &World, address: &str, is_healthy: u8) {
     let line = format!("tamis_upstream_healthy{{address=\"{address}\",api=\"crm\"}} {is_healthy}");
     for _ in 0..2000 {
         if world.metrics.render().lines().any(|it| it == line) {
@@ -161,7 +161,7 @@ async fn until_healthy(world: &World, address: &str, is_healthy: u8) {
     panic!("it does not come to {line}: {}", world.metrics.render());
 }
 
-fn health(path: Option<&str>) -> Health {
+pub(super) fn health(path: Option<&str>) -> Health {
     Health { path: path.map(str::to_owned), every: Duration::from_millis(100) }
 }
 
@@ -429,8 +429,18 @@ async fn a_connection_that_another_api_left_is_not_used_where_none_is_kept() {
 /// What an upstream of HTTP/2 hears: for each connection, the targets and the hosts of its requests.
 type Heard = Arc<Mutex<Vec<Vec<(String, bool)>>>>;
 
-/// An upstream of HTTP/2 that answers, but for the requests of its first `silent` connections.
-async fn streams(silent: usize) -> (SocketAddr, Heard) {
+/// How an upstream of HTTP/2 fails, if it does.
+#[derive(Clone, Copy)]
+enum Fails {
+    Never,
+    /// It says nothing on its first connection.
+    Silent,
+    /// It refuses the second request of its first connection.
+    Refuses,
+}
+
+/// An upstream of HTTP/2 that answers where it does not fail.
+async fn streams(fails: Fails) -> (SocketAddr, Heard) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, heard) = (listener.local_addr().unwrap(), Heard::default());
     let all = Arc::clone(&heard);
@@ -445,9 +455,17 @@ async fn streams(silent: usize) -> (SocketAddr, Heard) {
                 while let Some(Ok((request, mut answering))) = connection.accept().await {
                     let has_host = request.headers().contains_key("host");
                     all.lock().unwrap()[index].push((request.uri().to_string(), has_host));
-                    if index < silent {
-                        waiting.push(answering);
-                        continue;
+                    let nth = all.lock().unwrap()[index].len();
+                    match fails {
+                        Fails::Silent if index == 0 => {
+                            waiting.push(answering);
+                            continue;
+                        }
+                        Fails::Refuses if (index, nth) == (0, 2) => {
+                            answering.send_reset(h2::Reason::REFUSED_STREAM);
+                            continue;
+                        }
+                        Fails::Never | Fails::Silent | Fails::Refuses => {}
                     }
                     let json = http::Response::builder().header("content-type", "application/json");
                     let json = json.body(()).unwrap();
@@ -476,7 +494,7 @@ async fn of_streams(address: SocketAddr, keepalive: bool) -> World {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_http_2_share_a_connection() {
     for (keepalive, connections) in [(true, 1), (false, 3)] {
-        let (address, heard) = streams(0).await;
+        let (address, heard) = streams(Fails::Never).await;
         let world = of_streams(address, keepalive).await;
         for _ in 0..3 {
             let reply = world.get("/c/7", "support", "").await;
@@ -491,12 +509,24 @@ async fn requests_of_http_2_share_a_connection() {
 /// A connection on which nothing comes may lead to nobody any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_of_http_2_that_is_silent_is_not_asked_again() {
-    let (address, heard) = streams(1).await;
+    let (address, heard) = streams(Fails::Silent).await;
     let world = of_streams(address, true).await;
     assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-timeout");
     assert_eq!(world.get("/c/7", "support", "").await.status, 200);
     let heard: Vec<usize> = heard.lock().unwrap().iter().map(Vec::len).collect();
     assert_eq!(heard, [1, 1]);
+}
+
+/// It has not been looked at (RFC 9113, section 8.7).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_an_upstream_of_http_2_refuses_is_asked_again() {
+    let (address, heard) = streams(Fails::Refuses).await;
+    let world = of_streams(address, true).await;
+    for _ in 0..2 {
+        assert_eq!(world.get("/c/7", "support", "").await.status, 200);
+    }
+    let heard: usize = heard.lock().unwrap().iter().map(Vec::len).sum();
+    assert_eq!(heard, 3);
 }
 
 /// Whatever is between two neighbours goes no further (RFC 9110, section 7.6.1).
