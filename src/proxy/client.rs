@@ -22,13 +22,10 @@ use pingora::{
 };
 use tokio::{sync::watch, time::timeout};
 
-/// How long, and for how many bytes, a client of HTTP/2 that has its answer may go on with its request: reset at once,
-/// some never show the answer.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 1 << 20;
+use crate::proxy::cork::{FAREWELL, FAREWELL_BYTES};
 
 /// How long the closing of a connection may take.
-const CLOSING: Duration = Duration::from_secs(1);
+pub(super) const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long a connection takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,10 +208,8 @@ impl Client {
                 let kept = within(patience, session.finish()).await.ok().flatten();
                 kept.map(|kept| kept.into_parts().0)
             }
-            Self::Http1 { mut session, .. } => {
-                if timeout(CLOSING, session.shutdown()).await.is_err() {
-                    // It takes nothing any more, and closes as it goes.
-                }
+            Self::Http1 { session, .. } => {
+                close(session).await;
                 None
             }
             Self::Http2(exchanged) => {
@@ -230,6 +225,13 @@ impl Client {
             Self::Http1 { session, .. } => session.set_keepalive(None),
             Self::Http2(_) => {}
         }
+    }
+}
+
+/// Closes a connection of HTTP/1.1: a client that takes nothing any more is not waited for.
+pub(super) async fn close(mut session: ServerSession) {
+    if timeout(CLOSING, session.shutdown()).await.is_err() {
+        // It closes as it goes.
     }
 }
 
@@ -312,7 +314,8 @@ impl Exchanged {
         Ok(())
     }
 
-    /// Lets the stream go. A request whose response is complete is read to its end, for a while.
+    /// Lets the stream go. A request whose response is complete is read to its end, for a while: reset at once, some
+    /// clients never show the answer.
     async fn end(mut self) {
         if !self.has_ended {
             self.respond.send_reset(h2::Reason::INTERNAL_ERROR);

@@ -42,8 +42,8 @@ const READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// How long, and for how many bytes, a client whose request was not read to its end may go on: somebody who is still
 /// sending when the connection is closed may never see the answer.
-const FAREWELL: Duration = Duration::from_secs(1);
-const FAREWELL_BYTES: usize = 1 << 20;
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL_BYTES: usize = 1 << 20;
 
 /// What those who do not hold a connection say about it: whether its flushes wait, and how far its client may go.
 #[derive(Clone, Debug, Default)]

@@ -37,7 +37,7 @@ use crate::{
     config::Settings,
     proxy::{
         Admission, Admitted, Arrival, Proxy,
-        client::{Client, Over},
+        client::{Client, Over, close},
         cork::Cork,
         crossing,
         faults::{self, Cause},
@@ -248,7 +248,7 @@ impl Exchange {
             match read {
                 Ok(true) => {}
                 Ok(false) => return,
-                Err(error) => return self.refuse(session, &error, over).await,
+                Err(error) => return self.refuse(session, &error).await,
             }
             self.proxy.set_timeouts(&mut session);
             to_origin_form(session.req_header_mut());
@@ -276,20 +276,17 @@ impl Exchange {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = &mut told, if !is_over => {
-                    connection.graceful_shutdown();
-                    is_over = true;
-                    continue;
-                }
-                accepted = connection.accept() => accepted,
+                _ = &mut told, if !is_over => None,
+                accepted = connection.accept() => Some(accepted),
                 Some(_ended) = requests.join_next() => continue,
-                () = sleep(timeouts.idle), if requests.is_empty() && !is_over => {
-                    // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
-                    connection.graceful_shutdown();
-                    is_over = true;
-                    continue;
-                }
+                () = sleep(timeouts.idle), if requests.is_empty() && !is_over => None,
                 () = sleep(timeouts.client), if requests.is_empty() && is_over => break,
+            };
+            let Some(accepted) = accepted else {
+                // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
+                connection.graceful_shutdown();
+                is_over = true;
+                continue;
             };
             let Some(Ok((request, respond))) = accepted else { break };
             let exchange = Arc::clone(self);
@@ -304,12 +301,7 @@ impl Exchange {
     }
 
     /// Answers what Pingora cannot read.
-    async fn refuse(
-        &self,
-        mut session: ServerSession,
-        error: &pingora::Error,
-        over: &watch::Receiver<Over>,
-    ) {
+    async fn refuse(&self, mut session: ServerSession, error: &pingora::Error) {
         if *error.etype() == ErrorType::InvalidHTTPHeader {
             let mut journey = Journey::new(&self.proxy.shared.observers, None);
             let reason = Reason::RequestUnreadable;
@@ -320,8 +312,7 @@ impl Exchange {
                 journey.sent(written.is_ok().then_some(reason.status()));
             }
         }
-        let patience = self.proxy.shared.settings.timeouts.client;
-        Client::Http1 { session, patience, over: over.clone() }.end(false).await;
+        close(session).await;
     }
 
     // ---- A request ----

@@ -30,7 +30,7 @@ use crate::{
     proxy::{
         Proxy,
         faults::Cause,
-        pool::{Pool, Terms},
+        pool::Pool,
         upstream::{Spot, Upstream},
     },
 };
@@ -73,7 +73,7 @@ impl Doctor {
                 path: health.path.clone(),
                 every: health.every,
                 transport: Arc::clone(&transport),
-                pool: Pool::new(Terms { keeps: false, ..upstream.terms() }),
+                pool: upstream.pool().of_one_use(),
                 metrics: Arc::clone(&proxy.shared.observers.metrics),
             }));
         }

@@ -34,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::proxy::{cork::Corked, upstream::Spot};
+use crate::proxy::{client::CLOSING, cork::Corked, upstream::Spot};
 
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
@@ -49,9 +49,6 @@ const FRAME_BYTES_MAX: u32 = 64 << 10;
 /// Bytes that the head of a response by HTTP/2 may have, names and values, and 32 for each header (RFC 9113,
 /// section 6.5.2).
 const HEAD_BYTES_MAX: u32 = 1 << 20;
-
-/// How long the closing of a connection may take.
-const CLOSING: Duration = Duration::from_secs(1);
 
 /// What two connections have in common that are alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,6 +122,11 @@ impl Lease {
 impl Pool {
     pub(super) fn new(terms: Terms) -> Self {
         Self { kept: Mutex::default(), terms }
+    }
+
+    /// Another pool on the same terms, which keeps none of its connections.
+    pub(super) fn of_one_use(&self) -> Self {
+        Self::new(Terms { keeps: false, ..self.terms })
     }
 
     /// A connection to this address: one that is kept, or a new one.

@@ -12,11 +12,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderValue, Uri, Version, header};
-use pingora::{
-    ErrorType, OrErr as _,
-    http::RequestHeader,
-    upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy},
-};
+use pingora::{ErrorType, OrErr as _, http::RequestHeader, upstreams::peer::HttpPeer};
 
 use tokio::{net::lookup_host, time::timeout};
 
@@ -79,7 +75,12 @@ impl Upstream {
         timeouts: Timeouts,
         trust: Option<Arc<Trust>>,
     ) -> Self {
-        let pool = Pool::new(terms(&settings, &timeouts));
+        let pool = Pool::new(Terms {
+            keeps: settings.keepalive,
+            idle: timeouts.idle,
+            age: timeouts.connection_age,
+            connect: timeouts.connect,
+        });
         Self {
             api,
             settings,
@@ -140,11 +141,6 @@ impl Upstream {
             }
         }
         Ok(())
-    }
-
-    /// How long its connections are made for, and kept.
-    pub(super) fn terms(&self) -> Terms {
-        terms(&self.settings, &self.timeouts)
     }
 
     /// Its connections.
@@ -257,8 +253,6 @@ impl Upstream {
         options.total_connection_timeout = Some(self.timeouts.connect);
         options.read_timeout = Some(self.timeouts.upstream);
         options.write_timeout = Some(self.timeouts.upstream);
-        // After an upgrade nobody could say what the bytes are.
-        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         match self.settings.protocol {
             Protocol::Http1 => options.set_http_version(1, 1),
             Protocol::H2c | Protocol::H2 => options.set_http_version(2, 2),
@@ -295,15 +289,6 @@ impl Upstream {
             spots.retain(|spot| spot.address.is_some_and(|it| it.ip().is_loopback()));
         }
         spots
-    }
-}
-
-fn terms(settings: &config::Upstream, timeouts: &Timeouts) -> Terms {
-    Terms {
-        keeps: settings.keepalive,
-        idle: timeouts.idle,
-        age: timeouts.connection_age,
-        connect: timeouts.connect,
     }
 }
 

@@ -225,6 +225,11 @@ fn numbered<T>(Made { what, expiry, warnings }: Made<T>) -> Made<Numbered<T>> {
     Made { what: Numbered { what, number }, expiry, warnings }
 }
 
+/// One number of two; 0 is nobody's.
+fn both<A, B>(one: Option<&Numbered<A>>, other: Option<&Numbered<B>>) -> u64 {
+    (one.map_or(0, |it| it.number) << 32) | other.map_or(0, |it| it.number)
+}
+
 /// How an upstream is believed, and made to believe.
 pub(super) struct Trust {
     name: Option<String>,
@@ -240,18 +245,16 @@ impl Trust {
 
     /// A number that is another one for each of the authorities and client certificates that it has had.
     pub(super) fn number(&self) -> u64 {
-        let ca = self.ca.as_ref().map_or(0, |kept| kept.now().number);
-        (ca << 32) | self.client.as_ref().map_or(0, |kept| kept.now().number)
+        let ca = self.ca.as_ref().map(|kept| kept.now());
+        let client = self.client.as_ref().map(|kept| kept.now());
+        both(ca.as_deref(), client.as_deref())
     }
 
     /// Has a peer verified by this, and by nothing else. A connection that was made under others is not for it.
     pub(super) fn bind(&self, peer: &mut HttpPeer) {
         let ca = self.ca.as_ref().map(|kept| kept.now());
         let client = self.client.as_ref().map(|kept| kept.now());
-        let number = |it: Option<u64>| it.unwrap_or(0);
-        let (ca_number, client_number) =
-            (number(ca.as_ref().map(|it| it.number)), number(client.as_ref().map(|it| it.number)));
-        peer.group_key = (ca_number << 32) | client_number;
+        peer.group_key = both(ca.as_deref(), client.as_deref());
         peer.options.ca = ca.map(|it| Arc::clone(&it.what));
         peer.client_cert_key = client.map(|it| Arc::clone(&it.what));
     }
