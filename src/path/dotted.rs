@@ -86,7 +86,7 @@ mod tests {
             let parsed = Path::parse(path).unwrap();
             for at in found {
                 let segment = &parsed.segments()[at as usize];
-                assert_eq!(segment.selectors, [Selector::Wildcard], "{path}");
+                assert_eq!(segment.selectors.as_slice(), [Selector::Wildcard], "{path}");
                 assert!(!segment.descendant, "{path}");
             }
         }

@@ -49,7 +49,7 @@ pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;
 pub use number::Number;
 pub(crate) use parse::is_hidden;
-pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector};
+pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector, Selectors};
 pub(crate) use program::Part;
 pub use program::{Kind, Member, PathId, Program, ProgramError, State};
 pub use questions::{Answered, Answers, FilterId, Question, can_be};

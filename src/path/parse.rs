@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jsonpath_rust::parser::{errors::JsonPathError, model, parse_json_path};
+use smallvec::{SmallVec, smallvec};
 
 use crate::path::{
     filter::{self, Filter},
@@ -34,13 +35,16 @@ pub struct Path {
     segments: Arc<[Segment]>,
 }
 
+/// What a segment selects by: mostly one thing, which then stands in the segment itself.
+pub type Selectors = SmallVec<[Selector; 1]>;
+
 /// A step to children, or with `descendant` to children at any depth (RFC 9535, section 2.5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Segment {
     /// Written `..`: the selectors apply to the children of this node and of every node below it.
     pub descendant: bool,
     /// At least one; several are a union.
-    pub selectors: Vec<Selector>,
+    pub selectors: Selectors,
 }
 
 /// Which children a segment selects (RFC 9535, section 2.3).
@@ -81,6 +85,11 @@ pub enum Class {
 }
 
 impl Segment {
+    /// The one that selects by this alone.
+    pub fn by(descendant: bool, selector: Selector) -> Self {
+        Self { descendant, selectors: smallvec![selector] }
+    }
+
     /// Whether it steps to members whose names it does not spell.
     pub fn reaches_unspelled(&self) -> bool {
         let unspelled = |one: &Selector| matches!(one, Selector::Wildcard | Selector::Filter(_));
@@ -231,7 +240,7 @@ impl Path {
     }
 
     /// The path of these segments.
-    pub(crate) fn of(segments: Vec<Segment>) -> Self {
+    pub(crate) fn of(segments: impl Into<Arc<[Segment]>>) -> Self {
         Self { segments: segments.into() }
     }
 
@@ -294,7 +303,7 @@ pub(super) fn read_segment(
         model::Segment::Selectors(selectors) => selectors.as_slice(),
     };
     let selectors =
-        selectors.iter().map(|s| read_selector(text, s)).collect::<Result<Vec<_>, _>>()?;
+        selectors.iter().map(|s| read_selector(text, s)).collect::<Result<Selectors, _>>()?;
     Ok(Segment { descendant, selectors })
 }
 

@@ -12,6 +12,10 @@ const DIGITS_MAX: usize = 15;
 /// Reads what is surely a path, and what it says. None means nothing: the grammar has to be asked.
 pub(super) fn read(text: &str) -> Option<Path> {
     let mut rest = text.strip_prefix('$')?;
+    if let Some((segment, "")) = segment(rest) {
+        // Most paths that there are thousands of are `$..name`: they need no list that is copied then.
+        return Some(Path::of([segment]));
+    }
     let mut segments = Vec::with_capacity(4);
     while !rest.is_empty() {
         let (segment, after) = segment(rest)?;
@@ -37,7 +41,7 @@ fn segment(text: &str) -> Option<(Segment, &str)> {
             None => shorthand(inner)?,
         }
     };
-    Some((Segment { descendant, selectors: vec![selector] }, after))
+    Some((Segment::by(descendant, selector), after))
 }
 
 /// `member-name-shorthand` of RFC 9535, section 2.5.1.1, in ASCII.

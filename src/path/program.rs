@@ -340,12 +340,19 @@ impl Program {
 
     /// The paths that select a node in this state.
     pub fn selected(&self, state: State) -> impl Iterator<Item = PathId> + use<> {
-        let mut selected = self.of_positions(state, |set| {
-            let of_base = set.base.selected.iter().copied();
-            of_base.chain(self.paths.ended(set.more)).collect::<Vec<_>>()
+        let mut selected = Vec::new();
+        self.select(state, &mut selected);
+        selected.into_iter()
+    }
+
+    /// Puts the paths that select a node in this state, in order, in the place of what is in `selected`.
+    pub(crate) fn select(&self, state: State, selected: &mut Vec<PathId>) {
+        selected.clear();
+        self.of_positions(state, |set| {
+            selected.extend_from_slice(&set.base.selected);
+            selected.extend(self.paths.ended(set.more));
         });
         selected.sort_unstable();
-        selected.into_iter()
     }
 
     /// Whether one of the first paths, so many, selects a node in this state.

@@ -91,8 +91,8 @@ pub(crate) fn can_select(selector: &Selector) -> [bool; 2] {
         Selector::Name(_) => [true, false],
         Selector::Wildcard | Selector::Filter(_) => [true, true],
         Selector::Index(_) | Selector::Slice { .. } => {
-            let segment = Segment { descendant: false, selectors: vec![selector.clone()] };
-            let path = Path::of(vec![segment]);
+            let segment = Segment::by(false, selector.clone());
+            let path = Path::of([segment]);
             [false, some_state(&[path], |program, state| program.selected(state).count() > 0)]
         }
     }

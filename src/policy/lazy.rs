@@ -321,7 +321,8 @@ impl LazyVerdicts {
             put(&mut known.of_rows, row, found);
             found
         });
-        let selected: Vec<PathId> = program.selected(state).collect();
+        let mut selected = Vec::new();
+        program.select(state, &mut selected);
         let verdict = Verdict {
             own: self.lines.own(&selected, &mut Vec::new()),
             mount: self.lines.mount(&selected),

@@ -6,7 +6,7 @@ use memchr::memchr_iter;
 
 use crate::{
     access::Labels,
-    path::{Path, Segment, Selector},
+    path::{Path, Segment, Selector, Selectors},
     policy::{finding::Place, plan::Plan, router::Router},
     transform::Action,
 };
@@ -714,14 +714,14 @@ impl Field {
     /// Paths that end in the names which the line lists: what they select is no concern of theirs, only that the
     /// names are spelled there.
     pub(crate) fn spelling(&self) -> impl Iterator<Item = Path> {
-        let names: Vec<Selector> = self.spells.iter().cloned().map(Selector::Name).collect();
+        let names: Selectors = self.spells.iter().cloned().map(Selector::Name).collect();
         let own = self.path.segments().iter().enumerate().skip(self.own_from);
         let reaching =
             own.filter(move |(_, segment)| !self.spells.is_empty() && segment.reaches_unspelled());
         reaching.map(move |(index, segment)| {
             let last = Segment { descendant: segment.descendant, selectors: names.clone() };
             let above = self.path.segments().iter().take(index).cloned();
-            Path::of(above.chain([last]).collect())
+            Path::of(above.chain([last]).collect::<Vec<_>>())
         })
     }
 

@@ -507,9 +507,10 @@ impl<'a> RouteFields<'a> {
         let mut names: Vec<Option<Names>> = vec![None; self.rows.len()];
         let mut verdicts = Vec::with_capacity(self.states());
         let (mut values, mut of_names) = (Vec::new(), Vec::new());
+        let mut selected = Vec::new();
         for state in made.states() {
             let row = made.row(state);
-            let selected: Vec<_> = self.program.selected(state).collect();
+            self.program.select(state, &mut selected);
             let known = names.get(row.index()).copied().flatten();
             let of_row = known.unwrap_or_else(|| {
                 lines.names(self.program.reaching_unspelled(state), &mut of_names)

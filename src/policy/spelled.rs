@@ -93,8 +93,8 @@ impl Spelled {
 
     /// The step to a member of this name: `.name`, or `['first name']`.
     pub fn step(&self, name: NameId) -> String {
-        let selectors = vec![Selector::Name(self.name(name).to_owned())];
-        let path = Path::of(vec![Segment { descendant: false, selectors }]).to_string();
+        let step = Segment::by(false, Selector::Name(self.name(name).to_owned()));
+        let path = Path::of([step]).to_string();
         path.strip_prefix('$').unwrap_or_default().to_owned()
     }
 }

@@ -13,7 +13,15 @@ const ROOMS: &[Room] = &[
     Room {
         name: "path",
         rooms: &[],
-        crates: &["foldhash", "hashbrown", "jsonpath_rust", "pest", "regex", "serde_json"],
+        crates: &[
+            "foldhash",
+            "hashbrown",
+            "jsonpath_rust",
+            "pest",
+            "regex",
+            "serde_json",
+            "smallvec",
+        ],
     },
     Room {
         name: "json",

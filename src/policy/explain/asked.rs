@@ -237,11 +237,11 @@ impl Telling {
             (if is_embedded { return None } else { Vec::new() }, 0)
         } else {
             let descendant = own.get(at)?.descendant;
-            let every = Segment { descendant, selectors: vec![Selector::Wildcard] };
+            let every = Segment::by(descendant, Selector::Wildcard);
             (own.iter().take(at).cloned().chain([every]).collect(), field.own_from.min(at))
         };
-        let path = Path::of(above.iter().chain(self.path.segments()).cloned().collect());
-        let own = Path::of(path.segments().iter().skip(own_from).cloned().collect());
+        let path = Path::of(above.iter().chain(self.path.segments()).cloned().collect::<Vec<_>>());
+        let own = Path::of(path.segments().iter().skip(own_from).cloned().collect::<Vec<_>>());
         let first = route.fields.iter().position(|one| one.path == path);
         // Who speaks of the names where the filter stands has an object there, and members to speak of.
         let names = [Some(CategoryId::PUBLIC), None];
@@ -451,8 +451,7 @@ fn collect(filter: &Filter, from: &Start, asked: &mut Vec<Start>) {
             for selector in &segment.selectors {
                 let Selector::Filter(inner) = selector else { continue };
                 let way = segments.iter().take(above.len() + index).cloned();
-                let every =
-                    Segment { descendant: segment.descendant, selectors: vec![Selector::Wildcard] };
+                let every = Segment::by(segment.descendant, Selector::Wildcard);
                 let from = Start { from_root, segments: way.chain([every]).collect() };
                 collect(inner, &from, asked);
             }
