@@ -143,8 +143,8 @@ pub struct Rewriter<E: Edits> {
     /// What is known of the root of the document, from those before it.
     pub(super) roots: told::Member,
     pub(super) told_members: told::Members,
-    /// How deep the container stands of which something was told last, if it and all in it have not ended since.
-    pub(super) told_at: Option<usize>,
+    /// How many containers are around what was told of last, and one more; 0 if one of them has ended since.
+    pub(super) told_at: usize,
     /// The containers inside of one that was decided as a whole.
     whole: Vec<Kind>,
     /// How many scalars it has held so far.
@@ -272,7 +272,7 @@ impl<E: Edits> Rewriter<E> {
             standings: Vec::new(),
             roots: told::Member::default(),
             told_members: told::Members::default(),
-            told_at: None,
+            told_at: 0,
             whole: Vec::new(),
             whole_passes: false,
             scalars: 0,
@@ -1142,7 +1142,7 @@ impl<E: Edits> Rewriter<E> {
         }
         self.levels.pop();
         self.standings.truncate(self.levels.len());
-        self.told_at = None;
+        self.told_at = 0;
         if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
             self.aheads.pop();
         }

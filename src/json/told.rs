@@ -72,7 +72,7 @@ pub(super) struct Members([Option<(Place, Name, Member)>; MEMBERS_MAX]);
 impl Members {
     /// What is known of a member whose name stands there, with its quotes.
     #[inline]
-    pub(super) fn find(&self, object: Place, chunk: &[u8], name: (usize, usize)) -> Member {
+    pub(super) fn find(&self, object: Place, chunk: &[u8], name: InChunk) -> Member {
         let Some(name) = short(chunk, name) else { return Member::default() };
         match self.0.get(index(object, name)) {
             Some(Some((known_in, known_as, known))) if (*known_in, *known_as) == (object, name) => {
@@ -87,7 +87,7 @@ impl Members {
         &mut self,
         object: Place,
         chunk: &[u8],
-        name: (usize, usize),
+        name: InChunk,
     ) -> Option<&mut Member> {
         let name = short(chunk, name)?;
         let entry = self.0.get_mut(index(object, name))?;
@@ -101,7 +101,8 @@ impl Members {
 
 /// A name of at most 16 bytes; none of one that is longer, or that stands at the end of the chunk.
 #[inline]
-fn short(chunk: &[u8], (from, to): (usize, usize)) -> Option<Name> {
+fn short(chunk: &[u8], name: InChunk) -> Option<Name> {
+    let (from, to) = name.range()?;
     let unused = size_of::<Name>().checked_sub(to.checked_sub(from)?)?;
     let bytes = Name::from_le_bytes(*chunk.get(from..)?.first_chunk()?);
     Some(bytes & Name::MAX.checked_shr(8 * u32::try_from(unused).ok()?)?)
@@ -119,8 +120,8 @@ fn index(object: Place, name: Name) -> usize {
 pub(super) struct Standing {
     /// Always with its place.
     known: Member,
-    /// Where its name begins and ends, if that is in the chunk before which so many bytes came.
-    name: Option<(usize, usize)>,
+    /// Where its name stands in the chunk before which so many bytes came.
+    name: InChunk,
     offset: u64,
 }
 
@@ -138,7 +139,7 @@ impl<E: Edits> Rewriter<E> {
             None if self.gap.name(chunk).is_empty() => InChunk::default(),
             None => {
                 let place = self.value_place(chunk, edits);
-                self.stand(Known::at(place).into(), None);
+                self.stand(Known::at(place).into(), InChunk::default());
                 InChunk::default()
             }
         }
@@ -147,21 +148,21 @@ impl<E: Edits> Rewriter<E> {
     /// Says where something was removed, if that is asked.
     #[inline]
     pub(super) fn tell_where(&mut self, chunk: &[u8], edits: &mut E) {
-        if edits.asks_where() && self.told_at != Some(self.levels.len()) {
+        if edits.asks_where() && self.told_at <= self.levels.len() {
             self.tell_once(chunk, edits);
         }
     }
 
     #[inline(never)]
     fn tell_once(&mut self, chunk: &[u8], edits: &mut E) {
-        if !self.is_told(chunk) {
+        if !(self.was_told() || self.recall(chunk)) {
             self.tell(chunk, edits);
         }
-        self.told_at = Some(self.levels.len());
+        self.told_at = self.levels.len() + 1;
     }
 
     /// Whether it was told that something was removed in the innermost container, or in one of its kind at its place.
-    #[inline]
+    #[inline(never)]
     pub(super) fn is_told(&mut self, chunk: &[u8]) -> bool {
         self.was_told() || self.recall(chunk)
     }
@@ -176,20 +177,22 @@ impl<E: Edits> Rewriter<E> {
             )
     }
 
-    fn stand(&mut self, known: Member, name: Option<(usize, usize)>) {
+    #[inline]
+    fn stand(&mut self, known: Member, name: InChunk) {
         self.standings.push(Standing { known, name, offset: self.offset });
     }
 
     /// What the next standing is about: the container that is so many levels deep, its name, and what is known of it
     /// from what stood at its place before.
-    fn next_standing(&self, chunk: &[u8]) -> Option<(Option<(usize, usize)>, Member)> {
+    #[inline]
+    fn next_standing(&self, chunk: &[u8]) -> Option<(InChunk, Member)> {
         let depth = self.standings.len();
-        let name = self.levels.get(depth)?.name.range();
+        let name = self.levels.get(depth)?.name;
         let Some(around) = self.standings.last() else { return Some((name, self.roots)) };
         let known = match self.levels.get(depth - 1)?.kind {
             Kind::Array => around.known.elements.into(),
             Kind::Object => {
-                let find = |place| self.told_members.find(place, chunk, name.unwrap_or_default());
+                let find = |place| self.told_members.find(place, chunk, name);
                 around.known.itself.place.map(find).unwrap_or_default()
             }
         };
@@ -198,8 +201,8 @@ impl<E: Edits> Rewriter<E> {
 
     /// Takes what is known of the places of the containers around from what stood there before. Gives whether the
     /// innermost was told of.
-    #[cold]
-    #[inline(never)]
+    #[expect(clippy::inline_always, reason = "it is asked of every container that loses something")]
+    #[inline(always)]
     fn recall(&mut self, chunk: &[u8]) -> bool {
         while self.standings.len() < self.levels.len()
             && let Some((name, known)) = self.next_standing(chunk)
@@ -238,9 +241,9 @@ impl<E: Edits> Rewriter<E> {
                 standings = around;
                 continue;
             }
-            let name = standing.name.filter(|_| standing.offset == self.offset);
-            let entry = outer.known.itself.place.zip(name);
-            let entry = entry.and_then(|(place, name)| self.told_members.entry(place, chunk, name));
+            let place = outer.known.itself.place.filter(|_| standing.offset == self.offset);
+            let entry =
+                place.and_then(|place| self.told_members.entry(place, chunk, standing.name));
             if let Some(entry) = entry {
                 *entry = standing.known;
             }
@@ -269,7 +272,7 @@ impl<E: Edits> Rewriter<E> {
             known.itself.place = Some(match (above, kind.map(|level| level.kind)) {
                 (Some(array), Some(Kind::Array)) => edits.place(array, Step::Element),
                 (Some(object), Some(Kind::Object)) => {
-                    let name = name.and_then(|(from, to)| chunk.get(from..to));
+                    let name = name.range().and_then(|(from, to)| chunk.get(from..to));
                     edits.place(object, Step::Member(name.unwrap_or_default()))
                 }
                 (None, _) | (_, None) => edits.root_place(),

@@ -138,7 +138,8 @@ impl<L: Copy> Scope<L> {
     }
 
     /// What a container hands down, or why it is gone with all that is below.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is asked of every container, and hands much down")]
+    #[inline(always)]
     pub fn container<N: Nodes<Line = L>>(
         self,
         nodes: &N,
