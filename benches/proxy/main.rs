@@ -50,7 +50,7 @@ const FIRST_BYTE_BLOCKS: usize = 100;
 /// What a proxy gets to clear away what nobody reads.
 const CLEARING: Duration = Duration::from_millis(5);
 /// How much longer the first byte of it may take through tamis.
-const FIRST_BYTE_CEILING: f64 = 1.2;
+const FIRST_BYTE_CEILING: f64 = 1.1;
 
 /// As many blocks as make 1 GiB.
 const MEMORY_BLOCKS: usize = 1024;

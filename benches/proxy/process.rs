@@ -73,6 +73,12 @@ impl Running {
         Duration::from_nanos(spent.sum())
     }
 
+    /// Has all of its threads run on this core from now on.
+    pub(super) fn pin(&self, core: &str) {
+        let id = self.child.id().to_string();
+        run("taskset", &["--all-tasks", "--cpu-list", "--pid", core, &id]).unwrap();
+    }
+
     /// The most memory that the process ever had, in MiB.
     pub(super) fn peak(&self) -> f64 {
         let status = fs::read_to_string(self.proc("status")).unwrap();
