@@ -261,14 +261,14 @@ impl PolicySet {
         };
         // Of somebody who is not known not even the route is told, but where anybody may ask.
         let mut asked = labels.clone();
-        let found = self.route_for(ask.host, ask.target, &mut asked);
+        let api = self.api_for(ask.host);
+        let found = route_for(api, ask.target, &mut asked);
         let anybody = found.as_ref().ok().and_then(|found| found.route.anybody.as_ref());
         let purpose = match (caller, anybody) {
             (None, None) => return Err(Reason::CallerUnknown),
             (None, Some(_)) => None,
             (Some(caller), _) => {
                 labels.caller = caller.name.clone();
-                let api = self.api_for(ask.host);
                 self.purpose_for(caller, ask.purpose, api, anybody.is_some(), labels)?
             }
         };
@@ -288,8 +288,7 @@ impl PolicySet {
         {
             return Err(Reason::RequestBodyNotAllowed);
         }
-        let api = self.api_for(ask.host).ok_or(Reason::Internal)?;
-        check_conditions(api, found.route.method, ask.target)?;
+        check_conditions(api.ok_or(Reason::Internal)?, found.route.method, ask.target)?;
         self.check_parameters(&found, purpose, ask.target.parameters())
             .map_err(|wrong| wrong.reason())?;
         Ok((plan, found))
@@ -360,22 +359,10 @@ impl PolicySet {
         self.apis.get(*named.or(self.hostless.as_ref())?)
     }
 
-    fn route_for<'s>(
-        &'s self,
-        host: Option<&str>,
-        target: &Target,
-        labels: &mut Labels,
-    ) -> Result<Found<'s>, Reason> {
-        let api = self.api_for(host).ok_or(Reason::RouteUnknown)?;
-        labels.api = api.name.clone();
-        let found = find(api, target).ok_or(Reason::RouteUnknown)?;
-        labels.route = found.route.label.clone();
-        if found.misread.is_some() { Err(Reason::PathAmbiguous) } else { Ok(found) }
-    }
-
     /// The parameter for which a request is denied, if it is for one.
     pub(crate) fn wrong_parameter<'a>(&'a self, ask: &Ask<'a>) -> Option<WrongParameter<'a>> {
-        let found = self.route_for(ask.host, ask.target, &mut Labels::unknown()).ok()?;
+        let api = self.api_for(ask.host);
+        let found = route_for(api, ask.target, &mut Labels::unknown()).ok()?;
         let purpose = self.purpose_asked(ask);
         self.check_parameters(&found, purpose, ask.target.parameters()).err()
     }
@@ -383,9 +370,10 @@ impl PolicySet {
     /// The purpose for which a request is decided; none if there is none, or the request is denied before.
     pub(crate) fn purpose_asked(&self, ask: &Ask<'_>) -> Option<PurposeId> {
         let mut labels = Labels::unknown();
-        let found = self.route_for(ask.host, ask.target, &mut labels).ok()?;
+        let api = self.api_for(ask.host);
+        let found = route_for(api, ask.target, &mut labels).ok()?;
         let caller = self.caller_named(ask.caller?)?;
-        let (api, is_for_anybody) = (self.api_for(ask.host), found.route.anybody.is_some());
+        let is_for_anybody = found.route.anybody.is_some();
         self.purpose_for(caller, ask.purpose, api, is_for_anybody, &mut labels).ok().flatten()
     }
 
@@ -445,6 +433,19 @@ impl PolicySet {
         }
         withheld.map_or(Ok(()), Err)
     }
+}
+
+/// The route of an api, if the request is for one, that fits what is asked for.
+fn route_for<'s>(
+    api: Option<&'s Api>,
+    target: &Target,
+    labels: &mut Labels,
+) -> Result<Found<'s>, Reason> {
+    let api = api.ok_or(Reason::RouteUnknown)?;
+    labels.api = api.name.clone();
+    let found = find(api, target).ok_or(Reason::RouteUnknown)?;
+    labels.route = found.route.label.clone();
+    if found.misread.is_some() { Err(Reason::PathAmbiguous) } else { Ok(found) }
 }
 
 /// A parameter for which a request is denied. Its name is that of the request: it is for who sent that, and

@@ -98,7 +98,8 @@ fn content_type(value: &HeaderValue, text: &str) -> Option<HeaderValue> {
 pub(super) fn media_type(text: &str) -> Option<Mime> {
     // White space may stand before the first `;`, which the parser does not know.
     let (essence, rest) = text.split_at(text.find(';').unwrap_or(text.len()));
-    format!("{}{rest}", essence.trim_end()).parse().ok()
+    let trimmed = essence.trim_end();
+    if trimmed == essence { text.parse().ok() } else { format!("{trimmed}{rest}").parse().ok() }
 }
 
 /// Writes a parameter of a media type (RFC 9110, section 5.6.6), in quotes where it is no token.

@@ -5,13 +5,14 @@
 
 use std::{
     future::{pending, poll_fn},
+    pin::pin,
     task::{Context, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, server::SendResponse};
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use pingora::{
     BError, Error, ErrorType, OkOrErr as _, OrErr as _,
     http::{RequestHeader, ResponseHeader},
@@ -38,20 +39,16 @@ pub(super) enum Over {
     Leaving,
 }
 
-/// Who sends a request and reads its response.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each task that carries a request, on its stack"
-)]
+/// Who sends a request and reads its response. Either is large, and handed on from the one to the other.
 pub(super) enum Client {
     Http1 {
-        session: ServerSession,
+        session: Box<ServerSession>,
         /// How long the client may take for its next step.
         patience: Duration,
         /// Whether its connection takes another request.
         over: watch::Receiver<Over>,
     },
-    Http2(Exchanged),
+    Http2(Box<Exchanged>),
 }
 
 /// A request and its response on a stream of HTTP/2 (RFC 9113, section 8.1).
@@ -79,7 +76,7 @@ impl Client {
         let request = RequestHeader::from(request);
         let exchanged =
             Exchanged { request, body, respond, response: None, has_ended: false, patience };
-        Self::Http2(exchanged)
+        Self::Http2(Box::new(exchanged))
     }
 
     /// The head of the request.
@@ -91,7 +88,7 @@ impl Client {
     }
 
     /// The value of a header of the request; nothing if it is not there.
-    pub(super) fn header(&self, name: &str) -> &[u8] {
+    pub(super) fn header(&self, name: &HeaderName) -> &[u8] {
         self.request().headers.get(name).map_or(b"", HeaderValue::as_bytes)
     }
 
@@ -205,7 +202,8 @@ impl Client {
     pub(super) async fn end(self, is_complete: bool) -> Option<Stream> {
         match self {
             Self::Http1 { session, patience, .. } if is_complete => {
-                let kept = within(patience, session.finish()).await.ok().flatten();
+                let finished = pin!(session.finish());
+                let kept = within(patience, finished).await.ok().flatten();
                 kept.map(|kept| kept.into_parts().0)
             }
             Self::Http1 { session, .. } => {
@@ -229,7 +227,7 @@ impl Client {
 }
 
 /// Closes a connection of HTTP/1.1: a client that takes nothing any more is not waited for.
-pub(super) async fn close(mut session: ServerSession) {
+pub(super) async fn close(mut session: Box<ServerSession>) {
     if timeout(CLOSING, session.shutdown()).await.is_err() {
         // It closes as it goes.
     }

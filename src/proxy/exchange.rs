@@ -4,6 +4,7 @@
 //! slow the other is not read. Its deadlines stand around all of it, not beside each read.
 
 use std::{
+    error::Error,
     future::{Future as _, pending, poll_fn, ready},
     pin::pin,
     sync::{
@@ -15,12 +16,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{StatusCode, Version, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use memchr::memmem;
 use pingora::{
     BError, ErrorType,
     connectors::TransportConnector,
-    http::{RequestHeader, ResponseHeader},
+    http::RequestHeader,
     protocols::{
         Stream,
         http::{ServerSession, client::HttpSession},
@@ -54,6 +55,9 @@ use crate::{
 const TRIES_MAX: usize = 8;
 /// Pieces of both bodies that go by before the head of a response leaves, at most: as many as have come with it.
 const PIECES_BEFORE_HEAD: usize = 4;
+/// Bytes of a response after which its head leaves: a small one is decided as a whole, a large one does not make the
+/// client wait for more of it than came with its head.
+const BYTES_BEFORE_HEAD: usize = 8 << 10;
 /// Interim responses (1xx) that come before a response, at most.
 const INTERIM_MAX: usize = 16;
 /// How often it is asked whether policies have been replaced.
@@ -229,7 +233,7 @@ impl Exchange {
         let mut next = Some(stream);
         let mut is_kept = false;
         while let Some(stream) = next.take() {
-            let mut session = ServerSession::new_http1(stream);
+            let mut session = Box::new(ServerSession::new_http1(stream));
             session.set_keepalive(Some(self.proxy.idle_seconds()));
             let cork = Cork::of(&session);
             let is_unused = async {
@@ -301,7 +305,7 @@ impl Exchange {
     }
 
     /// Answers what Pingora cannot read.
-    async fn refuse(&self, mut session: ServerSession, error: &pingora::Error) {
+    async fn refuse(&self, mut session: Box<ServerSession>, error: &pingora::Error) {
         if *error.etype() == ErrorType::InvalidHTTPHeader {
             let mut journey = Journey::new(&self.proxy.shared.observers, None);
             let reason = Reason::RequestUnreadable;
@@ -320,7 +324,7 @@ impl Exchange {
     /// Answers one request. Whether all of the response has left, and the connection may take another request.
     async fn carry(&self, client: &mut Client, cork: &Cork) -> bool {
         let proxy = &self.proxy;
-        let trace = Trace::from_header(client.header("traceparent"));
+        let trace = Trace::from_header(client.header(&headers::TRACEPARENT));
         let mut journey = Journey::new(&proxy.shared.observers, trace);
         let set = proxy.shared.policies.current();
         if let Some(set) = &set {
@@ -434,7 +438,7 @@ impl Exchange {
         has_ended: &AtomicBool,
         cork: &Cork,
     ) -> Result<(), End> {
-        if client.header(header::EXPECT.as_str()).eq_ignore_ascii_case(b"100-continue") {
+        if client.header(&header::EXPECT).eq_ignore_ascii_case(b"100-continue") {
             // The upstream is not asked for it, so that it cannot promise what tamis denies.
             client.invite().await.map_err(End::by_client)?;
         }
@@ -544,23 +548,30 @@ fn request(
     is_http_2: bool,
 ) -> Result<Box<RequestHeader>, End> {
     let api = passage.api().ok_or(Reason::Internal)?;
-    let host = upstream.host(spot, !api.hosts.is_empty());
     let Passage { permit, conditions, .. } = passage;
     let written = || {
-        let mut request = client.clone();
-        if client.version == Version::HTTP_2 {
-            // Its host stands in the target, and is that of a header in HTTP/1.1 (RFC 9113, section 8.3.1).
-            if let Some(authority) = client.uri.authority() {
-                request.insert_header(header::HOST, authority.as_str())?;
-            }
+        let host = match upstream.host(spot, !api.hosts.is_empty()) {
+            Some(host) => HeaderValue::from_str(host)?,
+            // That of HTTP/2 stands in the target (RFC 9113, section 8.3.1).
+            None => match (client.uri.authority(), client.headers.get(header::HOST)) {
+                (Some(authority), _) => HeaderValue::from_str(authority.as_str())?,
+                (None, host) => host.ok_or("no host")?.clone(),
+            },
+        };
+        let (plan, passes) = (&permit.plan, permit.passes);
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = client.method.clone();
+        parts.uri = client.uri.clone();
+        parts.headers = headers::request(client, api, plan, passes, host, conditions);
+        let mut request = RequestHeader::from(parts);
+        // What is no URI to the letter goes on to the letter.
+        if request.raw_path() != client.raw_path() {
             request.set_raw_path(client.raw_path())?;
         }
-        let (plan, passes) = (&permit.plan, permit.passes);
-        headers::request(&mut request, api, plan, passes, host.as_deref(), conditions)?;
         upstream.addressed(&mut request, is_http_2)?;
         Ok(request)
     };
-    written().map(Box::new).map_err(|_error: BError| Reason::Internal.into())
+    written().map(Box::new).map_err(|_error: Box<dyn Error>| Reason::Internal.into())
 }
 
 // ---- Both bodies ----
@@ -586,16 +597,18 @@ impl Relay<'_> {
         cork: &Cork,
     ) -> Result<Sending, End> {
         self.ask(request).await?;
-        let mut head = self.head().await?;
+        self.head().await?;
         self.catch_up().await?;
         let mut is_done = has_ended_with(self.upstream, false)?;
-        let mut flow = Flow::open(passage, &mut head, is_done)?;
+        let head = self.upstream.response_header().ok_or(Reason::Internal)?;
+        let (mut flow, head) = Flow::open(passage, head, is_done)?;
         // What came together with the head is decided before the head leaves: it may be a reason to say no.
         let mut pieces = Vec::new();
         if is_done {
             pieces.push(flow.step(Bytes::new(), true)?);
         }
-        while !is_done && pieces.len() < PIECES_BEFORE_HEAD {
+        let mut early = 0;
+        while !is_done && pieces.len() < PIECES_BEFORE_HEAD && early < BYTES_BEFORE_HEAD {
             let piece = tokio::select! {
                 biased;
                 piece = self.upstream.read_response_body() => piece,
@@ -603,6 +616,7 @@ impl Relay<'_> {
             };
             let piece = piece.map_err(|error| self.upload.blames(error, self.patience).heard())?;
             is_done = has_ended_with(self.upstream, piece.is_none())?;
+            early += piece.as_ref().map_or(0, Bytes::len);
             pieces.push(flow.step(piece.unwrap_or_default(), is_done)?);
         }
         flow.leaves(head.status);
@@ -650,8 +664,8 @@ impl Relay<'_> {
         asked.map_err(End::by_upstream)
     }
 
-    /// The head of the response, while the body of the request goes on.
-    async fn head(&mut self) -> Result<ResponseHeader, End> {
+    /// Reads the head of the response, while the body of the request goes on.
+    async fn head(&mut self) -> Result<(), End> {
         let Self { client, upstream, upload, patience } = self;
         let mut interim = 0;
         loop {
@@ -668,7 +682,7 @@ impl Relay<'_> {
                     }
                     // An interim response says nothing that the client has to hear.
                     if !head.status.is_informational() {
-                        return Ok(head.clone());
+                        return Ok(());
                     }
                     interim += 1;
                     if interim > INTERIM_MAX {

@@ -61,17 +61,18 @@ pub(super) struct Flow<'p> {
 }
 
 impl<'p> Flow<'p> {
-    /// Decides about the head of a response, and leaves of it what may leave. `ends` says that no body is behind it.
+    /// Decides about the head of an upstream's response, and makes the one that leaves. `ends` says that no body is behind
+    /// it.
     pub(super) fn open(
         passage: &'p mut Passage,
-        head: &mut ResponseHeader,
+        head: &ResponseHeader,
         ends: bool,
-    ) -> Result<Self, Reason> {
+    ) -> Result<(Self, ResponseHeader), Reason> {
         let began = Instant::now();
         let opened = passage.open(head, ends);
-        passage.journey.worked_since(began);
-        let Opened { body, tally } = opened?;
-        Ok(Self { passage, body, head: tally, begun: false, busy: Duration::ZERO })
+        passage.journey.worked(began.elapsed());
+        let Opened { head, body, tally } = opened?;
+        Ok((Self { passage, body, head: tally, begun: false, busy: Duration::ZERO }, head))
     }
 
     /// What leaves in the place of the next bytes; `ends` says that these are the last.
@@ -81,8 +82,9 @@ impl<'p> Flow<'p> {
         let Self { body, begun, .. } = self;
         // A panic in the sieve must end this response and no other.
         let done = catch_unwind(AssertUnwindSafe(|| treat(body, bytes, *begun, ends)));
-        self.passage.journey.worked_since(from);
-        self.busy += from.elapsed();
+        let took = from.elapsed();
+        self.passage.journey.worked(took);
+        self.busy += took;
         let out = done.unwrap_or(Err(Reason::Internal))?;
         if self.passage.holds(out.len() + self.body.held_bytes()) {
             Ok(out)

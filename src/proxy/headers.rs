@@ -13,6 +13,9 @@ use crate::{
     transform::Context,
 };
 
+/// The trace that a request belongs to (W3C Trace Context, section 3.2).
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// Request headers that cannot change what the upstream decides: they say in which form or language
 /// an answer is wanted, what the body is, and which trace the request belongs to.
 static REQUEST: [HeaderName; 8] = [
@@ -26,56 +29,53 @@ static REQUEST: [HeaderName; 8] = [
     header::USER_AGENT,
 ];
 
+/// As many headers as most heads have.
+pub(super) const HEADERS: usize = 12;
+
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
 
-/// Makes of the request to the upstream what may be asked. `host` stands for the client's, if there
-/// is one; `conditions` stand for those of the client. `accepts_all` says that a body of any type passes.
+/// The headers of the request to the upstream: its `host`, and those of the client that may go on. `conditions` stand
+/// for those of the client. `accepts_all` says that a body of any type passes.
 pub(super) fn request(
-    request: &mut RequestHeader,
+    client: &RequestHeader,
     api: &Api,
     plan: &Plan,
     accepts_all: bool,
-    host: Option<&str>,
+    host: HeaderValue,
     conditions: &HeaderMap,
-) -> pingora::Result<()> {
-    let accept = (!accepts_all).then(|| accept(&request.headers, plan));
-    let reads = matches!(request.method, Method::GET | Method::HEAD);
-    let between = of_connection(&request.headers);
+) -> HeaderMap {
+    let reads = matches!(client.method, Method::GET | Method::HEAD);
+    let between = of_connection(&client.headers);
     let goes_on = |name: &HeaderName| {
-        if between.contains(name) {
+        if between.contains(name) || conditions.contains_key(name) {
             return false;
         }
-        let is_listed = api.request_headers.iter().any(|listed| *listed == name.as_str());
+        let is_listed = || api.request_headers.iter().any(|listed| *listed == name.as_str());
         REQUEST.contains(name)
-            || *name == header::HOST
             || (*name == header::ACCEPT && accepts_all)
-            || (is_listed && !(reads && is_condition(name.as_str())))
+            || (is_listed() && !(reads && is_condition(name.as_str())))
     };
-    let others = request.headers.keys().filter(|name| !goes_on(name));
-    for name in others.cloned().collect::<Vec<_>>() {
-        request.remove_header(&name);
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::HOST, host);
+    for (name, value) in client.headers.iter().filter(|(name, _)| goes_on(name)) {
+        headers.append(name.clone(), value.clone());
     }
     // Said twice, the length is the same, or Pingora would not be here; it goes on once.
-    let length = request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = length.and_then(|value| value.split(',').next()).map(|one| one.trim().to_owned());
-    if let Some(length) = length {
-        request.insert_header(header::CONTENT_LENGTH, length)?;
+    if let Some(length) = headers.get(header::CONTENT_LENGTH)
+        && let Some(one) = length.as_bytes().split(|byte| *byte == b',').next()
+        && let Ok(one) = HeaderValue::from_bytes(one.trim_ascii())
+    {
+        headers.insert(header::CONTENT_LENGTH, one);
     }
-    if let Some(accept) = accept {
-        request.insert_header(header::ACCEPT, accept)?;
+    if !accepts_all {
+        headers.insert(header::ACCEPT, accept(&client.headers, plan));
     }
-    request.insert_header(header::ACCEPT_ENCODING, "identity")?;
-    if let Some(host) = host {
-        request.insert_header(header::HOST, host)?;
-    }
-    for name in conditions.keys() {
-        request.remove_header(name);
-    }
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in conditions {
-        request.append_header(name.clone(), value.clone())?;
+        headers.append(name.clone(), value.clone());
     }
-    Ok(())
+    headers
 }
 
 /// The headers that `Connection` names: they are between two neighbours, and go no further (RFC 9110, section 7.6.1).
@@ -119,7 +119,7 @@ pub(crate) fn sieved(
     passes: bool,
     context: Context,
 ) -> (HeaderMap, Tally) {
-    let mut left = HeaderMap::new();
+    let mut left = HeaderMap::with_capacity(HEADERS);
     let mut tally = Tally::of_head(plan);
     let between = of_connection(upstream);
     for (name, value) in upstream.iter().filter(|(name, _)| !between.contains(name)) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::{
     access::Reason,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The header that carries an API key.
-pub(super) const API_KEY: &str = "api-key";
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// What one kind of credential says about who asks.
 #[derive(Debug, PartialEq, Eq)]

@@ -69,13 +69,13 @@ impl Journey {
     pub(super) fn working<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let done = work();
-        self.worked_since(began);
+        self.worked(began.elapsed());
         done
     }
 
-    /// Counts the time since then as overhead.
-    pub(super) fn worked_since(&mut self, began: Instant) {
-        self.worked += began.elapsed();
+    /// Counts so much time as overhead.
+    pub(super) fn worked(&mut self, time: Duration) {
+        self.worked += time;
     }
 
     /// Under which policies it is decided.

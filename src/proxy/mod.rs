@@ -358,7 +358,7 @@ impl Proxy {
         let target = target(request).map_err(unknown)?;
         let target = if arrival.has_body { target.with_body() } else { target };
         let target = target.with_headers(request.headers.keys().map(HeaderName::as_str));
-        for once in [identify::API_KEY, DATA_PURPOSE.as_str()] {
+        for once in [identify::API_KEY, DATA_PURPOSE] {
             if request.headers.get_all(once).iter().nth(1).is_some() {
                 return Err(unknown(Reason::HeaderRepeated));
             }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header, header::InvalidHeaderValue};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use pingora::http::ResponseHeader;
 
@@ -96,6 +96,8 @@ impl Gate {
 
 /// A response whose head may leave.
 pub(super) struct Opened {
+    /// The head that leaves.
+    pub(super) head: ResponseHeader,
     /// What happens to its body.
     pub(super) body: Body,
     /// What leaves with its head.
@@ -139,10 +141,10 @@ impl Passage {
         self.journey.holds(bytes, self.gate.held_bytes)
     }
 
-    /// Says how the body behind this head is treated, and leaves of the head what may leave.
+    /// Says how the body behind this head of the upstream's is treated, and makes the head that leaves.
     ///
     /// `ends` says that there is nothing behind it.
-    pub(super) fn open(&self, head: &mut ResponseHeader, ends: bool) -> Result<Opened, Reason> {
+    pub(super) fn open(&self, head: &ResponseHeader, ends: bool) -> Result<Opened, Reason> {
         // There were no chunks in HTTP/1.0: who knows what the upstream means (RFC 9112, section 6.1).
         if head.version == Version::HTTP_10 && head.headers.contains_key(header::TRANSFER_ENCODING)
         {
@@ -173,8 +175,8 @@ impl Passage {
         };
         let (headers, tally) =
             headers::sieved(&head.headers, &self.permit.plan, self.permit.passes, context);
-        *head = self.head(head, &headers, &body, ended).or(Err(Reason::Internal))?;
-        Ok(Opened { body, tally })
+        let head = self.head(head, headers, &body, ended).or(Err(Reason::Internal))?;
+        Ok(Opened { head, body, tally })
     }
 
     /// Lets a body pass as it is. One that says that it is too long is refused while it can be said why.
@@ -209,65 +211,63 @@ impl Passage {
         validation.sealed(self.permit.plan.sealer()?, &upstream.headers)
     }
 
-    /// The head that leaves, with what may leave of the upstream's headers. The reason phrase is the
-    /// standard's; how long the body is, tamis says anew: the upstream counted other bytes.
+    /// The head that leaves, with what may leave of the upstream's headers. How long the body is, tamis says anew: the
+    /// upstream counted other bytes.
     fn head(
         &self,
         upstream: &ResponseHeader,
-        headers: &HeaderMap,
+        mut headers: HeaderMap,
         body: &Body,
         ended: bool,
-    ) -> pingora::Result<ResponseHeader> {
-        let mut head = ResponseHeader::build(upstream.status, Some(12))?;
-        // The version is that of whoever speaks (RFC 9110, section 6.2): to a client, tamis does. One of
-        // HTTP/1.0 would be told of chunks that it does not know.
-        head.set_version(Version::HTTP_11);
-        for (name, value) in headers {
-            head.append_header(name.clone(), value.clone())?;
-        }
-        respond::mark(&mut head, &self.journey)?;
+    ) -> Result<ResponseHeader, InvalidHeaderValue> {
+        respond::mark(&mut headers, &self.journey)?;
         let is_sieved = matches!(body, Body::Sieve { .. });
         let tag = self.tag(upstream);
         if self.permit.compresses && (is_sieved || tag.is_some()) {
-            respond::vary(&mut head, "Accept-Encoding")?;
+            respond::vary(&mut headers, "Accept-Encoding")?;
         }
         if let Some(tag) = tag {
-            head.insert_header(header::ETAG, tag)?;
-            head.insert_header(header::CACHE_CONTROL, "private, no-cache")?;
-            respond::vary(&mut head, "Data-Purpose, Api-Key")?;
+            headers.insert(header::ETAG, tag);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+            respond::vary(&mut headers, "Data-Purpose, Api-Key")?;
         }
-        if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&head.headers)
-        {
+        if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&headers) {
             // What the upstream said about words that do not leave.
-            head.remove_header(&header::CONTENT_LANGUAGE);
-            head.remove_header(&header::CONTENT_TYPE);
+            headers.remove(header::CONTENT_LANGUAGE);
+            headers.remove(header::CONTENT_TYPE);
         }
         if !self.permit.passes
-            && let Some(value) = response::content_type_in_utf8(&head.headers)
+            && let Some(value) = response::content_type_in_utf8(&headers)
         {
-            head.insert_header(header::CONTENT_TYPE, value)?;
+            headers.insert(header::CONTENT_TYPE, value);
         }
-        if self.is_head || matches!(head.status.as_u16(), 204 | 304) {
-            return Ok(head);
+        if !self.is_head && !matches!(upstream.status.as_u16(), 204 | 304) {
+            self.frame(&mut headers, body, ended);
         }
+        Ok(respond::head(upstream.status, headers))
+    }
+
+    /// Says how the body is packed, and where it ends.
+    fn frame(&self, headers: &mut HeaderMap, body: &Body, ended: bool) {
         if let Body::Sieve { pipe, .. } = body
             && pipe.coding() != Coding::Identity
         {
-            head.insert_header(header::CONTENT_ENCODING, pipe.coding().name())?;
+            let coding = HeaderValue::from_static(pipe.coding().name());
+            headers.insert(header::CONTENT_ENCODING, coding);
         }
         match body {
             Body::Replace(instead) => {
                 if !instead.is_empty() {
-                    head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
+                    headers.insert(header::CONTENT_TYPE, PROBLEM);
                 }
-                head.insert_header(header::CONTENT_LENGTH, instead.len())?;
+                headers.insert(header::CONTENT_LENGTH, instead.len().into());
             }
-            Body::Empty(_) if ended => head.insert_header(header::CONTENT_LENGTH, 0)?,
+            Body::Empty(_) if ended => drop(headers.insert(header::CONTENT_LENGTH, 0.into())),
             Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) if self.is_chunked => {
-                head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+                let chunked = HeaderValue::from_static("chunked");
+                headers.insert(header::TRANSFER_ENCODING, chunked);
             }
             Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) => {}
         }
-        Ok(head)
     }
 }

@@ -2,14 +2,16 @@
 //! the upstream's answer.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, header::InvalidHeaderValue,
+};
 use pingora::{http::ResponseHeader, protocols::http::ServerSession};
 use serde_json::json;
 
 use crate::{
     access::{Labels, Reason},
     policy::Preflight,
-    proxy::{client::Client, journey::Journey},
+    proxy::{client::Client, headers::HEADERS, journey::Journey},
 };
 
 /// The purpose that was applied.
@@ -17,12 +19,12 @@ pub(super) const DATA_PURPOSE: HeaderName = HeaderName::from_static("data-purpos
 /// The digest of the policies that were applied, 12 digits.
 pub(super) const TAMIS_POLICY: HeaderName = HeaderName::from_static("tamis-policy");
 /// The media type of problems.
-pub(super) const PROBLEM: &str = "application/problem+json";
+pub(super) const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// Seconds until a client that was turned away for load or for want of policies may try again.
-const RETRY_AFTER: &str = "1";
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// How a client shows who it is; RFC 9110, section 15.5.2, asks for it beside a 401.
-const CHALLENGE: &str = "ApiKey";
+const CHALLENGE: HeaderValue = HeaderValue::from_static("ApiKey");
 
 /// The body of a problem of tamis.
 fn problem(reason: Reason) -> Bytes {
@@ -41,32 +43,45 @@ pub(crate) fn error_of_upstream(status: StatusCode) -> Bytes {
 }
 
 /// Says on a response under which purpose and which policies it was made, and that nobody may keep it.
-pub(super) fn mark(head: &mut ResponseHeader, journey: &Journey) -> pingora::Result<()> {
+pub(super) fn mark(headers: &mut HeaderMap, journey: &Journey) -> Result<(), InvalidHeaderValue> {
     let purpose = &journey.labels().purpose;
     if **purpose != *Labels::UNKNOWN {
-        head.insert_header(DATA_PURPOSE, purpose.as_bytes())?;
+        headers.insert(DATA_PURPOSE, HeaderValue::from_str(purpose)?);
     }
     if let Some(digest) = journey.policy().and_then(|policy| policy.get(..12)) {
-        head.insert_header(TAMIS_POLICY, digest)?;
+        headers.insert(TAMIS_POLICY, HeaderValue::from_str(digest)?);
     }
     if let Some(Crossing(allowed)) = journey.crossing() {
-        vary(head, "Origin")?;
+        vary(headers, "Origin")?;
         if let Some((origin, exposed)) = allowed {
-            head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
-            head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
         }
     }
-    head.insert_header(header::CACHE_CONTROL, "no-store")
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(())
 }
 
 /// What is said of pages of other origins: the one that may read the response, and which headers of it.
 pub(super) struct Crossing(pub(super) Option<(HeaderValue, HeaderValue)>);
 
 /// Adds to what a response depends on.
-pub(super) fn vary(head: &mut ResponseHeader, on: &str) -> pingora::Result<()> {
-    let known = head.headers.get(header::VARY).and_then(|known| known.to_str().ok());
-    let all = known.map_or_else(|| on.to_owned(), |known| format!("{known}, {on}"));
-    head.insert_header(header::VARY, all)
+pub(super) fn vary(headers: &mut HeaderMap, on: &'static str) -> Result<(), InvalidHeaderValue> {
+    let known = headers.get(header::VARY).and_then(|known| known.to_str().ok());
+    let all = match known {
+        None => HeaderValue::from_static(on),
+        Some(known) => HeaderValue::try_from(format!("{known}, {on}"))?,
+    };
+    headers.insert(header::VARY, all);
+    Ok(())
+}
+
+/// The head of a response. Its version is that of whoever speaks (RFC 9110, section 6.2), which to a client is tamis, and
+/// its reason phrase is the standard's.
+pub(super) fn head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    parts.into()
 }
 
 /// A response of ours, ready to be written.
@@ -77,27 +92,32 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The problem that says why.
-    pub(super) fn problem(reason: Reason, journey: &Journey) -> pingora::Result<Self> {
+    pub(super) fn problem(reason: Reason, journey: &Journey) -> Result<Self, http::Error> {
         let body = problem(reason);
-        let mut head = ResponseHeader::build(reason.status(), Some(8))?;
-        head.insert_header(header::CONTENT_TYPE, PROBLEM)?;
-        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(header::CONTENT_TYPE, PROBLEM);
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
         match reason.status() {
-            401 => head.insert_header(header::WWW_AUTHENTICATE, CHALLENGE)?,
-            429 | 503 => head.insert_header(header::RETRY_AFTER, RETRY_AFTER)?,
+            401 => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
+            429 | 503 => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
             _ => {}
         }
-        mark(&mut head, journey)?;
-        Ok(Self { head: Box::new(head), body })
+        mark(&mut headers, journey)?;
+        Ok(Self { head: Box::new(head(StatusCode::from_u16(reason.status())?, headers)), body })
     }
 
     /// What a browser is told that asks whether a page of another origin may ask.
-    pub(super) fn preflight(preflight: &Preflight, journey: &Journey) -> pingora::Result<Self> {
-        let mut head = ResponseHeader::build(StatusCode::NO_CONTENT, Some(8))?;
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_METHODS, preflight.methods.join(", "))?;
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_HEADERS, preflight.headers.join(", "))?;
-        mark(&mut head, journey)?;
-        head.remove_header(&header::ACCESS_CONTROL_EXPOSE_HEADERS);
+    pub(super) fn preflight(preflight: &Preflight, journey: &Journey) -> Result<Self, http::Error> {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        for (name, list) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, preflight.methods.join(", ")),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, preflight.headers.join(", ")),
+        ] {
+            headers.insert(name, HeaderValue::try_from(list)?);
+        }
+        mark(&mut headers, journey)?;
+        headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+        let head = head(StatusCode::NO_CONTENT, headers);
         Ok(Self { head: Box::new(head), body: Bytes::new() })
     }
 

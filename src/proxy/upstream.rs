@@ -40,6 +40,8 @@ pub(super) struct Upstream {
     trust: Option<Arc<Trust>>,
     /// The connections to it.
     pool: Pool,
+    /// Its addresses as they stand in a `Host`; there is no name for a UNIX socket.
+    authorities: Vec<String>,
     resolved: ArcSwapOption<Answer>,
     /// Where it did not answer when it was last asked how it is.
     down: ArcSwap<HashMap<Spot, Cause>>,
@@ -81,12 +83,17 @@ impl Upstream {
             age: timeouts.connection_age,
             connect: timeouts.connect,
         });
+        let authorities = match &settings.places {
+            Places::Network(all) => all.iter().map(ToString::to_string).collect(),
+            Places::Unix(_) => Vec::new(),
+        };
         Self {
             api,
             settings,
             timeouts,
             trust,
             pool,
+            authorities,
             resolved: ArcSwapOption::empty(),
             down: ArcSwap::default(),
             turn: AtomicUsize::new(0),
@@ -96,27 +103,21 @@ impl Upstream {
 
     /// The `Host` that stands for the client's where it is asked at this address; none if there is none. `is_listed` says that the
     /// policies list the hosts of the api: then the client's is one of these.
-    pub(super) fn host(&self, spot: Spot, is_listed: bool) -> Option<String> {
+    pub(super) fn host(&self, spot: Spot, is_listed: bool) -> Option<&str> {
         match &self.settings.host {
-            HostHeader::Set(host) => Some(host.clone()),
             HostHeader::Keep => None,
-            HostHeader::Unsaid => (!is_listed).then(|| self.authority(spot)),
+            HostHeader::Unsaid if is_listed => None,
+            HostHeader::Set(_) | HostHeader::Unsaid => Some(self.own_host(spot)),
         }
     }
 
     /// The host that stands in a request which no client has sent.
-    pub(super) fn own_host(&self, spot: Spot) -> String {
+    pub(super) fn own_host(&self, spot: Spot) -> &str {
         match &self.settings.host {
-            HostHeader::Set(host) => host.clone(),
-            HostHeader::Keep | HostHeader::Unsaid => self.authority(spot),
-        }
-    }
-
-    /// An address as it stands in a `Host`; there is no name for a UNIX socket.
-    fn authority(&self, spot: Spot) -> String {
-        match &self.settings.places {
-            Places::Network(_) => self.label(spot),
-            Places::Unix(_) => "localhost".to_owned(),
+            HostHeader::Set(host) => host,
+            HostHeader::Keep | HostHeader::Unsaid => {
+                self.authorities.get(spot.authority).map_or("localhost", String::as_str)
+            }
         }
     }
 
@@ -200,9 +201,7 @@ impl Upstream {
     /// An address as the settings write it.
     pub(super) fn label(&self, spot: Spot) -> String {
         match &self.settings.places {
-            Places::Network(authorities) => {
-                authorities.get(spot.authority).map(ToString::to_string).unwrap_or_default()
-            }
+            Places::Network(_) => self.authorities.get(spot.authority).cloned().unwrap_or_default(),
             Places::Unix(path) => path.display().to_string(),
         }
     }

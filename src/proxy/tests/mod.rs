@@ -1685,6 +1685,7 @@ where
     while let Some(data) = body.data().await {
         let Ok(data) = data else { return (status, got, false) };
         got.extend_from_slice(&data);
+        body.flow_control().release_capacity(data.len()).unwrap();
     }
     assert!(!matches!(body.trailers().await, Ok(Some(_))), "no trailers leave");
     (status, got, true)
