@@ -148,6 +148,12 @@ const HANDSHAKE_FAILURES: Kind<IntCounter, 1> = counter(
     ["reason"],
 );
 
+const HTTP_2_ERRORS: Kind<IntCounter, 2> = counter(
+    "tamis_http2_errors_total",
+    "Streams and connections of clients that tamis ended by an error of HTTP/2, by its code.",
+    ["scope", "code"],
+);
+
 const POLICY: Kind<IntGauge, 1> = Kind {
     name: "tamis_policy_info",
     help: "1 for the digest of the policies that are in force.",
@@ -211,6 +217,7 @@ pub struct Metrics {
     certificate_expiry: Family<IntGauge, 1>,
     certificate_files_in_use: Family<IntGauge, 1>,
     handshake_failures: Family<IntCounter, 1>,
+    http_2_errors: Family<IntCounter, 2>,
     policy: Family<IntGauge, 1>,
     upstream_healthy: Family<IntGauge, 2>,
     reloaded: IntGauge,
@@ -248,6 +255,7 @@ impl Metrics {
             certificate_expiry: Family::new(&registry, CERTIFICATE_EXPIRY, None),
             certificate_files_in_use: Family::new(&registry, CERTIFICATE_FILES_IN_USE, None),
             handshake_failures: Family::new(&registry, HANDSHAKE_FAILURES, None),
+            http_2_errors: Family::new(&registry, HTTP_2_ERRORS, None),
             policy: Family::new(&registry, POLICY, None),
             upstream_healthy: Family::new(&registry, UPSTREAM_HEALTHY, None),
             reloaded: gauge(
@@ -288,6 +296,10 @@ impl Metrics {
         for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
             reloads.at([SUCCESS], |_| ());
             reloads.at([FAILURE], |_| ());
+        }
+        for scope in Http2Scope::ALL {
+            // That of a request which breaks the protocol.
+            metrics.http_2_errors.at([scope.code(), http_2_code(1)], |_| ());
         }
         for failure in HandshakeFailure::ALL {
             metrics.handshake_failures.at([failure.code()], |_| ());
@@ -379,6 +391,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a stream or connection of a client that tamis ended with this error code of HTTP/2.
+    pub fn http_2_failed(&self, scope: Http2Scope, code: u32) {
+        self.http_2_errors.at([scope.code(), http_2_code(code)], IntCounter::inc);
+    }
+
     /// Counts a caller that did not get through the TLS handshake.
     pub fn handshake_failed(&self, failure: HandshakeFailure) {
         self.handshake_failures.at([failure.code()], IntCounter::inc);
@@ -438,6 +455,49 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+/// What an error of HTTP/2 ends (RFC 9113, section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2Scope {
+    /// One request and its response.
+    Stream,
+    /// The connection, with all requests on it.
+    Connection,
+}
+
+impl Http2Scope {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Stream, Self::Connection];
+
+    /// The word for the label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Connection => "connection",
+        }
+    }
+}
+
+/// The name of an error code of HTTP/2 (RFC 9113, section 7).
+fn http_2_code(code: u32) -> &'static str {
+    let names = [
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
+    ];
+    usize::try_from(code).ok().and_then(|code| names.get(code)).unwrap_or(&"OTHER")
 }
 
 /// Why a caller did not get through the TLS handshake.

@@ -46,6 +46,7 @@ use crate::{
         headers, host,
         journey::Journey,
         passage::Passage,
+        resets::CountedResets,
         respond::Answer,
         upstream::{Spot, Upstream},
     },
@@ -58,6 +59,9 @@ const PIECES_BEFORE_HEAD: usize = 4;
 /// Bytes of a response after which its head leaves: a small one is decided as a whole, a large one does not make the
 /// client wait for more of it than came with its head.
 const BYTES_BEFORE_HEAD: usize = 8 << 10;
+/// How much is read of a response that nobody wants, and for how long: an error is often in a packet behind its head.
+const REST_BYTES: usize = 64 << 10;
+const REST: Duration = Duration::from_millis(50);
 /// Interim responses (1xx) that come before a response, at most.
 const INTERIM_MAX: usize = 16;
 /// How often it is asked whether policies have been replaced.
@@ -271,6 +275,8 @@ impl Exchange {
         // What is longer than `limits.head_bytes` is answered here, and what is longer than this by the library.
         let head_bytes = limits.head_bytes.saturating_add(HEAD_BYTES_OVER);
         options.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+        let metrics = Arc::clone(&self.proxy.shared.observers.metrics);
+        let stream = CountedResets::new(stream, metrics);
         let begun = timeout(timeouts.client, options.handshake(stream)).await;
         let Ok(Ok(mut connection)) = begun else { return };
         let mut told = over.clone();
@@ -635,11 +641,32 @@ impl Relay<'_> {
         if !is_done {
             // The rest of it is of no interest.
             self.write(flow.step(Bytes::new(), true)?).await?;
-            self.upload.sending = Sending::Broken;
         }
         cork.release();
         self.client.finish().await.map_err(End::by_client)?;
+        let is_asked = self.upload.sending == Sending::Whole;
+        if !(is_done || is_asked && self.read_rest().await) {
+            self.upload.sending = Sending::Broken;
+        }
         Ok(self.upload.sending)
+    }
+
+    /// Reads what is left of a response that nobody wants, so that the connection can be used again. Whether that was
+    /// little, and came soon.
+    async fn read_rest(&mut self) -> bool {
+        let mut left = REST_BYTES;
+        let rest = async {
+            loop {
+                let Ok(piece) = self.upstream.read_response_body().await else { return false };
+                left = left.saturating_sub(piece.as_ref().map_or(0, Bytes::len));
+                match has_ended_with(self.upstream, piece.is_none()) {
+                    Ok(true) => return true,
+                    Ok(false) if left > 0 => {}
+                    Ok(false) | Err(_) => return false,
+                }
+            }
+        };
+        timeout(REST, rest).await.unwrap_or(false)
     }
 
     /// Sends the head of the request.

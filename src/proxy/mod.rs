@@ -57,6 +57,7 @@ mod pipe;
 mod pool;
 mod quota;
 mod rehearsal;
+mod resets;
 mod respond;
 mod response;
 mod server;
@@ -315,7 +316,11 @@ impl Proxy {
         if request.version == Version::HTTP_11 {
             return Ok(());
         }
-        if request.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        let has_two_lengths =
+            request.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some();
+        // Whoever reads it as HTTP/1.1 would read another value (RFC 9113, section 8.2.1).
+        let is_framed = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
+        if has_two_lengths || request.headers.values().any(is_framed) {
             return Err(Reason::RequestUnreadable);
         }
         let limits = &self.shared.settings.limits;

@@ -109,7 +109,7 @@ fn kinds(exported: &str) -> BTreeMap<&str, &str> {
 
 /// The metrics that a query names, as they are exported: a histogram is queried by its parts.
 fn metrics_of(query: &str, kinds: &BTreeMap<&str, &str>) -> BTreeSet<String> {
-    let name = Regex::new("(tamis|process)_[a-z_]+").unwrap();
+    let name = Regex::new("(tamis|process)_[a-z0-9_]+").unwrap();
     let whole = |name: &str| {
         let parts = ["_bucket", "_sum", "_count"];
         let base = parts.iter().find_map(|part| name.strip_suffix(part));
@@ -207,7 +207,7 @@ fn the_dashboard_works_wherever_it_is_loaded() {
         }
     }
     let selector = Regex::new(r"\{[^}]*\}").unwrap();
-    let metric = Regex::new(r"(tamis|process)_[a-z_]+").unwrap();
+    let metric = Regex::new(r"(tamis|process)_[a-z0-9_]+").unwrap();
     let range = Regex::new(r"(rate|increase)\([^\[]*\[([^\]]+)\]").unwrap();
     for (name, query) in queries(&dashboard) {
         for selector in selector.find_iter(&query) {

@@ -73,6 +73,9 @@ async fn what_is_a_request_of_http_2_is_answered_and_on_record() {
             &[GET, SCHEME, HOST, PATH, ("content-length", "0"), ("content-length", "0")],
             "request-unreadable",
         ),
+        (&[GET, SCHEME, HOST, PATH, ("x-tenant", " t")], "request-unreadable"),
+        (&[GET, SCHEME, HOST, PATH, ("x-tenant", "t\t")], "request-unreadable"),
+        (&[GET, SCHEME, HOST, PATH, ("x-tenant", "")], "allowed"),
         (&[(":method", "CONNECT"), HOST], "route-unknown"),
     ] {
         let world = World::new(Upstream::json(BODY)).await;
@@ -111,6 +114,13 @@ async fn what_is_no_request_of_http_2_is_reset() {
             wrong.push(format!("{lines:?}: {answer:?}"));
         }
         assert!(world.asked.lock().unwrap().is_empty(), "{lines:?}");
+        // Nobody has it on record, so it is counted, whether the library ends the stream or the connection.
+        let counted = ["stream", "connection"].map(|scope| {
+            let series =
+                format!("http2_errors_total{{code=\"PROTOCOL_ERROR\",scope=\"{scope}\"}} 1");
+            usize::from(world.metrics.render().contains(&series))
+        });
+        assert_eq!(counted.iter().sum::<usize>(), 1, "{lines:?}");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -1,11 +1,15 @@
 //! Where upstreams are, and how they are reached.
 
 use std::{
+    future::poll_fn,
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tokio::net::{TcpSocket, UnixListener};
+use tokio::{
+    net::{TcpSocket, UnixListener},
+    time::sleep,
+};
 
 use super::*;
 use crate::config::{Health, Places, Protocol};
@@ -156,7 +160,7 @@ pub(super) async fn until_healthy(world: &World, address: &str, is_healthy: u8) 
         if world.metrics.render().lines().any(|it| it == line) {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
     panic!("it does not come to {line}: {}", world.metrics.render());
 }
@@ -232,7 +236,7 @@ async fn health_is_asked_by_the_upstreams_own_protocol() {
         {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
     }
     panic!("{}", world.metrics.render());
 }
@@ -527,6 +531,149 @@ async fn a_request_that_an_upstream_of_http_2_refuses_is_asked_again() {
     }
     let heard: usize = heard.lock().unwrap().iter().map(Vec::len).sum();
     assert_eq!(heard, 3);
+}
+
+/// The number of a stream and the type of a frame of HTTP/2, and its payload.
+async fn read_frame(stream: &mut TcpStream) -> Option<(u8, u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((head[8], head[3], payload))
+}
+
+/// An upstream of HTTP/2 that answers the first request of a connection, and at the second says that the first was its
+/// last. How many requests came.
+async fn goes_away() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, heard) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let all = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                let mut preface = [0; 24];
+                stream.read_exact(&mut preface).await.unwrap();
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+                while let Some((number, kind, _)) = read_frame(&mut stream).await {
+                    // HEADERS.
+                    if kind != 1 {
+                        continue;
+                    }
+                    all.fetch_add(1, Ordering::Relaxed);
+                    if number == 1 {
+                        // Status 200 (8), and `content-type` (31), both of the static table.
+                        let block = [&[0x88, 0x0f, 0x10, 16], &b"application/json"[..]].concat();
+                        let frames = [&[0, 0, 20, 1, 4, 0, 0, 0, 1], &block[..]].concat();
+                        stream.write_all(&frames).await.unwrap();
+                        let data = [&[0, 0, 9, 0, 1, 0, 0, 0, 1], &b"{\"id\": 7}"[..]].concat();
+                        stream.write_all(&data).await.unwrap();
+                    } else {
+                        let away = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+                        stream.write_all(&away).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (address, heard)
+}
+
+/// What came behind the last stream of a GOAWAY has not been looked at (RFC 9113, section 6.8).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_behind_the_last_of_a_connection_is_asked_again() {
+    let (address, heard) = goes_away().await;
+    let world = of_streams(address, true).await;
+    for count in [1, 3] {
+        let reply = world.get("/c/7", "support", "").await;
+        assert_eq!(reply.body.as_deref(), Some("{\"id\": 7}"), "{count}");
+        assert_eq!(heard.load(Ordering::Relaxed), count);
+    }
+}
+
+/// A response that nobody waits for any more is cancelled (RFC 9113, section 8.1), and its connection stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_a_client_that_has_gone_is_cancelled() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let reset = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let (_request, mut answering) = connection.accept().await.unwrap().unwrap();
+        let json = http::Response::builder().header("content-type", "application/json");
+        let mut body = answering.send_response(json.body(()).unwrap(), false).unwrap();
+        body.send_data(Bytes::from_static(b"{\"id\": 7, "), false).unwrap();
+        tokio::select! {
+            reason = poll_fn(|cx| body.poll_reset(cx)) => reason.unwrap(),
+            over = connection.accept() => panic!("{:?}", over.map(|it| it.map(drop))),
+        }
+    });
+    let world = of_streams(address, true).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let asked =
+        "GET /c/7 HTTP/1.1\r\nHost: crm.test\r\nApi-Key: desk-key\r\nData-Purpose: support\r\n\r\n";
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut begun = Vec::new();
+    while !begun.ends_with(b"7\r\n") {
+        assert_ne!(stream.read_buf(&mut begun).await.unwrap(), 0, "{}", begun.escape_ascii());
+    }
+    drop(stream);
+    assert_eq!(reset.await.unwrap(), h2::Reason::CANCEL);
+    assert_eq!(world.record().await, "aborted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_cut_is_no_answer() {
+    for cut in ["HTTP/1.1 200 OK\r\nContent-Ty", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 2", "H"] {
+        let world = World::new(Upstream::bytes(cut)).await;
+        assert_eq!(world.get("/c/7", "support", "").await.reason(), "upstream-protocol", "{cut:?}");
+        assert_eq!(world.record().await, "refused upstream-protocol", "{cut:?}");
+    }
+}
+
+/// An upstream that answers 404 to everything, with a body so long in a packet of its own. How many connections it had.
+async fn says_no(bytes: usize) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let all = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            all.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let heads = Mutex::new(Vec::new());
+                loop {
+                    read_head(&mut stream, &heads).await;
+                    if heads.lock().unwrap().pop().is_none() {
+                        return;
+                    }
+                    let head = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {bytes}\r\n\r\n");
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                    sleep(Duration::from_millis(5)).await;
+                    if stream.write_all(&vec![b'x'; bytes]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+/// The words of an error stay here; its connection need not end for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_error_behind_its_head_costs_no_connection() {
+    for (bytes, expected) in [(1000, 1), (60_000, 1), (200_000, 3)] {
+        let (address, connections) = says_no(bytes).await;
+        let at = at(places(&format!("address: \"{address}\"")));
+        let world = World::with(Upstream::Absent, POLICY, at, None).await;
+        for _ in 0..3 {
+            let reply = world.get("/c/7", "support", "").await;
+            assert_eq!((reply.status, reply.raw.contains("xxx")), (404, false), "{reply:?}");
+            // It is given back behind the answer.
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), expected, "{bytes}");
+    }
 }
 
 /// Whatever is between two neighbours goes no further (RFC 9110, section 7.6.1).

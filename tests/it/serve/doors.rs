@@ -155,6 +155,33 @@ fn the_file_of_a_socket_takes_nothing_elses_place() {
     drop(listener);
 }
 
+/// Why is in the log, and no word of the certificate.
+#[test]
+fn an_upstream_that_is_not_believed_is_one_line_of_the_log() {
+    let (shown, known) = (Own::new(), Own::new());
+    let by_tls = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let (certificate, key) = (shown.path("own.pem"), shown.path("own.key"));
+    let behind = setup(|setup| {
+        setup.start_with(&[
+            ("TAMIS__LISTEN__1__ADDRESS", &by_tls.to_string()),
+            ("TAMIS__LISTEN__1__TLS__CERTIFICATE", &certificate),
+            ("TAMIS__LISTEN__1__TLS__KEY", &key),
+        ])
+    });
+    let upstreams = [("crm", by_tls, "http1")];
+    let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
+    let tamis = setup.start_with(&[("TAMIS__UPSTREAMS__CRM__TLS__CA", &known.path("own.pem"))]);
+    for _ in 0..2 {
+        let reply = tamis.send(GET);
+        assert_eq!((reply.status, reply.reason().as_str()), (502, "upstream-untrusted"));
+    }
+    let said = format!("upstream `crm`: {by_tls}: its certificate ");
+    let stderr = tamis.stderr();
+    assert_eq!(stderr.matches(&said).count(), 1, "{stderr}");
+    assert!(!stderr.contains("tamis.test"), "{stderr}");
+    drop(behind);
+}
+
 #[test]
 fn certificates_are_checked_before_anybody_connects() {
     let own = Own::new();
