@@ -142,6 +142,8 @@ impl Edits for Decisions {
         self.nesting.around
     }
 
+    #[expect(clippy::inline_always, reason = "the rewriter calls it for every container")]
+    #[inline(always)]
     fn container(&mut self, under: Scope, state: State, kind: Kind) -> OnContainer<Scope> {
         let decided = match under.container(&*self.plan, state, kind) {
             Ok(inside) if inside.whole => OnContainer::Pass,
@@ -158,6 +160,8 @@ impl Edits for Decisions {
         decided
     }
 
+    #[expect(clippy::inline_always, reason = "the rewriter calls it for every scalar")]
+    #[inline(always)]
     fn scalar(&mut self, under: Scope, state: State) -> OnScalar<Capture> {
         let verdict = self.plan.verdict(state);
         // The root of a document is not once more a document: it stands where that stands.
