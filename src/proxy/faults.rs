@@ -111,7 +111,7 @@ impl fmt::Display for Cause {
 /// for nothing else. Names that a certificate holds come behind, and stay here.
 fn certificate_fault(error: &Error) -> Option<&'static str> {
     const WORDS: &str = "invalid peer certificate: ";
-    const FAULTS: [(&str, &str); 9] = [
+    const FAULTS: [(&str, &str); 11] = [
         ("UnknownIssuer", "was signed by nobody who is trusted"),
         ("certificate not valid for name", "is for another name"),
         ("NotValidForName", "is for another name"),
@@ -121,6 +121,9 @@ fn certificate_fault(error: &Error) -> Option<&'static str> {
         ("NotValidYet", "is not valid yet"),
         ("Revoked", "was revoked"),
         ("certificate does not allow", "is not for a server"),
+        // What `openssl req -x509` makes by default.
+        ("Other(OtherError(CaUsedAsEndEntity))", "is that of an authority, not of a server"),
+        ("BadSignature", "was not signed by whom it names"),
     ];
     let error = error.to_string();
     let (_, fault) = error.split_once(WORDS)?;
@@ -187,6 +190,11 @@ mod tests {
             "invalid peer certificate: certificate not valid yet: verification time 7 (UNIX), but certificate is not valid before 8 (1 seconds in future)",
             of("is not valid yet"),
             "its certificate is not valid yet",
+        );
+        check(
+            "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+            of("is that of an authority, not of a server"),
+            "its certificate is that of an authority, not of a server",
         );
         check(
             "invalid peer certificate: Other(OtherError(CANARY))",
