@@ -387,6 +387,7 @@ reasons! {
     BodyCut "body-cut" 502 "The response body ends too early."
     ResponseTooOld "response-too-old" 504 "The response takes too long."
     PoliciesReplaced "policies-replaced" 503 "Other policies are in force by now."
+    ShuttingDown "shutting-down" 503 "The proxy shuts down."
     Internal "internal" 502 "The response could not be checked."
 }
 
@@ -440,7 +441,7 @@ mod tests {
                 "protocol-switch body-unreadable body-too-deep body-too-large body-too-complex body-cut",
             ),
             (504, "response-too-old"),
-            (503, "policies-replaced"),
+            (503, "policies-replaced shutting-down"),
             (502, "internal"),
         ];
         let listed: Vec<(u16, &str)> = listed

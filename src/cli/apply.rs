@@ -350,6 +350,7 @@ impl Apply {
             | Reason::BodyCut
             | Reason::ResponseTooOld
             | Reason::PoliciesReplaced
+            | Reason::ShuttingDown
             | Reason::Internal => None,
         }
     }

@@ -387,10 +387,14 @@ impl Exchange {
         let began = passage.journey.began();
         let (set, gate) = (Arc::clone(&passage.set), Arc::clone(&passage.gate));
         let whole_by = began + self.proxy.shared.settings.timeouts.request_body;
+        let is_cut = &self.proxy.shared.cut;
         let mut tick = pin!(sleep(TICK));
         // It is asked whenever the task has something to do, and now and then where it has not.
         let overdue = poll_fn(|cx| {
             loop {
+                if *is_cut.borrow() {
+                    return Poll::Ready(Reason::ShuttingDown);
+                }
                 let now = Instant::now();
                 let is_late = now > whole_by && !has_ended.load(Ordering::Relaxed);
                 let late = is_late.then_some(Reason::RequestTimeout);

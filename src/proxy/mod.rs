@@ -207,7 +207,7 @@ struct Shared {
     draining: AtomicBool,
     /// Everybody has heard: connections that are kept should end.
     leaving: watch::Sender<bool>,
-    /// Time is over: all connections end where they are. Those that should end know it before.
+    /// Time is over: all exchanges end where they are. Connections that should end know it before.
     cut: watch::Sender<bool>,
 }
 

@@ -43,7 +43,7 @@ use crate::{
     proxy::{
         Proxy,
         admin::Admin,
-        client::Over,
+        client::{CLOSING, Over},
         cork::{COLLECTED_BYTES, Corked},
         exchange::Exchange,
         health::Doctor,
@@ -187,9 +187,8 @@ impl Proxy {
             server.run(RunArgs { shutdown_signal: Box::new(Told(told)) });
         });
         let serving = serving.map_err(ServeError::Thread)?;
-        if runtime.block_on(signals.obey(&shared, &reload, &tell, ended)) {
-            shared.cut.send_replace(true);
-        } else if let Err(panic) = serving.join() {
+        let is_replaced = runtime.block_on(signals.obey(&shared, &reload, &tell, ended));
+        if !is_replaced && let Err(panic) = serving.join() {
             resume_unwind(panic);
         }
         // What was cut off is on record as soon as its task is gone.
@@ -496,9 +495,12 @@ impl ServerApp for Gateway {
         }
         tell.send_replace(Over::Leaving);
         tokio::select! {
-            _ended = served.join_next() => {}
-            // Going, the set ends it.
+            _ended = served.join_next() => return None,
             () = told(&self.cut) => {}
+        }
+        // Its exchanges end by themselves now, and their clients hear of it. Going, the set ends it.
+        if timeout(CLOSING, served.join_next()).await.is_err() {
+            // It ends where it is.
         }
         None
     }

@@ -16,6 +16,7 @@ use tokio::{
 
 use crate::proxy::{
     Shared,
+    client::CLOSING,
     watchers::{self, Watchers},
 };
 
@@ -110,6 +111,17 @@ impl Signals {
                 }
                 _ = looks.tick() => watched.look(shared),
             }
+        }
+        // What is left ends by itself now, and its clients hear of it.
+        shared.cut.send_replace(true);
+        let deadline = Instant::now() + CLOSING;
+        let is_cut = shared.observers.metrics.in_flight() > 0;
+        while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
+            sleep(DRAIN_STEP).await;
+        }
+        if is_cut {
+            // It is still being written.
+            sleep(DRAIN_STEP).await;
         }
         if is_replaced {
             shared.leaving.send_replace(true);

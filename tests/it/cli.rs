@@ -292,6 +292,7 @@ fn denied_for(reason: Reason) -> Option<[&'static str; 3]> {
         | Reason::BodyCut
         | Reason::ResponseTooOld
         | Reason::PoliciesReplaced
+        | Reason::ShuttingDown
         | Reason::Internal => None,
     }
 }

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use tempfile::TempDir;
@@ -192,7 +193,7 @@ fn a_response_that_has_begun_ends_before_the_process() {
     let setup = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings: "" };
     let mut tamis = setup.start();
     let address = tamis.address;
-    let client = std::thread::spawn(move || {
+    let client = thread::spawn(move || {
         Connection::to(address).send(
             "GET /me HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\nData-Purpose: support\r\n\r\n",
         )
@@ -272,7 +273,7 @@ fn a_process_hands_its_listeners_to_the_next_one() {
     let mut held = Connection::to(address);
     held.ask(ask("/held"));
     held.begins();
-    let answered = std::thread::scope(|scope| {
+    let answered = thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let mut answered = 0;
             while !is_over.load(Ordering::Acquire) {
@@ -385,6 +386,53 @@ async fn ends(body: &mut h2::RecvStream) -> bool {
     tokio::time::timeout(PATIENCE, read).await.unwrap()
 }
 
+/// A client hears what becomes of its request: over HTTP/2 by a reset of its stream, and before its head by a status.
+#[test]
+fn a_client_that_is_cut_off_hears_of_it() {
+    let begun = streaming(|_, stream| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
+        stream.write_all(format!("{head}{{\"id\":[1").as_bytes())?;
+        thread::sleep(PATIENCE);
+        Ok(false)
+    });
+    let silent = streaming(|_, _| {
+        thread::sleep(PATIENCE);
+        Ok(false)
+    });
+    let start = |upstream| {
+        let (upstreams, settings) = ([("crm", upstream, "http1")], "timeouts: {drain: 10ms}\n");
+        Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings }.start()
+    };
+    let mut tamis = start(begun);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut body = runtime.block_on(begin_http_2(tamis.address));
+    tamis.signal("TERM");
+    let error = runtime.block_on(async {
+        loop {
+            match tokio::time::timeout(PATIENCE, body.data()).await.unwrap().unwrap() {
+                Ok(_more) => {}
+                Err(error) => return error,
+            }
+        }
+    });
+    assert_eq!((error.is_reset(), error.reason()), (true, Some(h2::Reason::INTERNAL_ERROR)));
+    assert_eq!(tamis.ended(), 0);
+
+    let mut tamis = start(silent);
+    let mut client = Connection::to(tamis.address);
+    client.ask("GET /me HTTP/1.1\r\nHost: test\r\nApi-Key: desk-secret\r\n\r\n");
+    until("it is in flight", || tamis.metric("tamis_responses_in_flight") == 1);
+    tamis.signal("TERM");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.reason().as_str()), (503, "shutting-down"));
+    assert_eq!(tamis.ended(), 0);
+    let record = &tamis.access_log()[0];
+    assert_eq!(
+        (&record["decision"], &record["reason"]),
+        (&"refused".into(), &"shutting-down".into())
+    );
+}
+
 #[test]
 fn listeners_are_handed_over_only_where_nobody_else_can_take_them() {
     let upstreams = [("crm", nowhere(), "http1")];
@@ -473,6 +521,7 @@ fn a_response_that_is_cut_at_the_end_of_the_process_is_on_record() {
         assert_eq!(log.len(), clients.len(), "{signal}");
         for record in log {
             assert_eq!(record["decision"], "aborted", "{signal}: {record}");
+            assert_eq!(record["reason"], "shutting-down", "{signal}: {record}");
             assert_eq!(record["status"], 200, "{signal}: {record}");
             assert_ne!(record["counts"].as_array().unwrap().len(), 0, "{signal}: {record}");
         }
