@@ -21,12 +21,18 @@ use pingora::{
         http::{ServerSession, date::get_cached_date},
     },
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::proxy::cork::{FAREWELL, FAREWELL_BYTES};
 
 /// How long the closing of a connection may take.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
+
+/// How long a connection of HTTP/2 has for writing what was sent on a stream before it is reset.
+const BEFORE_RESET: Duration = Duration::from_millis(5);
 
 /// How long a connection takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,6 +270,10 @@ impl Exchanged {
                     .or_err(ErrorType::ReadError, "a body")?;
                 Ok(Some(piece))
             }
+            // What breaks the protocol, such as another length than was said, the library has found out.
+            Ok(Some(Err(error))) if error.is_library() => {
+                Error::e_because(ErrorType::InvalidHTTPHeader, "a body", error)
+            }
             Ok(Some(Err(error))) => Error::e_because(ErrorType::ReadError, "a body", error),
             Err(_elapsed) => Error::e_explain(ErrorType::ReadTimedout, "a body"),
         }
@@ -316,6 +326,8 @@ impl Exchanged {
     /// clients never show the answer.
     async fn end(mut self) {
         if !self.has_ended {
+            // A reset takes back what the connection has not written: a head and a piece that have just been sent.
+            sleep(BEFORE_RESET).await;
             self.respond.send_reset(h2::Reason::INTERNAL_ERROR);
             return;
         }

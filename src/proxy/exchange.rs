@@ -56,9 +56,6 @@ use crate::{
 const TRIES_MAX: usize = 8;
 /// Pieces of both bodies that go by before the head of a response leaves, at most: as many as have come with it.
 const PIECES_BEFORE_HEAD: usize = 4;
-/// Bytes of a response after which its head leaves: a small one is decided as a whole, a large one does not make the
-/// client wait for more of it than came with its head.
-const BYTES_BEFORE_HEAD: usize = 8 << 10;
 /// How much is read of a response that nobody wants, and for how long: an error is often in a packet behind its head.
 const REST_BYTES: usize = 64 << 10;
 const REST: Duration = Duration::from_millis(50);
@@ -301,10 +298,11 @@ impl Exchange {
             let Some(Ok((request, respond))) = accepted else { break };
             let exchange = Arc::clone(self);
             let mut client = Client::http_2(request, respond, timeouts.client);
-            requests.spawn(async move {
+            // In a box, for it is large, and a task would copy it as it ends.
+            requests.spawn(Box::pin(async move {
                 let is_complete = exchange.carry(&mut client, &Cork::default()).await;
                 client.end(is_complete).await;
-            });
+            }));
         }
         // They hear from their streams that the connection is gone, and write their records.
         requests.detach_all();
@@ -477,7 +475,8 @@ impl Exchange {
             };
             let is_http_2 = matches!(lease.session, HttpSession::H2(_));
             let request = request(client.request(), upstream, spot, passage, is_http_2)?;
-            let mut relay = self.relay(client, &mut lease.session, has_ended);
+            let keeps = upstream.pool().keeps();
+            let mut relay = self.relay(client, &mut lease.session, keeps, has_ended);
             let ended = relay.run(request, passage, cork).await;
             match ended {
                 Ok(Sending::Whole) => {
@@ -509,6 +508,7 @@ impl Exchange {
         &self,
         client: &'e mut Client,
         upstream: &'e mut HttpSession,
+        keeps: bool,
         has_ended: &'e AtomicBool,
     ) -> Relay<'e> {
         let settings = &self.proxy.shared.settings;
@@ -522,7 +522,7 @@ impl Exchange {
             heard: Instant::now(),
             has_ended,
         };
-        Relay { client, upstream, upload, patience }
+        Relay { client, upstream, upload, patience, keeps }
     }
 }
 
@@ -596,6 +596,8 @@ struct Relay<'e> {
     upload: Upload<'e>,
     /// How long the upstream may take for what it has to do next.
     patience: Duration,
+    /// Whether the upstream's connections are kept.
+    keeps: bool,
 }
 
 impl Relay<'_> {
@@ -609,16 +611,20 @@ impl Relay<'_> {
         self.ask(request).await?;
         self.head().await?;
         self.catch_up().await?;
-        let mut is_done = has_ended_with(self.upstream, false)?;
+        let ended = has_ended_with(self.upstream, false);
+        let mut is_done = matches!(ended, Ok(true));
         let head = self.upstream.response_header().ok_or(Reason::Internal)?;
         let (mut flow, head) = Flow::open(passage, head, is_done)?;
+        if !flow.is_settled() {
+            // How a body ends matters where something of it leaves.
+            ended?;
+        }
         // What came together with the head is decided before the head leaves: it may be a reason to say no.
         let mut pieces = Vec::new();
         if is_done {
             pieces.push(flow.step(Bytes::new(), true)?);
         }
-        let mut early = 0;
-        while !is_done && pieces.len() < PIECES_BEFORE_HEAD && early < BYTES_BEFORE_HEAD {
+        while !is_done && !flow.is_settled() && pieces.len() < PIECES_BEFORE_HEAD {
             let piece = tokio::select! {
                 biased;
                 piece = self.upstream.read_response_body() => piece,
@@ -626,7 +632,6 @@ impl Relay<'_> {
             };
             let piece = piece.map_err(|error| self.upload.blames(error, self.patience).heard())?;
             is_done = has_ended_with(self.upstream, piece.is_none())?;
-            early += piece.as_ref().map_or(0, Bytes::len);
             pieces.push(flow.step(piece.unwrap_or_default(), is_done)?);
         }
         flow.leaves(head.status);
@@ -649,10 +654,19 @@ impl Relay<'_> {
         cork.release();
         self.client.finish().await.map_err(End::by_client)?;
         let is_asked = self.upload.sending == Sending::Whole;
-        if !(is_done || is_asked && self.read_rest().await) {
+        if !(is_done || is_asked && self.is_kept() && self.read_rest().await) {
             self.upload.sending = Sending::Broken;
         }
         Ok(self.upload.sending)
+    }
+
+    /// Whether the upstream keeps the connection if the response is read to its end. A stream of HTTP/2 is reset instead.
+    fn is_kept(&mut self) -> bool {
+        let HttpSession::H1(session) = &mut *self.upstream else { return false };
+        session.respect_keepalive();
+        let length = session.get_header(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        self.keeps && session.will_keepalive() && length.is_none_or(|length| length <= REST_BYTES)
     }
 
     /// Reads what is left of a response that nobody wants, so that the connection can be used again. Whether that was
@@ -697,7 +711,7 @@ impl Relay<'_> {
 
     /// Reads the head of the response, while the body of the request goes on.
     async fn head(&mut self) -> Result<(), End> {
-        let Self { client, upstream, upload, patience } = self;
+        let Self { client, upstream, upload, patience, .. } = self;
         let mut interim = 0;
         loop {
             // Where both sides always have something, the deadlines are still asked.
@@ -746,7 +760,7 @@ impl Relay<'_> {
 
     /// The next piece of the response, while the body of the request goes on; none at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
-        let Self { client, upstream, upload, patience } = self;
+        let Self { client, upstream, upload, patience, .. } = self;
         loop {
             consume_budget().await;
             tokio::select! {

@@ -96,7 +96,7 @@ impl fmt::Display for Cause {
             Self::Handshake => f.write_str("TLS could not be agreed on"),
             Self::Certificate(fault) => write!(f, "its certificate {fault}"),
             Self::Version => f.write_str("it does not speak HTTP/2"),
-            Self::Closed => f.write_str("the connection was closed"),
+            Self::Closed => f.write_str("it closed the connection, or reset the stream"),
             Self::NotHttp => f.write_str("what it says is not HTTP"),
             Self::LeftOut => f.write_str("all of its addresses are left out"),
             Self::Unwell(status) => write!(f, "it answered {status}"),

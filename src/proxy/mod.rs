@@ -80,7 +80,10 @@ use std::{
     },
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version, header,
+    uri::{Authority, Scheme},
+};
 use jiff::civil::Date;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
 use tokio::sync::watch;
@@ -319,8 +322,13 @@ impl Proxy {
         let has_two_lengths =
             request.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some();
         // Whoever reads it as HTTP/1.1 would read another value (RFC 9113, section 8.2.1).
-        let is_framed = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
-        if has_two_lengths || request.headers.values().any(is_framed) {
+        let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii().len() != value.len();
+        // A scheme stands beside an authority, but for CONNECT, and is that of HTTP (sections 8.3.1 and 8.5).
+        let is_of_http = match (request.uri.scheme(), request.uri.authority()) {
+            (Some(scheme), _) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
+            (None, authority) => authority.is_none() || request.method == Method::CONNECT,
+        };
+        if has_two_lengths || !is_of_http || request.headers.values().any(is_padded) {
             return Err(Reason::RequestUnreadable);
         }
         let limits = &self.shared.settings.limits;

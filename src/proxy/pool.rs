@@ -129,6 +129,11 @@ impl Pool {
         Self::new(Terms { keeps: false, ..self.terms })
     }
 
+    /// Whether connections are kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.terms.keeps
+    }
+
     /// A connection to this address: one that is kept, or a new one.
     pub(super) async fn connect(
         &self,

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Instant,
 };
 
 use tokio::{
@@ -441,6 +442,8 @@ enum Fails {
     Silent,
     /// It refuses the second request of its first connection.
     Refuses,
+    /// It resets an error behind a part of its body.
+    Resets,
 }
 
 /// An upstream of HTTP/2 that answers where it does not fail.
@@ -469,12 +472,24 @@ async fn streams(fails: Fails) -> (SocketAddr, Heard) {
                             answering.send_reset(h2::Reason::REFUSED_STREAM);
                             continue;
                         }
-                        Fails::Never | Fails::Silent | Fails::Refuses => {}
+                        Fails::Never | Fails::Silent | Fails::Refuses | Fails::Resets => {}
                     }
+                    let status = match fails {
+                        Fails::Never | Fails::Silent | Fails::Refuses => 200,
+                        Fails::Resets => 503,
+                    };
                     let json = http::Response::builder().header("content-type", "application/json");
-                    let json = json.body(()).unwrap();
+                    let json = json.status(status).body(()).unwrap();
                     let mut body = answering.send_response(json, false).unwrap();
-                    body.send_data(Bytes::from_static(b"{\"id\": 7}"), true).unwrap();
+                    let is_cut = status == 503;
+                    body.send_data(Bytes::from_static(b"{\"id\": 7}"), !is_cut).unwrap();
+                    if is_cut {
+                        // Not before the connection has written the rest.
+                        tokio::spawn(async move {
+                            sleep(Duration::from_millis(2)).await;
+                            body.send_reset(h2::Reason::INTERNAL_ERROR);
+                        });
+                    }
                 }
             });
         }
@@ -673,6 +688,67 @@ async fn a_short_error_behind_its_head_costs_no_connection() {
             sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(connections.load(Ordering::Relaxed), expected, "{bytes}");
+    }
+}
+
+/// The words of an error stay here, so that it does not matter how they end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_passed_on_however_its_body_ends() {
+    for rest in [
+        "Content-Length: 99\r\n\r\nxxxx",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nxxxx\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "Connection: close\r\n\r\nxxxx",
+    ] {
+        let world =
+            World::new(Upstream::bytes(format!("HTTP/1.1 503 N\r\nRetry-After: 7\r\n{rest}")))
+                .await;
+        for round in 0..20 {
+            let reply = world.get("/c/7", "support", "").await;
+            assert_eq!(reply.status, 503, "{rest:?} {round}: {reply:?}");
+            assert!(reply.head.contains("retry-after: 7"), "{reply:?}");
+        }
+    }
+    let (address, _) = streams(Fails::Resets).await;
+    let world = of_streams(address, true).await;
+    for round in 0..20 {
+        assert_eq!(world.get("/c/7", "support", "").await.status, 503, "{round}");
+    }
+}
+
+/// A connection that cannot be used again is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_of_an_error_whose_connection_ends() {
+    for (line, length, keepalive) in
+        [("Connection: close\r\n", 99, true), ("", 99, false), ("", 9_999_999, true)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                read_head(&mut stream, &Mutex::default()).await;
+                let head = format!("HTTP/1.1 503 N\r\n{line}Content-Length: {length}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                waiting.push(stream);
+            }
+        });
+        let change = move |settings: &mut Settings| {
+            let upstream = settings.upstreams.get_mut("crm").unwrap();
+            upstream.places = places(&format!("address: \"{address}\""));
+            upstream.keepalive = keepalive;
+        };
+        let world = World::with(Upstream::Absent, POLICY, change, None).await;
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            assert_eq!(world.get("/c/7", "support", "").await.status, 503);
+            let answered = Instant::now();
+            while world.metrics.in_flight() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            least = least.min(answered.elapsed());
+        }
+        assert!(least < Duration::from_millis(40), "{line:?} {length}: {least:?}");
     }
 }
 
