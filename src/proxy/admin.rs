@@ -1,12 +1,20 @@
 //! What operations see: metrics, where unclassified data was withheld, and whether this process lives and should be asked.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use async_trait::async_trait;
 use http::{Method, Response, StatusCode, Version, header};
-use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
+use pingora::{
+    apps::ServerApp,
+    protocols::{Stream, http::ServerSession},
+    server::ShutdownWatch,
+};
+use tokio::time::timeout;
 
-use crate::proxy::Shared;
+use crate::{
+    config::Timeouts,
+    proxy::{Shared, client::close},
+};
 
 /// The admin listener's application: it never asks an upstream, and knows nobody's data.
 pub(super) struct Admin {
@@ -14,6 +22,17 @@ pub(super) struct Admin {
 }
 
 impl Admin {
+    /// Answers what has been read.
+    async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
+        let request = session.req_header();
+        let (head, body) = self.answer(&request.method, request.uri.path()).into_parts();
+        session.write_response_header(Box::new(head.into())).await?;
+        if body.is_empty() {
+            return Ok(());
+        }
+        session.write_response_body(body.into(), true).await
+    }
+
     fn answer(&self, method: &Method, path: &str) -> Response<Vec<u8>> {
         let plain = |text: String| (StatusCode::OK, TEXT, text);
         let (status, media, text) = match path {
@@ -64,13 +83,38 @@ fn response(
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        if session.req_header().version == Version::HTTP_10 {
-            // Its connections carry one request.
-            session.set_keepalive(None);
+impl ServerApp for Admin {
+    /// Answers the requests of a connection of HTTP/1.1, one after the other. Whoever is slow is not waited for: a head, and the
+    /// reading of an answer, may take as long as a client may for its next step.
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let Timeouts { client, idle, .. } = self.shared.settings.timeouts;
+        let (mut next, mut patience) = (Some(stream), client);
+        while let Some(stream) = next.take() {
+            let mut session = Box::new(ServerSession::new_http1(stream));
+            session.set_total_drain_timeout(Some(client));
+            // As long as the client likes it: how long that is, is said here.
+            session.set_keepalive(Some(0));
+            let read = timeout(patience, session.read_request()).await;
+            if !matches!(read, Ok(Ok(true))) {
+                close(session).await;
+                break;
+            }
+            // Of HTTP/1.0 a connection carries one request.
+            if session.req_header().version == Version::HTTP_10 || *shutdown.borrow() {
+                session.set_keepalive(None);
+            }
+            if !matches!(timeout(client, self.write(&mut session)).await, Ok(Ok(()))) {
+                close(session).await;
+                break;
+            }
+            let finished = timeout(client, pin!(session.finish())).await;
+            next = finished.ok()?.ok()?.map(|kept| kept.into_parts().0);
+            patience = idle;
         }
-        let request = session.req_header();
-        self.answer(&request.method, request.uri.path())
+        None
     }
 }

@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -138,6 +139,49 @@ fn a_sidecar_is_whoever_connects() {
         "caller-unknown",
         "a credential that does not hold is no credential"
     );
+}
+
+/// Whoever says nothing, or little at a time, or has nothing more to say, is not waited for.
+#[test]
+fn connections_to_the_admin_listener_end() {
+    let upstreams = [("crm", nowhere(), "http1")];
+    let settings = "timeouts: { client: 400ms, idle: 1s }\n";
+    let tamis = Setup { policies: &[("p.yaml", POLICY)], upstreams: &upstreams, settings }.start();
+    let connect = || {
+        let stream = TcpStream::connect(tamis.admin).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    // What comes until the connection ends, and when that is.
+    let rest = |mut stream: TcpStream| {
+        let (began, mut rest) = (Instant::now(), Vec::new());
+        let _reset = stream.read_to_end(&mut rest);
+        (rest, began.elapsed())
+    };
+    let (said, took) = rest(connect());
+    assert!(said.is_empty() && took >= Duration::from_millis(350) && took < PATIENCE, "{took:?}");
+
+    let mut slow = connect();
+    let began = Instant::now();
+    while slow.write_all(b"G").is_ok() && began.elapsed() < PATIENCE {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(began.elapsed() < PATIENCE, "a head that drips has an end");
+
+    let mut kept = connect();
+    for _ in 0..3 {
+        kept.write_all(b"GET /livez HTTP/1.1\r\nHost: admin\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let mut byte = [0];
+            kept.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        // Longer than a head may take: it is kept for the next.
+        thread::sleep(Duration::from_millis(500));
+    }
+    let (said, took) = rest(kept);
+    assert!(said.is_empty() && took < PATIENCE, "{took:?}");
 }
 
 #[test]
