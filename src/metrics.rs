@@ -148,6 +148,21 @@ const HANDSHAKE_FAILURES: Kind<IntCounter, 1> = counter(
     ["reason"],
 );
 
+const CONNECTIONS: Kind<IntGauge, 1> = Kind {
+    name: "tamis_connections",
+    help: "Connections that are open, by the address that they came to; `admin` is that of metrics and probes.",
+    labels: ["listener"],
+    form: MetricType::GAUGE,
+    lines: 1,
+    make: IntGauge::with_opts,
+};
+
+const CONNECTION_ENDS: Kind<IntCounter, 2> = counter(
+    "tamis_connections_ended_total",
+    "Connections that have ended, by the address that they came to and by what has ended them.",
+    ["listener", "cause"],
+);
+
 const HTTP_2_ERRORS: Kind<IntCounter, 2> = counter(
     "tamis_http2_errors_total",
     "Streams and connections of clients that tamis ended by an error of HTTP/2, by its code.",
@@ -217,6 +232,9 @@ pub struct Metrics {
     certificate_expiry: Family<IntGauge, 1>,
     certificate_files_in_use: Family<IntGauge, 1>,
     handshake_failures: Family<IntCounter, 1>,
+    connections: Family<IntGauge, 1>,
+    connection_ends: Family<IntCounter, 2>,
+    streams: IntGauge,
     http_2_errors: Family<IntCounter, 2>,
     policy: Family<IntGauge, 1>,
     upstream_healthy: Family<IntGauge, 2>,
@@ -255,6 +273,13 @@ impl Metrics {
             certificate_expiry: Family::new(&registry, CERTIFICATE_EXPIRY, None),
             certificate_files_in_use: Family::new(&registry, CERTIFICATE_FILES_IN_USE, None),
             handshake_failures: Family::new(&registry, HANDSHAKE_FAILURES, None),
+            connections: Family::new(&registry, CONNECTIONS, None),
+            connection_ends: Family::new(&registry, CONNECTION_ENDS, None),
+            streams: gauge(
+                &registry,
+                "tamis_http2_streams",
+                "Requests of HTTP/2 whose stream has not ended.",
+            ),
             http_2_errors: Family::new(&registry, HTTP_2_ERRORS, None),
             policy: Family::new(&registry, POLICY, None),
             upstream_healthy: Family::new(&registry, UPSTREAM_HEALTHY, None),
@@ -271,7 +296,7 @@ impl Metrics {
             in_flight: gauge(
                 &registry,
                 "tamis_responses_in_flight",
-                "Requests whose response has not ended.",
+                "Permitted requests whose response has not ended: until the kernel has its last byte.",
             ),
             held_bytes: gauge(
                 &registry,
@@ -396,6 +421,36 @@ impl Metrics {
         self.http_2_errors.at([scope.code(), http_2_code(code)], IntCounter::inc);
     }
 
+    /// Makes the series of a listener stand at zero before its first connection.
+    pub fn declare_listener(&self, listener: &str) {
+        self.connections.at([listener], |_| ());
+        for end in ConnectionEnd::ALL {
+            self.connection_ends.at([listener, end.code()], |_| ());
+        }
+    }
+
+    /// Counts a connection as open; [`connection_ended`](Self::connection_ended) counts it as ended.
+    pub fn connection_opened(&self, listener: &str) {
+        self.connections.at([listener], IntGauge::inc);
+    }
+
+    /// Counts a connection that was open as ended.
+    pub fn connection_ended(&self, listener: &str, end: ConnectionEnd) {
+        self.connections.at([listener], IntGauge::dec);
+        self.connection_ends.at([listener, end.code()], IntCounter::inc);
+    }
+
+    /// Counts a connection that was closed at once.
+    pub fn connection_turned_away(&self, listener: &str) {
+        self.connection_ends.at([listener, ConnectionEnd::Limit.code()], IntCounter::inc);
+    }
+
+    /// Counts a stream of HTTP/2 as open until what it returns is dropped.
+    pub fn stream(self: &Arc<Self>) -> OpenStream {
+        self.streams.inc();
+        OpenStream(Arc::clone(self))
+    }
+
     /// Counts a caller that did not get through the TLS handshake.
     pub fn handshake_failed(&self, failure: HandshakeFailure) {
         self.handshake_failures.at([failure.code()], IntCounter::inc);
@@ -406,10 +461,12 @@ impl Metrics {
         self.upstream_healthy.at([api, address], |series| series.set(i64::from(answers)));
     }
 
-    /// Counts a request as in flight until what it returns is dropped.
-    pub fn flight(self: &Arc<Self>) -> Flight {
+    /// Counts a request as in flight until what it returns is dropped; none if there are `most` already.
+    pub fn flight(self: &Arc<Self>, most: usize) -> Option<Flight> {
+        // Counted first, two that come together do not both take the last place.
         self.in_flight.inc();
-        Flight(Arc::clone(self))
+        let flight = Flight(Arc::clone(self));
+        (self.in_flight() <= most).then_some(flight)
     }
 
     /// How many requests are in flight.
@@ -454,6 +511,67 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What has ended a connection of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// The client closed it, or the network did.
+    Client,
+    /// The answer to a request was its last: as the client or tamis has said, or because one of them could not go on.
+    Request,
+    /// Nothing came for `timeouts.client`.
+    Silent,
+    /// There was no agreement on TLS, or on HTTP/2, within `timeouts.client`.
+    Handshake,
+    /// No request came for `timeouts.idle`.
+    Idle,
+    /// It was older than `timeouts.connection_age`.
+    Age,
+    /// The client broke the protocol of HTTP/2.
+    Protocol,
+    /// The client sent more control frames of HTTP/2 than it may.
+    Flood,
+    /// There was no place for it: see `limits.connections`.
+    Limit,
+    /// The process ends.
+    Shutdown,
+    /// Something went wrong in tamis.
+    Internal,
+}
+
+impl ConnectionEnd {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Client,
+        Self::Request,
+        Self::Silent,
+        Self::Handshake,
+        Self::Idle,
+        Self::Age,
+        Self::Protocol,
+        Self::Flood,
+        Self::Limit,
+        Self::Shutdown,
+        Self::Internal,
+    ];
+
+    /// The word for the label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Request => "request",
+            Self::Silent => "silent",
+            Self::Handshake => "handshake",
+            Self::Idle => "idle",
+            Self::Age => "age",
+            Self::Protocol => "protocol",
+            Self::Flood => "flood",
+            Self::Limit => "limit",
+            Self::Shutdown => "shutdown",
+            Self::Internal => "internal",
+        }
     }
 }
 
@@ -558,6 +676,17 @@ pub struct Flight(Arc<Metrics>);
 impl Drop for Flight {
     fn drop(&mut self) {
         self.0.in_flight.dec();
+    }
+}
+
+/// A stream of HTTP/2 that is open for as long as this lives.
+#[derive(Debug)]
+#[must_use = "what is dropped at once was never open"]
+pub struct OpenStream(Arc<Metrics>);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.dec();
     }
 }
 
@@ -1040,8 +1169,10 @@ tamis_unclassified_total{api="crm",route="GET /customers/{id}"} 1
     #[test]
     fn a_flight_ends_when_it_is_dropped() {
         let metrics = Arc::new(Metrics::new(PLENTY));
-        let first = metrics.flight();
-        let second = metrics.flight();
+        let first = metrics.flight(2);
+        let second = metrics.flight(2);
+        assert!(first.is_some() && second.is_some());
+        assert!(metrics.flight(2).is_none());
         assert_eq!(metrics.in_flight(), 2);
         assert_eq!(lines(&metrics).get("tamis_responses_in_flight"), Some(&2.0));
         drop(first);

@@ -9,11 +9,13 @@ use std::{
 };
 
 use clap::Args;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 use crate::{
     cli::{Exit, Failure, Streams, check::Series, folder, log as logs},
-    config::{self, Settings, SettingsError},
+    config::{self, Limits, Settings, SettingsError},
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
@@ -208,7 +210,17 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Loads the certificates and the policies that the settings name.
-    pub(super) fn load(settings: Settings, streams: &mut Streams<'_>) -> Result<Self, Failure> {
+    pub(super) fn load(mut settings: Settings, streams: &mut Streams<'_>) -> Result<Self, Failure> {
+        let limits = &mut settings.limits;
+        let may_open = raise_open_files();
+        let connections = *limits.connections.get_or_insert(Limits::connections_of(may_open));
+        let opens = limits.open_files(connections);
+        if opens > may_open {
+            let in_flight = limits.responses_in_flight;
+            streams.say(format_args!(
+                "warning: {connections} connections (`limits.connections`) and {in_flight} responses (`limits.responses_in_flight`) can need {opens} open files, and this process may open {may_open}: raise that (`ulimit -Hn`), or lower the limits"
+            ));
+        }
         let certificates = Certificates::load(&settings).map_err(|error| {
             streams.say(error);
             Failure::Settings
@@ -262,6 +274,14 @@ impl Ready {
             Err(error) => Err(Failure::cannot(error.to_string())),
         }
     }
+}
+
+/// Lets this process open as many files as it may by itself (`ulimit -Hn`). How many those are.
+fn raise_open_files() -> usize {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, ..before };
+    let now = setrlimit(Resource::Nofile, raised).map_or(before, |()| raised);
+    now.current.and_then(|most| most.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 /// Bodies go through the memory of this process: no core file gets it, and no other process of the user.

@@ -100,6 +100,7 @@ fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)>
     let unix = fields.take("unix");
     let mode = fields.take("mode");
     let tls = fields.take("tls");
+    let connections = fields.limit("connections", 1..=1_000_000, NO_LIMIT, problems);
     if address.is_none() && unix.is_none() {
         fields.lacks("neither `address` nor `unix`", problems);
     }
@@ -135,7 +136,7 @@ fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)>
         (None, None) => return None,
     };
     // Nobody connects in the clear where TLS is meant.
-    (tls.is_some() || !is_tls).then_some((Listener { place, tls }, at))
+    (tls.is_some() || !is_tls).then_some((Listener { place, tls, connections }, at))
 }
 
 /// Who may connect to a UNIX socket if nothing is said: the user that tamis runs as.
@@ -195,7 +196,7 @@ fn refuse_overlaps(
     problems: &mut Vec<Problem>,
 ) {
     let admin = admin.map_or(ADMIN, |(address, _)| *address);
-    let admin = Listener { place: Place::Network(admin), tls: None };
+    let admin = Listener { place: Place::Network(admin), tls: None, connections: None };
     let mut before: Vec<(&Listener, &str)> = vec![(&admin, "admin")];
     for (one, at) in listen {
         if let Some((other, name)) = before.iter().find(|(other, _)| overlap(one, other)) {
@@ -607,6 +608,9 @@ fn host(text: &str) -> Option<&str> {
     is_fine.then_some(text)
 }
 
+/// What holds where a limit is left out.
+const NO_LIMIT: &str = "there is no limit";
+
 fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
     let mut fields = Mapping::of(field, problems);
     let limits = Limits {
@@ -626,11 +630,19 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
         decoded_ratio: fields.number("decoded_ratio", 1..=1_000_000, 100, problems),
         decoded_bytes: fields.number("decoded_bytes", 64 << 10..=1 << 50, 16 << 30, problems),
         pass_bytes: fields.number("pass_bytes", 1..=1 << 50, PASS_BYTES, problems),
+        connections: fields.limit(
+            "connections",
+            1..=1_000_000,
+            "as many as open files allow",
+            problems,
+        ),
+        streams: fields.number("streams", 1..=10_000, 100, problems),
         responses_in_flight: fields.number("responses_in_flight", 1..=1_000_000, 1024, problems),
-        caller_in_flight: fields.limit("caller_in_flight", 1..=1_000_000, problems),
+        caller_in_flight: fields.limit("caller_in_flight", 1..=1_000_000, NO_LIMIT, problems),
         caller_requests_per_second: fields.limit(
             "caller_requests_per_second",
             1..=1_000_000,
+            NO_LIMIT,
             problems,
         ),
         held_bytes: fields.number("held_bytes", 1 << 20..=1 << 40, 1 << 30, problems),

@@ -8,12 +8,13 @@ use crate::config::{
 };
 
 /// Every key of the settings: `NAME` is a name of the user's, `[]` a place in a list.
-pub const KEYS: [&str; 57] = [
+pub const KEYS: [&str; 60] = [
     "listen[].address",
     "listen[].unix",
     "listen[].mode",
     "listen[].tls.certificate",
     "listen[].tls.key",
+    "listen[].connections",
     "admin.address",
     "policies",
     "keys.root.file",
@@ -43,6 +44,8 @@ pub const KEYS: [&str; 57] = [
     "limits.decoded_ratio",
     "limits.decoded_bytes",
     "limits.pass_bytes",
+    "limits.connections",
+    "limits.streams",
     "limits.responses_in_flight",
     "limits.caller_in_flight",
     "limits.caller_requests_per_second",

@@ -236,19 +236,19 @@ impl Mapping {
         field.and_then(|field| field.whole(range, problems, |_| None)).unwrap_or(default)
     }
 
-    /// A whole number, if one is there; without one there is no limit.
+    /// A whole number, if one is there; `without` says what holds where none is.
     pub(super) fn limit<N>(
         &mut self,
         name: &'static str,
         range: RangeInclusive<N>,
+        without: &str,
         problems: &mut Vec<Problem>,
     ) -> Option<N>
     where
         N: FromStr + PartialOrd + Display,
     {
         self.take(name)?.whole(range, problems, |text| {
-            let help = "leave it out: then there is no limit";
-            hints::is_unlimited(text).then(|| help.to_owned())
+            hints::is_unlimited(text).then(|| format!("leave it out: then {without}"))
         })
     }
 

@@ -211,6 +211,8 @@ pub struct Listener {
     pub place: Place,
     /// What callers are shown, if they connect by TLS.
     pub tls: Option<KeyPair>,
+    /// Connections that are open at the same time through it, if it has a limit of its own.
+    pub connections: Option<usize>,
 }
 
 /// A place to connect to.
@@ -446,7 +448,12 @@ pub struct Limits {
     pub decoded_bytes: u64,
     /// Longest body that passes as it is, unpacked, in bytes.
     pub pass_bytes: u64,
-    /// Responses that are worked on at the same time; more are turned away.
+    /// Connections of clients that are open at the same time, of all listeners together; more are closed at once. If
+    /// nothing is said, it follows from how many files the process may open: [`Limits::connections_of`].
+    pub connections: Option<usize>,
+    /// Requests at a time on one connection of HTTP/2.
+    pub streams: u32,
+    /// Permitted requests that are worked on at the same time; more are turned away.
     pub responses_in_flight: usize,
     /// Requests of one caller that are worked on at the same time, if that has a limit of its own.
     pub caller_in_flight: Option<usize>,
@@ -463,6 +470,24 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Longest body of a request, in bytes.
     pub request_body_bytes: u64,
+}
+
+/// Files that a process needs beside those of requests: for its listeners, its logs, its policies, probes.
+const FILES_RESERVED: usize = 128;
+/// The most connections, if nothing is said: some 16 KiB each as long as they say nothing.
+const CONNECTIONS_MAX: usize = 20_000;
+
+impl Limits {
+    /// The connections for which a process that may open so many files has room: each has a request, and that another
+    /// connection to an upstream.
+    pub fn connections_of(open_files: usize) -> usize {
+        (open_files.saturating_sub(FILES_RESERVED) / 2).clamp(1, CONNECTIONS_MAX)
+    }
+
+    /// How many files a process opens at most that has `connections`.
+    pub fn open_files(&self, connections: usize) -> usize {
+        connections.saturating_add(self.responses_in_flight).saturating_add(FILES_RESERVED)
+    }
 }
 
 /// How long the proxy waits.

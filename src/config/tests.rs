@@ -8,7 +8,7 @@ const A: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48b
 const B: &str = "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d";
 
 /// What can stand in `limits`.
-const LIMITS: &str = "  help: what can stand here: `depth`, `name_bytes`, `value_bytes`, `gap_bytes`, `candidate_bytes`, `document_bytes`, `decoded_piece_bytes`, `decoded_ratio`, `decoded_bytes`, `pass_bytes`, `responses_in_flight`, `caller_in_flight`, `caller_requests_per_second`, `held_bytes`, `metric_series`, `head_bytes`, `target_bytes`, `request_body_bytes`";
+const LIMITS: &str = "  help: what can stand here: `depth`, `name_bytes`, `value_bytes`, `gap_bytes`, `candidate_bytes`, `document_bytes`, `decoded_piece_bytes`, `decoded_ratio`, `decoded_bytes`, `pass_bytes`, `connections`, `streams`, `responses_in_flight`, `caller_in_flight`, `caller_requests_per_second`, `held_bytes`, `metric_series`, `head_bytes`, `target_bytes`, `request_body_bytes`";
 
 fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -56,7 +56,7 @@ fn no_nesting_of_settings_recurses() {
 fn what_is_not_written_has_its_default() {
     let settings = fine("", &[]);
     let place = Place::Network("127.0.0.1:8080".parse().unwrap());
-    assert_eq!(settings.listen, [Listener { place, tls: None }]);
+    assert_eq!(settings.listen, [Listener { place, tls: None, connections: None }]);
     assert_eq!(settings.admin, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.policies, Path::new("policies"));
     assert_eq!(settings.root_key, None);
@@ -72,6 +72,8 @@ fn what_is_not_written_has_its_default() {
         decoded_ratio: 100,
         decoded_bytes: 16 << 30,
         pass_bytes: 64 << 20,
+        connections: None,
+        streams: 100,
         responses_in_flight: 1024,
         caller_in_flight: None,
         caller_requests_per_second: None,
@@ -214,7 +216,7 @@ fn a_listener_has_an_address_of_its_own() {
         &[],
         &[
             "t.yaml:1:10: `listen[0]` has to be a mapping",
-            "  help: what can stand here: `address`, `unix`, `mode`, `tls`",
+            "  help: what can stand here: `address`, `unix`, `mode`, `tls`, `connections`",
         ],
     );
     check("listen: [{}]", &[], &["t.yaml:1:10: `listen[0]` has neither `address` nor `unix`"]);
@@ -231,7 +233,7 @@ fn a_listener_has_an_address_of_its_own() {
         &[],
         &[
             "t.yaml:1:35: `listen[0].port` is not known",
-            "  help: what can stand here: `address`, `unix`, `mode`, `tls`",
+            "  help: what can stand here: `address`, `unix`, `mode`, `tls`, `connections`",
         ],
     );
     let overlap = |listen: &str, admin: &str, expected: &[&str]| {
@@ -274,7 +276,7 @@ fn a_listener_has_an_address_of_its_own() {
 #[test]
 fn callers_connect_by_tls_and_to_unix_sockets() {
     let text = "listen:
-  - { address: 127.0.0.1:8443, tls: { certificate: c.pem, key: c.key } }
+  - { address: 127.0.0.1:8443, connections: 9, tls: { certificate: c.pem, key: c.key } }
   - { unix: /run/a.sock }
   - { unix: b.sock, mode: 0660, tls: { certificate: c.pem, key: c.key } }
   - { unix: c.sock, mode: 666 }
@@ -286,10 +288,10 @@ fn callers_connect_by_tls_and_to_unix_sockets() {
     assert_eq!(
         settings.listen,
         [
-            Listener { place, tls: pair("d.key") },
-            Listener { place: unix("/run/a.sock", 0o600), tls: None },
-            Listener { place: unix("b.sock", 0o660), tls: pair("c.key") },
-            Listener { place: unix("c.sock", 0o666), tls: None },
+            Listener { place, tls: pair("d.key"), connections: Some(9) },
+            Listener { place: unix("/run/a.sock", 0o600), tls: None, connections: None },
+            Listener { place: unix("b.sock", 0o660), tls: pair("c.key"), connections: None },
+            Listener { place: unix("c.sock", 0o666), tls: None, connections: None },
         ]
     );
     assert!(settings.listen.iter().all(|listener| listener.place.is_local()));
@@ -705,6 +707,8 @@ fn a_value_that_cannot_be_meant_is_refused() {
     limit("held_bytes", 1 << 20, 1 << 40);
     limit("pass_bytes", 1, 1 << 50);
     limit("responses_in_flight", 1, 1_000_000);
+    limit("connections", 1, 1_000_000);
+    limit("streams", 1, 10_000);
     limit("metric_series", 100, 1_000_000);
     limit("head_bytes", 1024, 512 << 10);
     limit("target_bytes", 64, 65_534);
@@ -892,6 +896,7 @@ fn a_number_is_shown_as_it_is_written() {
     limit("pass_bytes", "1GB", "write `1000000000`");
     for none in ["0", "-1", "none", "unlimited"] {
         limit("caller_in_flight", none, "leave it out: then there is no limit");
+        limit("connections", none, "leave it out: then as many as open files allow");
     }
 }
 

@@ -13,15 +13,62 @@ use tokio::time::timeout;
 
 use crate::{
     config::Timeouts,
-    proxy::{Shared, client::close},
+    metrics::ConnectionEnd,
+    proxy::{Shared, client::close, connections::Connections},
 };
 
 /// The admin listener's application: it never asks an upstream, and knows nobody's data.
 pub(super) struct Admin {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
+    connections: Connections,
 }
 
+/// Connections that are open at the same time; more are closed at once.
+const CONNECTIONS_MAX: usize = 64;
+
 impl Admin {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let (most, metrics) = (Some(CONNECTIONS_MAX), &shared.observers.metrics);
+        let connections = Connections::of("admin".to_owned(), most, None, metrics);
+        Self { shared, connections }
+    }
+
+    /// Answers the requests of a connection of HTTP/1.1, one after the other, until it ends; what has ended it. Whoever is
+    /// slow is not waited for: a head, and the reading of an answer, may take as long as a client may for its next step.
+    async fn carry(&self, stream: Stream, shutdown: &ShutdownWatch) -> ConnectionEnd {
+        let Timeouts { client, idle, .. } = self.shared.settings.timeouts;
+        let (mut next, mut patience) = (Some(stream), client);
+        let mut is_kept = false;
+        while let Some(stream) = next.take() {
+            let mut session = Box::new(ServerSession::new_http1(stream));
+            session.set_total_drain_timeout(Some(client));
+            // As long as the client likes it: how long that is, is said here.
+            session.set_keepalive(Some(0));
+            let read = timeout(patience, session.read_request()).await;
+            if !matches!(read, Ok(Ok(true))) {
+                close(session).await;
+                return match read {
+                    Err(_elapsed) if is_kept => ConnectionEnd::Idle,
+                    Err(_elapsed) => ConnectionEnd::Silent,
+                    Ok(_) => ConnectionEnd::Client,
+                };
+            }
+            // Of HTTP/1.0 a connection carries one request.
+            if session.req_header().version == Version::HTTP_10 || *shutdown.borrow() {
+                session.set_keepalive(None);
+            }
+            if !matches!(timeout(client, self.write(&mut session)).await, Ok(Ok(()))) {
+                close(session).await;
+                break;
+            }
+            let finished = timeout(client, pin!(session.finish())).await;
+            let kept = finished.ok().and_then(Result::ok).flatten();
+            next = kept.map(|kept| kept.into_parts().0);
+            (is_kept, patience) = (true, idle);
+        }
+        ConnectionEnd::Request
+    }
+
     /// Answers what has been read.
     async fn write(&self, session: &mut ServerSession) -> pingora::Result<()> {
         let request = session.req_header();
@@ -84,37 +131,13 @@ fn response(
 
 #[async_trait]
 impl ServerApp for Admin {
-    /// Answers the requests of a connection of HTTP/1.1, one after the other. Whoever is slow is not waited for: a head, and the
-    /// reading of an answer, may take as long as a client may for its next step.
     async fn process_new(
         self: &Arc<Self>,
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let Timeouts { client, idle, .. } = self.shared.settings.timeouts;
-        let (mut next, mut patience) = (Some(stream), client);
-        while let Some(stream) = next.take() {
-            let mut session = Box::new(ServerSession::new_http1(stream));
-            session.set_total_drain_timeout(Some(client));
-            // As long as the client likes it: how long that is, is said here.
-            session.set_keepalive(Some(0));
-            let read = timeout(patience, session.read_request()).await;
-            if !matches!(read, Ok(Ok(true))) {
-                close(session).await;
-                break;
-            }
-            // Of HTTP/1.0 a connection carries one request.
-            if session.req_header().version == Version::HTTP_10 || *shutdown.borrow() {
-                session.set_keepalive(None);
-            }
-            if !matches!(timeout(client, self.write(&mut session)).await, Ok(Ok(()))) {
-                close(session).await;
-                break;
-            }
-            let finished = timeout(client, pin!(session.finish())).await;
-            next = finished.ok()?.ok()?.map(|kept| kept.into_parts().0);
-            patience = idle;
-        }
+        let mut connection = self.connections.enter()?;
+        connection.end = self.carry(stream, shutdown).await;
         None
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     future::{pending, poll_fn},
     pin::pin,
+    sync::Arc,
     task::{Context, Waker},
     time::Duration,
 };
@@ -26,10 +27,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::proxy::cork::{FAREWELL, FAREWELL_BYTES};
+use crate::proxy::{
+    cork::{FAREWELL, FAREWELL_BYTES},
+    frames::Wire,
+};
 
 /// How long the closing of a connection may take.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
+
+/// Bytes of a response of HTTP/2 that its connection has, and that are not with the kernel.
+pub(super) const SENT_AHEAD_BYTES: usize = 64 << 10;
 
 /// How long a connection of HTTP/2 has for writing what was sent on a stream before it is reset.
 const BEFORE_RESET: Duration = Duration::from_millis(5);
@@ -64,8 +71,12 @@ pub(super) struct Exchanged {
     respond: SendResponse<Bytes>,
     /// The status that was sent, and where the body goes.
     response: Option<(u16, SendStream<Bytes>)>,
-    /// Whether all of the response has been sent.
+    /// Bytes of its body that have been sent.
+    sent: usize,
+    /// Whether all of the response is with the kernel.
     has_ended: bool,
+    /// What the frames of its connection tell.
+    wire: Arc<Wire>,
     /// How long the client may take for its next step.
     patience: Duration,
 }
@@ -75,14 +86,22 @@ impl Client {
     pub(super) fn http_2(
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
+        wire: &Arc<Wire>,
         patience: Duration,
     ) -> Self {
         let (mut request, body) = request.into_parts();
         join_cookies(&mut request.headers);
         let request = RequestHeader::from(request);
-        let exchanged =
-            Exchanged { request, body, respond, response: None, has_ended: false, patience };
-        Self::Http2(Box::new(exchanged))
+        Self::Http2(Box::new(Exchanged {
+            request,
+            body,
+            respond,
+            response: None,
+            sent: 0,
+            has_ended: false,
+            wire: Arc::clone(wire),
+            patience,
+        }))
     }
 
     /// The head of the request.
@@ -180,15 +199,23 @@ impl Client {
             _ if piece.is_empty() => Ok(()),
             // Pingora has a limit for this one.
             Self::Http1 { session, .. } => session.write_response_body(piece, false).await,
-            Self::Http2(exchanged) => exchanged.write(piece).await,
+            Self::Http2(exchanged) => within(exchanged.patience, exchanged.write(piece)).await,
         }
     }
 
-    /// Ends the response.
+    /// Bytes of the response that may have been written and are not with the kernel yet.
+    pub(super) fn sent_ahead(&self) -> usize {
+        match self {
+            Self::Http1 { .. } => 0,
+            Self::Http2(exchanged) => exchanged.sent.min(SENT_AHEAD_BYTES),
+        }
+    }
+
+    /// Ends the response. When this returns, the kernel has all of it.
     pub(super) async fn finish(&mut self) -> pingora::Result<()> {
         match self {
             Self::Http1 { session, patience, .. } => within(*patience, session.finish_body()).await,
-            Self::Http2(exchanged) => exchanged.finish(),
+            Self::Http2(exchanged) => within(exchanged.patience, exchanged.finish()).await,
         }
     }
 
@@ -303,23 +330,26 @@ impl Exchanged {
         // Only once: it is less by each piece that is sent.
         body.reserve_capacity(piece.len());
         while !piece.is_empty() {
-            let capacity = timeout(self.patience, poll_fn(|cx| body.poll_capacity(cx))).await;
-            let capacity = capacity.or_err(ErrorType::WriteTimedout, "a body")?;
+            let capacity = poll_fn(|cx| body.poll_capacity(cx)).await;
             let capacity = capacity.or_err(ErrorType::WriteError, "the stream was reset")?;
             let capacity = capacity.or_err(ErrorType::WriteError, "a body")?;
             let now = piece.split_to(capacity.min(piece.len()));
+            self.sent = self.sent.saturating_add(now.len());
             body.send_data(now, false).or_err(ErrorType::WriteError, "a body")?;
         }
         Ok(())
     }
 
-    fn finish(&mut self) -> pingora::Result<()> {
+    async fn finish(&mut self) -> pingora::Result<()> {
         let (_, body) = self.response.as_mut().or_err(ErrorType::InternalError, "no head")?;
-        if !self.has_ended {
-            body.send_data(Bytes::new(), true).or_err(ErrorType::WriteError, "the end")?;
-            self.has_ended = true;
-        }
-        Ok(())
+        let mut last = self.wire.last_frame(self.respond.stream_id().as_u32());
+        body.send_data(Bytes::new(), true).or_err(ErrorType::WriteError, "the end")?;
+        self.has_ended = tokio::select! {
+            biased;
+            is_written = last.is_written() => is_written,
+            _reset = poll_fn(|cx| body.poll_reset(cx)) => false,
+        };
+        if self.has_ended { Ok(()) } else { Error::e_explain(ErrorType::WriteError, "the end") }
     }
 
     /// Lets the stream go. A request whose response is complete is read to its end, for a while: reset at once, some

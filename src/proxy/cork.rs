@@ -1,11 +1,14 @@
 //! The client's side of a connection: it reads strictly (`strict`), and collects what is ready together.
 //!
-//! Pingora flushes the head of a response without a length, each piece of its body, and its end: several system calls,
+//! What is written is collected here, and not below, where a buffer would be there for as long as the connection is. Pingora
+//! flushes the head of a response without a length, each piece of its body, and its end: several system calls,
 //! and a client that wakes up as often. So while a request is carried a flush waits until the connection is read from,
 //! which is what the exchange does whenever neither side has anything ready.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     ops::Range,
     pin::Pin,
     sync::{
@@ -35,7 +38,7 @@ use crate::{
 };
 
 /// How many bytes that leave together are collected; what is longer is written from where it is.
-pub(super) const COLLECTED_BYTES: usize = 16 << 10;
+const COLLECTED_BYTES: usize = 16 << 10;
 
 /// Bytes of an upstream that are read at a time: a head, and with it a short body. Pingora reads a head by 4 KiB.
 const READ_AHEAD_BYTES: usize = 16 << 10;
@@ -94,6 +97,8 @@ pub(super) struct Corked {
     cork: Cork,
     /// What a client of HTTP/1.1 is held to.
     strict: Option<Strict>,
+    /// What leaves together, where it is collected.
+    collected: Option<Collected>,
     /// Whether a flush was put off.
     is_owed: bool,
     /// Until when the first byte has to be there, as long as it is not.
@@ -112,9 +117,18 @@ impl fmt::Debug for Corked {
 }
 
 impl Corked {
-    /// Around this stream, whose first byte is there.
-    pub(super) fn around(stream: Stream, rules: Rules) -> Stream {
-        Box::new(Self::new(stream, Some(rules), None))
+    /// Around this stream, of which these bytes have come. Of HTTP/2 there are no rules to hold it to here.
+    pub(super) fn behind(
+        came: Vec<u8>,
+        stream: Stream,
+        rules: Option<Rules>,
+    ) -> io::Result<Stream> {
+        let mut corked = Self::new(stream, rules, None);
+        match &mut corked.strict {
+            Some(strict) => strict.begin(came, &corked.cork.0.told)?,
+            None => corked.ahead = ReadAhead { left: 0..came.len(), bytes: came.into() },
+        }
+        Ok(Box::new(corked))
     }
 
     /// Around this stream, whose first byte has to come within this time: Pingora would wait for it. Of
@@ -126,7 +140,7 @@ impl Corked {
     /// Around the stream of an upstream: a head and what comes with it are read together.
     pub(super) fn reading_ahead(stream: Stream) -> Stream {
         let ahead = ReadAhead { bytes: vec![0; READ_AHEAD_BYTES].into(), left: 0..0 };
-        Box::new(Self { ahead, ..Self::new(stream, None, None) })
+        Box::new(Self { ahead, collected: None, ..Self::new(stream, None, None) })
     }
 
     fn new(stream: Stream, rules: Option<Rules>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
@@ -135,11 +149,26 @@ impl Corked {
             stream,
             cork: Cork::default(),
             strict,
+            collected: Some(Collected::default()),
             is_owed: false,
             deadline,
             ahead: ReadAhead::default(),
             farewell: None,
         }
+    }
+
+    /// Writes what has been collected.
+    fn poll_collected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.collected {
+            Some(collected) => collected.poll_write(&mut self.stream, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Has everything leave that was written.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_collected(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Reads what a client is still sending of a request that nobody reads, and forgets it.
@@ -157,6 +186,41 @@ impl Corked {
             *left = left.saturating_sub(piece.filled().len());
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Bytes that leave together. Once they have left, nothing of them is kept.
+#[derive(Default)]
+struct Collected {
+    bytes: Vec<u8>,
+    /// How many of them have left.
+    left: usize,
+}
+
+impl Collected {
+    /// Writes all of it.
+    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.bytes.get(self.left..).filter(|rest| !rest.is_empty()) {
+            let written = ready!(Pin::new(&mut *stream).poll_write(cx, rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.left += written;
+        }
+        *self = Self::default();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether there is room for so many bytes beside those that it has.
+    fn fits(&self, more: usize) -> bool {
+        self.bytes.len() + more <= COLLECTED_BYTES
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.reserve_exact(COLLECTED_BYTES);
+        }
+        self.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -199,7 +263,7 @@ impl AsyncRead for Corked {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.is_owed {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
+            match self.poll_out(cx) {
                 Poll::Ready(flushed) => {
                     flushed?;
                     self.is_owed = false;
@@ -229,11 +293,11 @@ impl AsyncRead for Corked {
 
 impl AsyncWrite for Corked {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -241,7 +305,20 @@ impl AsyncWrite for Corked {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        let more = pieces.iter().map(|piece| piece.len()).sum();
+        if !self.collected.as_ref().is_none_or(|collected| collected.fits(more)) {
+            ready!(self.poll_collected(cx))?;
+        }
+        let Self { stream, collected, .. } = &mut *self;
+        match collected {
+            Some(collected) if more < COLLECTED_BYTES => {
+                for piece in pieces {
+                    collected.add(piece);
+                }
+                Poll::Ready(Ok(more))
+            }
+            Some(_) | None => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,12 +330,13 @@ impl AsyncWrite for Corked {
             self.is_owed = true;
             return Poll::Ready(Ok(()));
         }
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = self.poll_out(cx);
         self.is_owed = flushed.is_pending();
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_collected(cx))?;
         let is_cut = self.strict.as_ref().is_some_and(Strict::is_within);
         if self.cork.refused().is_none() && !is_cut {
             return Pin::new(&mut self.stream).poll_shutdown(cx);
@@ -274,6 +352,9 @@ impl AsyncWrite for Corked {
 #[async_trait]
 impl Shutdown for Corked {
     async fn shutdown(&mut self) {
+        if poll_fn(|cx| self.poll_collected(cx)).await.is_err() {
+            // Whoever should get it has gone.
+        }
         self.stream.shutdown().await;
     }
 }
@@ -428,7 +509,7 @@ mod tests {
             crate::config::Settings::parse("test", "listen: [{address: 127.0.0.1:1}]", []);
         let rules = Rules::of(&settings.unwrap());
         let counting = Counting { flushes: Arc::clone(&flushes), ..Counting::default() };
-        let stream = Corked::around(Box::new(counting), rules);
+        let stream = Corked::behind(Vec::new(), Box::new(counting), Some(rules)).unwrap();
         let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
         (stream, cork, flushes)
     }

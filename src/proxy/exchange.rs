@@ -5,8 +5,8 @@
 
 use std::{
     error::Error,
-    future::{Future as _, pending, poll_fn, ready},
-    pin::pin,
+    future::{pending, poll_fn, ready},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
 use http::{HeaderValue, Request, StatusCode, header};
 use memchr::memmem;
 use pingora::{
@@ -30,23 +31,24 @@ use pingora::{
 use tokio::{
     sync::watch,
     task::{JoinSet, consume_budget, yield_now},
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use crate::{
     access::{Decision, Reason, Trace},
     config::Settings,
+    metrics::ConnectionEnd,
     proxy::{
-        Admission, Admitted, Arrival, Proxy,
-        client::{Client, Over, close},
+        Admission, Admitted, Arrival, Proxy, Shared,
+        client::{CLOSING, Client, Over, SENT_AHEAD_BYTES, close},
         cork::Cork,
         crossing,
         faults::{self, Cause},
         flow::Flow,
+        frames::{Observed, Wire},
         headers, host,
         journey::Journey,
         passage::Passage,
-        resets::CountedResets,
         respond::Answer,
         upstream::{Spot, Upstream},
     },
@@ -63,8 +65,6 @@ const REST: Duration = Duration::from_millis(50);
 const INTERIM_MAX: usize = 16;
 /// How often it is asked whether policies have been replaced.
 const TICK: Duration = Duration::from_millis(250);
-/// Requests at a time on one connection of HTTP/2.
-const STREAMS_MAX: u32 = 100;
 /// Bytes that a head of HTTP/2 may have beyond `limits.head_bytes`, and be answered with the reason.
 const HEAD_BYTES_OVER: usize = 64 << 10;
 
@@ -203,10 +203,9 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Why the exchange ends with this error of the upstream, which had so much time: one that says nothing because it
+    /// Why the exchange ends where the upstream, which had so much time, has ended it so: one that says nothing because it
     /// waits for the rest of the request is not slow.
-    fn blames(&self, error: BError, patience: Duration) -> End {
-        let end = End::by_upstream(error);
+    fn blames(&self, end: End, patience: Duration) -> End {
         let waits = self.is_open() && self.heard.elapsed() >= patience;
         if waits && end.is_slow_upstream() {
             return Reason::RequestTimeout.into();
@@ -229,13 +228,20 @@ impl Exchange {
 
     /// Carries the requests of a connection of HTTP/1.1, one after the other, until it ends, or the process does
     /// and it waits for a request.
-    pub(super) async fn http_1(&self, stream: Stream, over: &watch::Receiver<Over>) {
+    pub(super) async fn http_1(
+        &self,
+        stream: Stream,
+        over: &watch::Receiver<Over>,
+    ) -> ConnectionEnd {
+        let patience = self.proxy.shared.settings.timeouts.client;
+        let idle = self.proxy.idle();
         let mut told = over.clone();
         let mut next = Some(stream);
         let mut is_kept = false;
         while let Some(stream) = next.take() {
+            let since = Instant::now();
             let mut session = Box::new(ServerSession::new_http1(stream));
-            session.set_keepalive(Some(self.proxy.idle_seconds()));
+            session.set_keepalive(Some(idle.as_secs()));
             let cork = Cork::of(&session);
             let is_unused = async {
                 let _gone = told.wait_for(|over| *over == Over::Leaving).await.map(drop);
@@ -247,71 +253,140 @@ impl Exchange {
                 biased;
                 read = session.read_request() => read,
                 // A client that has just connected gets an answer.
-                () = is_unused, if is_kept => return,
+                () = is_unused, if is_kept => return ConnectionEnd::Shutdown,
             };
-            is_kept = true;
             match read {
                 Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => return self.refuse(session, &error).await,
+                // Pingora says of neither why.
+                Ok(false) if is_kept && since.elapsed() >= idle => return ConnectionEnd::Idle,
+                Ok(false) => return ConnectionEnd::Client,
+                Err(error) => {
+                    let has_begun = cork.has_begun();
+                    self.refuse(session, &error).await;
+                    return if has_begun {
+                        ConnectionEnd::Request
+                    } else if since.elapsed() >= patience {
+                        ConnectionEnd::Silent
+                    } else {
+                        ConnectionEnd::Client
+                    };
+                }
             }
+            is_kept = true;
             self.proxy.set_timeouts(&mut session);
             to_origin_form(session.req_header_mut());
-            let patience = self.proxy.shared.settings.timeouts.client;
             let mut client = Client::Http1 { session, patience, over: over.clone() };
             let is_complete = self.carry(&mut client, &cork).await;
             next = client.end(is_complete).await;
         }
+        match *over.borrow() {
+            Over::No => ConnectionEnd::Request,
+            Over::Old => ConnectionEnd::Age,
+            Over::Leaving => ConnectionEnd::Shutdown,
+        }
     }
 
     /// Carries the requests of a connection of HTTP/2, each in a task of its own, until it ends.
-    pub(super) async fn http_2(self: &Arc<Self>, stream: Stream, over: &watch::Receiver<Over>) {
+    pub(super) async fn http_2(
+        self: &Arc<Self>,
+        stream: Stream,
+        over: &watch::Receiver<Over>,
+    ) -> ConnectionEnd {
         let Settings { limits, timeouts, .. } = &self.proxy.shared.settings;
         let mut options = h2::server::Builder::new();
-        options.max_concurrent_streams(STREAMS_MAX);
+        options.max_concurrent_streams(limits.streams);
         // What is longer than `limits.head_bytes` is answered here, and what is longer than this by the library.
         let head_bytes = limits.head_bytes.saturating_add(HEAD_BYTES_OVER);
         options.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
+        options.max_send_buffer_size(SENT_AHEAD_BYTES);
         let metrics = Arc::clone(&self.proxy.shared.observers.metrics);
-        let stream = CountedResets::new(stream, metrics);
-        let begun = timeout(timeouts.client, options.handshake(stream)).await;
-        let Ok(Ok(mut connection)) = begun else { return };
+        let wire = Arc::default();
+        let observed = Observed::new(stream, Arc::clone(&wire), Arc::clone(&metrics));
+        let begun = timeout(timeouts.client, options.handshake(observed)).await;
+        let Ok(Ok(mut connection)) = begun else { return ConnectionEnd::Handshake };
         let mut told = over.clone();
         let mut told = pin!(async move { told.wait_for(|over| *over > Over::No).await.map(drop) });
-        let mut is_over = false;
+        // Once it is told to go: why, and until when its client may take to hear it.
+        let mut leaving: Option<(ConnectionEnd, Instant)> = None;
         let mut requests = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
+        let end = loop {
+            let is_over = leaving.is_some();
+            let until = leaving.map_or_else(Instant::now, |(_, until)| until);
+            let why = tokio::select! {
                 biased;
-                _ = &mut told, if !is_over => None,
-                accepted = connection.accept() => Some(accepted),
+                _ = &mut told, if !is_over => match *over.borrow() {
+                    Over::No | Over::Old => ConnectionEnd::Age,
+                    Over::Leaving => ConnectionEnd::Shutdown,
+                },
+                accepted = connection.accept() => match accepted {
+                    Some(Ok((_, mut respond))) if is_over && Instant::now() >= until => {
+                        // It has never said that it has heard, and goes on.
+                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        continue;
+                    }
+                    Some(Ok((request, respond))) => {
+                        requests.spawn(self.stream(request, respond, &wire));
+                        continue;
+                    }
+                    Some(Err(error)) if error.is_library() => {
+                        let is_calmed = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+                        break if is_calmed {
+                            ConnectionEnd::Flood
+                        } else {
+                            ConnectionEnd::Protocol
+                        };
+                    }
+                    Some(Err(_)) | None => {
+                        break leaving.map_or(ConnectionEnd::Client, |(why, _)| why);
+                    }
+                },
+                () = wire.flooded() => {
+                    connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+                    let said = async { while let Some(Ok(_)) = connection.accept().await {} };
+                    if timeout(CLOSING, said).await.is_err() {
+                        // It does not read, either.
+                    }
+                    break ConnectionEnd::Flood;
+                }
                 Some(_ended) = requests.join_next() => continue,
-                () = sleep(timeouts.idle), if requests.is_empty() && !is_over => None,
-                () = sleep(timeouts.client), if requests.is_empty() && is_over => break,
+                () = sleep(timeouts.idle), if requests.is_empty() && !is_over => {
+                    ConnectionEnd::Idle
+                }
+                () = sleep_until(until.into()), if requests.is_empty() && is_over => {
+                    break leaving.map_or(ConnectionEnd::Client, |(why, _)| why);
+                }
             };
-            let Some(accepted) = accepted else {
-                // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
-                connection.graceful_shutdown();
-                is_over = true;
-                continue;
-            };
-            let Some(Ok((request, respond))) = accepted else { break };
-            let exchange = Arc::clone(self);
-            let mut client = Client::http_2(request, respond, timeouts.client);
-            // In a box, for it is large, and a task would copy it as it ends.
-            requests.spawn(Box::pin(async move {
-                let is_complete = exchange.carry(&mut client, &Cork::default()).await;
-                client.end(is_complete).await;
-            }));
-        }
+            // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
+            connection.graceful_shutdown();
+            leaving = Some((why, Instant::now() + timeouts.client));
+        };
         // They hear from their streams that the connection is gone, and write their records.
         requests.detach_all();
+        end
+    }
+
+    /// Carries a request of HTTP/2. In a box, for it is large, and a task would copy it as it ends.
+    fn stream(
+        self: &Arc<Self>,
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        wire: &Arc<Wire>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let Shared { settings, observers, .. } = &*self.proxy.shared;
+        let open = observers.metrics.stream();
+        let mut client = Client::http_2(request, respond, wire, settings.timeouts.client);
+        let exchange = Arc::clone(self);
+        Box::pin(async move {
+            let is_complete = exchange.carry(&mut client, &Cork::default()).await;
+            client.end(is_complete).await;
+            drop(open);
+        })
     }
 
     /// Answers what Pingora cannot read.
     async fn refuse(&self, mut session: Box<ServerSession>, error: &pingora::Error) {
         if *error.etype() == ErrorType::InvalidHTTPHeader {
-            let mut journey = Journey::new(&self.proxy.shared.observers, None);
+            let mut journey = Journey::new(&self.proxy.shared, None);
             let reason = Reason::RequestUnreadable;
             journey.decided(Decision::Denied, Some(reason));
             session.set_keepalive(None);
@@ -329,7 +404,7 @@ impl Exchange {
     async fn carry(&self, client: &mut Client, cork: &Cork) -> bool {
         let proxy = &self.proxy;
         let trace = Trace::from_header(client.header(&headers::TRACEPARENT));
-        let mut journey = Journey::new(&proxy.shared.observers, trace);
+        let mut journey = Journey::new(&proxy.shared, trace);
         let set = proxy.shared.policies.current();
         if let Some(set) = &set {
             journey.under(set.digest());
@@ -513,7 +588,6 @@ impl Exchange {
     ) -> Relay<'e> {
         let settings = &self.proxy.shared.settings;
         let patience = settings.timeouts.upstream;
-        upstream.set_read_timeout(Some(patience));
         upstream.set_write_timeout(Some(patience));
         let upload = Upload {
             sending: if client.is_body_empty() { Sending::Whole } else { Sending::Open },
@@ -630,26 +704,27 @@ impl Relay<'_> {
                 piece = self.upstream.read_response_body() => piece,
                 () = ready(()) => break,
             };
-            let piece = piece.map_err(|error| self.upload.blames(error, self.patience).heard())?;
+            let piece = piece.map_err(|error| End::by_upstream(error).heard())?;
             is_done = has_ended_with(self.upstream, piece.is_none())?;
             pieces.push(flow.step(piece.unwrap_or_default(), is_done)?);
         }
         flow.leaves(head.status);
         self.client.write_head(Box::new(head)).await.map_err(End::by_client)?;
         for piece in pieces {
-            self.write(piece).await?;
+            self.client.write(piece).await.map_err(End::by_client)?;
         }
+        flow.written(self.client.sent_ahead());
         while !is_done && !flow.is_settled() {
             let piece = self.next().await?;
             is_done = has_ended_with(self.upstream, piece.is_none())?;
-            self.write(flow.step(piece.unwrap_or_default(), is_done)?).await?;
+            self.write(&mut flow, piece.unwrap_or_default(), is_done).await?;
             if flow.yields() {
                 yield_now().await;
             }
         }
         if !is_done {
             // The rest of it is of no interest.
-            self.write(flow.step(Bytes::new(), true)?).await?;
+            self.write(&mut flow, Bytes::new(), true).await?;
         }
         cork.release();
         self.client.finish().await.map_err(End::by_client)?;
@@ -709,17 +784,21 @@ impl Relay<'_> {
         asked.map_err(End::by_upstream)
     }
 
-    /// Reads the head of the response, while the body of the request goes on.
+    /// Reads the head of the response, while the body of the request goes on: all of it, whatever interim responses come
+    /// before, within the time that the upstream has.
     async fn head(&mut self) -> Result<(), End> {
         let Self { client, upstream, upload, patience, .. } = self;
         let mut interim = 0;
+        let mut is_late = pin!(sleep(*patience));
+        // Pingora would give each byte as long.
+        upstream.set_read_timeout(None);
         loop {
             // Where both sides always have something, the deadlines are still asked.
             consume_budget().await;
             tokio::select! {
                 biased;
                 read = upstream.read_response_header() => {
-                    read.map_err(|error| upload.blames(error, *patience))?;
+                    read.map_err(End::by_upstream)?;
                     let head = upstream.response_header().ok_or(Reason::Internal)?;
                     // Behind it there would be no HTTP any more.
                     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -727,6 +806,7 @@ impl Relay<'_> {
                     }
                     // An interim response says nothing that the client has to hear.
                     if !head.status.is_informational() {
+                        upstream.set_read_timeout(Some(*patience));
                         return Ok(());
                     }
                     interim += 1;
@@ -736,7 +816,9 @@ impl Relay<'_> {
                 }
                 piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
+                    is_late.set(sleep(*patience));
                 }
+                () = &mut is_late => return Err(upload.blames(Cause::TimedOut.into(), *patience)),
             }
         }
     }
@@ -766,7 +848,7 @@ impl Relay<'_> {
             tokio::select! {
                 biased;
                 piece = upstream.read_response_body() => {
-                    return piece.map_err(|error| upload.blames(error, *patience).heard());
+                    return piece.map_err(|error| upload.blames(End::by_upstream(error), *patience).heard());
                 }
                 piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
@@ -775,8 +857,11 @@ impl Relay<'_> {
         }
     }
 
-    async fn write(&mut self, piece: Bytes) -> Result<(), End> {
-        self.client.write(piece).await.map_err(End::by_client)
+    /// Writes what leaves in the place of the next bytes; `ends` says that these are the last.
+    async fn write(&mut self, flow: &mut Flow<'_>, bytes: Bytes, ends: bool) -> Result<(), End> {
+        self.client.write(flow.step(bytes, ends)?).await.map_err(End::by_client)?;
+        flow.written(self.client.sent_ahead());
+        Ok(())
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Flow<'p> {
     head: Tally,
     /// Whether a byte of the body has come.
     begun: bool,
+    /// Bytes that have been decided, and that the kernel may not have yet.
+    unwritten: usize,
     /// How long it has worked since others had a turn.
     busy: Duration,
 }
@@ -72,7 +74,9 @@ impl<'p> Flow<'p> {
         let opened = passage.open(head, ends);
         passage.journey.worked(began.elapsed());
         let Opened { head, body, tally } = opened?;
-        Ok((Self { passage, body, head: tally, begun: false, busy: Duration::ZERO }, head))
+        let flow =
+            Self { passage, body, head: tally, begun: false, unwritten: 0, busy: Duration::ZERO };
+        Ok((flow, head))
     }
 
     /// What leaves in the place of the next bytes; `ends` says that these are the last.
@@ -86,7 +90,8 @@ impl<'p> Flow<'p> {
         self.passage.journey.worked(took);
         self.busy += took;
         let out = done.unwrap_or(Err(Reason::Internal))?;
-        if self.passage.holds(out.len() + self.body.held_bytes()) {
+        self.unwritten = self.unwritten.saturating_add(out.len());
+        if self.passage.holds(self.unwritten.saturating_add(self.body.held_bytes())) {
             Ok(out)
         } else {
             Err(Reason::Overloaded)
@@ -97,6 +102,11 @@ impl<'p> Flow<'p> {
     pub(super) fn leaves(&mut self, status: StatusCode) {
         self.passage.journey.sent(Some(status.as_u16()));
         self.passage.journey.decided(Decision::Aborted, Some(Reason::Internal));
+    }
+
+    /// What has been decided is written, but for so many bytes that may wait for the kernel.
+    pub(super) fn written(&mut self, sent_ahead: usize) {
+        self.unwritten = sent_ahead;
     }
 
     /// Whether nothing that may still come of the body matters.

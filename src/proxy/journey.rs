@@ -5,12 +5,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
     enforce::{Places, Tally},
-    metrics::{Flight, Holding},
+    metrics::Holding,
     policy::Digest,
-    proxy::{Observers, quota::Slot, respond::Crossing},
+    proxy::{InProgress, Shared, respond::Crossing},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -19,24 +21,25 @@ use crate::{
 /// something better is known; so whatever path is forgotten, a panic among them, is on record, and
 /// not as allowed.
 pub(super) struct Journey {
-    observers: Arc<Observers>,
+    shared: Arc<Shared>,
     record: AccessRecord,
     /// Where unclassified data was withheld, under policies that are still in force.
     places: Places,
     began: Instant,
     worked: Duration,
     crossing: Option<Crossing>,
-    _flight: Flight,
-    /// What it takes of what its caller may ask for.
-    slot: Option<Slot>,
+    /// What it takes, if it is permitted.
+    place: Option<InProgress>,
     held: Holding,
+    /// Whoever ends the process waits for it. It is the last to go.
+    _token: TaskTrackerToken,
 }
 
 impl Journey {
     /// A request has been read.
-    pub(super) fn new(observers: &Arc<Observers>, trace: Option<Trace>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, trace: Option<Trace>) -> Self {
         Self {
-            observers: Arc::clone(observers),
+            shared: Arc::clone(shared),
             record: AccessRecord {
                 time: SystemTime::now(),
                 trace,
@@ -54,9 +57,9 @@ impl Journey {
             began: Instant::now(),
             worked: Duration::ZERO,
             crossing: None,
-            _flight: observers.metrics.flight(),
-            slot: None,
-            held: observers.metrics.holding(),
+            place: None,
+            held: shared.observers.metrics.holding(),
+            _token: shared.requests.token(),
         }
     }
 
@@ -86,12 +89,12 @@ impl Journey {
     /// Its body holds so many bytes now; whether all bodies together hold no more than `most`.
     pub(super) fn holds(&mut self, bytes: usize, most: usize) -> bool {
         self.held.set(bytes);
-        self.observers.metrics.held_bytes() <= most
+        self.shared.observers.metrics.held_bytes() <= most
     }
 
-    /// It is one of those that its caller has in progress.
-    pub(super) fn occupies(&mut self, slot: Slot) {
-        self.slot = Some(slot);
+    /// It is one of those in progress.
+    pub(super) fn occupies(&mut self, place: InProgress) {
+        self.place = Some(place);
     }
 
     /// Who asks for what, as far as it is known.
@@ -161,7 +164,7 @@ impl Drop for Journey {
         }
         record.duration = self.began.elapsed();
         record.overhead = self.worked;
-        self.observers.write(record);
-        self.observers.unclassified.note(record, std::mem::take(&mut self.places));
+        self.shared.observers.write(record);
+        self.shared.observers.unclassified.note(record, std::mem::take(&mut self.places));
     }
 }

@@ -1,14 +1,16 @@
 //! The proxy: the only room that knows Pingora, and the only one that meets a connection.
 //!
-//! One task carries a request and its response, from the head to the record (`exchange`). A request is admitted or
+//! Connections come in through `gateway`, which counts them and ends each after its time. One task carries a request and
+//! its response, from the head to the record (`exchange`). A request is admitted or
 //! denied by [`policy`](crate::policy) before an upstream hears of it; a response passes only through a flow (`flow`),
 //! which is made of nothing but a permit.
 //!
 //! Pingora gives the server, the sessions of HTTP/1.1 and HTTP/2, and the connections to upstreams. What a client of
-//! HTTP/1.1 sends is read strictly before Pingora sees it (`strict`).
+//! HTTP/1.1 sends is read strictly before Pingora sees it (`strict`), and the frames of HTTP/2 are read below its library
+//! (`frames`).
 //!
 //! Whoever waits gets what is decided at once, and what is ready together in one write (`cork`).
-//! Between a fast upstream and a slow client a response holds at most eight pieces of 64 KiB,
+//! Between a fast upstream and a slow client a response holds at most seven pieces of 64 KiB,
 //! and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
 //!
 //! **Must never know** what a policy means or what a value is: it asks, and carries bytes.
@@ -43,10 +45,13 @@ mod access_log;
 mod admin;
 mod built_in;
 mod client;
+mod connections;
 mod cork;
 mod exchange;
 mod faults;
 mod flow;
+mod frames;
+mod gateway;
 mod headers;
 mod health;
 mod identify;
@@ -57,7 +62,6 @@ mod pipe;
 mod pool;
 mod quota;
 mod rehearsal;
-mod resets;
 mod respond;
 mod response;
 mod server;
@@ -78,6 +82,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use http::{
@@ -86,13 +91,14 @@ use http::{
 };
 use jiff::civil::Date;
 use pingora::{http::RequestHeader, protocols::http::ServerSession};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     access::{AccessRecord, Labels, Reason},
     coding::{Coding, OFFERED, accepted},
     config::{self, HostHeader, Settings},
-    metrics::Metrics,
+    metrics::{Flight, Metrics},
     policy::{
         Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host, is_condition,
     },
@@ -208,6 +214,8 @@ struct Shared {
     observers: Arc<Observers>,
     /// The process is told to end, and says that no requests should come.
     draining: AtomicBool,
+    /// The requests whose record is not written.
+    requests: TaskTracker,
     /// Everybody has heard: connections that are kept should end.
     leaving: watch::Sender<bool>,
     /// Time is over: all exchanges end where they are. Connections that should end know it before.
@@ -230,6 +238,12 @@ impl Shared {
             .map(|(what, fault)| format!("the watcher of the {what} {fault}"))
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
+    }
+
+    /// Whether all requests have ended, and are on record, within this time. Others may still come.
+    async fn end_within(&self, time: Duration) -> bool {
+        self.requests.close();
+        timeout(time, self.requests.wait()).await.is_ok()
     }
 
     /// The threads that look for what should come into force: what each looks at, and when it last did.
@@ -280,6 +294,7 @@ impl Proxy {
             policies,
             observers,
             draining: AtomicBool::new(false),
+            requests: TaskTracker::new(),
             leaving: watch::Sender::new(false),
             cut: watch::Sender::new(false),
         });
@@ -353,10 +368,10 @@ impl Proxy {
         let unknown = |reason| Denial { reason, labels: Labels::unknown() };
         let request = arrival.request;
         let set = set.ok_or_else(|| unknown(Reason::PoliciesNotLoaded))?;
-        let in_flight = self.shared.observers.metrics.in_flight();
         let limits = &self.shared.settings.limits;
-        let held_bytes = self.shared.observers.metrics.held_bytes();
-        if in_flight > limits.responses_in_flight || held_bytes > limits.held_bytes {
+        let metrics = &self.shared.observers.metrics;
+        let is_full = metrics.in_flight() >= limits.responses_in_flight;
+        if is_full || metrics.held_bytes() > limits.held_bytes {
             return Err(unknown(Reason::Overloaded));
         }
         // Of what cannot be read there is nothing else to be known.
@@ -415,7 +430,12 @@ impl Proxy {
         let (upstream, set) = (Arc::clone(upstream), Arc::clone(set));
         let conditions = self.conditions(request, &set, &ask);
         let conditions = conditions.map_err(|reason| Denial { reason, ..unserved() })?;
-        Ok(Admission::Permitted(Admitted { upstream, set, permit, conditions, slot }))
+        // Others may have come in meanwhile.
+        let share = Share::of(caller.map(|caller| &**caller));
+        let flight = metrics.flight(share.of_all(limits.responses_in_flight));
+        let flight = flight.ok_or_else(|| Denial { reason: Reason::Overloaded, ..unserved() })?;
+        let place = InProgress { _flight: flight, _slot: slot };
+        Ok(Admission::Permitted(Admitted { upstream, set, permit, conditions, place, share }))
     }
 
     /// What stands for the conditions of a request that changes something: validators that were given out on the route which
@@ -524,7 +544,38 @@ struct Admitted {
     permit: Permit,
     /// What stands for its conditions.
     conditions: HeaderMap,
-    slot: Slot,
+    place: InProgress,
+    share: Share,
+}
+
+/// How much of what there is for all a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Share {
+    /// All that is left.
+    All,
+    /// Three quarters. The rest stays for callers that say who they are, whatever a stranger asks for on routes for
+    /// `anybody`.
+    ThreeQuarters,
+}
+
+impl Share {
+    fn of(caller: Option<&str>) -> Self {
+        if caller.is_some() { Self::All } else { Self::ThreeQuarters }
+    }
+
+    /// So much of it.
+    fn of_all(self, all: usize) -> usize {
+        match self {
+            Self::All => all,
+            Self::ThreeQuarters => all - all / 4,
+        }
+    }
+}
+
+/// What a permitted request takes, as long as it is in progress, of what there is for all, and for its caller.
+struct InProgress {
+    _flight: Flight,
+    _slot: Slot,
 }
 
 fn target(request: &RequestHeader) -> Result<Target, Reason> {
@@ -567,12 +618,12 @@ impl Proxy {
         let stays = !is_over
             && downstream.get_keepalive().is_some()
             && downstream.req_header().version != Version::HTTP_10;
-        downstream.set_keepalive(Some(self.idle_seconds()).filter(|_| stays));
+        downstream.set_keepalive(Some(self.idle().as_secs()).filter(|_| stays));
     }
 
-    /// How long a connection may wait for a request.
-    fn idle_seconds(&self) -> u64 {
-        self.shared.settings.timeouts.idle.as_secs().max(1)
+    /// How long a connection of HTTP/1.1 may wait for a request: whole seconds, as Pingora counts them.
+    fn idle(&self) -> Duration {
+        Duration::from_secs(self.shared.settings.timeouts.idle.as_secs().max(1))
     }
 
     /// What a permitted request takes with it to its response, and where it goes.
@@ -582,9 +633,9 @@ impl Proxy {
         mut journey: Journey,
         admitted: Admitted,
     ) -> (Arc<Upstream>, Passage) {
-        let Admitted { upstream, set, permit, mut conditions, slot } = admitted;
+        let Admitted { upstream, set, permit, mut conditions, place, share } = admitted;
         journey.labelled(permit.labels.clone());
-        journey.occupies(slot);
+        journey.occupies(place);
         let liked = request.headers.get_all(header::ACCEPT_ENCODING).iter();
         let coding = if permit.compresses {
             accepted(liked.filter_map(|value| value.to_str().ok()))
@@ -604,6 +655,7 @@ impl Proxy {
             today,
             validation,
             conditions,
+            held_bytes_max: share.of_all(self.gate.held_bytes),
             gate: Arc::clone(&self.gate),
             set,
             permit,

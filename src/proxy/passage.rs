@@ -119,6 +119,8 @@ pub(super) struct Passage {
     pub(super) validation: Option<Validation>,
     /// What stands for the conditions of the client, with the validators of the upstream.
     pub(super) conditions: HeaderMap,
+    /// What all bodies may hold together, this one among them.
+    pub(super) held_bytes_max: usize,
     pub(super) gate: Arc<Gate>,
     pub(super) set: Arc<InForce>,
     pub(super) permit: Permit,
@@ -138,7 +140,7 @@ impl Passage {
 
     /// Whether the body may hold so many bytes, beside what others hold.
     pub(super) fn holds(&mut self, bytes: usize) -> bool {
-        self.journey.holds(bytes, self.gate.held_bytes)
+        self.journey.holds(bytes, self.held_bytes_max)
     }
 
     /// Says how the body behind this head of the upstream's is treated, and makes the head that leaves.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io, iter,
-    net::{IpAddr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     os::{
         fd::{IntoRawFd as _, OwnedFd, RawFd},
         unix::{
@@ -20,10 +20,7 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{
-    apps::ServerApp,
-    connectors::{ConnectorOptions, TransportConnector},
     listeners::{L4BufferSettings, ListenerConfig},
-    protocols::{ALPN, Stream, l4::socket::SocketAddr as LocalAddress},
     server::{
         Fds, ListenFds, RunArgs, Server, ShutdownWatch,
         configuration::{Opt, ServerConf},
@@ -33,26 +30,21 @@ use pingora::{
 use tokio::{
     runtime,
     sync::{oneshot, watch},
-    task::JoinSet,
-    time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    config::{Listener, Place, Settings},
-    metrics::{HandshakeFailure, Metrics},
+    config::{Place, Settings},
     proxy::{
         Proxy,
         admin::Admin,
-        client::{CLOSING, Over},
-        cork::{COLLECTED_BYTES, Corked},
-        exchange::Exchange,
+        gateway::Gateway,
         health::Doctor,
-        signals::{DRAIN_STEP, Signals, Told},
-        strict::Rules,
-        tls::Door,
+        signals::{Signals, Told},
     },
 };
 
+/// The longest record of TLS (RFC 8446, section 5.1).
+const TLS_RECORD_BYTES: usize = 16 << 10;
 /// Seconds that what is still running gets when a process ends.
 const LAST_SECONDS: u64 = 1;
 /// How long the records of what was cut off are waited for. They are there at once, but on a machine that
@@ -139,17 +131,18 @@ impl Proxy {
         let doctor = Doctor::of(&self);
         let gateway = Gateway::new(self, &server.configuration, &settings);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
-        let buffers = L4BufferSettings::default().write(COLLECTED_BYTES);
         for listener in &settings.listen {
             let config = match &listener.place {
                 Place::Network(address) => ListenerConfig::tcp(address.to_string()),
                 Place::Unix { path, mode } => ListenerConfig::uds(path.display().to_string())
                     .permissions(Permissions::from_mode(*mode)),
             };
+            // A connection that says nothing has no buffer. TLS reads a record in several pieces.
+            let read_bytes = if listener.tls.is_some() { TLS_RECORD_BYTES } else { 0 };
             // TLS is ours to begin: it knows who has how much time.
-            proxy.add_listener(config.l4_buffer(buffers));
+            proxy.add_listener(config.l4_buffer(L4BufferSettings::new(read_bytes, 0)));
         }
-        let mut admin = Service::new("admin".to_owned(), Admin { shared: Arc::clone(&shared) });
+        let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&shared)));
         admin.add_tcp(&settings.admin.to_string());
         admin.threads = Some(1);
         server.add_service(Listening { service: proxy, sockets: sockets.clone() });
@@ -192,9 +185,8 @@ impl Proxy {
             resume_unwind(panic);
         }
         // What was cut off is on record as soon as its task is gone.
-        let deadline = Instant::now() + RECORDS_WAIT_MAX;
-        while observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-            thread::sleep(DRAIN_STEP);
+        if !runtime.block_on(shared.end_within(RECORDS_WAIT_MAX)) {
+            log::error!("the records of {} requests are not written", shared.requests.len());
         }
         observers.access_log.flush();
         for listener in &settings.listen {
@@ -331,204 +323,6 @@ fn remove_unix(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Where connections come in, of both versions of HTTP.
-///
-/// Pingora can tell them apart by itself, but waits for the bytes without an end, and for more of them
-/// than a short request has.
-pub(super) struct Gateway {
-    exchange: Arc<Exchange>,
-    /// Each listener, and its door if it speaks TLS.
-    doors: Vec<(Listener, Option<Arc<Door>>)>,
-    /// How long a client may take to begin.
-    patience: Duration,
-    /// How long a connection takes requests.
-    age: Duration,
-    /// Turns to true when no connection should take more of them.
-    leaving: ShutdownWatch,
-    /// Turns to true when those that are left should end where they are.
-    cut: ShutdownWatch,
-    /// What clients of HTTP/1.1 are held to.
-    rules: Rules,
-    /// Hears of those who do not get in: nothing was asked, so that there is no record.
-    metrics: Arc<Metrics>,
-}
-
-impl Gateway {
-    pub(super) fn new(proxy: Proxy, conf: &ServerConf, settings: &Settings) -> Self {
-        let timeouts = &settings.timeouts;
-        let certificates = &proxy.shared.certificates;
-        let doors = certificates.doors().iter().cloned().chain(iter::repeat(None));
-        let doors = settings.listen.iter().cloned().zip(doors).collect();
-        let leaving = proxy.shared.leaving.subscribe();
-        let metrics = Arc::clone(&proxy.shared.observers.metrics);
-        let cut = proxy.shared.cut.subscribe();
-        let transport = TransportConnector::new(Some(ConnectorOptions::from_server_conf(conf)));
-        Self {
-            exchange: Arc::new(Exchange::new(proxy, transport)),
-            doors,
-            patience: timeouts.client,
-            age: timeouts.connection_age,
-            leaving,
-            cut,
-            rules: Rules::of(settings),
-            metrics,
-        }
-    }
-
-    /// Returns when connections that wait for requests should end.
-    async fn is_leaving(&self, shutdown: &ShutdownWatch) {
-        tokio::select! {
-            () = told(&self.leaving) => {}
-            () = told(shutdown) => {}
-        }
-    }
-
-    /// How a connection comes in.
-    fn way(&self, stream: &Stream) -> Way<'_> {
-        if self.doors.iter().all(|(listener, _)| listener.tls.is_none()) {
-            return Way::InTheClear;
-        }
-        let digest = stream.get_socket_digest();
-        let local = digest.as_ref().and_then(|digest| digest.local_addr());
-        let found = match self.doors.as_slice() {
-            [only] => Some(only),
-            several => local.and_then(|local| {
-                several.iter().find(|(listener, _)| is_behind(&listener.place, local))
-            }),
-        };
-        match found {
-            Some((_, Some(door))) => Way::Through(door),
-            Some((Listener { tls: None, .. }, None)) => Way::InTheClear,
-            // Where TLS is meant and nothing can be shown, nobody gets in.
-            Some((Listener { tls: Some(_), .. }, None)) | None => Way::Nowhere,
-        }
-    }
-}
-
-/// Returns when a watch turns to true. Who could tell is gone only at the end of the process.
-async fn told(watch: &ShutdownWatch) {
-    let mut watch = watch.clone();
-    let _gone = watch.wait_for(|is_told| *is_told).await.map(drop);
-}
-
-/// How a connection comes in.
-enum Way<'a> {
-    InTheClear,
-    /// By TLS.
-    Through(&'a Door),
-    /// Nobody knows, and nothing is answered.
-    Nowhere,
-}
-
-/// Whether who connects to `local` gets to a listener at this place.
-fn is_behind(place: &Place, local: &LocalAddress) -> bool {
-    match place {
-        Place::Network(address) => local.as_inet().is_some_and(|to| leads_to(*to, *address)),
-        Place::Unix { path, .. } => {
-            local.as_unix().is_some_and(|to| to.as_pathname() == Some(path))
-        }
-    }
-}
-
-/// The same, on a network. The settings see to it that there is one listener at most.
-fn leads_to(to: SocketAddr, listener: SocketAddr) -> bool {
-    let (to_ip, listener_ip) = (to.ip().to_canonical(), listener.ip().to_canonical());
-    let is_any = match listener.ip() {
-        IpAddr::V4(any) => any.is_unspecified() && to_ip.is_ipv4(),
-        IpAddr::V6(any) => any.is_unspecified(),
-    };
-    to.port() == listener.port() && (is_any || to_ip == listener_ip)
-}
-
-#[async_trait]
-impl ServerApp for Gateway {
-    async fn process_new(
-        self: &Arc<Self>,
-        mut stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let (stream, is_http_2) = match self.way(&stream) {
-            Way::Nowhere => return None,
-            Way::InTheClear => {
-                let begins = timeout(self.patience, begins_http_2(&mut stream));
-                let is_http_2 = begins.await.ok()?.ok()?;
-                (if is_http_2 { stream } else { Corked::around(stream, self.rules) }, is_http_2)
-            }
-            Way::Through(door) => {
-                let opened = timeout(self.patience, door.open(stream)).await;
-                let stream = match opened.unwrap_or(Err(HandshakeFailure::Timeout)) {
-                    Ok(stream) => stream,
-                    Err(failure) => {
-                        self.metrics.handshake_failed(failure);
-                        return None;
-                    }
-                };
-                let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-                let rules = (!is_http_2).then_some(self.rules);
-                (Corked::within(self.patience, stream, rules), is_http_2)
-            }
-        };
-        let is_leaving = *self.leaving.borrow() || *shutdown.borrow();
-        let over = if is_leaving { Over::Leaving } else { Over::No };
-        let (tell, is_told) = watch::channel(over);
-        // A task of its own, for a connection's wakes up several times in each request, and would have to ask
-        // each time whether it is over.
-        let mut served = JoinSet::new();
-        let exchange = Arc::clone(&self.exchange);
-        served.spawn(async move {
-            if is_http_2 {
-                exchange.http_2(stream, &is_told).await;
-            } else {
-                exchange.http_1(stream, &is_told).await;
-            }
-        });
-        tokio::select! {
-            _ended = served.join_next() => return None,
-            () = self.is_leaving(shutdown) => {}
-            () = sleep(self.age) => {
-                tell.send_replace(Over::Old);
-            }
-        }
-        tokio::select! {
-            _ended = served.join_next() => return None,
-            () = self.is_leaving(shutdown) => {}
-        }
-        tell.send_replace(Over::Leaving);
-        tokio::select! {
-            _ended = served.join_next() => return None,
-            () = told(&self.cut) => {}
-        }
-        // Its exchanges end by themselves now, and their clients hear of it. Going, the set ends it.
-        if timeout(CLOSING, served.join_next()).await.is_err() {
-            // It ends where it is.
-        }
-        None
-    }
-}
-
-/// What a connection of HTTP/2 begins with (RFC 9113, section 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Whether a connection begins as one of HTTP/2 does, all of it: what only looks so at first Pingora
-/// would take for HTTP/1.1, and nobody would have read it strictly. No method of HTTP/1.1 that a route
-/// can have begins so.
-async fn begins_http_2(stream: &mut Stream) -> io::Result<bool> {
-    // One byte tells almost all requests apart, and every request has three.
-    let mut first = [0];
-    stream.try_peek(&mut first).await?;
-    if &first != b"P" {
-        return Ok(false);
-    }
-    let mut seen = [0; 3];
-    stream.try_peek(&mut seen).await?;
-    if &seen != b"PRI" {
-        return Ok(false);
-    }
-    let mut preface = [0; PREFACE.len()];
-    stream.try_peek(&mut preface).await?;
-    Ok(&preface == PREFACE)
-}
-
 /// Whoever gets to this socket could give this process listeners of his own, or take those it has.
 pub(super) fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
     let parent = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -546,27 +340,4 @@ pub(super) fn check_upgrade_socket(socket: &Path) -> Result<(), ServeError> {
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(to: &str, listener: &str, expected: bool) {
-        let found = leads_to(to.parse().unwrap(), listener.parse().unwrap());
-        assert_eq!(found, expected, "{to} {listener}");
-    }
-
-    #[test]
-    fn a_connection_leads_to_the_listener_that_took_it() {
-        check("10.0.0.7:443", "10.0.0.7:443", true);
-        check("10.0.0.7:443", "10.0.0.8:443", false);
-        check("10.0.0.7:443", "10.0.0.7:8443", false);
-        check("10.0.0.7:443", "0.0.0.0:443", true);
-        check("[::1]:443", "0.0.0.0:443", false);
-        check("[::1]:443", "[::]:443", true);
-        check("[::ffff:10.0.0.7]:443", "[::]:443", true);
-        check("[::ffff:10.0.0.7]:443", "10.0.0.7:443", true);
-        check("[2001:db8::1]:443", "[::1]:443", false);
-    }
 }

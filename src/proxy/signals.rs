@@ -11,7 +11,7 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use crate::proxy::{
@@ -20,8 +20,8 @@ use crate::proxy::{
     watchers::{self, Watchers},
 };
 
-/// How often a draining process looks whether it is done.
-pub(super) const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long the connections of what was cut have for the last that they write.
+const LAST_WRITES: Duration = Duration::from_millis(20);
 
 /// How Pingora has to end.
 #[derive(Clone, Copy, Debug)]
@@ -114,14 +114,13 @@ impl Signals {
         }
         // What is left ends by itself now, and its clients hear of it.
         shared.cut.send_replace(true);
-        let deadline = Instant::now() + CLOSING;
-        let is_cut = shared.observers.metrics.in_flight() > 0;
-        while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-            sleep(DRAIN_STEP).await;
+        let is_cut = !shared.requests.is_empty();
+        if !shared.end_within(CLOSING).await {
+            // They end where they are.
         }
         if is_cut {
-            // It is still being written.
-            sleep(DRAIN_STEP).await;
+            // Connections still have their ends to write.
+            sleep(LAST_WRITES).await;
         }
         if is_replaced {
             shared.leaving.send_replace(true);
@@ -135,7 +134,7 @@ impl Signals {
     /// Lets what has begun end, for as long as it may, or until the process is interrupted.
     async fn drain(&mut self, shared: &Shared, is_replaced: bool) {
         shared.draining.store(true, Ordering::Release);
-        log::info!("draining: {} responses in flight", shared.observers.metrics.in_flight());
+        log::info!("draining: {} requests in progress", shared.requests.len());
         if !is_replaced {
             // Whoever sends requests here has to hear of it first.
             tokio::select! {
@@ -144,12 +143,9 @@ impl Signals {
             }
         }
         shared.leaving.send_replace(true);
-        let deadline = Instant::now() + shared.settings.timeouts.drain;
-        while shared.observers.metrics.in_flight() > 0 && Instant::now() < deadline {
-            tokio::select! {
-                () = sleep(DRAIN_STEP) => {}
-                _ = self.interrupt.recv() => return,
-            }
+        tokio::select! {
+            _have_ended = shared.end_within(shared.settings.timeouts.drain) => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

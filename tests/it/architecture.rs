@@ -119,6 +119,7 @@ const ROOMS: &[Room] = &[
             "serde",
             "serde_json",
             "tokio",
+            "tokio_util",
             "x509_parser",
         ],
     },

@@ -97,6 +97,7 @@ pub(crate) fn exported() -> String {
     metrics.access_log_lost(1);
     metrics.certificates_in_use("listen[0].tls", 4_000_000_000);
     metrics.upstream_healthy("crm", "crm.internal:8000", true);
+    metrics.declare_listener("0.0.0.0:8080");
     metrics.watcher("policies", UNIX_EPOCH + Duration::from_mins(1), true);
     metrics.render()
 }

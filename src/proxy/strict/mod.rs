@@ -121,6 +121,12 @@ impl Strict {
         Self { rules, state, held: Vec::new(), ready: 0, begun: false, deadline: None }
     }
 
+    /// Begins with bytes that have come already.
+    pub(super) fn begin(&mut self, came: Vec<u8>, told: &Told) -> io::Result<()> {
+        self.held = came;
+        self.take_held(told)
+    }
+
     /// Whether a byte of a request has come.
     pub(super) fn has_begun(&self) -> bool {
         self.begun || !self.held.is_empty()

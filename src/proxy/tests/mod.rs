@@ -34,8 +34,8 @@ use tokio::{
 };
 
 use super::{
-    AccessLog, Certificates, Observers, Proxy, Unclassified, health::Doctor, passage::MakeSieve,
-    pipe::Sieve, server::Gateway, tls::Watch,
+    AccessLog, Certificates, Observers, Proxy, Unclassified, gateway::Gateway, health::Doctor,
+    passage::MakeSieve, pipe::Sieve, tls::Watch,
 };
 use crate::{
     access::Reason,

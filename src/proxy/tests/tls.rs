@@ -441,7 +441,7 @@ async fn tls_world(files: &Files, patience: Duration) -> World {
     let pair = KeyPair { certificate: files.path("own.pem"), key: files.path("own.key") };
     let change = |settings: &mut Settings| {
         let place = Place::Network(([127, 0, 0, 1], 0).into());
-        settings.listen = vec![Listener { place, tls: Some(pair) }];
+        settings.listen = vec![Listener { place, tls: Some(pair), connections: None }];
         settings.timeouts.client = patience;
     };
     World::with(Upstream::json(BODY), POLICY, change, None).await

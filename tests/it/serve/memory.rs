@@ -16,7 +16,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use tamis::coding::{Coding, Encoder};
 
-use crate::serve::{PATIENCE, Setup, Tamis, streaming, until};
+use crate::serve::{
+    PATIENCE, Setup, Tamis,
+    http2::{self, SETTINGS},
+    streaming, until,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -190,12 +194,11 @@ fn wanted_readers() -> u64 {
 /// says, with the limits that are the default.
 fn response_bytes_max() -> u64 {
     let (depth, name, value, gap) = (128, 4096, 64 << 10, 4096);
-    8 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10) + 2 * (16 << 10)
+    7 * (64 << 10) + name + gap + 3 * value + 64 * depth + (32 << 10) + 2 * (16 << 10)
 }
 
-/// As many readers as there may be open files: two ends in this process for each, and some for others.
-fn readers() -> u64 {
-    let wanted = wanted_readers();
+/// As many of them as there may be open files: two ends in this process for each, and some for others.
+fn as_files_allow(wanted: u64, of: &str) -> u64 {
     // What it starts may have as many.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let limit = rustix::process::Rlimit { current: limit.maximum, ..limit };
@@ -203,15 +206,15 @@ fn readers() -> u64 {
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let files = line.split_whitespace().nth(3).unwrap().parse().unwrap_or(u64::MAX);
-    let readers = wanted.min(files.saturating_sub(200) / 2);
-    if readers < wanted {
-        println!(
-            "skipped: {} of {wanted} slow readers: only {files} files may be open",
-            wanted - readers
-        );
+    let many = wanted.min(files.saturating_sub(200) / 2);
+    if many < wanted {
+        println!("skipped: {} of {wanted} {of}: only {files} files may be open", wanted - many);
     }
-    readers
+    many
 }
+
+/// What it takes more where the client speaks HTTP/2.
+const HTTP_2_BYTES: u64 = 64 << 10;
 
 /// A client that asks and does not read. Its segments are short, so that the system holds little for it,
 /// and what is not read waits in tamis.
@@ -250,7 +253,20 @@ fn offer(
 
 #[test]
 fn slow_readers_take_no_more_than_is_documented() {
-    let readers = readers();
+    check_slow_readers("HTTP/1.1", GET, response_bytes_max());
+}
+
+/// Neither do those whose window stays as it was at the beginning.
+#[test]
+fn slow_readers_of_http_2_take_no_more_than_is_documented() {
+    let get = http2::get(1, "/rows", &[("api-key", "desk-secret")]);
+    let ask = [http2::PREFACE, &http2::settings(&[]), &get].concat();
+    check_slow_readers("HTTP/2", &ask, response_bytes_max() + HTTP_2_BYTES);
+}
+
+/// So many clients that send `ask` and do not read.
+fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64) {
+    let readers = as_files_allow(wanted_readers(), "slow readers");
     // Names that are masked and so held until they end, nearly as long as a value may be.
     let (name, tag) = ("x".repeat(60_000), "y".repeat(30_000));
     let frame = chunk(format!("{{\"id\":1,\"name\":\"{name}\",\"tags\":\"{tag}\"}},").as_bytes());
@@ -272,16 +288,16 @@ fn slow_readers_take_no_more_than_is_documented() {
     let policies = [("p.yaml", POLICY)];
     let tamis = Setup { policies: &policies, upstreams: &upstreams, settings: &settings }.start();
     let at_rest = tamis.peak_rss();
-    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis, GET)).collect();
+    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis, ask)).collect();
     let mut so_far = 0;
     while so_far < readers {
         // As long as something moves there is no hurry.
         until("another one does not move any more", || stalled.load(Ordering::Relaxed) > so_far);
         so_far = stalled.load(Ordering::Relaxed);
     }
-    let (peak, documented) = (tamis.peak_rss(), readers * response_bytes_max());
+    let (peak, documented) = (tamis.peak_rss(), readers * bytes_max);
     println!(
-        "{readers} readers that do not read of {} MiB each: peak RSS {} MiB, {} MiB at rest; documented {} MiB more",
+        "{readers} clients of {what} that do not read of {} MiB each: peak RSS {} MiB, {} MiB at rest; documented {} MiB more",
         size / MIB,
         peak / MIB,
         at_rest / MIB,
@@ -293,4 +309,43 @@ fn slow_readers_take_no_more_than_is_documented() {
     drop(sockets);
     until("all are on record", || tamis.access_log().len() as u64 == readers);
     assert!(tamis.access_log().iter().all(|line| line["decision"] == "aborted"));
+}
+
+/// What one more connection takes, of those that have all said the same.
+fn check_connections(what: &str, bytes_max: u64, connect: impl Fn(&Tamis) -> TcpStream) {
+    let many = as_files_allow(5000, what);
+    let upstreams = [("crm", streaming(|_, _| Ok(true)), "http1")];
+    let settings = "timeouts: {client: 1h, idle: 1h}\n";
+    let policies = [("p.yaml", POLICY)];
+    let tamis = Setup { policies: &policies, upstreams: &upstreams, settings }.start();
+    let few = many / 5;
+    let mut connections = Vec::new();
+    let mut taken = |most: u64| {
+        while (connections.len() as u64) < most {
+            connections.push(connect(&tamis));
+        }
+        until("they are open", || tamis.metric("tamis_connections{listener=\"127.0.0.1") == most);
+        tamis.rss()
+    };
+    let (few_take, many_take) = (taken(few), taken(many));
+    let each = many_take.saturating_sub(few_take) / (many - few);
+    println!("{what}: {each} bytes each, between {few} and {many}");
+    assert!(each < bytes_max, "{what}: {each} bytes each");
+}
+
+#[test]
+fn a_connection_takes_little_before_it_speaks() {
+    check_connections("connections that say nothing", 16 << 10, |tamis| {
+        TcpStream::connect(tamis.address).unwrap()
+    });
+}
+
+#[test]
+fn an_idle_connection_of_http_2_takes_little() {
+    check_connections("idle connections of HTTP/2", 64 << 10, |tamis| {
+        let mut connection = http2::Connection::to(tamis.address, &[]);
+        assert!(connection.next_of(SETTINGS).is_some());
+        connection.say(&http2::frame(SETTINGS, http2::ACK, 0, &[])).unwrap();
+        connection.0
+    });
 }

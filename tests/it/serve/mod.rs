@@ -5,8 +5,10 @@ mod access;
 mod corpus;
 mod cut;
 mod doors;
+mod ends;
 mod fhir;
 mod files;
+mod http2;
 mod lifecycle;
 mod load;
 mod matrix;
@@ -313,8 +315,17 @@ impl Tamis {
 
     /// The most memory that it has had resident so far, in bytes.
     pub(crate) fn peak_rss(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The resident memory that the process has now, in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(what)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 }
