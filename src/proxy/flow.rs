@@ -15,6 +15,7 @@ use crate::{
     proxy::{
         passage::{Opened, Passage},
         pipe::{Passing, Pipe},
+        spare,
     },
 };
 
@@ -152,7 +153,7 @@ fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes
             if ends {
                 out.append(&mut pipe.finish()?);
             }
-            Ok(out.into())
+            Ok(spare::bytes(out))
         }
         Body::Replace(_) if !ends => Ok(Bytes::new()),
         Body::Replace(instead) => Ok(instead.clone()),

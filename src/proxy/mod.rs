@@ -66,6 +66,7 @@ mod respond;
 mod response;
 mod server;
 mod signals;
+mod spare;
 mod strict;
 #[cfg(test)]
 mod tests;

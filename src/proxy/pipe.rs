@@ -5,6 +5,7 @@ use crate::{
     coding::{Coding, Decoder, Encoder, Fault, Limits},
     enforce::{Places, Tally},
     frame::Framed,
+    proxy::spare,
 };
 
 impl From<Fault> for Reason {
@@ -142,7 +143,7 @@ impl Pipe {
 
     /// What leaves in the place of the next bytes.
     pub(super) fn write(&mut self, chunk: &[u8]) -> Result<Vec<u8>, Reason> {
-        let mut decided = Vec::with_capacity(chunk.len());
+        let mut decided = spare::with_capacity(chunk.len());
         let sieve = &mut self.sieve;
         self.decoder.write(chunk, &mut |plain| sieve.write(plain, &mut decided))?;
         Ok(self.encoder.write(decided)?)
