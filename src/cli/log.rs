@@ -17,6 +17,9 @@ use crate::cli::Failure;
 /// How records of tamis itself begin; those of libraries have other targets.
 const OURS: &str = "tamis";
 
+/// Who takes connections, and has nothing else to complain about.
+const ACCEPTS: &str = "pingora_core::services::listening";
+
 /// Says how much tamis itself has to say.
 const VARIABLE: &str = "TAMIS_LOG";
 
@@ -53,6 +56,8 @@ pub(super) fn start() -> Result<(), Failure> {
             let target = record.target();
             if target == OURS || target.starts_with("tamis::") {
                 writeln!(out, "{now} {level}: {}", record.args())
+            } else if target == ACCEPTS {
+                writeln!(out, "{now} {level}: a connection cannot be taken, for want of open files or memory: see `limits.connections`")
             } else {
                 let line = record.line().unwrap_or_default();
                 writeln!(out, "{now} {level}: {target} complains (line {line})")

@@ -213,7 +213,12 @@ impl Ready {
     pub(super) fn load(mut settings: Settings, streams: &mut Streams<'_>) -> Result<Self, Failure> {
         let limits = &mut settings.limits;
         let may_open = raise_open_files();
-        let connections = *limits.connections.get_or_insert(Limits::connections_of(may_open));
+        let most = Limits::connections_of(may_open).ok_or_else(|| {
+            Failure::cannot(format!(
+                "this process may open only {may_open} files: raise that (`ulimit -Hn`)"
+            ))
+        })?;
+        let connections = *limits.connections.get_or_insert(most);
         let opens = limits.open_files(connections);
         if opens > may_open {
             let in_flight = limits.responses_in_flight;

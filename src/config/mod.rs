@@ -474,14 +474,17 @@ pub struct Limits {
 
 /// Files that a process needs beside those of requests: for its listeners, its logs, its policies, probes.
 const FILES_RESERVED: usize = 128;
+/// Fewer connections than that are a mistake.
+const CONNECTIONS_MIN: usize = 16;
 /// The most connections, if nothing is said: some 16 KiB each as long as they say nothing.
 const CONNECTIONS_MAX: usize = 20_000;
 
 impl Limits {
     /// The connections for which a process that may open so many files has room: each has a request, and that another
-    /// connection to an upstream.
-    pub fn connections_of(open_files: usize) -> usize {
-        (open_files.saturating_sub(FILES_RESERVED) / 2).clamp(1, CONNECTIONS_MAX)
+    /// connection to an upstream. None if there is room for hardly any.
+    pub fn connections_of(open_files: usize) -> Option<usize> {
+        let most = open_files.saturating_sub(FILES_RESERVED) / 2;
+        (most >= CONNECTIONS_MIN).then_some(most.min(CONNECTIONS_MAX))
     }
 
     /// How many files a process opens at most that has `connections`.

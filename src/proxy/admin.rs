@@ -9,7 +9,7 @@ use pingora::{
     protocols::{Stream, http::ServerSession},
     server::ShutdownWatch,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     config::Timeouts,
@@ -36,7 +36,8 @@ impl Admin {
     /// Answers the requests of a connection of HTTP/1.1, one after the other, until it ends; what has ended it. Whoever is
     /// slow is not waited for: a head, and the reading of an answer, may take as long as a client may for its next step.
     async fn carry(&self, stream: Stream, shutdown: &ShutdownWatch) -> ConnectionEnd {
-        let Timeouts { client, idle, .. } = self.shared.settings.timeouts;
+        let Timeouts { client, idle, connection_age, .. } = self.shared.settings.timeouts;
+        let old = Instant::now() + connection_age;
         let (mut next, mut patience) = (Some(stream), client);
         let mut is_kept = false;
         while let Some(stream) = next.take() {
@@ -54,7 +55,10 @@ impl Admin {
                 };
             }
             // Of HTTP/1.0 a connection carries one request.
-            if session.req_header().version == Version::HTTP_10 || *shutdown.borrow() {
+            if session.req_header().version == Version::HTTP_10
+                || *shutdown.borrow()
+                || Instant::now() >= old
+            {
                 session.set_keepalive(None);
             }
             if !matches!(timeout(client, self.write(&mut session)).await, Ok(Ok(()))) {

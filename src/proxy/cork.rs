@@ -55,6 +55,8 @@ pub(super) struct Cork(Arc<Said>);
 #[derive(Debug, Default)]
 struct Said {
     holds: AtomicBool,
+    /// Nothing has come in time.
+    silent: AtomicBool,
     told: Told,
 }
 
@@ -83,6 +85,11 @@ impl Cork {
     /// Why the request is refused that came last, if it cannot be read.
     pub(super) fn refused(&self) -> Option<Reason> {
         self.0.told.refused()
+    }
+
+    /// Whether nothing has come on the connection for as long as the first byte may take.
+    pub(super) fn is_silent(&self) -> bool {
+        self.0.silent.load(Ordering::Relaxed)
     }
 
     /// Whether a byte of a request has come that is not answered.
@@ -285,6 +292,7 @@ impl AsyncRead for Corked {
         } else if let Some(deadline) = deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
+            cork.0.silent.store(true, Ordering::Relaxed);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

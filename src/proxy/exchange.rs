@@ -62,9 +62,12 @@ const PIECES_BEFORE_HEAD: usize = 4;
 const REST_BYTES: usize = 64 << 10;
 const REST: Duration = Duration::from_millis(50);
 /// Interim responses (1xx) that come before a response, at most.
-const INTERIM_MAX: usize = 16;
+const INTERIM_MAX: usize = 100;
 /// How often it is asked whether policies have been replaced.
 const TICK: Duration = Duration::from_millis(250);
+/// What frames of a body may be short of 256 bytes each, together, as long as nobody has read them: as many as fit into a
+/// window of 64 KiB at 16 bytes each.
+const SMALL_FRAMES_BYTES: usize = 1 << 20;
 /// Bytes that a head of HTTP/2 may have beyond `limits.head_bytes`, and be answered with the reason.
 const HEAD_BYTES_OVER: usize = 64 << 10;
 
@@ -259,13 +262,14 @@ impl Exchange {
                 Ok(true) => {}
                 // Pingora says of neither why.
                 Ok(false) if is_kept && since.elapsed() >= idle => return ConnectionEnd::Idle,
+                Ok(false) if cork.is_silent() => return ConnectionEnd::Silent,
                 Ok(false) => return ConnectionEnd::Client,
                 Err(error) => {
                     let has_begun = cork.has_begun();
                     self.refuse(session, &error).await;
                     return if has_begun {
                         ConnectionEnd::Request
-                    } else if since.elapsed() >= patience {
+                    } else if cork.is_silent() {
                         ConnectionEnd::Silent
                     } else {
                         ConnectionEnd::Client
@@ -299,6 +303,12 @@ impl Exchange {
         let head_bytes = limits.head_bytes.saturating_add(HEAD_BYTES_OVER);
         options.max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         options.max_send_buffer_size(SENT_AHEAD_BYTES);
+        // How often streams may be reset is said by their frames, for a second and not for the life of a connection.
+        options.max_local_error_reset_streams(None);
+        options.max_pending_accept_reset_streams(
+            usize::try_from(limits.streams).unwrap_or(usize::MAX),
+        );
+        options.data_frame_budget(SMALL_FRAMES_BYTES);
         let metrics = Arc::clone(&self.proxy.shared.observers.metrics);
         let wire = Arc::default();
         let observed = Observed::new(stream, Arc::clone(&wire), Arc::clone(&metrics));
@@ -422,7 +432,8 @@ impl Exchange {
         }
         let answer = match journey.working(|| proxy.admit(&arrival, set.as_ref())) {
             Ok(Admission::Permitted(admitted)) => {
-                let ended = self.pass(client, journey, admitted, cork).await;
+                // In a box, for it is large, and what is denied should not have room for it.
+                let ended = Box::pin(self.pass(client, journey, admitted, cork)).await;
                 cork.answered();
                 return ended;
             }

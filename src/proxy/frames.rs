@@ -47,7 +47,7 @@ const NO_ERROR: u32 = 0;
 const CONTROL_FRAMES: u32 = 1000;
 /// How many bytes that it is sent give a client another one: it says what it has read (`WINDOW_UPDATE`), and measures how
 /// fast it could read (PING).
-const BYTES_FOR_A_FRAME: usize = 1024;
+const BYTES_FOR_A_FRAME: usize = 128;
 
 /// What the frames of a connection have told, for those who do not hold it.
 #[derive(Debug, Default)]
@@ -140,10 +140,14 @@ impl Observed {
         for piece in pieces {
             let (piece, _) = piece.split_at(bytes.min(piece.len()));
             bytes -= piece.len();
-            let Self { written, ended, metrics, .. } = self;
+            let Self { written, ended, allowance, wire, metrics, .. } = self;
             written.read(piece, |frame| {
                 if let Some((scope, code)) = frame.error() {
                     metrics.http_2_failed(scope, code);
+                    // What a client has to be told so often costs as much as what it says.
+                    if scope == Http2Scope::Stream && !allowance.takes_one() {
+                        wire.is_flooded.store(true, Ordering::Relaxed);
+                    }
                 }
                 if frame.ends_stream() {
                     ended.push(frame.stream());

@@ -27,6 +27,7 @@ use pingora::{
     },
     services::{Service as ServiceTrait, background::background_service, listening::Service},
 };
+use socket2::SockRef;
 use tokio::{
     runtime,
     sync::{oneshot, watch},
@@ -45,6 +46,9 @@ use crate::{
 
 /// The longest record of TLS (RFC 8446, section 5.1).
 const TLS_RECORD_BYTES: usize = 16 << 10;
+/// Bytes that the kernel holds of a response beyond those that are on their way. With more it would say only after megabytes
+/// that a slow client goes on, and that would be taken for one that does not read.
+const UNSENT_BYTES: u32 = 128 << 10;
 /// Seconds that what is still running gets when a process ends.
 const LAST_SECONDS: u64 = 1;
 /// How long the records of what was cut off are waited for. They are there at once, but on a machine that
@@ -290,6 +294,8 @@ impl<S: ServiceTrait> ServiceTrait for Listening<S> {
 fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = TcpListener::bind(address)?;
     socket.set_nonblocking(true)?;
+    // Its connections have it from here.
+    SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     Ok(socket.into())
 }
 

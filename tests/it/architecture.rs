@@ -118,6 +118,7 @@ const ROOMS: &[Room] = &[
             "rustls_pki_types",
             "serde",
             "serde_json",
+            "socket2",
             "tokio",
             "tokio_util",
             "x509_parser",

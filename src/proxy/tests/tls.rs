@@ -605,6 +605,18 @@ async fn who_does_not_get_through_the_door_is_nobody() {
         let _cut = timeout(LONG, stream.read_to_end(&mut raw)).await.expect("it ends");
         assert!(!raw.starts_with(b"HTTP"), "{raw:?}");
     }
+    let ended = |cause, times| {
+        let listener = "listener=\"127.0.0.1:0\"";
+        format!("tamis_connections_ended_total{{cause=\"{cause}\",{listener}}} {times}\n")
+    };
+    for line in [ended("handshake", 3), ended("silent", 1)] {
+        let is_counted = async {
+            while !world.metrics.render().contains(&line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG, is_counted).await.expect(&line);
+    }
     assert!(world.asked.lock().unwrap().is_empty());
 }
 

@@ -269,6 +269,24 @@ fn a_client_is_told_to_calm_down() {
     is_as_before(&tamis);
 }
 
+/// A body that comes a few bytes at a time, as a client sends it that writes line by line.
+#[test]
+fn a_body_in_small_frames_goes_through() {
+    let upstream = streaming(|_, stream| {
+        stream.write_all(&json(r#"[{"id":1}]"#))?;
+        Ok(false)
+    });
+    let tamis = start(upstream, "");
+    for bytes in [20, 100] {
+        let mut client = Connection::to(tamis.address, &[]);
+        let piece = frame(DATA, 0, 1, &vec![b'x'; bytes]).repeat(60_000 / bytes);
+        client.say(&[http2::post(1, "/rows", &[KEY]), piece].concat()).unwrap();
+        client.say(&frame(DATA, END_STREAM, 1, &[])).unwrap();
+        let answer = client.next_of(DATA).expect("the connection is there");
+        assert_eq!(answer.payload, br#"[{"id":1}]"#, "{bytes}");
+    }
+}
+
 /// One that says what it has read, a little at a time, is left alone: a long download by many small updates.
 #[test]
 fn whoever_reads_much_may_say_so_often() {
@@ -359,4 +377,78 @@ fn a_head_of_an_upstream_that_drips_ends() {
         assert_eq!((reply.status, reply.reason()), (504, "upstream-timeout".to_owned()), "{piece}");
         assert!(began.elapsed() < Duration::from_secs(4), "{piece} {:?}", began.elapsed());
     }
+}
+
+/// What each of the connections of an attack says.
+type Say<'a> = &'a dyn Fn() -> Vec<u8>;
+
+/// Whatever strangers do, in numbers: a caller is answered throughout, and they leave nothing behind that the first time had not.
+#[test]
+fn attacks_leave_nothing_behind() {
+    let settings =
+        "timeouts: { client: 1s, idle: 1s, head: 1s }\nlimits: { responses_in_flight: 100 }\n";
+    let tamis = start(rows(2000), settings);
+    let many = |count: usize, say: &dyn Fn() -> Vec<u8>| {
+        let open = |_| {
+            let stream = TcpStream::connect(tamis.address).unwrap();
+            // It may be ended while it still says something.
+            let _broken = (&stream).write_all(&say());
+            stream
+        };
+        (0..count).map(open).collect::<Vec<_>>()
+    };
+    let begin = |settings: &[(u16, u32)]| [PREFACE, &http2::settings(settings)].concat();
+    let asks = |streams: u32, after: &dyn Fn(u32) -> Vec<u8>| {
+        let ask = |stream| [get(stream, "/open", &[]), after(stream)].concat();
+        (1..2 * streams).step_by(2).flat_map(ask).collect::<Vec<u8>>()
+    };
+    let attacks: [(&str, usize, Say<'_>); 9] = [
+        ("silent", 1000, &Vec::new),
+        ("a byte of the preface", 500, &|| b"P".to_vec()),
+        ("idle", 300, &|| begin(&[])),
+        ("a window of 0", 12, &|| {
+            [begin(&[(INITIAL_WINDOW_SIZE, 0)]), asks(90, &|_| Vec::new())].concat()
+        }),
+        ("unread answers of HTTP/2", 12, &|| {
+            [begin(&[(INITIAL_WINDOW_SIZE, 1 << 30)]), asks(90, &|_| Vec::new())].concat()
+        }),
+        ("unread answers", 300, &|| b"GET /open HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20)),
+        ("rapid reset", 10, &|| {
+            let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+            [begin(&[]), asks(900, &reset)].concat()
+        }),
+        ("heads that do not end", 50, &|| {
+            [
+                begin(&[]),
+                frame(http2::HEADERS, 0, 1, &[0; 1]),
+                frame(9, 0, 1, &[0; 100]).repeat(300),
+            ]
+            .concat()
+        }),
+        ("settings", 20, &|| [begin(&[]), http2::settings(&[]).repeat(5000)].concat()),
+    ];
+    for (what, count, say) in attacks {
+        let mut after = [0; 4];
+        for after in &mut after {
+            let strangers = many(count, say);
+            for _ in 0..20 {
+                let reply = tamis.send(ASKED);
+                assert_eq!(reply.status, 200, "{what}: {}", reply.text());
+                thread::sleep(Duration::from_millis(20));
+            }
+            until("they end by themselves, or have nothing in flight", || {
+                tamis.metric("tamis_responses_in_flight") == 0
+            });
+            drop(strangers);
+            is_as_before(&tamis);
+            *after = tamis.rss();
+        }
+        // What the allocator keeps is now more, now less; what is left behind would be there each time.
+        let (first, later) = after.split_first().unwrap();
+        let more = later.iter().min().unwrap().saturating_sub(*first);
+        println!("{what}: {} KiB more than after the first time", more >> 10);
+        assert!(more < 5 << 20, "{what}: {after:?}");
+    }
+    let open_files = tamis.metric("process_open_fds");
+    assert!(open_files < 60, "{open_files}");
 }

@@ -349,3 +349,31 @@ fn an_idle_connection_of_http_2_takes_little() {
         connection.0
     });
 }
+
+/// A stranger is denied, and does not read that: in flight is nothing, so that it has to be little.
+#[test]
+fn a_denial_that_is_not_read_takes_little() {
+    let upstreams = [("crm", streaming(|_, _| Ok(true)), "http1")];
+    let policies = [("p.yaml", POLICY)];
+    let tamis = Setup { policies: &policies, upstreams: &upstreams, settings: "" }.start();
+    let deny = |connections: u64| {
+        let asks = (1..200).step_by(2).flat_map(|stream| http2::get(stream, "/no", &[]));
+        let asks = asks.collect::<Vec<u8>>();
+        let connect = |_| {
+            let settings = [(http2::INITIAL_WINDOW_SIZE, 0)];
+            let mut stranger = http2::Connection::to(tamis.address, &settings);
+            stranger.say(&asks).unwrap();
+            stranger.0
+        };
+        (0..connections).map(connect).collect::<Vec<_>>()
+    };
+    let mut strangers = deny(10);
+    until("they are denied", || tamis.metric("tamis_http2_streams") == 1000);
+    let few = tamis.rss();
+    strangers.extend(deny(90));
+    until("they are denied", || tamis.metric("tamis_http2_streams") == 10_000);
+    let each = tamis.rss().saturating_sub(few) / 9000;
+    println!("denials that are not read: {each} bytes each");
+    assert!(each < 8 << 10, "{each} bytes each");
+    assert_eq!(tamis.metric("tamis_responses_in_flight"), 0);
+}
