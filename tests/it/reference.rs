@@ -58,16 +58,21 @@ fn every_test_that_is_named_exists() {
             }
         }
     }
-    let text = fs::read_to_string(SOURCES.join("tests/README.md")).unwrap();
-    let (_, table) = text.split_once("## What goes wrong with others").unwrap();
+    let read = |file| fs::read_to_string(SOURCES.join(file)).unwrap();
+    let (others, settings) = (read("tests/README.md"), read("config/README.md"));
+    let (_, others) = others.split_once("## What goes wrong with others").unwrap();
+    let (_, ends) = settings.split_once("| ends after | cause | test |").unwrap();
+    let (ends, _) = ends.split_once("\n\n").unwrap();
     let is_name = |text: &&str| {
         text.len() > 12
             && text.bytes().all(|c| b"_0123456789".contains(&c) || c.is_ascii_lowercase())
     };
-    let names: Vec<&str> = table.split('`').skip(1).step_by(2).filter(is_name).collect();
-    assert!(names.len() > 50, "only {} tests", names.len());
-    for name in names {
-        assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
+    for (table, most) in [(others, 50), (ends, 12)] {
+        let names: Vec<&str> = table.split('`').skip(1).step_by(2).filter(is_name).collect();
+        assert!(names.len() > most, "only {} tests", names.len());
+        for name in names {
+            assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
+        }
     }
 }
 
