@@ -40,8 +40,10 @@ const GOAWAY: u8 = 7;
 /// Flags of DATA and HEADERS.
 const END_STREAM: u8 = 0x1;
 const PADDED: u8 = 0x8;
-/// The code of what ends without an error (section 7).
+/// Codes of what ends without an error, and of what ends by one that the client has no part in (section 7).
 const NO_ERROR: u32 = 0;
+const INTERNAL_ERROR: u32 = 2;
+const CANCEL: u32 = 8;
 
 /// Control frames that a client may send in a second, and all at once.
 const CONTROL_FRAMES: u32 = 1000;
@@ -144,8 +146,7 @@ impl Observed {
             written.read(piece, |frame| {
                 if let Some((scope, code)) = frame.error() {
                     metrics.http_2_failed(scope, code);
-                    // What a client has to be told so often costs as much as what it says.
-                    if scope == Http2Scope::Stream && !allowance.takes_one() {
+                    if is_charged(scope, code) && !allowance.takes_one() {
                         wire.is_flooded.store(true, Ordering::Relaxed);
                     }
                 }
@@ -233,6 +234,12 @@ impl AsyncWrite for Observed {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// Whether an error that is written counts against its client: a stream of which the client has to be told that it is
+/// wrong costs as much as a frame that says nothing. An upstream that fails ends streams, too.
+fn is_charged(scope: Http2Scope, code: u32) -> bool {
+    scope == Http2Scope::Stream && !matches!(code, INTERNAL_ERROR | CANCEL)
 }
 
 /// How many more control frames a client may send.
@@ -414,6 +421,13 @@ mod tests {
         for control in 2..=16 {
             assert!(!carries(control, END_STREAM, &[0; 8]), "{control}");
         }
+    }
+
+    #[test]
+    fn a_client_is_charged_for_its_own_errors_alone() {
+        let charged = |scope| (0..=14).filter(|code| is_charged(scope, *code)).collect::<Vec<_>>();
+        assert_eq!(charged(Http2Scope::Stream), [0, 1, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14]);
+        assert_eq!(charged(Http2Scope::Connection), [0; 0]);
     }
 
     #[test]
