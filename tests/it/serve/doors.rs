@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use pingora::tls::{CertificateDer, ClientConfig, RootCertStore, ServerName, TlsConnector};
+use pingora::tls::{
+    CertificateDer, ClientConfig, ClientTlsStream, RootCertStore, ServerName, TlsConnector,
+};
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -56,15 +58,25 @@ impl Own {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Asks over a stream by TLS, and says whether the answer is what it should be.
-    async fn ask(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> bool {
+    /// Agrees on TLS as a client that trusts this certificate, and offers these protocols.
+    pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        protocols: &[&str],
+    ) -> io::Result<ClientTlsStream<S>> {
         pingora::tls::install_default_crypto_provider();
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut config =
+            ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("tamis.test").unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
-        let Ok(mut stream) = connector.connect(name, stream).await else { return false };
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// Asks over a stream by TLS, and says whether the answer is what it should be.
+    async fn ask(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> bool {
+        let Ok(mut stream) = self.connect(stream, &[]).await else { return false };
         stream.write_all(GET.as_bytes()).await.unwrap();
         let mut raw = Vec::new();
         let _end = stream.read_to_end(&mut raw).await;

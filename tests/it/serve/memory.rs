@@ -2,9 +2,10 @@
 //! than what `config/README.md` says.
 
 use std::{
+    any::Any,
     fs,
     io::{self, BufRead, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,11 +14,17 @@ use std::{
 };
 
 use socket2::{Domain, SockRef, Socket, Type};
+use tokio::{
+    io::AsyncWriteExt as _,
+    runtime::{self, Runtime},
+};
 
 use tamis::coding::{Coding, Encoder};
 
 use crate::serve::{
     PATIENCE, Setup, Tamis,
+    doors::Own,
+    free_port,
     http2::{self, SETTINGS},
     streaming, until,
 };
@@ -218,14 +225,62 @@ const HTTP_2_BYTES: u64 = 64 << 10;
 
 /// A client that asks and does not read. Its segments are short, so that the system holds little for it,
 /// and what is not read waits in tamis.
-pub(super) fn slow_reader(tamis: &Tamis, request: &[u8]) -> Socket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.set_tcp_mss(1400).unwrap();
-    socket.set_recv_buffer_size(8 << 10).unwrap();
-    socket.connect(&tamis.address.into()).unwrap();
+pub(super) fn slow_reader(address: SocketAddr, request: &[u8]) -> Socket {
+    let socket = with_small_segments(address);
     (&socket).write_all(request).unwrap();
     socket
 }
+
+fn with_small_segments(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_tcp_mss(1400).unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket
+}
+
+/// A second listener, for TLS, and those who connect to it.
+struct ByTls {
+    own: Own,
+    address: SocketAddr,
+    runtime: Runtime,
+    /// What they offer to speak.
+    protocol: &'static str,
+}
+
+impl ByTls {
+    fn speaking(protocol: &'static str) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { own: Own::new(), address, runtime, protocol }
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Tamis {
+        let tamis = setup.start_with(&[
+            ("TAMIS__LISTEN__1__ADDRESS", &self.address.to_string()),
+            ("TAMIS__LISTEN__1__TLS__CERTIFICATE", &self.own.path("own.pem")),
+            ("TAMIS__LISTEN__1__TLS__KEY", &self.own.path("own.key")),
+        ]);
+        until("it listens", || TcpStream::connect(self.address).is_ok());
+        tamis
+    }
+
+    /// Agrees on TLS, and says this; nothing is read of what comes.
+    fn says(&self, what: &[u8]) -> Box<dyn Any> {
+        let socket = with_small_segments(self.address);
+        socket.set_nonblocking(true).unwrap();
+        self.runtime.block_on(async {
+            let stream = tokio::net::TcpStream::from_std(socket.into()).unwrap();
+            let mut stream = self.own.connect(stream, &[self.protocol]).await.unwrap();
+            stream.write_all(what).await.unwrap();
+            stream.flush().await.unwrap();
+            Box::new(stream) as Box<dyn Any>
+        })
+    }
+}
+
+/// What TLS takes more.
+const TLS_BYTES: u64 = 128 << 10;
 
 /// How long nothing may move until an upstream takes it that nothing will.
 const STALLED: Duration = Duration::from_secs(2);
@@ -253,19 +308,35 @@ fn offer(
 
 #[test]
 fn slow_readers_take_no_more_than_is_documented() {
-    check_slow_readers("HTTP/1.1", GET, response_bytes_max());
+    check_slow_readers("HTTP/1.1", GET, response_bytes_max(), None);
+}
+
+#[test]
+fn slow_readers_by_tls_take_no_more_than_is_documented() {
+    let by_tls = ByTls::speaking("http/1.1");
+    check_slow_readers("HTTP/1.1 by TLS", GET, response_bytes_max() + TLS_BYTES, Some(&by_tls));
 }
 
 /// Neither do those whose window stays as it was at the beginning.
 #[test]
 fn slow_readers_of_http_2_take_no_more_than_is_documented() {
+    check_slow_readers("HTTP/2", &get_by_http_2(), response_bytes_max() + HTTP_2_BYTES, None);
+}
+
+#[test]
+fn slow_readers_of_http_2_by_tls_take_no_more_than_is_documented() {
+    let by_tls = ByTls::speaking("h2");
+    let bytes_max = response_bytes_max() + HTTP_2_BYTES + TLS_BYTES;
+    check_slow_readers("HTTP/2 by TLS", &get_by_http_2(), bytes_max, Some(&by_tls));
+}
+
+fn get_by_http_2() -> Vec<u8> {
     let get = http2::get(1, "/rows", &[("api-key", "desk-secret")]);
-    let ask = [http2::PREFACE, &http2::settings(&[]), &get].concat();
-    check_slow_readers("HTTP/2", &ask, response_bytes_max() + HTTP_2_BYTES);
+    [http2::PREFACE, &http2::settings(&[]), &get].concat()
 }
 
 /// So many clients that send `ask` and do not read.
-fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64) {
+fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64, by_tls: Option<&ByTls>) {
     let readers = as_files_allow(wanted_readers(), "slow readers");
     // Names that are masked and so held until they end, nearly as long as a value may be.
     let (name, tag) = ("x".repeat(60_000), "y".repeat(30_000));
@@ -286,9 +357,16 @@ fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64) {
         readers.max(1024) + 100
     );
     let policies = [("p.yaml", POLICY)];
-    let tamis = Setup { policies: &policies, upstreams: &upstreams, settings: &settings }.start();
+    let setup = Setup { policies: &policies, upstreams: &upstreams, settings: &settings };
+    let tamis = by_tls.map_or_else(|| setup.start(), |by_tls| by_tls.start(&setup));
     let at_rest = tamis.peak_rss();
-    let sockets: Vec<Socket> = (0..readers).map(|_| slow_reader(&tamis, ask)).collect();
+    let connect = |_| -> Box<dyn Any> {
+        match by_tls {
+            Some(by_tls) => by_tls.says(ask),
+            None => Box::new(slow_reader(tamis.address, ask)),
+        }
+    };
+    let sockets: Vec<_> = (0..readers).map(connect).collect();
     let mut so_far = 0;
     while so_far < readers {
         // As long as something moves there is no hurry.
@@ -312,19 +390,27 @@ fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64) {
 }
 
 /// What one more connection takes, of those that have all said the same.
-fn check_connections(what: &str, bytes_max: u64, connect: impl Fn(&Tamis) -> TcpStream) {
+fn check_connections(
+    what: &str,
+    bytes_max: u64,
+    by_tls: Option<&ByTls>,
+    connect: impl Fn(&Tamis) -> Box<dyn Any>,
+) {
     let many = as_files_allow(5000, what);
     let upstreams = [("crm", streaming(|_, _| Ok(true)), "http1")];
     let settings = "timeouts: {client: 1h, idle: 1h}\n";
     let policies = [("p.yaml", POLICY)];
-    let tamis = Setup { policies: &policies, upstreams: &upstreams, settings }.start();
+    let setup = Setup { policies: &policies, upstreams: &upstreams, settings };
+    let tamis = by_tls.map_or_else(|| setup.start(), |by_tls| by_tls.start(&setup));
+    let address = by_tls.map_or(tamis.address, |by_tls| by_tls.address);
+    let open = format!("tamis_connections{{listener=\"{address}");
     let few = many / 5;
     let mut connections = Vec::new();
     let mut taken = |most: u64| {
         while (connections.len() as u64) < most {
             connections.push(connect(&tamis));
         }
-        until("they are open", || tamis.metric("tamis_connections{listener=\"127.0.0.1") == most);
+        until("they are open", || tamis.metric(&open) == most);
         tamis.rss()
     };
     let (few_take, many_take) = (taken(few), taken(many));
@@ -335,18 +421,26 @@ fn check_connections(what: &str, bytes_max: u64, connect: impl Fn(&Tamis) -> Tcp
 
 #[test]
 fn a_connection_takes_little_before_it_speaks() {
-    check_connections("connections that say nothing", 16 << 10, |tamis| {
-        TcpStream::connect(tamis.address).unwrap()
+    check_connections("connections that say nothing", 16 << 10, None, |tamis| {
+        Box::new(TcpStream::connect(tamis.address).unwrap())
     });
+}
+
+/// The same once TLS is agreed on, whose own state is not small.
+#[test]
+fn a_connection_by_tls_takes_little_before_it_speaks() {
+    let by_tls = ByTls::speaking("http/1.1");
+    let what = "connections by TLS that say nothing";
+    check_connections(what, 64 << 10, Some(&by_tls), |_| by_tls.says(b""));
 }
 
 #[test]
 fn an_idle_connection_of_http_2_takes_little() {
-    check_connections("idle connections of HTTP/2", 64 << 10, |tamis| {
+    check_connections("idle connections of HTTP/2", 64 << 10, None, |tamis| {
         let mut connection = http2::Connection::to(tamis.address, &[]);
         assert!(connection.next_of(SETTINGS).is_some());
         connection.say(&http2::frame(SETTINGS, http2::ACK, 0, &[])).unwrap();
-        connection.0
+        Box::new(connection.0)
     });
 }
 

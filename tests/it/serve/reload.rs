@@ -241,7 +241,7 @@ fn a_client_that_does_not_read_puts_no_deadline_off() {
             settings: &format!("timeouts: {{{timeouts}, client: 10m, upstream: 10m}}\n"),
         };
         let tamis = setup.start();
-        let reader = slow_reader(&tamis, request.as_bytes());
+        let reader = slow_reader(tamis.address, request.as_bytes());
         until("it has begun", || tamis.metric("tamis_responses_in_flight") == 1);
         if reason == "policies-replaced" {
             thread::sleep(QUIET);
