@@ -32,7 +32,7 @@ use std::{
     hash::Hash,
     iter,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -220,6 +220,9 @@ pub const SERIES_OF_API: usize = OVERHEAD.lines;
 /// The numbers of one process. They have a registry of their own, so that no library can add to them.
 pub struct Metrics {
     registry: Registry,
+    /// Series that every record counts in, so that they need not be found for each.
+    by_labels: RwLock<HashMap<Labels, Arc<OfLabels>, RandomState>>,
+    series_max: usize,
     requests: Family<IntCounter, 5>,
     accesses: Family<IntCounter, 6>,
     unclassified: Family<IntCounter, 2>,
@@ -261,6 +264,8 @@ impl Metrics {
             .const_label("version", env!("CARGO_PKG_VERSION"));
         registered(&registry, IntGauge::with_opts(build)).set(1);
         let metrics = Self {
+            by_labels: RwLock::default(),
+            series_max,
             requests: Family::new(&registry, REQUESTS, budget),
             accesses: Family::new(&registry, ACCESSES, budget),
             unclassified: Family::new(&registry, UNCLASSIFIED, budget),
@@ -347,8 +352,11 @@ impl Metrics {
     /// Counts everything that one record says.
     pub fn record(&self, record: &AccessRecord) {
         let Labels { caller, purpose, api, route } = &record.labels;
-        let decision = record.decision.code();
-        self.requests.at([api, route, caller, purpose, decision], IntCounter::inc);
+        let of_labels = self.of(&record.labels);
+        let (decision, class) = (record.decision, record.class());
+        of_labels.requests.inc(&decision, || {
+            self.requests.series([api, route, caller, purpose, decision.code()])
+        });
         for Count { category, action, accesses } in &record.counts {
             self.accesses.at([api, route, caller, purpose, category, action.code()], |series| {
                 series.inc_by(*accesses);
@@ -360,9 +368,26 @@ impl Metrics {
         if let Some(reason) = record.reason {
             self.refusals.at([api, route, reason.code()], IntCounter::inc);
         }
-        self.responses.at([api, route, record.class().code()], IntCounter::inc);
-        self.duration.at([api, route], |series| series.observe(record.duration.as_secs_f64()));
-        self.overhead.at([api], |series| series.observe(record.overhead.as_secs_f64()));
+        of_labels.responses.inc(&class, || self.responses.series([api, route, class.code()]));
+        let duration = of_labels.duration.get_or_init(|| self.duration.series([api, route]));
+        duration.observe(record.duration.as_secs_f64());
+        let overhead = of_labels.overhead.get_or_init(|| self.overhead.series([api]));
+        overhead.observe(record.overhead.as_secs_f64());
+    }
+
+    /// The series of these labels: known for as many labels as may have series of their own, and found anew for others.
+    fn of(&self, labels: &Labels) -> Arc<OfLabels> {
+        if let Some(known) =
+            self.by_labels.read().unwrap_or_else(PoisonError::into_inner).get(labels)
+        {
+            return Arc::clone(known);
+        }
+        let mut by_labels = self.by_labels.write().unwrap_or_else(PoisonError::into_inner);
+        if by_labels.len() >= self.series_max {
+            return Arc::new(OfLabels::new());
+        }
+        let known = by_labels.entry(labels.clone()).or_insert_with(|| Arc::new(OfLabels::new()));
+        Arc::clone(known)
     }
 
     /// Makes series stand at zero before their first count, for a rate cannot see how a series came
@@ -763,6 +788,41 @@ struct Series<M, const N: usize> {
     budget: Option<Arc<Budget>>,
 }
 
+/// The series that all records of the same labels count in. Each is there once something was counted in it.
+struct OfLabels {
+    requests: ByWord<Decision, { Decision::ALL.len() }>,
+    responses: ByWord<StatusClass, { StatusClass::ALL.len() }>,
+    duration: OnceLock<Histogram>,
+    overhead: OnceLock<Histogram>,
+}
+
+impl OfLabels {
+    fn new() -> Self {
+        Self {
+            requests: ByWord::new(Decision::ALL),
+            responses: ByWord::new(StatusClass::ALL),
+            duration: OnceLock::new(),
+            overhead: OnceLock::new(),
+        }
+    }
+}
+
+/// A counter for each word of a label that has a few.
+struct ByWord<W, const N: usize>([(W, OnceLock<IntCounter>); N]);
+
+impl<W: PartialEq, const N: usize> ByWord<W, N> {
+    fn new(all: [W; N]) -> Self {
+        Self(all.map(|word| (word, OnceLock::new())))
+    }
+
+    fn inc(&self, word: &W, find: impl FnOnce() -> IntCounter) {
+        match self.0.iter().find(|(one, _)| one == word) {
+            Some((_, series)) => series.get_or_init(find).inc(),
+            None => find().inc(),
+        }
+    }
+}
+
 impl<M: Metric + 'static, const N: usize> Family<M, N> {
     fn new(registry: &Registry, kind: Kind<M, N>, budget: Option<&Arc<Budget>>) -> Self {
         let labels = kind.labels.map(str::to_owned).to_vec();
@@ -774,7 +834,7 @@ impl<M: Metric + 'static, const N: usize> Family<M, N> {
     }
 
     /// Does something with the series of these values, or with the one for what is too much.
-    fn at(&self, values: [&str; N], count: impl FnOnce(&M)) {
+    fn at<T>(&self, values: [&str; N], count: impl FnOnce(&M) -> T) -> T {
         let family = &*self.0;
         let affordable = || family.budget.as_ref().is_none_or(|b| b.has(family.kind.lines));
         {
@@ -789,7 +849,15 @@ impl<M: Metric + 'static, const N: usize> Family<M, N> {
         let known = series.contains_key(&Values(values));
         let paid = || family.budget.as_ref().is_none_or(|b| b.take(family.kind.lines));
         let values = if known || paid() { values } else { [OVERFLOW; N] };
-        count(series.entry(values.map(Box::from)).or_insert_with(|| self.make(values)));
+        count(series.entry(values.map(Box::from)).or_insert_with(|| self.make(values)))
+    }
+
+    /// The series of these values, or the one for what is too much.
+    fn series(&self, values: [&str; N]) -> M
+    where
+        M: Clone,
+    {
+        self.at(values, M::clone)
     }
 
     /// Leaves only the series of these values; no one sees the family between old and new.
