@@ -14,7 +14,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -118,13 +118,9 @@ impl Labels {
 
     /// The labels of a request of which nothing is known yet.
     pub fn unknown() -> Self {
-        let unknown: Arc<str> = Self::UNKNOWN.into();
-        Self {
-            caller: Arc::clone(&unknown),
-            purpose: Arc::clone(&unknown),
-            api: Arc::clone(&unknown),
-            route: unknown,
-        }
+        static UNKNOWN: LazyLock<Arc<str>> = LazyLock::new(|| Labels::UNKNOWN.into());
+        let unknown = || Arc::clone(&UNKNOWN);
+        Self { caller: unknown(), purpose: unknown(), api: unknown(), route: unknown() }
     }
 }
 

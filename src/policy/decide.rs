@@ -1,6 +1,8 @@
 //! The decision about one request, before the upstream is asked.
 
-use std::{collections::HashMap, fmt, net::Ipv6Addr, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, net::Ipv6Addr, sync::Arc};
+
+use memchr::{memchr_iter, memchr2};
 
 use crate::{
     access::{Labels, Reason},
@@ -12,7 +14,7 @@ use crate::{
             PurposeId, Route,
         },
         plan::Plan,
-        router::Misread,
+        router::{Misread, Parameters},
     },
 };
 
@@ -66,7 +68,7 @@ impl Target {
         // Where nothing is encoded there is nothing to compare.
         let undecoded = if raw_path.contains('%') {
             let undecoded = decode(raw_path, Decoded::Needed).ok_or(wrong)?;
-            Some(undecoded).filter(|undecoded| *undecoded != path)
+            Some(undecoded.into_owned()).filter(|undecoded| *undecoded != path)
         } else {
             None
         };
@@ -80,8 +82,8 @@ impl Target {
             for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                 parameters.push((
-                    decode(name, Decoded::Query).ok_or(wrong)?,
-                    decode(value, Decoded::Query).ok_or(wrong)?,
+                    decode(name, Decoded::Query).ok_or(wrong)?.into_owned(),
+                    decode(value, Decoded::Query).ok_or(wrong)?.into_owned(),
                 ));
             }
         }
@@ -150,7 +152,10 @@ enum Decoded {
 }
 
 /// Resolves `%XX` once; `None` if the result is no UTF-8 text.
-fn decode(raw: &str, what: Decoded) -> Option<String> {
+fn decode(raw: &str, what: Decoded) -> Option<Cow<'_, str>> {
+    if memchr2(b'%', b'+', raw.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(raw));
+    }
     let is_pchar = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
@@ -169,19 +174,17 @@ fn decode(raw: &str, what: Decoded) -> Option<String> {
             byte => decoded.push(byte),
         }
     }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
 /// Whether a decoded segment means the same to every server.
 fn is_canonical(segment: &str) -> bool {
-    let decodes_again = segment.split('%').skip(1).any(|after| {
-        let mut digits = after.bytes().take(2).filter(u8::is_ascii_hexdigit);
-        digits.next().is_some() && digits.next().is_some()
+    let decodes_again = memchr_iter(b'%', segment.as_bytes()).any(|at| {
+        let after = segment.as_bytes().get(at + 1..at + 3);
+        after.is_some_and(|after| after.iter().all(u8::is_ascii_hexdigit))
     });
-    !matches!(segment, "." | "..")
-        && !segment.contains(['/', '\\', ';'])
-        && !segment.chars().any(char::is_control)
-        && !decodes_again
+    let is_wrong = |c: char| c.is_control() || matches!(c, '/' | '\\' | ';');
+    !matches!(segment, "." | "..") && !segment.chars().any(is_wrong) && !decodes_again
 }
 
 /// Who asks what: everything a decision depends on.
@@ -204,8 +207,6 @@ pub struct Permit {
     pub plan: Arc<Plan>,
     /// Who asks for what.
     pub labels: Labels,
-    /// The parameters of the path, by name.
-    pub parameters: Vec<(String, String)>,
     /// Whether the answer may be packed, as the client likes it.
     pub compresses: bool,
     /// Whether the answer passes unread, whatever it is.
@@ -242,18 +243,21 @@ impl PolicySet {
     pub fn decide(&self, ask: &Ask<'_>) -> Result<Permit, Denial> {
         let mut labels = Labels::unknown();
         match self.permit(ask, &mut labels) {
-            Ok((plan, found)) => Ok(Permit {
+            Ok((plan, route)) => Ok(Permit {
                 plan,
                 labels,
-                parameters: found.parameters,
-                compresses: found.route.compresses,
-                passes: found.route.pass.is_some(),
+                compresses: route.compresses,
+                passes: route.pass.is_some(),
             }),
             Err(reason) => Err(Denial { reason, labels }),
         }
     }
 
-    fn permit(&self, ask: &Ask<'_>, labels: &mut Labels) -> Result<(Arc<Plan>, Found<'_>), Reason> {
+    fn permit<'a>(
+        &'a self,
+        ask: &Ask<'a>,
+        labels: &mut Labels,
+    ) -> Result<(Arc<Plan>, &'a Route), Reason> {
         ask.host.map_or(Ok(()), check_host)?;
         let caller = match ask.caller {
             Some(name) => Some(self.caller_named(name).ok_or(Reason::CallerUnknown)?),
@@ -291,7 +295,7 @@ impl PolicySet {
         check_conditions(api.ok_or(Reason::Internal)?, found.route.method, ask.target)?;
         self.check_parameters(&found, purpose, ask.target.parameters())
             .map_err(|wrong| wrong.reason())?;
-        Ok((plan, found))
+        Ok((plan, found.route))
     }
 
     /// The purpose for which a caller is answered. One with one purpose need not say it. On a route for
@@ -354,7 +358,11 @@ impl PolicySet {
     /// The API that names the host; only if none does, the one without `host`.
     pub(crate) fn api_for(&self, host: Option<&str>) -> Option<&Api> {
         let named = host.and_then(|host| {
-            self.apis_by_host.get(without_dot(without_port(host)).to_ascii_lowercase().as_str())
+            let mut host = Cow::Borrowed(without_dot(without_port(host)));
+            if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                host.to_mut().make_ascii_lowercase();
+            }
+            self.apis_by_host.get(&*host)
         });
         self.apis.get(*named.or(self.hostless.as_ref())?)
     }
@@ -380,7 +388,7 @@ impl PolicySet {
     /// What is not allowed comes before what is withheld.
     fn check_parameters<'a>(
         &self,
-        found: &Found<'a>,
+        found: &Found<'a, 'a>,
         purpose: Option<PurposeId>,
         query: &'a [(String, String)],
     ) -> Result<(), WrongParameter<'a>> {
@@ -406,8 +414,8 @@ impl PolicySet {
             }
             Ok(())
         };
-        for (name, value) in &found.parameters {
-            let parameter = route.parameters.iter().find(|one| one.in_path && one.name == *name);
+        for &(name, value) in &found.parameters {
+            let parameter = route.parameters.iter().find(|one| one.in_path && one.name == name);
             let Some(parameter) = parameter else {
                 return Err(WrongParameter { route, name: "", why: WhyWrong::Unlisted });
             };
@@ -436,11 +444,11 @@ impl PolicySet {
 }
 
 /// The route of an api, if the request is for one, that fits what is asked for.
-fn route_for<'s>(
+fn route_for<'s, 't>(
     api: Option<&'s Api>,
-    target: &Target,
+    target: &'t Target,
     labels: &mut Labels,
-) -> Result<Found<'s>, Reason> {
+) -> Result<Found<'s, 't>, Reason> {
     let api = api.ok_or(Reason::RouteUnknown)?;
     labels.api = api.name.clone();
     let found = find(api, target).ok_or(Reason::RouteUnknown)?;
@@ -629,15 +637,15 @@ fn closed_to<'a>(name: &str, route: &'a Route) -> Option<WhyWrong<'a>> {
 }
 
 /// A route, and what its path parameters are.
-pub(crate) struct Found<'s> {
+pub(crate) struct Found<'s, 't> {
     pub(crate) route: &'s Route,
-    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) parameters: Parameters<'s, 't>,
     /// Set if an upstream could take the path for that of another route.
     pub(crate) misread: Option<Misread>,
 }
 
 /// The route of an API for a request; HEAD uses the one of GET.
-pub(crate) fn find<'s>(api: &'s Api, target: &Target) -> Option<Found<'s>> {
+pub(crate) fn find<'s, 't>(api: &'s Api, target: &'t Target) -> Option<Found<'s, 't>> {
     let method = match target.method() {
         "HEAD" => Method::Get,
         word => Method::from_word(word)?,
@@ -654,29 +662,34 @@ pub fn check_host(host: &str) -> Result<(), Reason> {
     let (name, port) = split_port(host);
     let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
         && (port.is_empty() || port.parse::<u16>().is_ok());
-    let is_label = |label: &str| {
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        !label.is_empty() && label.bytes().all(known)
+    let is_label = |label: &[u8]| {
+        let known = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.iter().all(known)
     };
     let is_name = match name.strip_prefix('[') {
         Some(address) => {
             address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
         }
-        None => without_dot(name).split('.').all(is_label),
+        None => without_dot(name).as_bytes().split(|byte| *byte == b'.').all(is_label),
     };
     if is_port && is_name { Ok(()) } else { Err(Reason::HostNotValid) }
 }
 
 /// Host and port; a port that is not there is empty.
 fn split_port(host: &str) -> (&str, &str) {
-    let (address, rest) = match host.rfind(']') {
-        Some(end) => host.split_at_checked(end + 1).unwrap_or((host, "")),
-        None => ("", host),
+    let is_address = host.starts_with('[');
+    let at = if is_address {
+        host.bytes().rposition(|byte| byte == b']').map(|end| end + 1)
+    } else {
+        host.bytes().position(|byte| byte == b':')
     };
-    match rest.split_once(':') {
-        Some((name, port)) if address.is_empty() => (name, port),
-        Some(("", port)) => (address, port),
-        Some(_) | None => (host, ""),
+    match at.and_then(|at| host.split_at_checked(at)) {
+        Some((name, rest)) => match rest.strip_prefix(':') {
+            Some(port) => (name, port),
+            None if rest.is_empty() => (name, ""),
+            None => (host, ""),
+        },
+        None => (host, ""),
     }
 }
 

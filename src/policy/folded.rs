@@ -39,7 +39,10 @@ pub(crate) fn path(path: &str) -> Option<Cow<'_, str>> {
 fn is_folded(path: &str) -> bool {
     let is_plain =
         |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'@');
-    path.bytes().all(is_plain) && !path.ends_with(['/', '.']) && !path.contains("./")
+    let mut segments = path.as_bytes().split(|byte| *byte == b'/');
+    path.bytes().all(is_plain)
+        && !path.ends_with('/')
+        && !segments.any(|segment| segment.ends_with(b"."))
 }
 
 /// A text without case, decoded and in compatibility form. None if it cannot be decoded to text.

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use foldhash::fast::RandomState;
 use memchr::memchr_iter;
 
 use crate::{
@@ -10,6 +11,10 @@ use crate::{
     policy::{finding::Place, plan::Plan, router::Router},
     transform::Action,
 };
+
+/// Something by a name of the policies. Nobody but their authors says which names there are, so that the hash need not
+/// withstand chosen ones.
+pub(crate) type ByName<T> = HashMap<String, T, RandomState>;
 
 /// A checked set of policies: who may ask for what, and which plan answers.
 ///
@@ -22,9 +27,9 @@ pub struct PolicySet {
     pub(crate) purposes: Vec<Purpose>,
     pub(crate) callers: Vec<Caller>,
     pub(crate) apis: Vec<Api>,
-    pub(crate) callers_by_name: HashMap<String, usize>,
-    pub(crate) purposes_by_name: HashMap<String, usize>,
-    pub(crate) apis_by_host: HashMap<String, usize>,
+    pub(crate) callers_by_name: ByName<usize>,
+    pub(crate) purposes_by_name: ByName<usize>,
+    pub(crate) apis_by_host: ByName<usize>,
     /// The API without `host`.
     pub(crate) hostless: Option<usize>,
 }
@@ -456,7 +461,7 @@ pub struct Api {
     /// What happens to what no path classifies, outside records.
     pub unclassified: Unclassified,
     pub(crate) at: Place,
-    pub(crate) routers: HashMap<Method, Router>,
+    pub(crate) routers: HashMap<Method, Router, RandomState>,
 }
 
 /// Which pages of other origins may ask from a browser.

@@ -29,11 +29,13 @@ struct Pattern {
     ends_fixed: bool,
 }
 
+/// The parameters of a path, by name.
+pub(crate) type Parameters<'s, 't> = Vec<(&'s str, &'t str)>;
+
 /// The route that takes a path.
-pub(crate) struct Match {
+pub(crate) struct Match<'s, 't> {
     pub(crate) route: usize,
-    /// The parameters of the path, by name.
-    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) parameters: Parameters<'s, 't>,
     /// Set if an upstream could take the path for that of another route.
     pub(crate) misread: Option<Misread>,
 }
@@ -70,13 +72,11 @@ impl Router {
     }
 
     /// The route that takes a request.
-    pub(crate) fn at(&self, target: &Target) -> Option<Match> {
+    pub(crate) fn at<'s, 't>(&'s self, target: &'t Target) -> Option<Match<'s, 't>> {
         let matched = self.exact.at(target.path()).ok()?;
-        let parameters = matched.params.iter();
-        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Some(Match {
             route: matched.value.route,
-            parameters: parameters.collect(),
+            parameters: matched.params.iter().collect(),
             misread: self.misread(target, matched.value),
         })
     }

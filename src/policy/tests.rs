@@ -341,9 +341,11 @@ fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &s
         target: &target,
     };
     match set.decide(&ask) {
-        Ok(Permit { labels, parameters, plan, compresses: _, passes: _ }) => {
+        Ok(Permit { labels, plan, compresses: _, passes: _ }) => {
             assert_eq!(plan.labels.route, labels.route);
             assert_eq!(plan.labels.purpose, labels.purpose);
+            let found = decide::find(set.api_for(ask.host).unwrap(), &target).unwrap();
+            let parameters = found.parameters;
             format!("{}/{} {parameters:?}", labels.api, labels.route)
         }
         Err(denial) => denial.reason.to_string(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::policy::{
     check::Checker,
     finding::{Finding, Place, named},
-    model::{Apis, Caller, Identify, Purpose, PurposeId},
+    model::{Apis, ByName, Caller, Identify, Purpose, PurposeId},
     read::{WrittenCaller, WrittenPurpose},
     reader::At,
 };
@@ -25,7 +25,7 @@ const PURPOSES: Listed =
 fn listed<I: Copy + PartialEq>(
     names: &[At<String>],
     Listed { what, unknown, section }: &Listed,
-    ids: &HashMap<String, I>,
+    ids: &ByName<I>,
     findings: &mut Vec<Finding>,
 ) -> Vec<I> {
     let mut listed = Vec::new();

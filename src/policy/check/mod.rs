@@ -7,11 +7,11 @@ mod records;
 mod routes;
 mod rules;
 
-use std::collections::HashMap;
-
 use crate::policy::{
     finding::{Finding, Place, Rank},
-    model::{Api, ApiId, Caller, Category, CategoryId, Digest, PolicySet, Purpose, SourceLines},
+    model::{
+        Api, ApiId, ByName, Caller, Category, CategoryId, Digest, PolicySet, Purpose, SourceLines,
+    },
     read::{Written, WrittenApi},
     reader::At,
 };
@@ -21,16 +21,16 @@ use records::{Record, Target};
 struct Checker<'f> {
     findings: &'f mut Vec<Finding>,
     categories: Vec<Category>,
-    category_ids: HashMap<String, CategoryId>,
+    category_ids: ByName<CategoryId>,
     purposes: Vec<Purpose>,
-    purposes_by_name: HashMap<String, usize>,
+    purposes_by_name: ByName<usize>,
     callers: Vec<Caller>,
-    callers_by_name: HashMap<String, usize>,
-    record_ids: HashMap<String, usize>,
+    callers_by_name: ByName<usize>,
+    record_ids: ByName<usize>,
     records: Vec<Record>,
-    api_ids: HashMap<String, ApiId>,
+    api_ids: ByName<ApiId>,
     apis: Vec<Api>,
-    apis_by_host: HashMap<String, usize>,
+    apis_by_host: ByName<usize>,
     hostless: Option<usize>,
     /// What the bodies of routes mention.
     mounted: Vec<Target>,
@@ -48,16 +48,16 @@ pub(crate) fn check(
     let mut checker = Checker {
         findings,
         categories: Vec::new(),
-        category_ids: HashMap::new(),
+        category_ids: ByName::default(),
         purposes: Vec::new(),
-        purposes_by_name: HashMap::new(),
+        purposes_by_name: ByName::default(),
         callers: Vec::new(),
-        callers_by_name: HashMap::new(),
-        record_ids: HashMap::new(),
+        callers_by_name: ByName::default(),
+        record_ids: ByName::default(),
         records: Vec::new(),
         api_ids: ids_of(&written.apis),
         apis: Vec::new(),
-        apis_by_host: HashMap::new(),
+        apis_by_host: ByName::default(),
         hostless: None,
         mounted: Vec::new(),
         fields: 0,
@@ -90,8 +90,8 @@ pub(crate) fn check(
 }
 
 /// The APIs by name, before they are read: callers and purposes name them. Of two with one name the first counts.
-fn ids_of(written: &[WrittenApi]) -> HashMap<String, ApiId> {
-    let mut ids = HashMap::new();
+fn ids_of(written: &[WrittenApi]) -> ByName<ApiId> {
+    let mut ids = ByName::default();
     for api in written {
         let next = ApiId(ids.len());
         ids.entry(api.name.value.clone()).or_insert(next);

@@ -47,7 +47,7 @@ impl Checker<'_> {
                 cors: api.cors,
                 unclassified: api.unclassified,
                 at: api.name.at,
-                routers: HashMap::new(),
+                routers: HashMap::default(),
             };
             let mut shapes: HashMap<(Method, String), Shaped> = HashMap::new();
             for route in api.routes {
