@@ -127,8 +127,8 @@ impl Apply {
                 streams.out.write_all(&proxy::error_of_upstream(self.status))?;
                 Ok(Exit::Fine)
             }
-            Ok(Treatment::Pass) => self.pass(&permit.plan, streams),
-            Ok(Treatment::Sieve { framing, may_be_empty }) => {
+            Ok(Treatment::Pass { .. }) => self.pass(&permit.plan, streams),
+            Ok(Treatment::Sieve { framing, may_be_empty, .. }) => {
                 // What is needed for a head is not needed here.
                 if !permit.plan.is_ready_for_bodies() {
                     let what = "the rules of this purpose make pseudonyms of what is in the body, and there is no key for them";

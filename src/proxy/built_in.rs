@@ -3,6 +3,7 @@
 
 use http::{HeaderName, HeaderValue, Method, header};
 use isolang::Language;
+use memchr::memchr;
 use mime::Mime;
 
 /// Those of every route.
@@ -97,7 +98,8 @@ fn content_type(value: &HeaderValue, text: &str) -> Option<HeaderValue> {
 /// Reads a media type.
 pub(super) fn media_type(text: &str) -> Option<Mime> {
     // White space may stand before the first `;`, which the parser does not know.
-    let (essence, rest) = text.split_at(text.find(';').unwrap_or(text.len()));
+    let end = memchr(b';', text.as_bytes()).unwrap_or(text.len());
+    let (essence, rest) = text.split_at(end);
     let trimmed = essence.trim_end();
     if trimmed == essence { text.parse().ok() } else { format!("{trimmed}{rest}").parse().ok() }
 }

@@ -20,6 +20,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use memchr::memmem;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
@@ -42,6 +43,10 @@ const COLLECTED_BYTES: usize = 16 << 10;
 
 /// Bytes of an upstream that are read at a time: a head, and with it a short body. Pingora reads a head by 4 KiB.
 const READ_AHEAD_BYTES: usize = 16 << 10;
+/// Where no more than this has come, and not all of it fits where it should go, a head goes there alone, so that the body
+/// behind it comes in one piece. A longer one comes in several in any case, and one that is packed must not come in
+/// fewer: what a piece may unpack to has a limit.
+const SHORT_BYTES: usize = 8 << 10;
 
 /// How long, and for how many bytes, a client whose request was not read to its end may go on: somebody who is still
 /// sending when the connection is closed may never see the answer.
@@ -255,10 +260,13 @@ impl ReadAhead {
             ready!(Pin::new(stream).poll_read(cx, &mut came))?;
             self.left = 0..came.filled().len();
         }
-        let taken = self.left.len().min(buf.remaining());
-        let end = self.left.start + taken;
-        buf.put_slice(self.bytes.get(self.left.start..end).unwrap_or_default());
-        self.left.start = end;
+        let left = self.bytes.get(self.left.clone()).unwrap_or_default();
+        let fits = left.get(..buf.remaining()).unwrap_or(left);
+        let is_alone = fits.len() < left.len() && left.len() <= SHORT_BYTES;
+        let end = if is_alone { memmem::find(fits, b"\r\n\r\n") } else { None };
+        let taken = end.and_then(|end| fits.get(..end + 4)).unwrap_or(fits);
+        buf.put_slice(taken);
+        self.left.start += taken.len();
         Poll::Ready(Ok(()))
     }
 }
@@ -548,6 +556,7 @@ mod tests {
             assert_eq!(flushes.load(Ordering::Relaxed), 1);
         }
     }
+
     /// However it is asked for, and all of it once.
     #[tokio::test]
     async fn what_comes_together_is_read_together() {
@@ -563,6 +572,26 @@ mod tests {
             }
             assert!(got == says, "{asked}");
             assert_eq!(reads.load(Ordering::Relaxed), expected, "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_body_comes_in_one_piece() {
+        let head = b"HTTP/1.1 200 OK\r\n\r\n";
+        for (body, first) in [
+            (100, head.len() + 100),
+            (4096 - head.len(), 4096),
+            (4096, head.len()),
+            (SHORT_BYTES - head.len(), head.len()),
+            (SHORT_BYTES, 4096),
+        ] {
+            let says = [head, &vec![b'x'; body][..]].concat();
+            let counting = Counting { says: says.clone(), ..Counting::default() };
+            let mut stream = Corked::reading_ahead(Box::new(counting));
+            let mut piece = vec![0; 64 << 10];
+            assert_eq!(stream.read(&mut piece[..4096]).await.unwrap(), first, "{body}");
+            let rest = stream.read(&mut piece[first..]).await.unwrap();
+            assert!(piece[..first + rest] == says, "{body}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Poll, ready as task_ready},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -49,6 +49,7 @@ use crate::{
         headers, host,
         journey::Journey,
         passage::Passage,
+        pool::Pool,
         respond::Answer,
         upstream::{Spot, Upstream},
     },
@@ -63,7 +64,7 @@ const REST_BYTES: usize = 64 << 10;
 const REST: Duration = Duration::from_millis(50);
 /// Interim responses (1xx) that come before a response, at most.
 const INTERIM_MAX: usize = 100;
-/// How often it is asked whether policies have been replaced.
+/// How often it is asked whether an exchange, or what it waits for, has taken too long.
 const TICK: Duration = Duration::from_millis(250);
 /// What frames of a body may be short of 256 bytes each, together, as long as nobody has read them: as many as fit into a
 /// window of 64 KiB at 16 bytes each.
@@ -473,19 +474,24 @@ impl Exchange {
         let whole_by = began + self.proxy.shared.settings.timeouts.request_body;
         let is_cut = &self.proxy.shared.cut;
         let mut tick = pin!(sleep(TICK));
-        // It is asked whenever the task has something to do, and now and then where it has not.
         let overdue = poll_fn(|cx| {
             loop {
                 if *is_cut.borrow() {
                     return Poll::Ready(Reason::ShuttingDown);
                 }
-                let now = Instant::now();
-                let is_late = now > whole_by && !has_ended.load(Ordering::Relaxed);
-                let late = is_late.then_some(Reason::RequestTimeout);
-                if let Some(reason) = late.or_else(|| gate.overdue(&set, began, now)) {
-                    return Poll::Ready(reason);
+                let is_due = tick.as_mut().poll(cx).is_ready();
+                // Each time that the task has something to do, the clock would cost more than it is worth.
+                if is_due || set.replaced().is_some() {
+                    let now = Instant::now();
+                    let is_late = now > whole_by && !has_ended.load(Ordering::Relaxed);
+                    let late = is_late.then_some(Reason::RequestTimeout);
+                    if let Some(reason) = late.or_else(|| gate.overdue(&set, began, now)) {
+                        return Poll::Ready(reason);
+                    }
                 }
-                task_ready!(tick.as_mut().poll(cx));
+                if !is_due {
+                    return Poll::Pending;
+                }
                 tick.set(sleep(TICK));
             }
         });
@@ -561,17 +567,17 @@ impl Exchange {
             };
             let is_http_2 = matches!(lease.session, HttpSession::H2(_));
             let request = request(client.request(), upstream, spot, passage, is_http_2)?;
-            let keeps = upstream.pool().keeps();
-            let mut relay = self.relay(client, &mut lease.session, keeps, has_ended);
+            let pool = upstream.pool();
+            let mut relay = self.relay(client, &mut lease.session, pool, has_ended);
             let ended = relay.run(request, passage, cork).await;
             match ended {
                 Ok(Sending::Whole) => {
-                    upstream.pool().give_back(lease).await;
+                    pool.give_back(lease);
                     return Ok(());
                 }
                 // It has said all that it had to say, and may still wait for the rest.
                 Ok(Sending::Open | Sending::Broken) => {
-                    lease.end(false).await;
+                    lease.end(false);
                     return Ok(());
                 }
                 // What was sent may have been carried out all the same: only what may be carried out twice is asked
@@ -583,7 +589,7 @@ impl Exchange {
                         && tries < TRIES_MAX => {}
                 Err(ended) => {
                     ended.tell(upstream, spot);
-                    lease.end(ended.is_slow_upstream()).await;
+                    lease.end(ended.is_slow_upstream());
                     return Err(ended);
                 }
             }
@@ -594,7 +600,7 @@ impl Exchange {
         &self,
         client: &'e mut Client,
         upstream: &'e mut HttpSession,
-        keeps: bool,
+        pool: &'e Pool,
         has_ended: &'e AtomicBool,
     ) -> Relay<'e> {
         let settings = &self.proxy.shared.settings;
@@ -607,7 +613,7 @@ impl Exchange {
             heard: Instant::now(),
             has_ended,
         };
-        Relay { client, upstream, upload, patience, keeps }
+        Relay { client, upstream, upload, patience, pool }
     }
 }
 
@@ -681,8 +687,8 @@ struct Relay<'e> {
     upload: Upload<'e>,
     /// How long the upstream may take for what it has to do next.
     patience: Duration,
-    /// Whether the upstream's connections are kept.
-    keeps: bool,
+    /// Where its connection goes.
+    pool: &'e Pool,
 }
 
 impl Relay<'_> {
@@ -740,19 +746,19 @@ impl Relay<'_> {
         cork.release();
         self.client.finish().await.map_err(End::by_client)?;
         let is_asked = self.upload.sending == Sending::Whole;
-        if !(is_done || is_asked && self.is_kept() && self.read_rest().await) {
+        if !(is_done || is_asked && self.is_rest_worth_it() && self.read_rest().await) {
             self.upload.sending = Sending::Broken;
         }
         Ok(self.upload.sending)
     }
 
-    /// Whether the upstream keeps the connection if the response is read to its end. A stream of HTTP/2 is reset instead.
-    fn is_kept(&mut self) -> bool {
-        let HttpSession::H1(session) = &mut *self.upstream else { return false };
-        session.respect_keepalive();
-        let length = session.get_header(header::CONTENT_LENGTH);
+    /// Whether to read the rest of a response that nobody wants: it is not known to be long, and the connection is kept
+    /// for it.
+    fn is_rest_worth_it(&mut self) -> bool {
+        let head = self.upstream.response_header();
+        let length = head.and_then(|head| head.headers.get(header::CONTENT_LENGTH));
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        self.keeps && session.will_keepalive() && length.is_none_or(|length| length <= REST_BYTES)
+        length.is_none_or(|length| length <= REST_BYTES) && self.pool.would_keep(self.upstream)
     }
 
     /// Reads what is left of a response that nobody wants, so that the connection can be used again. Whether that was
@@ -800,7 +806,7 @@ impl Relay<'_> {
     async fn head(&mut self) -> Result<(), End> {
         let Self { client, upstream, upload, patience, .. } = self;
         let mut interim = 0;
-        let mut is_late = pin!(sleep(*patience));
+        let mut late = Instant::now() + *patience;
         // Pingora would give each byte as long.
         upstream.set_read_timeout(None);
         loop {
@@ -827,9 +833,12 @@ impl Relay<'_> {
                 }
                 piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
-                    is_late.set(sleep(*patience));
+                    late = Instant::now() + *patience;
                 }
-                () = &mut is_late => return Err(upload.blames(Cause::TimedOut.into(), *patience)),
+                // The task wakes up once in a TICK: nothing else has to wake it for this.
+                () = poll_fn(|_| is_past(late)) => {
+                    return Err(upload.blames(Cause::TimedOut.into(), *patience));
+                }
             }
         }
     }
@@ -874,6 +883,11 @@ impl Relay<'_> {
         flow.written(self.client.sent_ahead());
         Ok(())
     }
+}
+
+/// Ready once this time is over.
+fn is_past(time: Instant) -> Poll<()> {
+    if Instant::now() < time { Poll::Pending } else { Poll::Ready(()) }
 }
 
 /// Whether the body of a response has ended. A stream of HTTP/2 that was reset looks ended, too. Trailers are data that

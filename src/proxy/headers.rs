@@ -34,6 +34,8 @@ pub(super) const HEADERS: usize = 12;
 
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
+/// What `Accept-Encoding` says: whoever packs a body has it unpacked here.
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// The headers of the request to the upstream: its `host`, and those of the client that may go on. `conditions` stand
 /// for those of the client. `accepts_all` says that a body of any type passes.
@@ -71,7 +73,7 @@ pub(super) fn request(
     if !accepts_all {
         headers.insert(header::ACCEPT, accept(&client.headers, plan));
     }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
     for (name, value) in conditions {
         headers.append(name.clone(), value.clone());
     }

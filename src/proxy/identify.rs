@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderName, HeaderValue};
 
 use crate::{
     access::Reason,
@@ -27,12 +27,12 @@ enum Identified<'s> {
 /// The caller, by everything that the request shows; none if it shows nothing. A credential that does not hold is never made
 /// good by another; two that name different callers name none.
 pub(super) fn identify<'s>(
-    headers: &HeaderMap,
+    api_key: Option<&HeaderValue>,
     keys: &ApiKeys,
     set: &'s PolicySet,
 ) -> Result<Option<&'s Arc<str>>, Reason> {
     let mut found = None;
-    for identified in [by_api_key(headers, keys, set), by_place(set)] {
+    for identified in [by_api_key(api_key, keys, set), by_place(set)] {
         match identified {
             Identified::Absent => {}
             Identified::Failed(reason) => return Err(reason),
@@ -45,8 +45,12 @@ pub(super) fn identify<'s>(
     Ok(found)
 }
 
-fn by_api_key<'s>(headers: &HeaderMap, keys: &ApiKeys, set: &'s PolicySet) -> Identified<'s> {
-    let Some(key) = headers.get(API_KEY).map(|value| value.as_bytes().trim_ascii()) else {
+fn by_api_key<'s>(
+    api_key: Option<&HeaderValue>,
+    keys: &ApiKeys,
+    set: &'s PolicySet,
+) -> Identified<'s> {
+    let Some(key) = api_key.map(|value| value.as_bytes().trim_ascii()) else {
         return Identified::Absent;
     };
     let holder = keys.name_of(key).and_then(|name| {

@@ -77,7 +77,7 @@ mod validate;
 mod watchers;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     iter,
     sync::{
         Arc,
@@ -260,7 +260,7 @@ impl Shared {
 pub struct Proxy {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
-    upstreams: HashMap<String, Arc<Upstream>>,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -387,19 +387,16 @@ impl Proxy {
         let target = target(request).map_err(unknown)?;
         let target = if arrival.has_body { target.with_body() } else { target };
         let target = target.with_headers(request.headers.keys().map(HeaderName::as_str));
-        for once in [identify::API_KEY, DATA_PURPOSE] {
-            if request.headers.get_all(once).iter().nth(1).is_some() {
-                return Err(unknown(Reason::HeaderRepeated));
-            }
-        }
+        let api_key = once(&request.headers, identify::API_KEY).map_err(unknown)?;
+        let purpose = once(&request.headers, DATA_PURPOSE).map_err(unknown)?;
         if wants_upgrade(request) {
             return Err(unknown(Reason::UpgradeNotAllowed));
         }
         if let Some(preflight) = preflight(request, set, host, &target) {
             return preflight.map(Admission::Preflight);
         }
-        let caller = identify::identify(&request.headers, &self.shared.settings.api_keys, set)
-            .map_err(unknown)?;
+        let caller = identify::identify(api_key, &self.shared.settings.api_keys, set);
+        let caller = caller.map_err(unknown)?;
         let too_many = |labels| Denial { reason: Reason::TooManyRequests, labels };
         let slot = match caller {
             None => None,
@@ -408,11 +405,10 @@ impl Proxy {
             })?),
         };
         // What is no text names no purpose.
-        let stated = |value: &HeaderValue| value.to_str().unwrap_or_default().trim().to_owned();
-        let purpose = request.headers.get(DATA_PURPOSE).map(stated);
+        let purpose = purpose.map(|value| value.to_str().unwrap_or_default().trim());
         let ask = Ask {
             caller: caller.map(|caller| &**caller),
-            purpose: purpose.as_deref(),
+            purpose,
             host: Some(host),
             target: &target,
         };
@@ -476,6 +472,13 @@ impl Proxy {
         }
         Ok(conditions)
     }
+}
+
+/// The value of a header that must not stand twice: somebody else could go by the other one.
+fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, Reason> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next();
+    if values.next().is_some() { Err(Reason::HeaderRepeated) } else { Ok(value) }
 }
 
 /// Whether a client wants to speak another protocol, such as WebSocket, which nobody could look into. To offer

@@ -18,7 +18,7 @@ use crate::{
     enforce::Tally,
     frame::Framed,
     json,
-    policy::{Api, Permit},
+    policy::{Api, Framing, Permit, Plan},
     proxy::{
         flow::Body,
         headers,
@@ -33,8 +33,13 @@ use crate::{
     transform::Context,
 };
 
+/// The header that says by what a response was chosen that a client can have packed in several ways.
+const VARY_ENCODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+/// How HTTP/1.1 says where a body ends whose length nobody knows yet.
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
+
 /// Makes what a body goes through. It is an argument so that a test can put in its place what fails.
-pub(super) type MakeSieve = fn(Framed) -> Box<dyn Sieve>;
+pub(super) type MakeSieve = fn(Framing, Arc<Plan>, Context, json::Limits) -> Box<dyn Sieve>;
 
 /// What is the same for every passage.
 pub(super) struct Gate {
@@ -77,7 +82,9 @@ impl Gate {
             held_bytes: limits.held_bytes,
             quotas: Quotas::new(limits),
             pass_bytes: limits.pass_bytes,
-            make_sieve: |framed| Box::new(framed),
+            make_sieve: |framing, plan, context, limits| {
+                Box::new(Framed::new(framing, plan, context, limits))
+            },
         }
     }
 
@@ -158,22 +165,20 @@ impl Passage {
         let asked = Asked { is_head: self.is_head, passes: self.permit.passes, is_conditional };
         let treatment = Treatment::of(head.status, &head.headers, asked, ended, passes)?;
         let context = Context { today: self.today };
-        let coding = || response::coding(&head.headers).ok_or(Reason::CodingNotSupported);
         let body = match treatment {
             // Announced as none, there must be none; not announced at all, it cannot be looked into.
             Treatment::Empty if ended || head.status == StatusCode::RESET_CONTENT => {
                 Body::Empty(Reason::UpstreamProtocol)
             }
             Treatment::Empty => Body::Empty(Reason::MediaNotAllowed),
-            Treatment::Sieve { framing, may_be_empty } => {
+            Treatment::Sieve { coding, framing, may_be_empty } => {
                 let plan = Arc::clone(&self.permit.plan);
-                let framed = Framed::new(framing, plan, context, self.gate.limits);
-                let sieve = (self.gate.make_sieve)(framed);
-                self.pipe(coding()?, self.coding, sieve, may_be_empty)?
+                let sieve = (self.gate.make_sieve)(framing, plan, context, self.gate.limits);
+                self.pipe(coding, self.coding, sieve, may_be_empty)?
             }
             Treatment::Replace => Body::Replace(respond::error_of_upstream(head.status)),
             Treatment::Discard => Body::Replace(Bytes::new()),
-            Treatment::Pass => self.pass(&head.headers, coding()?)?,
+            Treatment::Pass { coding } => self.pass(&head.headers, coding)?,
         };
         let (headers, tally) =
             headers::sieved(&head.headers, &self.permit.plan, self.permit.passes, context);
@@ -226,12 +231,13 @@ impl Passage {
         let is_sieved = matches!(body, Body::Sieve { .. });
         let tag = self.tag(upstream);
         if self.permit.compresses && (is_sieved || tag.is_some()) {
-            respond::vary(&mut headers, "Accept-Encoding")?;
+            respond::vary(&mut headers, VARY_ENCODING)?;
         }
         if let Some(tag) = tag {
             headers.insert(header::ETAG, tag);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-            respond::vary(&mut headers, "Data-Purpose, Api-Key")?;
+            let on = HeaderValue::from_static("Data-Purpose, Api-Key");
+            respond::vary(&mut headers, on)?;
         }
         if matches!(body, Body::Empty(_) | Body::Replace(_)) && !response::says_json(&headers) {
             // What the upstream said about words that do not leave.
@@ -266,8 +272,7 @@ impl Passage {
             }
             Body::Empty(_) if ended => drop(headers.insert(header::CONTENT_LENGTH, 0.into())),
             Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) if self.is_chunked => {
-                let chunked = HeaderValue::from_static("chunked");
-                headers.insert(header::TRANSFER_ENCODING, chunked);
+                headers.insert(header::TRANSFER_ENCODING, CHUNKED);
             }
             Body::Empty(_) | Body::Sieve { .. } | Body::Pass(_) => {}
         }

@@ -4,13 +4,13 @@
 //! kept only if its response was read to its end and nothing came behind it.
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI32, Ordering},
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -34,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::proxy::{client::CLOSING, cork::Corked, upstream::Spot};
+use crate::proxy::{cork::Corked, upstream::Spot};
 
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
@@ -105,13 +105,10 @@ pub(super) struct Lease {
 impl Lease {
     /// Ends the connection, or the stream, where it is. Where the upstream `is_slow`, nothing else is asked on it: it may
     /// be gone, and nobody has heard.
-    pub(super) async fn end(self, is_slow: bool) {
+    pub(super) fn end(self, is_slow: bool) {
         match self.session {
-            HttpSession::H1(mut session) => {
-                if timeout(CLOSING, session.shutdown()).await.is_err() {
-                    // It takes nothing any more, and closes as it goes.
-                }
-            }
+            // An upstream that takes nothing any more is not waited for: the connection closes as it goes.
+            HttpSession::H1(mut session) => drop(now(session.shutdown())),
             HttpSession::H2(session) if is_slow => session.conn.mark_shutdown(),
             // The stream is reset as it goes.
             HttpSession::H2(_) | HttpSession::Custom(()) => {}
@@ -129,9 +126,12 @@ impl Pool {
         Self::new(Terms { keeps: false, ..self.terms })
     }
 
-    /// Whether connections are kept.
-    pub(super) fn keeps(&self) -> bool {
-        self.terms.keeps
+    /// Whether a connection of HTTP/1.1 is kept once this response is read to its end. A stream of HTTP/2 ends, and its
+    /// connection goes on.
+    pub(super) fn would_keep(&self, session: &mut HttpSession) -> bool {
+        let HttpSession::H1(session) = session else { return false };
+        session.respect_keepalive();
+        self.terms.keeps && session.will_keepalive()
     }
 
     /// A connection to this address: one that is kept, or a new one.
@@ -159,6 +159,16 @@ impl Pool {
                 },
             }
         }
+        // In a box, for it is large, and most requests need no new connection.
+        Box::pin(self.connect_anew(transport, kind, peer)).await
+    }
+
+    async fn connect_anew(
+        &self,
+        transport: &TransportConnector,
+        kind: Kind,
+        peer: &HttpPeer,
+    ) -> Result<Lease, BError> {
         let made = Instant::now();
         let stream = Corked::reading_ahead(transport.new_stream(peer).await?);
         // In the clear there is nothing to agree by, and what the settings say holds.
@@ -180,18 +190,17 @@ impl Pool {
     }
 
     /// Takes a connection back whose request and response are complete.
-    pub(super) async fn give_back(&self, lease: Lease) {
-        let Lease { session, kind, made, .. } = lease;
-        let mut session = match session {
-            HttpSession::H1(session) => session,
-            HttpSession::H2(session) => return self.touch(&session.conn),
-            HttpSession::Custom(()) => return,
-        };
-        if self.terms.keeps {
-            session.respect_keepalive();
+    pub(super) fn give_back(&self, mut lease: Lease) {
+        if let HttpSession::H2(session) = &lease.session {
+            return self.touch(&session.conn);
         }
-        // It is closed where it is not to be kept, which is how a session begins. Where it is closed, an upstream that takes nothing any more is not waited for.
-        if let Ok(Some(mut stream)) = timeout(CLOSING, session.reuse()).await
+        if !self.would_keep(&mut lease.session) {
+            return lease.end(false);
+        }
+        let Lease { session, kind, made, .. } = lease;
+        // Where something has come behind the response, it closes as it goes.
+        if let HttpSession::H1(session) = session
+            && let Some(Some(mut stream)) = now(session.reuse())
             && is_silent(&mut stream)
         {
             self.keep(Kept { line: Line::Free(stream), kind, made, used: Instant::now() });
@@ -301,9 +310,16 @@ impl Kept {
 fn is_silent(stream: &mut Stream) -> bool {
     let mut byte = [0];
     let mut byte = ReadBuf::new(&mut byte);
-    let read = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut byte));
-    // What a task may do in one turn is not for this to use up.
-    pin!(unconstrained(read)).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    now(poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut byte))).is_none()
+}
+
+/// What a step comes to at once; none if it would have to be waited for. What a task may do in one turn is not for this
+/// to use up.
+fn now<T>(step: impl Future<Output = T>) -> Option<T> {
+    match pin!(unconstrained(step)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
 }
 
 /// Begins HTTP/2 on a connection, and has a task carry it until it ends.

@@ -23,6 +23,8 @@ pub(super) const PROBLEM: HeaderValue = HeaderValue::from_static("application/pr
 
 /// Seconds until a client that was turned away for load or for want of policies may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// Nobody may keep a response that was made for one caller.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// How a client shows who it is; RFC 9110, section 15.5.2, asks for it beside a 401.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("ApiKey");
 
@@ -52,13 +54,13 @@ pub(super) fn mark(headers: &mut HeaderMap, journey: &Journey) -> Result<(), Inv
         headers.insert(TAMIS_POLICY, HeaderValue::from_str(digest)?);
     }
     if let Some(Crossing(allowed)) = journey.crossing() {
-        vary(headers, "Origin")?;
+        vary(headers, HeaderValue::from_static("Origin"))?;
         if let Some((origin, exposed)) = allowed {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
         }
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     Ok(())
 }
 
@@ -66,11 +68,10 @@ pub(super) fn mark(headers: &mut HeaderMap, journey: &Journey) -> Result<(), Inv
 pub(super) struct Crossing(pub(super) Option<(HeaderValue, HeaderValue)>);
 
 /// Adds to what a response depends on.
-pub(super) fn vary(headers: &mut HeaderMap, on: &'static str) -> Result<(), InvalidHeaderValue> {
-    let known = headers.get(header::VARY).and_then(|known| known.to_str().ok());
-    let all = match known {
-        None => HeaderValue::from_static(on),
-        Some(known) => HeaderValue::try_from(format!("{known}, {on}"))?,
+pub(super) fn vary(headers: &mut HeaderMap, on: HeaderValue) -> Result<(), InvalidHeaderValue> {
+    let all = match headers.get(header::VARY) {
+        None => on,
+        Some(known) => HeaderValue::from_bytes(&[known.as_bytes(), b", ", on.as_bytes()].concat())?,
     };
     headers.insert(header::VARY, all);
     Ok(())

@@ -18,6 +18,8 @@ pub(crate) enum Treatment {
     Empty,
     /// It goes through the plan of the request. Some responses may be without one.
     Sieve {
+        /// How it comes packed.
+        coding: Coding,
         /// How JSON texts stand in it.
         framing: Framing,
         /// Whether a body of no bytes is as good as a JSON text.
@@ -28,7 +30,10 @@ pub(crate) enum Treatment {
     /// Nobody reads it, and it cannot be looked into: it is read, and left out.
     Discard,
     /// A policy says that it passes as it is.
-    Pass,
+    Pass {
+        /// How it comes packed.
+        coding: Coding,
+    },
 }
 
 /// What of a request decides how its response is treated.
@@ -77,19 +82,17 @@ impl Treatment {
         if is_error {
             return Ok(Self::Replace);
         }
-        let is_readable = coding(headers).is_some();
-        if status.is_redirection() && (!is_readable || !matches!(media, Media::Json { .. })) {
+        let coding = coding(headers);
+        if status.is_redirection() && (coding.is_none() || !matches!(media, Media::Json { .. })) {
             return Ok(Self::Discard);
         }
-        if !is_readable {
-            return Err(Reason::CodingNotSupported);
-        }
+        let coding = coding.ok_or(Reason::CodingNotSupported)?;
         if asked.passes {
             return match media {
                 Media::Unclear => Err(Reason::MediaNotAllowed),
                 Media::Other(media) if is_grpc(&media) => Err(Reason::MediaNotAllowed),
                 Media::Absent | Media::Json { .. } | Media::Other(_) if ended => Ok(Self::Empty),
-                Media::Absent | Media::Json { .. } | Media::Other(_) => Ok(Self::Pass),
+                Media::Absent | Media::Json { .. } | Media::Other(_) => Ok(Self::Pass { coding }),
             };
         }
         match media {
@@ -103,10 +106,10 @@ impl Treatment {
             }
             Media::Json { framing, .. } => {
                 let may_be_empty = may_be_empty || framing.may_be_empty();
-                Ok(Self::Sieve { framing, may_be_empty })
+                Ok(Self::Sieve { coding, framing, may_be_empty })
             }
             Media::Other(media) if passes(&media) => {
-                Ok(if ended { Self::Empty } else { Self::Pass })
+                Ok(if ended { Self::Empty } else { Self::Pass { coding } })
             }
             // It may still turn out to be empty, and is refused with its first byte if not.
             Media::Absent if may_be_empty => Ok(Self::Empty),
@@ -143,10 +146,11 @@ enum Media {
 
 impl Media {
     fn of(headers: &HeaderMap) -> Self {
-        if !headers.contains_key(header::CONTENT_TYPE) {
-            return Self::Absent;
-        }
-        let Some(media) = content_type(headers) else { return Self::Unclear };
+        let media = match content_type(headers) {
+            Ok(Some(media)) => media,
+            Ok(None) => return Self::Absent,
+            Err(Unclear) => return Self::Unclear,
+        };
         // `essence_str` is lower-case, and without parameters.
         let essence = media.essence_str();
         let Some(framing) = Framing::of(essence) else { return Self::Other(essence.to_owned()) };
@@ -159,11 +163,15 @@ impl Media {
     }
 }
 
-/// The media type of a response, if it has one, and one only.
-fn content_type(headers: &HeaderMap) -> Option<Mime> {
+/// A media type that is said twice, or not so that it could be read.
+struct Unclear;
+
+/// The media type of a response, if it says one.
+fn content_type(headers: &HeaderMap) -> Result<Option<Mime>, Unclear> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let media = built_in::media_type(values.next()?.to_str().ok()?)?;
-    values.next().is_none().then_some(media)
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    text.and_then(built_in::media_type).map(Some).ok_or(Unclear)
 }
 
 fn charsets(media: &Mime) -> impl Iterator<Item = &str> {
@@ -180,7 +188,7 @@ pub(super) fn content_type_in_utf8(headers: &HeaderMap) -> Option<HeaderValue> {
     if !has_parameters || !says_json(headers) {
         return None;
     }
-    let media = content_type(headers)?;
+    let media = content_type(headers).ok()??;
     if charsets(&media).all(|charset| charset == "utf-8") {
         return None;
     }
@@ -199,7 +207,7 @@ pub(super) fn says_json(headers: &HeaderMap) -> bool {
 
 /// How the body is packed; `None` if it is not known, several times over, or in a transfer coding but
 /// the one that delimits it.
-pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
+fn coding(headers: &HeaderMap) -> Option<Coding> {
     let is_chunked =
         |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     if !headers.get_all(header::TRANSFER_ENCODING).iter().all(is_chunked) {
@@ -219,8 +227,12 @@ mod tests {
 
     const BODY: bool = false;
     const ENDED: bool = true;
-    const SIEVE: Result<Treatment, Reason> =
-        Ok(Treatment::Sieve { framing: Framing::Document, may_be_empty: false });
+    const SIEVE: Result<Treatment, Reason> = Ok(Treatment::Sieve {
+        coding: Coding::Identity,
+        framing: Framing::Document,
+        may_be_empty: false,
+    });
+    const PASS: Result<Treatment, Reason> = Ok(Treatment::Pass { coding: Coding::Identity });
 
     /// `head` is a status and header lines, separated by `|`.
     #[track_caller]
@@ -276,10 +288,10 @@ mod tests {
         ] {
             let head = format!("200|content-type: {media}");
             // There may be none of them.
-            check(&head, BODY, Ok(Treatment::Sieve { framing, may_be_empty: true }));
+            let sieve = |coding| Ok(Treatment::Sieve { coding, framing, may_be_empty: true });
+            check(&head, BODY, sieve(Coding::Identity));
             check(&head, ENDED, Ok(Treatment::Empty));
-            let packed = format!("{head}|content-encoding: gzip");
-            check(&packed, BODY, Ok(Treatment::Sieve { framing, may_be_empty: true }));
+            check(&format!("{head}|content-encoding: gzip"), BODY, sieve(Coding::Gzip));
             check(&format!("500|content-type: {media}"), BODY, Ok(Treatment::Replace));
         }
     }
@@ -312,7 +324,7 @@ mod tests {
         }
         check("200", BODY, refused);
         check("200|content-type: application/json|content-type: text/html", BODY, refused);
-        check("200|content-type: text/csv; header=present", BODY, Ok(Treatment::Pass));
+        check("200|content-type: text/csv; header=present", BODY, PASS);
     }
 
     #[test]
@@ -403,8 +415,8 @@ mod tests {
         check("201|content-type: text/html", BODY, Err(Reason::MediaNotAllowed));
         let json = "|content-type: application/json";
         for status in [201, 302] {
-            let framing = Framing::Document;
-            let expected = Ok(Treatment::Sieve { framing, may_be_empty: true });
+            let (coding, framing) = (Coding::Identity, Framing::Document);
+            let expected = Ok(Treatment::Sieve { coding, framing, may_be_empty: true });
             check(&format!("{status}{json}"), BODY, expected);
         }
         // Says JSON, and there is none.

@@ -244,7 +244,7 @@ fn treatment(case: &Case, permit: &Permit) -> Result<(HeaderMap, Option<Framing>
     let asked = Asked { passes: permit.passes, ..Asked::default() };
     match Treatment::of(StatusCode::OK, &headers, asked, false, passes)? {
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
-        Treatment::Pass => Ok((headers, None)),
+        Treatment::Pass { .. } => Ok((headers, None)),
         // An answer of 200 with a body is none of these.
         Treatment::Empty | Treatment::Replace | Treatment::Discard => Err(Reason::Internal),
     }

@@ -184,21 +184,23 @@ impl Head {
 pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr(b':', line)?;
     let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-    let is_fine = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    let is_fine = |byte: u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+    // All bytes are looked at, for the compiler then does many at a time.
+    let are_fine = value.iter().fold(true, |so_far, byte| so_far & is_fine(*byte));
     // A line that goes on with the one before has no name: it begins with white space.
-    (is_token(name) && value.iter().all(is_fine)).then(|| (name, value.trim_ascii()))
+    (is_token(name) && are_fine).then(|| (name, value.trim_ascii()))
 }
 
 /// Section 5.6.2 of RFC 9110.
 fn is_token(text: &[u8]) -> bool {
-    let is_fine = |byte: &u8| {
+    let is_fine = |byte: u8| {
         matches!(
             byte,
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.'
                 | b'^'..=b'`' | b'|' | b'~'
         )
     };
-    !text.is_empty() && text.iter().all(is_fine)
+    !text.is_empty() && text.iter().fold(true, |so_far, byte| so_far & is_fine(*byte))
 }
 
 /// Digits, and nothing that somebody takes for a part of a number.

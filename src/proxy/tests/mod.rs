@@ -41,6 +41,7 @@ use crate::{
     access::Reason,
     config::{self, Settings},
     enforce::Tally,
+    frame::Framed,
     metrics::Metrics,
     policy::{Source, load},
     reload::Policies,
@@ -919,8 +920,14 @@ impl Sieve for Panics {
 async fn a_sieve_that_panics_ends_its_response_and_no_other() {
     let long = format!("[{}7]", "{\"id\":1, \"secret\":\"CANARY\"}, ".repeat(20_000));
     let upstream = Upstream::json(&long);
-    let at_once: MakeSieve = |sieve| Box::new(Panics { sieve: Box::new(sieve), after: 0 });
-    let later: MakeSieve = |sieve| Box::new(Panics { sieve: Box::new(sieve), after: 100_000 });
+    let at_once: MakeSieve = |framing, plan, context, limits| {
+        let sieve = Box::new(Framed::new(framing, plan, context, limits));
+        Box::new(Panics { sieve, after: 0 })
+    };
+    let later: MakeSieve = |framing, plan, context, limits| {
+        let sieve = Box::new(Framed::new(framing, plan, context, limits));
+        Box::new(Panics { sieve, after: 100_000 })
+    };
     for make_sieve in [at_once, later] {
         let world = World::with(upstream.clone(), POLICY, |_| {}, Some(make_sieve)).await;
         let reply = world.get("/c", "support", "").await;
