@@ -27,9 +27,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::proxy::{
-    cork::{FAREWELL, FAREWELL_BYTES},
-    frames::Wire,
+use crate::{
+    metrics::ConnectionEnd,
+    proxy::{
+        cork::{FAREWELL, FAREWELL_BYTES},
+        frames::Wire,
+    },
 };
 
 /// How long the closing of a connection may take.
@@ -50,6 +53,17 @@ pub(super) enum Over {
     Old,
     /// The process ends: nothing is waited for but answers that have begun.
     Leaving,
+}
+
+impl Over {
+    /// What ends a connection that takes no more of them.
+    pub(super) fn end(self) -> Option<ConnectionEnd> {
+        match self {
+            Self::No => None,
+            Self::Old => Some(ConnectionEnd::Age),
+            Self::Leaving => Some(ConnectionEnd::Shutdown),
+        }
+    }
 }
 
 /// Who sends a request and reads its response. Either is large, and handed on from the one to the other.

@@ -259,22 +259,17 @@ impl Exchange {
                 // A client that has just connected gets an answer.
                 () = is_unused, if is_kept => return ConnectionEnd::Shutdown,
             };
+            // Pingora does not say why there is none.
+            let unread =
+                if cork.is_silent() { ConnectionEnd::Silent } else { ConnectionEnd::Client };
             match read {
                 Ok(true) => {}
-                // Pingora says of neither why.
                 Ok(false) if is_kept && since.elapsed() >= idle => return ConnectionEnd::Idle,
-                Ok(false) if cork.is_silent() => return ConnectionEnd::Silent,
-                Ok(false) => return ConnectionEnd::Client,
+                Ok(false) => return unread,
                 Err(error) => {
                     let has_begun = cork.has_begun();
                     self.refuse(session, &error).await;
-                    return if has_begun {
-                        ConnectionEnd::Request
-                    } else if cork.is_silent() {
-                        ConnectionEnd::Silent
-                    } else {
-                        ConnectionEnd::Client
-                    };
+                    return if has_begun { ConnectionEnd::Request } else { unread };
                 }
             }
             is_kept = true;
@@ -284,11 +279,7 @@ impl Exchange {
             let is_complete = self.carry(&mut client, &cork).await;
             next = client.end(is_complete).await;
         }
-        match *over.borrow() {
-            Over::No => ConnectionEnd::Request,
-            Over::Old => ConnectionEnd::Age,
-            Over::Leaving => ConnectionEnd::Shutdown,
-        }
+        over.borrow().end().unwrap_or(ConnectionEnd::Request)
     }
 
     /// Carries the requests of a connection of HTTP/2, each in a task of its own, until it ends.
@@ -322,13 +313,12 @@ impl Exchange {
         let mut requests = JoinSet::new();
         let end = loop {
             let is_over = leaving.is_some();
-            let until = leaving.map_or_else(Instant::now, |(_, until)| until);
+            let (end, until) = leaving.unwrap_or_else(|| (ConnectionEnd::Client, Instant::now()));
             let why = tokio::select! {
                 biased;
-                _ = &mut told, if !is_over => match *over.borrow() {
-                    Over::No | Over::Old => ConnectionEnd::Age,
-                    Over::Leaving => ConnectionEnd::Shutdown,
-                },
+                _ = &mut told, if !is_over => {
+                    over.borrow().end().unwrap_or(ConnectionEnd::Internal)
+                }
                 accepted = connection.accept() => match accepted {
                     Some(Ok((_, mut respond))) if is_over && Instant::now() >= until => {
                         // It has never said that it has heard, and goes on.
@@ -347,9 +337,7 @@ impl Exchange {
                             ConnectionEnd::Protocol
                         };
                     }
-                    Some(Err(_)) | None => {
-                        break leaving.map_or(ConnectionEnd::Client, |(why, _)| why);
-                    }
+                    Some(Err(_)) | None => break end,
                 },
                 () = wire.flooded() => {
                     connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
@@ -363,9 +351,7 @@ impl Exchange {
                 () = sleep(timeouts.idle), if requests.is_empty() && !is_over => {
                     ConnectionEnd::Idle
                 }
-                () = sleep_until(until.into()), if requests.is_empty() && is_over => {
-                    break leaving.map_or(ConnectionEnd::Client, |(why, _)| why);
-                }
+                () = sleep_until(until.into()), if requests.is_empty() && is_over => break end,
             };
             // Told first, a client knows which of its requests were taken (RFC 9113, section 6.8).
             connection.graceful_shutdown();

@@ -428,7 +428,7 @@ impl Proxy {
         let conditions = self.conditions(request, &set, &ask);
         let conditions = conditions.map_err(|reason| Denial { reason, ..unserved() })?;
         // Others may have come in meanwhile.
-        let share = Share::of(caller.map(|caller| &**caller));
+        let share = Share::of(caller.is_some());
         let flight = metrics.flight(share.of_all(limits.responses_in_flight));
         let flight = flight.ok_or_else(|| Denial { reason: Reason::Overloaded, ..unserved() })?;
         let place = InProgress { _flight: flight, _slot: slot };
@@ -563,8 +563,8 @@ enum Share {
 }
 
 impl Share {
-    fn of(caller: Option<&str>) -> Self {
-        if caller.is_some() { Self::All } else { Self::ThreeQuarters }
+    fn of(is_known: bool) -> Self {
+        if is_known { Self::All } else { Self::ThreeQuarters }
     }
 
     /// So much of it.
