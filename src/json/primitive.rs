@@ -64,10 +64,11 @@ fn is_complete_by_byte(bytes: &[u8], at: usize) -> bool {
 pub(crate) fn end(bytes: &[u8], at: usize) -> Option<usize> {
     let word = word(bytes, at)?;
     let end = match word.to_le_bytes() {
+        [b'0'..=b'9', ..] => number_end(bytes, at, word)?,
         [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => at + 4,
         [b'f', b'a', b'l', b's', b'e', ..] => at + 5,
-        [b'-', ..] => number_end(bytes, at + 1, word >> 8)?,
-        _ => number_end(bytes, at, word)?,
+        [b'-', ..] => number_end(bytes, at + 1, self::word(bytes, at + 1)?)?,
+        _ => return None,
     };
     match bytes.get(end)? {
         b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' => Some(end),
@@ -75,35 +76,62 @@ pub(crate) fn end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where a number without exponent ends, after its sign; `word` are its first bytes.
+/// Where a number without exponent ends, after its sign; `word` are its first bytes. Most numbers end within these, behind
+/// their fraction, too: then nothing else is called, so that no register has to be kept for a call.
 #[inline]
 fn number_end(bytes: &[u8], at: usize, word: u64) -> Option<usize> {
-    let whole = digits(bytes, at, word)?;
-    if whole == at || (word.to_le_bytes().first() == Some(&b'0') && whole > at + 1) {
+    let others = others(word);
+    if others == 0 {
+        return long_number_end(bytes, at, word);
+    }
+    let whole = others.trailing_zeros() & !7;
+    if whole == 0 || (whole > 8 && word & 0xff == u64::from(b'0')) {
         return None;
     }
-    if bytes.get(whole) != Some(&b'.') {
-        return Some(whole);
+    if word >> whole & 0xff != u64::from(b'.') {
+        return Some(at + (whole / 8) as usize);
     }
-    let from = whole + 1;
-    digits(bytes, from, self::word(bytes, from)?).filter(|end| *end > from)
+    let others = others & (others - 1);
+    if others == 0 {
+        return fraction_end(bytes, at + (whole / 8) as usize + 1);
+    }
+    let end = others.trailing_zeros() & !7;
+    (end > whole + 8).then_some(at + (end / 8) as usize)
 }
 
-/// Where the digits end that begin at `at` with `first`.
-#[inline]
-fn digits(bytes: &[u8], mut at: usize, first: u64) -> Option<usize> {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut word = first;
+/// The same of one that begins with eight digits, or more.
+#[cold]
+fn long_number_end(bytes: &[u8], at: usize, word: u64) -> Option<usize> {
+    if word & 0xff == u64::from(b'0') {
+        return None;
+    }
+    let whole = digits(bytes, at + 8)?;
+    if bytes.get(whole) == Some(&b'.') { fraction_end(bytes, whole + 1) } else { Some(whole) }
+}
+
+/// Where a fraction ends that begins at `at`, behind the point.
+#[cold]
+fn fraction_end(bytes: &[u8], at: usize) -> Option<usize> {
+    digits(bytes, at).filter(|end| *end > at)
+}
+
+/// Where the digits end that begin at `at`.
+fn digits(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        // Sets the high bit of each byte that is no digit; exact up to the first, and that is used.
-        let number = word ^ 0x3030_3030_3030_3030;
-        let others = (number.wrapping_add(0x7676_7676_7676_7676) | number) & HIGH;
+        let others = others(word(bytes, at)?);
         if others != 0 {
             return Some(at + (others.trailing_zeros() / 8) as usize);
         }
         at += 8;
-        word = self::word(bytes, at)?;
     }
+}
+
+/// The high bit of each byte that is no digit: exact up to the first that is, and up to the next if that one is ASCII.
+#[inline]
+fn others(word: u64) -> u64 {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let number = word ^ 0x3030_3030_3030_3030;
+    (number.wrapping_add(0x7676_7676_7676_7676) | number) & HIGH
 }
 
 #[inline]
@@ -196,4 +224,62 @@ const fn table() -> [[u8; 256]; 32] {
         n += 1;
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Where it ends by the table, byte by byte.
+    fn end_by_byte(bytes: &[u8], at: usize) -> Option<usize> {
+        let mut primitive = Primitive::START;
+        for (index, byte) in bytes.iter().enumerate().skip(at) {
+            match primitive.step(*byte) {
+                Step::More(more) => primitive = more,
+                Step::End => return Some(index),
+                Step::Wrong => return None,
+            }
+        }
+        None
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_ends_where_it_does_byte_by_byte(
+            before in "[ ,]{0,9}",
+            primitive in r"-?[0-9]{0,20}\.?[0-9]{0,20}|[0-9.eE+-]{1,12}|[a-z]{1,6}|.{1,3}",
+            after in "[,} \n\t\r\\]a-z0-9.\u{e9}]{0,12}",
+        ) {
+            let text = format!("{before}{primitive}{after}");
+            let (bytes, at) = (text.as_bytes(), before.len());
+            if let Some(end) = end(bytes, at) {
+                prop_assert_eq!(end_by_byte(bytes, at), Some(end), "{:?}", text);
+            }
+        }
+    }
+
+    /// Most are of these kinds, and none of them may take the slow way.
+    #[test]
+    fn usual_primitives_are_read_at_once() {
+        let digits = ["7", "10", "1234567", "12345678", "123456789012345678901234567890"];
+        let numbers = digits.iter().flat_map(|whole| {
+            let fractions = digits.iter().map(move |fraction| format!("{whole}.{fraction}"));
+            fractions.chain([(*whole).to_owned(), "0".to_owned(), "0.5".to_owned()])
+        });
+        let signed = numbers.flat_map(|number| [format!("-{number}"), number]);
+        let words = ["true", "false", "null"].map(str::to_owned);
+        for primitive in signed.chain(words) {
+            for after in [",", "}", "]", " ", "\n", "\r", "\t"] {
+                let text = format!("[{primitive}{after}12345678");
+                assert_eq!(end(text.as_bytes(), 1), Some(1 + primitive.len()), "{text:?}");
+            }
+        }
+        for wrong in ["01", "-", "-01", "1.", ".5", "1.a", "tru", "+1", "1a", "0x1", "00000000000"]
+        {
+            let text = format!("[{wrong},123456789");
+            assert_eq!(end(text.as_bytes(), 1), None, "{text:?}");
+        }
+    }
 }
