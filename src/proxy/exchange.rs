@@ -420,7 +420,7 @@ impl Exchange {
         let answer = match journey.working(|| proxy.admit(&arrival, set.as_ref())) {
             Ok(Admission::Permitted(admitted)) => {
                 // In a box, for it is large, and what is denied should not have room for it.
-                let ended = Box::pin(self.pass(client, journey, admitted, cork)).await;
+                let ended = Box::pin(self.pass(client, has_body, journey, admitted, cork)).await;
                 cork.answered();
                 return ended;
             }
@@ -449,12 +449,13 @@ impl Exchange {
     async fn pass(
         &self,
         client: &mut Client,
+        has_body: bool,
         journey: Journey,
         admitted: Admitted,
         cork: &Cork,
     ) -> bool {
         let (upstream, mut passage) = self.proxy.passage(client.request(), journey, admitted);
-        let has_ended = AtomicBool::new(client.is_body_empty());
+        let has_ended = AtomicBool::new(!has_body);
         let began = passage.journey.began();
         let (set, gate) = (Arc::clone(&passage.set), Arc::clone(&passage.gate));
         let whole_by = began + self.proxy.shared.settings.timeouts.request_body;
@@ -528,7 +529,8 @@ impl Exchange {
             // The upstream is not asked for it, so that it cannot promise what tamis denies.
             client.invite().await.map_err(End::by_client)?;
         }
-        let is_repeatable = client.request().method.is_idempotent() && client.is_body_empty();
+        let is_repeatable =
+            client.request().method.is_idempotent() && has_ended.load(Ordering::Relaxed);
         let turn = upstream.turn();
         let (mut tries, mut unreachable) = (0, 0);
         loop {
@@ -593,7 +595,8 @@ impl Exchange {
         let patience = settings.timeouts.upstream;
         upstream.set_write_timeout(Some(patience));
         let upload = Upload {
-            sending: if client.is_body_empty() { Sending::Whole } else { Sending::Open },
+            // Nothing of it is read before.
+            sending: if has_ended.load(Ordering::Relaxed) { Sending::Whole } else { Sending::Open },
             bytes: 0,
             bytes_max: settings.limits.request_body_bytes,
             heard: Instant::now(),
