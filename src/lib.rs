@@ -49,11 +49,12 @@
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`frame`] | finds the documents in a body that holds many, and puts its framing around what leaves | enforce, json, policy, transform |
 //! | [`coding`] | content codings: unpacks what upstreams packed, packs for clients | – |
+//! | [`message`] | one HTTP message through one plan: its head, and how its body is treated | access, coding, enforce, frame, json, policy, transform |
 //! | [`files`] | opens what is named as a file: only if it is one, without waiting, and so many bytes at most | – |
 //! | [`config`] | settings as they are written, then settings as they are checked | files |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | files, policy, transform |
-//! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli and path |
+//! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli, frame and path |
 //! | [`cli`] | one file a command | all |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
@@ -99,7 +100,7 @@
 //! # The way of a response
 //!
 //! 1. Only a passage makes a flow, and only a flow lets a head and the bytes behind it through. By status, media type
-//!    and coding, `Treatment` says how every byte of the body will be treated, or refuses the response: it is
+//!    and coding, a [`message::Treatment`] says how every byte of the body will be treated, or refuses the response: it is
 //!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
 //! 2. The head is made anew of the status and of headers that are on a list, each as the plan treats its
 //!    category, with the purpose and the policies that were applied; where a rule gives validators out,
@@ -136,6 +137,7 @@ pub mod enforce;
 pub mod files;
 pub mod frame;
 pub mod json;
+pub mod message;
 pub mod metrics;
 pub mod path;
 pub mod policy;

@@ -23,8 +23,8 @@ use crate::{
     enforce::{Places, Refusal, Tally},
     frame::Framed,
     json::Limits,
+    message::{self, Asked, Passing, Treatment},
     policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
-    proxy::{self, Asked, Passing, Treatment},
     transform::Context,
 };
 
@@ -124,7 +124,7 @@ impl Apply {
             }
             Ok(Treatment::Empty | Treatment::Discard) => Ok(Exit::Fine),
             Ok(Treatment::Replace) => {
-                streams.out.write_all(&proxy::error_of_upstream(self.status))?;
+                streams.out.write_all(&message::error_of_upstream(self.status))?;
                 Ok(Exit::Fine)
             }
             Ok(Treatment::Pass { .. }) => self.pass(&permit.plan, streams),

@@ -37,6 +37,7 @@ use tokio::{
 use crate::{
     access::{Decision, Reason, Trace},
     config::Settings,
+    message::{RequestHead, TRACEPARENT, request_headers},
     metrics::ConnectionEnd,
     proxy::{
         Admission, Admitted, Arrival, Proxy, Shared,
@@ -46,7 +47,7 @@ use crate::{
         faults::{self, Cause},
         flow::Flow,
         frames::{Observed, Wire},
-        headers, host,
+        host,
         journey::Journey,
         passage::Passage,
         pool::Pool,
@@ -400,7 +401,7 @@ impl Exchange {
     /// Answers one request. Whether all of the response has left, and the connection may take another request.
     async fn carry(&self, client: &mut Client, cork: &Cork) -> bool {
         let proxy = &self.proxy;
-        let trace = Trace::from_header(client.header(&headers::TRACEPARENT));
+        let trace = Trace::from_header(client.header(&TRACEPARENT));
         let mut journey = Journey::new(&proxy.shared, trace);
         let set = proxy.shared.policies.current();
         if let Some(set) = &set {
@@ -652,7 +653,8 @@ fn request(
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = client.method.clone();
         parts.uri = client.uri.clone();
-        parts.headers = headers::request(client, api, plan, passes, host, conditions);
+        let head = RequestHead { method: &client.method, headers: &client.headers };
+        parts.headers = request_headers(head, api, plan, passes, host, conditions);
         let mut request = RequestHeader::from(parts);
         // What is no URI to the letter goes on to the letter.
         if request.raw_path() != client.raw_path() {

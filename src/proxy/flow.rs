@@ -12,42 +12,12 @@ use pingora::http::ResponseHeader;
 use crate::{
     access::{Decision, Reason},
     enforce::Tally,
-    proxy::{
-        passage::{Opened, Passage},
-        pipe::{Passing, Pipe},
-        spare,
-    },
+    message::{Body, Head, Opened},
+    proxy::{passage::Passage, respond},
 };
 
 /// How long a body is worked on before the other tasks of its thread get a turn.
 const TURN: Duration = Duration::from_millis(2);
-
-/// How the bytes of a body are treated.
-pub(super) enum Body {
-    /// None may come; if one does, this is the reason to refuse it.
-    Empty(Reason),
-    /// They are sieved.
-    Sieve {
-        /// What they go through.
-        pipe: Box<Pipe>,
-        /// Whether no bytes at all are a body, too.
-        may_be_empty: bool,
-    },
-    /// They are left out, and these stand for them.
-    Replace(Bytes),
-    /// They pass, up to a length.
-    Pass(Passing),
-}
-
-impl Body {
-    /// Bytes of it that are held between two steps.
-    fn held_bytes(&self) -> usize {
-        match self {
-            Self::Sieve { pipe, .. } => pipe.held_bytes(),
-            Self::Empty(_) | Self::Replace(_) | Self::Pass(_) => 0,
-        }
-    }
-}
 
 /// A response whose head may leave, and whose body goes through here. Going, it counts what has left.
 pub(super) struct Flow<'p> {
@@ -55,8 +25,6 @@ pub(super) struct Flow<'p> {
     body: Body,
     /// What has left with the head.
     head: Tally,
-    /// Whether a byte of the body has come.
-    begun: bool,
     /// Bytes that have been decided, and that the kernel may not have yet.
     unwritten: usize,
     /// How long it has worked since others had a turn.
@@ -72,21 +40,20 @@ impl<'p> Flow<'p> {
         ends: bool,
     ) -> Result<(Self, ResponseHeader), Reason> {
         let began = Instant::now();
-        let opened = passage.open(head, ends);
+        let (status, headers) = (head.status, &head.headers);
+        let head = Head { version: head.version, status, headers, ends };
+        let opened = passage.context.open(head, passage.journey.marks());
         passage.journey.worked(began.elapsed());
-        let Opened { head, body, tally } = opened?;
-        let flow =
-            Self { passage, body, head: tally, begun: false, unwritten: 0, busy: Duration::ZERO };
-        Ok((flow, head))
+        let Opened { headers, body, tally } = opened?;
+        let flow = Self { passage, body, head: tally, unwritten: 0, busy: Duration::ZERO };
+        Ok((flow, respond::head(status, headers)))
     }
 
     /// What leaves in the place of the next bytes; `ends` says that these are the last.
     pub(super) fn step(&mut self, bytes: Bytes, ends: bool) -> Result<Bytes, Reason> {
         let from = Instant::now();
-        self.begun |= !bytes.is_empty();
-        let Self { body, begun, .. } = self;
         // A panic in the sieve must end this response and no other.
-        let done = catch_unwind(AssertUnwindSafe(|| treat(body, bytes, *begun, ends)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.body.step(bytes, ends)));
         let took = from.elapsed();
         self.passage.journey.worked(took);
         self.busy += took;
@@ -112,7 +79,7 @@ impl<'p> Flow<'p> {
 
     /// Whether nothing that may still come of the body matters.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.body, Body::Replace(_))
+        self.body.is_settled()
     }
 
     /// Whether others are to have a turn before the next piece: where there is one thread, they had none.
@@ -127,39 +94,10 @@ impl<'p> Flow<'p> {
 
 impl Drop for Flow<'_> {
     fn drop(&mut self) {
-        if let Body::Sieve { pipe, .. } = &self.body
-            && self.passage.set.replaced().is_none()
-        {
-            self.passage.journey.found(pipe.places());
+        if self.passage.set.replaced().is_none() {
+            self.passage.journey.found(self.body.places());
         }
-        match &self.body {
-            Body::Sieve { pipe, .. } => pipe.count(&mut self.head),
-            Body::Pass(passing) => passing.count(&mut self.head),
-            Body::Empty(_) | Body::Replace(_) => {}
-        }
+        self.body.count(&mut self.head);
         self.passage.journey.count(&self.head);
-    }
-}
-
-/// What leaves in the place of `chunk`.
-fn treat(body: &mut Body, chunk: Bytes, begun: bool, ends: bool) -> Result<Bytes, Reason> {
-    match body {
-        Body::Empty(reason) if begun => Err(*reason),
-        Body::Empty(_) => Ok(Bytes::new()),
-        Body::Sieve { may_be_empty: true, .. } if !begun && !ends => Ok(Bytes::new()),
-        Body::Sieve { pipe, may_be_empty: true, .. } if !begun => Ok(pipe.finish_empty()?.into()),
-        Body::Sieve { pipe, .. } => {
-            let mut out = if chunk.is_empty() { Vec::new() } else { pipe.write(&chunk)? };
-            if ends {
-                out.append(&mut pipe.finish()?);
-            }
-            Ok(spare::bytes(out))
-        }
-        Body::Replace(_) if !ends => Ok(Bytes::new()),
-        Body::Replace(instead) => Ok(instead.clone()),
-        Body::Pass(passing) => {
-            passing.take(chunk.len())?;
-            Ok(chunk)
-        }
     }
 }

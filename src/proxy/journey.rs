@@ -10,9 +10,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::{
     access::{AccessRecord, Decision, Labels, Reason, Trace},
     enforce::{Places, Tally},
+    message::{Crossing, Marks},
     metrics::Holding,
     policy::Digest,
-    proxy::{InProgress, Shared, respond::Crossing},
+    proxy::{InProgress, Shared},
 };
 
 /// The guard of one access record: when it goes, the record is written.
@@ -102,24 +103,18 @@ impl Journey {
         self.record.labels = labels;
     }
 
-    /// Who asks for what, as far as it is known.
-    pub(super) fn labels(&self) -> &Labels {
-        &self.record.labels
-    }
-
-    /// The digest of the policies under which it is decided, all 64 digits.
-    pub(super) fn policy(&self) -> Option<&str> {
-        self.record.policy.as_deref()
-    }
-
     /// The api says something of pages of other origins.
     pub(super) fn crosses(&mut self, crossing: Crossing) {
         self.crossing = Some(crossing);
     }
 
-    /// What is said of pages of other origins, if the api says something of them.
-    pub(super) fn crossing(&self) -> Option<&Crossing> {
-        self.crossing.as_ref()
+    /// What is said on the response, whatever it is.
+    pub(super) fn marks(&self) -> Marks<'_> {
+        Marks {
+            purpose: &self.record.labels.purpose,
+            policy: self.record.policy.as_deref(),
+            crossing: self.crossing.as_ref(),
+        }
     }
 
     /// What has left. Going, the guard forgets it where nothing did.

@@ -43,7 +43,6 @@
 
 mod access_log;
 mod admin;
-mod built_in;
 mod client;
 mod connections;
 mod cork;
@@ -52,28 +51,23 @@ mod faults;
 mod flow;
 mod frames;
 mod gateway;
-mod headers;
 mod health;
 mod identify;
 mod journey;
 mod log_file;
 mod passage;
-mod pipe;
 mod pool;
 mod quota;
 mod rehearsal;
 mod respond;
-mod response;
 mod server;
 mod signals;
-mod spare;
 mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod unclassified;
 mod upstream;
-mod validate;
 mod watchers;
 
 use std::{
@@ -99,6 +93,7 @@ use crate::{
     access::{AccessRecord, Labels, Reason},
     coding::{Coding, OFFERED, accepted},
     config::{self, HostHeader, Settings},
+    message::{self, Crossing, DATA_PURPOSE, MessageContext, Validation},
     metrics::{Flight, Metrics},
     policy::{
         Ask, Denial, Identify, Permit, PolicySet, Preflight, Target, check_host, is_condition,
@@ -107,11 +102,7 @@ use crate::{
 };
 
 pub use access_log::AccessLog;
-pub(crate) use headers::sieved as sieved_headers;
-pub(crate) use pipe::Passing;
 pub use rehearsal::{Rehearsal, rehearse};
-pub(crate) use respond::error_of_upstream;
-pub(crate) use response::{Asked, Treatment};
 pub use server::{Listeners, ServeError};
 pub(crate) use tls::open_to_others;
 pub use tls::{Certificates, CertificatesError};
@@ -120,10 +111,8 @@ pub use unclassified::Unclassified;
 use journey::Journey;
 use passage::{Gate, Passage};
 use quota::Slot;
-use respond::{Crossing, DATA_PURPOSE};
 use strict::HEADERS_MAX;
 use upstream::Upstream;
-use validate::Validation;
 
 /// Who is told of each access.
 #[derive(Debug)]
@@ -313,7 +302,7 @@ impl Proxy {
         let labels = &permit.labels;
         let day = permit.plan.asks_the_day().then(|| today.to_string());
         let host = host(request).unwrap_or_default().to_ascii_lowercase();
-        let limits = format!("{:?}", self.gate.limits);
+        let limits = format!("{:?}", self.gate.limits.values);
         let parts: [&[u8]; 11] = [
             permit.plan.digest.as_str().as_bytes(),
             labels.purpose.as_bytes(),
@@ -449,7 +438,7 @@ impl Proxy {
         }
         let names = request.headers.keys().filter(|name| is_condition(name.as_str()));
         let has_tags =
-            |name: &&HeaderName| request.headers.get_all(*name).iter().any(validate::has_tags);
+            |name: &&HeaderName| request.headers.get_all(*name).iter().any(message::has_tags);
         let mut names = names.filter(has_tags).peekable();
         if names.peek().is_none() {
             return Ok(conditions);
@@ -466,7 +455,7 @@ impl Proxy {
         let mut tags = 0;
         for name in names {
             for value in request.headers.get_all(name) {
-                let opened = validate::opened(name, value, &mut tags, open).ok_or(wrong)?;
+                let opened = message::opened(name, value, &mut tags, open).ok_or(wrong)?;
                 conditions.append(name, opened);
             }
         }
@@ -641,13 +630,11 @@ impl Proxy {
         journey.labelled(permit.labels.clone());
         journey.occupies(place);
         let liked = request.headers.get_all(header::ACCEPT_ENCODING).iter();
-        let coding = if permit.compresses {
-            accepted(liked.filter_map(|value| value.to_str().ok()))
-        } else {
-            Coding::Identity
-        };
+        let liked = liked.filter_map(|value| value.to_str().ok());
+        let coding = permit.compresses.then(|| accepted(liked));
         let today = passage::today();
         let validation = permit.plan.sealer().map(|sealer| {
+            let coding = coding.unwrap_or(Coding::Identity);
             let bonds = self.bonds(request, &permit, coding, today);
             Validation::of(sealer, bonds, &request.headers)
         });
@@ -656,16 +643,21 @@ impl Proxy {
         }
         let passage = Passage {
             journey,
-            today,
-            validation,
+            context: MessageContext {
+                plan: Arc::clone(&permit.plan),
+                is_head: request.method == Method::HEAD,
+                passes: permit.passes,
+                coding,
+                is_chunked: request.version == Version::HTTP_11,
+                today,
+                validation,
+                limits: Arc::clone(&self.gate.limits),
+            },
             conditions,
             held_bytes_max: share.of_all(self.gate.held_bytes),
             gate: Arc::clone(&self.gate),
             set,
             permit,
-            is_head: request.method == Method::HEAD,
-            is_chunked: request.version == Version::HTTP_11,
-            coding,
         };
         (upstream, passage)
     }

@@ -92,8 +92,8 @@ fn every_reason_stands_in_the_reference_in_the_order_of_the_checks() {
 /// The lists of headers that pass in each direction are written twice: there, and in the code.
 #[test]
 fn the_built_in_headers_are_those_of_the_code() {
-    let headers = include_str!("../../src/proxy/headers.rs");
-    let built_in = include_str!("../../src/proxy/built_in.rs");
+    let headers = include_str!("../../src/message/headers.rs");
+    let built_in = include_str!("../../src/message/built_in.rs");
     for (code, constant, said) in [
         (
             headers,

@@ -20,12 +20,12 @@ use crate::{
     enforce::Refusal,
     frame::Framed,
     json::Limits,
+    message::{Asked, Treatment, sieved_headers},
     path::Path,
     policy::{
         self, Ask, Case, Claim, Finding, Framing, Permit, Place, Plan, PolicySet, Rank, Says,
         Source, Target,
     },
-    proxy::{Asked, Treatment, sieved_headers},
     transform::{Context, KeyError, RootKey},
 };
 

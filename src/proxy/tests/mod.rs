@@ -35,13 +35,14 @@ use tokio::{
 
 use super::{
     AccessLog, Certificates, Observers, Proxy, Unclassified, gateway::Gateway, health::Doctor,
-    passage::MakeSieve, pipe::Sieve, tls::Watch,
+    tls::Watch,
 };
 use crate::{
     access::Reason,
     config::{self, Settings},
     enforce::Tally,
     frame::Framed,
+    message::{MakeSieve, Sieve},
     metrics::Metrics,
     policy::{Source, load},
     reload::Policies,
@@ -195,7 +196,8 @@ impl World {
         let certificates = Certificates::load(&settings).unwrap();
         let mut proxy = Proxy::new(settings, certificates, policies, observers);
         if let Some(make_sieve) = make_sieve {
-            Arc::get_mut(&mut proxy.gate).unwrap().make_sieve = make_sieve;
+            let gate = Arc::get_mut(&mut proxy.gate).unwrap();
+            Arc::get_mut(&mut gate.limits).unwrap().make_sieve = make_sieve;
         }
         let watch = proxy.shared.certificates.watch(Arc::clone(&metrics));
         let address = serve_proxy(proxy).await;

@@ -7,8 +7,8 @@ use pingora::http::RequestHeader;
 use super::*;
 use crate::{
     coding::Coding,
+    message::Validation,
     policy::{Ask, Target},
-    proxy::validate::Validation,
     transform::RootKey,
 };
 

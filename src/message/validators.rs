@@ -13,7 +13,7 @@ const TAGS_MAX: usize = 32;
 const IF: HeaderName = HeaderName::from_static("if");
 
 /// What one request has to do with validators.
-pub(super) struct Validation {
+pub(crate) struct Validation {
     /// What validators are bound to: all that decides what leaves of one and the same answer.
     bonds: Vec<Vec<u8>>,
     /// Those of the upstream's that the client has answers for.
@@ -23,7 +23,7 @@ pub(super) struct Validation {
 impl Validation {
     /// Opens what a client sends back. What does not open under these
     /// bonds is as if it were not there; so is `*`, which asks for nothing that was given.
-    pub(super) fn of(sealer: &Sealer, bonds: Vec<Vec<u8>>, headers: &HeaderMap) -> Self {
+    pub(crate) fn of(sealer: &Sealer, bonds: Vec<Vec<u8>>, headers: &HeaderMap) -> Self {
         let mut known: Vec<Vec<u8>> = Vec::new();
         let values = headers.get_all(header::IF_NONE_MATCH).iter();
         let tags = values.filter_map(|value| value.to_str().ok()).flat_map(opaque_tags);
@@ -34,13 +34,13 @@ impl Validation {
     }
 
     /// The condition for the upstream, if the client has anything to compare with.
-    pub(super) fn condition(&self) -> Option<HeaderValue> {
+    pub(crate) fn condition(&self) -> Option<HeaderValue> {
         let all = self.known.join(&b", "[..]);
         HeaderValue::from_bytes(&all).ok().filter(|value| !value.is_empty())
     }
 
     /// The validator that leaves in the place of the upstream's, if it has one.
-    pub(super) fn sealed(&self, sealer: &Sealer, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub(crate) fn sealed(&self, sealer: &Sealer, headers: &HeaderMap) -> Option<HeaderValue> {
         let mut tags = headers.get_all(header::ETAG).iter();
         let (Some(tag), None) = (tags.next(), tags.next()) else { return None };
         let tag = tag.as_bytes();
@@ -51,7 +51,7 @@ impl Validation {
 }
 
 /// Whether a condition can have a validator in it: a date has no quotes.
-pub(super) fn has_tags(value: &HeaderValue) -> bool {
+pub(crate) fn has_tags(value: &HeaderValue) -> bool {
     let prefix = Sealer::PREFIX.as_bytes();
     let bytes = value.as_bytes();
     bytes.contains(&b'"') || bytes.windows(prefix.len()).any(|part| part == prefix)
@@ -61,7 +61,7 @@ pub(super) fn has_tags(value: &HeaderValue) -> bool {
 /// was not given out: a client that may try the upstream's own would learn of the whole answer whether it is the one that
 /// they are made of. `tags` counts those that are tried. In a list of tags nothing but commas stands between them; a condition
 /// of `WebDAV` (RFC 4918, section 10.4) has more than tags.
-pub(super) fn opened(
+pub(crate) fn opened(
     name: &HeaderName,
     value: &HeaderValue,
     tags: &mut usize,

@@ -5,7 +5,7 @@ use crate::{
     coding::{Coding, Decoder, Encoder, Fault, Limits},
     enforce::{Places, Tally},
     frame::Framed,
-    proxy::spare,
+    message::spare,
 };
 
 impl From<Fault> for Reason {
@@ -20,7 +20,7 @@ impl From<Fault> for Reason {
 }
 
 /// What decides about the bytes of a body.
-pub(super) trait Sieve: Send + Sync {
+pub(crate) trait Sieve: Send + Sync {
     /// Takes the next bytes, and appends what is decided to `out`.
     fn write(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Reason>;
     /// Ends the body, which must be complete, and appends what was held back.
@@ -116,7 +116,7 @@ pub(super) struct Codings {
 }
 
 /// One body on its way: unpacked, sieved, packed again.
-pub(super) struct Pipe {
+pub(crate) struct Pipe {
     decoder: Decoder,
     sieve: Box<dyn Sieve>,
     encoder: Encoder,

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use pingora::http::RequestHeader;
 
 use crate::{
     access::Action,
     enforce::Tally,
+    message::built_in,
     policy::{Api, CellId, Framing, Plan, is_condition},
-    proxy::built_in,
     transform::Context,
 };
 
 /// The trace that a request belongs to (W3C Trace Context, section 3.2).
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Request headers that cannot change what the upstream decides: they say in which form or language
 /// an answer is wanted, what the body is, and which trace the request belongs to.
@@ -30,25 +29,33 @@ static REQUEST: [HeaderName; 8] = [
 ];
 
 /// As many headers as most heads have.
-pub(super) const HEADERS: usize = 12;
+pub(crate) const HEADERS: usize = 12;
 
 /// What `Accept` says where the client accepts nothing that could be sieved.
 const ACCEPT: &str = "application/json";
 /// What `Accept-Encoding` says: whoever packs a body has it unpacked here.
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
+/// The head of a client's request.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestHead<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) headers: &'r HeaderMap,
+}
+
 /// The headers of the request to the upstream: its `host`, and those of the client that may go on. `conditions` stand
 /// for those of the client. `accepts_all` says that a body of any type passes.
-pub(super) fn request(
-    client: &RequestHeader,
+pub(crate) fn request(
+    client: RequestHead<'_>,
     api: &Api,
     plan: &Plan,
     accepts_all: bool,
     host: HeaderValue,
     conditions: &HeaderMap,
 ) -> HeaderMap {
-    let reads = matches!(client.method, Method::GET | Method::HEAD);
-    let between = of_connection(&client.headers);
+    let RequestHead { method, headers: said } = client;
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let between = of_connection(said);
     let goes_on = |name: &HeaderName| {
         if between.contains(name) || conditions.contains_key(name) {
             return false;
@@ -60,7 +67,7 @@ pub(super) fn request(
     };
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::HOST, host);
-    for (name, value) in client.headers.iter().filter(|(name, _)| goes_on(name)) {
+    for (name, value) in said.iter().filter(|(name, _)| goes_on(name)) {
         headers.append(name.clone(), value.clone());
     }
     // Said twice, the length is the same, or Pingora would not be here; it goes on once.
@@ -71,7 +78,7 @@ pub(super) fn request(
         headers.insert(header::CONTENT_LENGTH, one);
     }
     if !accepts_all {
-        headers.insert(header::ACCEPT, accept(&client.headers, plan));
+        headers.insert(header::ACCEPT, accept(said, plan));
     }
     headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
     for (name, value) in conditions {

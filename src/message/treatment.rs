@@ -7,13 +7,13 @@ use mime::Mime;
 use crate::{
     access::Reason,
     coding::Coding,
+    message::built_in,
     policy::{Framing, is_grpc},
-    proxy::built_in,
 };
 
 /// How the body of a response is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Treatment {
+pub enum Treatment {
     /// There is none; a byte of one is refused.
     Empty,
     /// It goes through the plan of the request. Some responses may be without one.
@@ -38,13 +38,13 @@ pub(crate) enum Treatment {
 
 /// What of a request decides how its response is treated.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// It is a HEAD.
-    pub(crate) is_head: bool,
+    pub is_head: bool,
     /// By a rule, whatever its route answers passes unread.
-    pub(crate) passes: bool,
+    pub passes: bool,
     /// The upstream was told what the client has, and asked whether that has changed.
-    pub(crate) is_conditional: bool,
+    pub is_conditional: bool,
 }
 
 impl Treatment {
@@ -53,7 +53,7 @@ impl Treatment {
     /// `ended` says that no body follows the head, `passes` whether the policies let a media type pass.
     /// Interim responses (1xx) do not come here, but for
     /// 101, which is the last that HTTP would say.
-    pub(crate) fn of(
+    pub fn of(
         status: StatusCode,
         headers: &HeaderMap,
         asked: Asked,
