@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     config::Timeouts,
     metrics::ConnectionEnd,
-    proxy::{Shared, client::close, connections::Connections},
+    proxy::{client::close, connections::Connections, shared::Shared},
 };
 
 /// The admin listener's application: it never asks an upstream, and knows nobody's data.

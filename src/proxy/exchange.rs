@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, Version, header};
 use memchr::memmem;
 use pingora::{
     BError, ErrorType,
@@ -40,18 +40,19 @@ use crate::{
     message::{RequestHead, TRACEPARENT, request_headers},
     metrics::ConnectionEnd,
     proxy::{
-        Admission, Admitted, Arrival, Proxy, Shared,
+        admission::{Admission, Admitted},
+        arrival::{Arrival, host},
         client::{CLOSING, Client, Over, SENT_AHEAD_BYTES, close},
         cork::Cork,
-        crossing,
         faults::{self, Cause},
         flow::Flow,
         frames::{Observed, Wire},
-        host,
         journey::Journey,
+        origins::crossing,
         passage::Passage,
         pool::Pool,
         respond::Answer,
+        shared::{Proxy, Shared},
         upstream::{Spot, Upstream},
     },
 };
@@ -239,7 +240,7 @@ impl Exchange {
         over: &watch::Receiver<Over>,
     ) -> ConnectionEnd {
         let patience = self.proxy.shared.settings.timeouts.client;
-        let idle = self.proxy.idle();
+        let idle = self.idle();
         let mut told = over.clone();
         let mut next = Some(stream);
         let mut is_kept = false;
@@ -274,7 +275,7 @@ impl Exchange {
                 }
             }
             is_kept = true;
-            self.proxy.set_timeouts(&mut session);
+            self.set_timeouts(&mut session);
             to_origin_form(session.req_header_mut());
             let mut client = Client::Http1 { session, patience, over: over.clone() };
             let is_complete = self.carry(&mut client, &cork).await;
@@ -379,6 +380,26 @@ impl Exchange {
             client.end(is_complete).await;
             drop(open);
         })
+    }
+
+    /// Nothing of this has a limit by default.
+    fn set_timeouts(&self, downstream: &mut ServerSession) {
+        let is_over = self.proxy.shared.draining.load(Ordering::Acquire);
+        let timeouts = &self.proxy.shared.settings.timeouts;
+        downstream.set_read_timeout(Some(timeouts.client));
+        downstream.set_write_timeout(Some(timeouts.client));
+        downstream.set_total_drain_timeout(Some(timeouts.client));
+        downstream.set_ignore_info_resp(true);
+        // Pingora has its reasons to end a connection, such as a length beside chunks.
+        let stays = !is_over
+            && downstream.get_keepalive().is_some()
+            && downstream.req_header().version != Version::HTTP_10;
+        downstream.set_keepalive(Some(self.idle().as_secs()).filter(|_| stays));
+    }
+
+    /// How long a connection of HTTP/1.1 may wait for a request: whole seconds, as Pingora counts them.
+    fn idle(&self) -> Duration {
+        Duration::from_secs(self.proxy.shared.settings.timeouts.idle.as_secs().max(1))
     }
 
     /// Answers what Pingora cannot read.

@@ -28,12 +28,12 @@ use crate::{
     config::{Listener, Place, Settings},
     metrics::{ConnectionEnd, HandshakeFailure, Metrics},
     proxy::{
-        Proxy,
         client::{CLOSING, Over},
         connections::{Connections, places},
         cork::Corked,
         exchange::Exchange,
         frames::PREFACE,
+        shared::Proxy,
         strict::Rules,
         tls::Door,
     },

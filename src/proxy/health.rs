@@ -28,9 +28,9 @@ use tokio::{
 use crate::{
     metrics::Metrics,
     proxy::{
-        Proxy,
         faults::Cause,
         pool::Pool,
+        shared::Proxy,
         upstream::{Spot, Upstream},
     },
 };

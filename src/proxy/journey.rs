@@ -13,7 +13,7 @@ use crate::{
     message::{Crossing, Marks},
     metrics::Holding,
     policy::Digest,
-    proxy::{InProgress, Shared},
+    proxy::{quota::InProgress, shared::Shared},
 };
 
 /// The guard of one access record: when it goes, the record is written.

@@ -9,7 +9,7 @@ use std::{
 use governor::{Quota, RateLimiter, clock::DefaultClock, state::keyed::HashMapStateStore};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Limits;
+use crate::{config::Limits, metrics::Flight};
 
 type Rates = RateLimiter<Arc<str>, HashMapStateStore<Arc<str>>, DefaultClock>;
 
@@ -29,6 +29,42 @@ struct InFlight {
 /// A request of a caller that is worked on; it is over when this goes.
 pub(super) struct Slot {
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// How much of what there is for all a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All that is left.
+    All,
+    /// Three quarters. The rest stays for callers that say who they are, whatever a stranger asks for on routes for
+    /// `anybody`.
+    ThreeQuarters,
+}
+
+impl Share {
+    pub(super) fn of(is_known: bool) -> Self {
+        if is_known { Self::All } else { Self::ThreeQuarters }
+    }
+
+    /// So much of it.
+    pub(super) fn of_all(self, all: usize) -> usize {
+        match self {
+            Self::All => all,
+            Self::ThreeQuarters => all - all / 4,
+        }
+    }
+}
+
+/// What a permitted request takes, as long as it is in progress, of what there is for all, and for its caller.
+pub(super) struct InProgress {
+    _flight: Flight,
+    _slot: Slot,
+}
+
+impl InProgress {
+    pub(super) fn new(flight: Flight, slot: Slot) -> Self {
+        Self { _flight: flight, _slot: slot }
+    }
 }
 
 impl Quotas {

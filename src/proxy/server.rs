@@ -36,10 +36,10 @@ use tokio::{
 use crate::{
     config::{Place, Settings},
     proxy::{
-        Proxy,
         admin::Admin,
         gateway::Gateway,
         health::Doctor,
+        shared::Proxy,
         signals::{Signals, Told},
     },
 };

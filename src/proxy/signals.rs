@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::proxy::{
-    Shared,
     client::CLOSING,
+    shared::Shared,
     watchers::{self, Watchers},
 };
 

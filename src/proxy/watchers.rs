@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{proxy::Shared, reload::WatcherFault};
+use crate::{proxy::shared::Shared, reload::WatcherFault};
 
 /// How often it is asked whether they still look.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
