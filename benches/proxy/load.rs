@@ -24,7 +24,7 @@ const CPU_PER_ROUND: Duration = Duration::from_millis(600);
 const SETTLING: Duration = Duration::from_millis(20);
 
 /// How many times as much as bare Pingora tamis may take for a document of 4 KB where all share one core.
-const CEILINGS: [(&str, f64); 2] = [(TAMIS, 1.25), (ALL_CLASSIFIED, 1.45)];
+const CEILINGS: [(&str, f64); 2] = [(TAMIS, 1.15), (ALL_CLASSIFIED, 1.35)];
 /// How many times as much as tamis the cheapest of the others that rewrite JSON has to take.
 const FLOORS: [Option<f64>; SIZES.len()] = [None, Some(3.0)];
 /// What everything is measured against.
