@@ -233,13 +233,6 @@ pub fn shortened<'f>(
     (shown, more.map(|(code, count)| (code, count - SHOWN_MAX)).collect())
 }
 
-/// Shows a finding as rustc shows an error: place, line, what is wrong, what was meant.
-///
-/// The text has no colour; [`render_styled`] has.
-pub fn render(finding: &Finding, sources: &[Source]) -> String {
-    render_with(&Renderer::plain(), finding, sources)
-}
-
 /// Shows findings as [`render`] does, an empty line behind each. Of each code the first ones, and then
 /// how many more there are.
 pub fn render_all<'f>(
@@ -252,12 +245,8 @@ pub fn render_all<'f>(
     shown.chain(more).map(|text| text + "\n\n").collect()
 }
 
-/// Shows a finding as [`render`] does, in colour for a terminal.
-pub fn render_styled(finding: &Finding, sources: &[Source]) -> String {
-    render_with(&Renderer::styled(), finding, sources)
-}
-
-fn render_with(renderer: &Renderer, finding: &Finding, sources: &[Source]) -> String {
+/// Shows a finding as rustc shows an error: place, line, what is wrong, what was meant. The text has no colour.
+pub fn render(finding: &Finding, sources: &[Source]) -> String {
     let level = match finding.rank {
         Rank::Error => Level::ERROR,
         Rank::Warning => Level::WARNING,
@@ -289,7 +278,7 @@ fn render_with(renderer: &Renderer, finding: &Finding, sources: &[Source]) -> St
     if let Some(help) = &finding.help {
         group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
     }
-    renderer.render(&[group])
+    Renderer::plain().render(&[group])
 }
 
 /// The part of `span` that is shown: inside the text, whole characters, on its first line.

@@ -66,7 +66,7 @@ pub use decide::{Ask, Crossing, Denial, Permit, Preflight, Target, check_host};
 pub use explain::{Explanation, Question, Row};
 pub use finding::{
     AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, render,
-    render_all, render_styled, shortened, view,
+    render_all, shortened, view,
 };
 pub use framing::Framing;
 pub(crate) use framing::is_grpc;
