@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use crate::{
-    enforce::{Tally, embedded::Nesting, places::Trail},
+    enforce::{
+        nesting::{Nesting, Scope},
+        places::Trail,
+        tally::Tally,
+    },
     json::{Always, Edits, Keeps, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
-    policy::{self, CellId, Fate, Named, Names, Own, Plan, Removal, Stream, Strings, Verdict},
+    policy::{CellId, Fate, Named, Names, Own, Plan, Removal, Strings, Verdict},
     transform::{Applied, Context, Scalar},
 };
 
@@ -35,9 +39,6 @@ pub(crate) enum Capture {
     Embedded(Scope, State),
 }
 
-/// What a container hands down: nobody asks through which line.
-pub(crate) type Scope = policy::Scope<()>;
-
 impl Decisions {
     pub(crate) fn new(plan: Arc<Plan>, context: Context, limits: Limits) -> Self {
         let tally = Tally::of_body(Arc::clone(&plan));
@@ -64,10 +65,6 @@ impl Decisions {
     fn withhold_unclassified(&mut self) {
         self.tally.withhold_unclassified();
         self.asks_where = true;
-    }
-
-    pub(crate) fn stream(&self) -> &Arc<Stream> {
-        self.plan.stream()
     }
 
     fn count_name(&mut self, leaves: bool) {

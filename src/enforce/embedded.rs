@@ -6,57 +6,15 @@
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    enforce::decisions::{Capture, Decisions, Scope},
-    json::{Copied, OnScalar, Place, Rewriter},
+    enforce::{
+        decisions::{Capture, Decisions},
+        nesting::Scope,
+    },
+    json::{Copied, OnScalar, Rewriter},
     path::State,
     policy::Own,
     transform::Scalar,
 };
-
-/// How deep documents can stand in strings of documents; what is deeper is none.
-const NESTING_MAX: usize = 4;
-
-/// The document that is being read, seen from outside.
-#[derive(Clone, Copy)]
-pub(super) struct Nesting {
-    /// What its root is under.
-    pub(super) around: Scope,
-    depth: usize,
-    /// What became of the root of a document in a string; none before it is decided.
-    root: Root,
-    /// Where its root stands,
-    pub(super) place: Place,
-    /// and a string in it that is being captured and may hold another document.
-    pub(super) captured: Place,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
-    /// It is to come.
-    Awaited,
-    Stays,
-    Goes,
-}
-
-impl Nesting {
-    /// The body itself.
-    pub(super) fn outside(around: Scope) -> Self {
-        let (place, captured) = (Place::default(), Place::default());
-        Self { around, depth: 0, root: Root::Stays, place, captured }
-    }
-
-    /// Whether the next node is the root of a document in a string.
-    pub(super) fn is_at_root(&self) -> bool {
-        self.root == Root::Awaited
-    }
-
-    /// A node is decided; whether anything of it stays matters if it is such a root.
-    pub(super) fn root_is(&mut self, stays: bool) {
-        if self.is_at_root() {
-            self.root = if stays { Root::Stays } else { Root::Goes };
-        }
-    }
-}
 
 impl Decisions {
     /// Writes what leaves of a scalar that may be a string which holds a document. Where that is removed
@@ -103,14 +61,9 @@ impl Decisions {
         out: &mut Vec<u8>,
     ) -> Option<()> {
         let Some(Scalar::String(text)) = Scalar::read(raw) else { return None };
-        let depth = self.nesting.depth + 1;
-        if depth > NESTING_MAX {
-            return None;
-        }
+        let inside = self.nesting.inside(under)?;
         // Whether its escapes stay must not depend on what is in it.
         let is_whole = under.keeps_all(&*self.plan, state, &self.plan.verdict(state));
-        let place = self.nesting.captured;
-        let inside = Nesting { around: under, depth, root: Root::Awaited, place, captured: place };
         let outside = std::mem::replace(&mut self.nesting, inside);
         let (counted, noted) = (self.tally.clone(), self.trail.noted());
         // Each of the two has to know which states it still needs.
@@ -132,7 +85,7 @@ impl Decisions {
             self.asks_where = false;
             return None;
         }
-        if inside.root == Root::Goes {
+        if inside.root_goes() {
             out.extend_from_slice(b"null");
         } else if is_whole {
             out.extend_from_slice(raw);

@@ -37,6 +37,7 @@
 
 mod decisions;
 mod embedded;
+mod nesting;
 mod places;
 mod tally;
 #[cfg(test)]
@@ -47,7 +48,7 @@ use std::{fmt, sync::Arc};
 use crate::{
     access::Reason,
     json::{Kernel, Limits, Rewriter, Sink, Violation},
-    policy::{Plan, Stream},
+    policy::Plan,
     transform::Context,
 };
 
@@ -99,11 +100,6 @@ impl Enforcement {
     /// Notes that an event of a stream was withheld, whose name the policies do not know.
     pub fn withhold_event(&mut self) {
         self.decisions.withhold_event();
-    }
-
-    /// What a stream may say besides documents.
-    pub fn stream(&self) -> &Arc<Stream> {
-        self.decisions.stream()
     }
 
     /// What has been counted so far, also of a body that was refused.
