@@ -44,6 +44,7 @@ use crate::{
         arrival::{Arrival, host},
         client::{CLOSING, Client, Over, SENT_AHEAD_BYTES, close},
         cork::Cork,
+        endpoint::Endpoint,
         faults::{self, Cause},
         flow::Flow,
         frames::{Observed, Wire},
@@ -53,7 +54,7 @@ use crate::{
         pool::Pool,
         respond::Answer,
         shared::{Proxy, Shared},
-        upstream::{Spot, Upstream},
+        upstream::Upstream,
     },
 };
 
@@ -127,9 +128,9 @@ impl End {
     }
 
     /// Has the log say why an upstream failed, if one did.
-    fn tell(self, upstream: &Upstream, spot: Spot) {
+    fn tell(self, upstream: &Upstream, endpoint: Endpoint) {
         if let Self::Upstream { cause, .. } = self {
-            upstream.failed(spot, cause);
+            upstream.failed(endpoint, cause);
         }
     }
 
@@ -557,17 +558,17 @@ impl Exchange {
         let (mut tries, mut unreachable) = (0, 0);
         loop {
             tries += 1;
-            let (spot, peer) = upstream.peer(turn.wrapping_add(unreachable)).await?;
+            let (endpoint, peer) = upstream.peer(turn.wrapping_add(unreachable)).await?;
             let connected = tokio::select! {
                 biased;
-                connected = upstream.pool().connect(&self.transport, spot, &peer) => connected,
+                connected = upstream.pool().connect(&self.transport, endpoint, &peer) => connected,
                 gone = client.gone() => return Err(End::by_client(gone)),
             };
             let mut lease = match connected {
                 Ok(lease) => lease,
                 Err(error) => {
                     let ended = End::by_upstream(error);
-                    ended.tell(upstream, spot);
+                    ended.tell(upstream, endpoint);
                     unreachable += 1;
                     if unreachable < upstream.addresses() && tries < TRIES_MAX {
                         continue;
@@ -576,7 +577,7 @@ impl Exchange {
                 }
             };
             let is_http_2 = matches!(lease.session, HttpSession::H2(_));
-            let request = request(client.request(), upstream, spot, passage, is_http_2)?;
+            let request = request(client.request(), upstream, endpoint, passage, is_http_2)?;
             let pool = upstream.pool();
             let mut relay = self.relay(client, &mut lease.session, pool, has_ended);
             let ended = relay.run(request, passage, cork).await;
@@ -598,7 +599,7 @@ impl Exchange {
                         && passage.journey.status().is_none()
                         && tries < TRIES_MAX => {}
                 Err(ended) => {
-                    ended.tell(upstream, spot);
+                    ended.tell(upstream, endpoint);
                     lease.end(ended.is_slow_upstream());
                     return Err(ended);
                 }
@@ -655,14 +656,14 @@ fn to_origin_form(request: &mut RequestHeader) {
 fn request(
     client: &RequestHeader,
     upstream: &Upstream,
-    spot: Spot,
+    endpoint: Endpoint,
     passage: &Passage,
     is_http_2: bool,
 ) -> Result<Box<RequestHeader>, End> {
     let api = passage.api().ok_or(Reason::Internal)?;
     let Passage { permit, conditions, .. } = passage;
     let written = || {
-        let host = match upstream.host(spot, !api.hosts.is_empty()) {
+        let host = match upstream.host(endpoint, !api.hosts.is_empty()) {
             Some(host) => HeaderValue::from_str(host)?,
             // That of HTTP/2 stands in the target (RFC 9113, section 8.3.1).
             None => match (client.uri.authority(), client.headers.get(header::HOST)) {

@@ -27,25 +27,20 @@ use tokio::{
 
 use crate::{
     metrics::Metrics,
-    proxy::{
-        faults::Cause,
-        pool::Pool,
-        shared::Proxy,
-        upstream::{Spot, Upstream},
-    },
+    proxy::{endpoint::Endpoint, faults::Cause, pool::Pool, shared::Proxy, upstream::Upstream},
 };
 
 /// How often connections are looked for that no request should use any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks after the upstreams: asks those whose settings say so how they are, and lets go of old connections of all.
-pub(super) struct Doctor {
-    patients: Vec<Arc<Patient>>,
+pub(super) struct HealthChecks {
+    checks: Vec<Arc<HealthCheck>>,
     upstreams: Vec<Arc<Upstream>>,
 }
 
 /// One upstream, and by which means it is asked.
-struct Patient {
+struct HealthCheck {
     api: String,
     upstream: Arc<Upstream>,
     path: Option<String>,
@@ -56,18 +51,18 @@ struct Patient {
     metrics: Arc<Metrics>,
 }
 
-impl Doctor {
+impl HealthChecks {
     /// For the upstreams of this proxy, which has to be there already: before the first look all addresses
     /// are taken to answer.
     pub(super) fn of(proxy: &Proxy) -> Self {
         // Nothing is kept for longer than a look.
         let mut options = ConnectorOptions::new(1);
         options.ca_file = proxy.shared.certificates.ca_file();
-        let mut patients = Vec::new();
+        let mut checks = Vec::new();
         let transport = Arc::new(TransportConnector::new(Some(options)));
         for (api, upstream) in &proxy.upstreams {
             let Some(health) = upstream.health() else { continue };
-            patients.push(Arc::new(Patient {
+            checks.push(Arc::new(HealthCheck {
                 api: api.clone(),
                 upstream: Arc::clone(upstream),
                 path: health.path.clone(),
@@ -77,16 +72,16 @@ impl Doctor {
                 metrics: Arc::clone(&proxy.shared.observers.metrics),
             }));
         }
-        Self { patients, upstreams: proxy.upstreams.values().map(Arc::clone).collect() }
+        Self { checks, upstreams: proxy.upstreams.values().map(Arc::clone).collect() }
     }
 }
 
 #[async_trait]
-impl BackgroundService for Doctor {
+impl BackgroundService for HealthChecks {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut looking = JoinSet::new();
-        for patient in &self.patients {
-            looking.spawn(Arc::clone(patient).look_forever());
+        for check in &self.checks {
+            looking.spawn(Arc::clone(check).look_forever());
         }
         let mut sweeping = interval(SWEEP_EVERY);
         sweeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,7 +98,7 @@ impl BackgroundService for Doctor {
     }
 }
 
-impl Patient {
+impl HealthCheck {
     async fn look_forever(self: Arc<Self>) {
         let mut down = HashMap::new();
         loop {
@@ -113,42 +108,43 @@ impl Patient {
     }
 
     /// Asks at all addresses at once, and says where nobody answers now; `before` is where nobody did.
-    async fn look(self: &Arc<Self>, before: HashMap<Spot, Cause>) -> HashMap<Spot, Cause> {
+    async fn look(self: &Arc<Self>, before: HashMap<Endpoint, Cause>) -> HashMap<Endpoint, Cause> {
         // Without a name server nothing new is known.
-        let Ok(spots) = self.upstream.spots().await else { return before };
+        let Ok(endpoints) = self.upstream.endpoints().await else { return before };
         let mut looking = JoinSet::new();
-        for &spot in &*spots {
+        for &endpoint in &*endpoints {
             let one = Arc::clone(self);
             looking.spawn(async move {
-                let answers = timeout(one.every, one.answers(spot)).await;
-                (spot, answers.unwrap_or(Err(Cause::TimedOut)))
+                let answers = timeout(one.every, one.answers(endpoint)).await;
+                (endpoint, answers.unwrap_or(Err(Cause::TimedOut)))
             });
         }
         let found = looking.join_all().await;
-        let down = found.iter().filter_map(|(spot, answers)| Some((*spot, answers.err()?)));
-        let down: HashMap<Spot, Cause> = down.collect();
+        let down = found.iter().filter_map(|(endpoint, answers)| Some((*endpoint, answers.err()?)));
+        let down: HashMap<Endpoint, Cause> = down.collect();
         let mut labels: BTreeMap<String, bool> = BTreeMap::new();
-        for (spot, answers) in found {
-            *labels.entry(self.upstream.label(spot)).or_default() |= answers.is_ok();
+        for (endpoint, answers) in found {
+            *labels.entry(self.upstream.label(endpoint)).or_default() |= answers.is_ok();
         }
         for (label, answers) in &labels {
             self.metrics.upstream_healthy(&self.api, label, *answers);
         }
-        for (spot, cause) in down.iter().filter(|(spot, _)| !before.contains_key(spot)) {
-            let label = self.upstream.label(*spot);
+        for (endpoint, cause) in down.iter().filter(|(endpoint, _)| !before.contains_key(endpoint))
+        {
+            let label = self.upstream.label(*endpoint);
             log::warn!("upstream `{}`: {label} is left out: {cause}", self.api);
         }
-        for spot in before.keys().filter(|spot| !down.contains_key(spot)) {
-            log::info!("upstream `{}`: {} answers again", self.api, self.upstream.label(*spot));
+        for endpoint in before.keys().filter(|endpoint| !down.contains_key(endpoint)) {
+            log::info!("upstream `{}`: {} answers again", self.api, self.upstream.label(*endpoint));
         }
         self.upstream.leave_out(down.clone());
         down
     }
 
     /// Asks at an address; why it is not to be asked anything else, if it is not.
-    async fn answers(&self, spot: Spot) -> Result<(), Cause> {
-        let peer = self.upstream.peer_at(spot)?;
-        let status = self.ask(spot, &peer).await.map_err(|error| Cause::of(&error))?;
+    async fn answers(&self, endpoint: Endpoint) -> Result<(), Cause> {
+        let peer = self.upstream.peer_at(endpoint)?;
+        let status = self.ask(endpoint, &peer).await.map_err(|error| Cause::of(&error))?;
         match status.filter(|status| !status.is_success()) {
             Some(status) => Err(Cause::Unwell(status.as_u16())),
             None => Ok(()),
@@ -156,14 +152,18 @@ impl Patient {
     }
 
     /// The status with which it answers; none where a connection is enough.
-    async fn ask(&self, spot: Spot, peer: &HttpPeer) -> pingora::Result<Option<StatusCode>> {
+    async fn ask(
+        &self,
+        endpoint: Endpoint,
+        peer: &HttpPeer,
+    ) -> pingora::Result<Option<StatusCode>> {
         let Some(path) = &self.path else {
             drop(self.transport.new_stream(peer).await?);
             return Ok(None);
         };
-        let mut session = self.pool.connect(&self.transport, spot, peer).await?.session;
+        let mut session = self.pool.connect(&self.transport, endpoint, peer).await?.session;
         let mut request = RequestHeader::build("GET", path.as_bytes(), Some(2))?;
-        request.insert_header(header::HOST, self.upstream.own_host(spot))?;
+        request.insert_header(header::HOST, self.upstream.own_host(endpoint))?;
         self.upstream.addressed(&mut request, matches!(session, HttpSession::H2(_)))?;
         match &mut session {
             HttpSession::H2(stream) => stream.write_request_header(Box::new(request), true)?,

@@ -48,6 +48,7 @@ mod arrival;
 mod client;
 mod connections;
 mod cork;
+mod endpoint;
 mod exchange;
 mod faults;
 mod flow;

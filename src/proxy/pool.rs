@@ -34,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::proxy::{cork::Corked, upstream::Spot};
+use crate::proxy::{cork::Corked, endpoint::Endpoint};
 
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
@@ -53,7 +53,7 @@ const HEAD_BYTES_MAX: u32 = 1 << 20;
 /// What two connections have in common that are alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Kind {
-    spot: Spot,
+    endpoint: Endpoint,
     /// Under which trust it was made.
     trust: u64,
 }
@@ -138,10 +138,10 @@ impl Pool {
     pub(super) async fn connect(
         &self,
         transport: &TransportConnector,
-        spot: Spot,
+        endpoint: Endpoint,
         peer: &HttpPeer,
     ) -> Result<Lease, BError> {
-        let kind = Kind { spot, trust: peer.group_key };
+        let kind = Kind { endpoint, trust: peer.group_key };
         while let Some(Kept { line, made, .. }) = self.take(kind) {
             match line {
                 Line::Free(stream) => {

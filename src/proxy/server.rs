@@ -38,7 +38,7 @@ use crate::{
     proxy::{
         admin::Admin,
         gateway::Gateway,
-        health::Doctor,
+        health::HealthChecks,
         shared::Proxy,
         signals::{Signals, Told},
     },
@@ -132,7 +132,7 @@ impl Proxy {
         };
         let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), conf);
         server.bootstrap();
-        let doctor = Doctor::of(&self);
+        let doctor = HealthChecks::of(&self);
         let gateway = Gateway::new(self, &server.configuration, &settings);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
         for listener in &settings.listen {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +18,7 @@ use tokio::{net::lookup_host, time::timeout};
 use crate::{
     config::{self, Authority, Health, HostHeader, Places, Protocol, Timeouts},
     proxy::{
+        endpoint::Endpoint,
         faults::Cause,
         pool::{Pool, Terms},
         tls::Trust,
@@ -44,30 +44,18 @@ pub(super) struct Upstream {
     authorities: Vec<String>,
     resolved: ArcSwapOption<Answer>,
     /// Where it did not answer when it was last asked how it is.
-    down: ArcSwap<HashMap<Spot, Cause>>,
+    down: ArcSwap<HashMap<Endpoint, Cause>>,
     /// Whose turn it is among those that answer.
     turn: AtomicUsize,
     /// What the log has said of late, and when.
-    said: Mutex<HashMap<(Spot, Cause), Instant>>,
+    said: Mutex<HashMap<(Endpoint, Cause), Instant>>,
 }
 
 /// What the names of an upstream stand for.
 struct Answer {
-    spots: Arc<[Spot]>,
+    endpoints: Arc<[Endpoint]>,
     at: Instant,
 }
-
-/// One of the addresses that an upstream has.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Spot {
-    /// None is its UNIX socket.
-    address: Option<SocketAddr>,
-    /// Which of the addresses of the settings it is one of.
-    authority: usize,
-}
-
-/// The only address behind a UNIX socket.
-const SOCKET: Spot = Spot { address: None, authority: 0 };
 
 impl Upstream {
     /// Without `trust` it is asked in the clear; the settings say whether it has to be there.
@@ -103,20 +91,20 @@ impl Upstream {
 
     /// The `Host` that stands for the client's where it is asked at this address; none if there is none. `is_listed` says that the
     /// policies list the hosts of the api: then the client's is one of these.
-    pub(super) fn host(&self, spot: Spot, is_listed: bool) -> Option<&str> {
+    pub(super) fn host(&self, endpoint: Endpoint, is_listed: bool) -> Option<&str> {
         match &self.settings.host {
             HostHeader::Keep => None,
             HostHeader::Unsaid if is_listed => None,
-            HostHeader::Set(_) | HostHeader::Unsaid => Some(self.own_host(spot)),
+            HostHeader::Set(_) | HostHeader::Unsaid => Some(self.own_host(endpoint)),
         }
     }
 
     /// The host that stands in a request which no client has sent.
-    pub(super) fn own_host(&self, spot: Spot) -> &str {
+    pub(super) fn own_host(&self, endpoint: Endpoint) -> &str {
         match &self.settings.host {
             HostHeader::Set(host) => host,
             HostHeader::Keep | HostHeader::Unsaid => {
-                self.authorities.get(spot.authority).map_or("localhost", String::as_str)
+                self.authorities.get(endpoint.authority).map_or("localhost", String::as_str)
             }
         }
     }
@@ -167,73 +155,75 @@ impl Upstream {
     /// How many addresses there are to try.
     pub(super) fn addresses(&self) -> usize {
         let down = self.down.load();
-        self.resolved.load().as_ref().map_or(0, |answer| up(&answer.spots, &down).count())
+        self.resolved.load().as_ref().map_or(0, |answer| up(&answer.endpoints, &down).count())
     }
 
     /// The peer to ask; `turn` is the request's, and counts on with each that could not be reached.
-    pub(super) async fn peer(&self, turn: usize) -> Result<(Spot, HttpPeer), Cause> {
-        let spots = self.spots().await?;
+    pub(super) async fn peer(&self, turn: usize) -> Result<(Endpoint, HttpPeer), Cause> {
+        let endpoints = self.endpoints().await?;
         let down = self.down.load();
-        let index = turn.checked_rem(up(&spots, &down).count());
-        let spot = index.and_then(|index| up(&spots, &down).nth(index));
-        let Some(&spot) = spot else { return Err(why_nowhere(&down)) };
-        Ok((spot, self.peer_at(spot)?))
+        let index = turn.checked_rem(up(&endpoints, &down).count());
+        let endpoint = index.and_then(|index| up(&endpoints, &down).nth(index));
+        let Some(&endpoint) = endpoint else { return Err(why_nowhere(&down)) };
+        Ok((endpoint, self.peer_at(endpoint)?))
     }
 
     /// Where it did not answer, and why.
-    pub(super) fn leave_out(&self, down: HashMap<Spot, Cause>) {
+    pub(super) fn leave_out(&self, down: HashMap<Endpoint, Cause>) {
         self.down.store(Arc::new(down));
     }
 
     /// Has the log say why it did not answer there, once in a while.
-    pub(super) fn failed(&self, spot: Spot, cause: Cause) {
+    pub(super) fn failed(&self, endpoint: Endpoint, cause: Cause) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.retain(|_, then| now.saturating_duration_since(*then) < SAID_FOR);
-        if said.contains_key(&(spot, cause)) {
+        if said.contains_key(&(endpoint, cause)) {
             return;
         }
-        said.insert((spot, cause), now);
+        said.insert((endpoint, cause), now);
         drop(said);
-        log::warn!("upstream `{}`: {}: {cause}", self.api, self.label(spot));
+        log::warn!("upstream `{}`: {}: {cause}", self.api, self.label(endpoint));
     }
 
     /// An address as the settings write it.
-    pub(super) fn label(&self, spot: Spot) -> String {
+    pub(super) fn label(&self, endpoint: Endpoint) -> String {
         match &self.settings.places {
-            Places::Network(_) => self.authorities.get(spot.authority).cloned().unwrap_or_default(),
+            Places::Network(_) => {
+                self.authorities.get(endpoint.authority).cloned().unwrap_or_default()
+            }
             Places::Unix(path) => path.display().to_string(),
         }
     }
 
     /// All addresses. Names are looked up now and then, so that an upstream can move.
-    pub(super) async fn spots(&self) -> Result<Arc<[Spot]>, Cause> {
+    pub(super) async fn endpoints(&self) -> Result<Arc<[Endpoint]>, Cause> {
         let known = self.resolved.load_full();
         if let Some(known) = &known
             && known.at.elapsed() < RESOLVED_FOR
         {
-            return Ok(Arc::clone(&known.spots));
+            return Ok(Arc::clone(&known.endpoints));
         }
-        let spots = match &self.settings.places {
+        let endpoints = match &self.settings.places {
             Places::Network(authorities) => self.look_up(authorities).await,
-            Places::Unix(_) => vec![SOCKET],
+            Places::Unix(_) => vec![Endpoint::SOCKET],
         };
-        if spots.is_empty() {
+        if endpoints.is_empty() {
             // A name server that is away for a moment takes nothing down.
-            return known.map(|known| Arc::clone(&known.spots)).ok_or(Cause::Unnamed);
+            return known.map(|known| Arc::clone(&known.endpoints)).ok_or(Cause::Unnamed);
         }
-        let spots = Arc::from(spots);
-        let answer = Answer { spots: Arc::clone(&spots), at: Instant::now() };
+        let endpoints = Arc::from(endpoints);
+        let answer = Answer { endpoints: Arc::clone(&endpoints), at: Instant::now() };
         self.resolved.store(Some(Arc::new(answer)));
-        Ok(spots)
+        Ok(endpoints)
     }
 
     /// The peer at one address.
-    pub(super) fn peer_at(&self, spot: Spot) -> Result<HttpPeer, Cause> {
+    pub(super) fn peer_at(&self, endpoint: Endpoint) -> Result<HttpPeer, Cause> {
         let is_tls = self.settings.tls.is_some();
-        let mut peer = match (&self.settings.places, spot.address) {
+        let mut peer = match (&self.settings.places, endpoint.address) {
             (Places::Network(authorities), Some(address)) => {
-                let host = authorities.get(spot.authority).map(Authority::host);
+                let host = authorities.get(endpoint.authority).map(Authority::host);
                 HttpPeer::new(address, is_tls, self.name(host.ok_or(Cause::Ours)?)?)
             }
             (Places::Unix(path), None) => {
@@ -274,30 +264,34 @@ impl Upstream {
     }
 
     /// What these names stand for now; nothing if nobody says.
-    async fn look_up(&self, authorities: &[Authority]) -> Vec<Spot> {
-        let mut spots = Vec::new();
+    async fn look_up(&self, authorities: &[Authority]) -> Vec<Endpoint> {
+        let mut endpoints = Vec::new();
         for (index, authority) in authorities.iter().enumerate() {
             let name = (authority.host(), authority.port());
             // A name server may take longer than anybody waits.
             let found = timeout(self.timeouts.connect, lookup_host(name)).await;
             let found = found.into_iter().flatten().flatten();
-            spots.extend(found.map(|address| Spot { address: Some(address), authority: index }));
+            endpoints
+                .extend(found.map(|address| Endpoint { address: Some(address), authority: index }));
         }
         if self.settings.tls.is_none() && self.settings.plain.is_none() {
             // Somebody may give `localhost` another address; nothing leaves this machine in the clear.
-            spots.retain(|spot| spot.address.is_some_and(|it| it.ip().is_loopback()));
+            endpoints.retain(|endpoint| endpoint.address.is_some_and(|it| it.ip().is_loopback()));
         }
-        spots
+        endpoints
     }
 }
 
 /// Those that have not been found not to answer.
-fn up<'a>(spots: &'a [Spot], down: &'a HashMap<Spot, Cause>) -> impl Iterator<Item = &'a Spot> {
-    spots.iter().filter(|spot| !down.contains_key(*spot))
+fn up<'a>(
+    endpoints: &'a [Endpoint],
+    down: &'a HashMap<Endpoint, Cause>,
+) -> impl Iterator<Item = &'a Endpoint> {
+    endpoints.iter().filter(|endpoint| !down.contains_key(*endpoint))
 }
 
 /// Why no address is left to ask: a certificate that is not to be believed before anything else.
-fn why_nowhere(down: &HashMap<Spot, Cause>) -> Cause {
+fn why_nowhere(down: &HashMap<Endpoint, Cause>) -> Cause {
     let untrusted = down.values().find(|cause| matches!(cause, Cause::Certificate(_)));
     untrusted.copied().unwrap_or(Cause::LeftOut)
 }

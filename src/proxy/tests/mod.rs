@@ -34,8 +34,8 @@ use tokio::{
 };
 
 use super::{
-    AccessLog, Certificates, Observers, Proxy, Unclassified, gateway::Gateway, health::Doctor,
-    tls::Watch,
+    AccessLog, Certificates, Observers, Proxy, Unclassified, gateway::Gateway,
+    health::HealthChecks, tls::Watch,
 };
 use crate::{
     access::Reason,
@@ -430,7 +430,7 @@ async fn serve_proxy(proxy: Proxy) -> SocketAddr {
     let settings = proxy.shared.settings.clone();
     let ca_file = proxy.shared.certificates.ca_file();
     let conf = ServerConf { ca_file, ..ServerConf::default() };
-    let doctor = Doctor::of(&proxy);
+    let doctor = HealthChecks::of(&proxy);
     let app = Arc::new(Gateway::new(proxy, &conf, &settings));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
