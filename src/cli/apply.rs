@@ -16,8 +16,9 @@ use serde::Serialize;
 use crate::{
     access::{Action, Count, Reason},
     cli::{
-        Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
+        outcome::{Exit, Failure},
+        streams::Streams,
     },
     config::PASS_BYTES,
     enforce::{Places, Refusal, Tally},

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::{
     access::{Action, Decision, StatusClass},
     cli::{
-        Exit, Failure, Streams,
         folder::{self, Folder, Format, PathView, counted, write_json_line},
+        outcome::{Exit, Failure},
+        streams::Streams,
     },
     metrics,
     policy::{self, Api, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},

@@ -15,7 +15,12 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{
-    cli::{Exit, Failure, Streams, log as logs, serve::Ready},
+    cli::{
+        log as logs,
+        outcome::{Exit, Failure},
+        serve::Ready,
+        streams::Streams,
+    },
     config::Settings,
     proxy::Listeners,
 };

@@ -8,8 +8,9 @@ use serde::Serialize;
 use crate::{
     access::Reason,
     cli::{
-        Exit, Failure, Streams,
         folder::{self, Folder, Format, PathView, write_json_line},
+        outcome::{Exit, Failure},
+        streams::Streams,
     },
     path::Path,
     policy::{Explanation, Question, Row},

@@ -16,7 +16,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    cli::{Failure, Streams},
+    cli::{outcome::Failure, streams::Streams},
     config,
     files::{self, FileError, Opened},
     json,

@@ -12,7 +12,7 @@ use env_logger::{Builder, Target};
 use jiff::{Timestamp, Unit};
 use log::LevelFilter;
 
-use crate::cli::Failure;
+use crate::cli::outcome::Failure;
 
 /// How records of tamis itself begin; those of libraries have other targets.
 const OURS: &str = "tamis";

@@ -21,13 +21,14 @@ mod demo;
 mod explain;
 mod folder;
 mod log;
+mod outcome;
 mod serve;
+mod streams;
 mod test;
 mod usage;
 
 use std::{
     ffi::OsString,
-    fmt::Display,
     io::{self, BufWriter, Read, Write},
     panic::PanicHookInfo,
     process::ExitCode,
@@ -36,6 +37,9 @@ use std::{
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::json::Kernel;
+
+use outcome::{Exit, Failure};
+use streams::{Streams, say};
 
 /// Bytes that wait in memory for stdout.
 const OUT_BYTES: usize = 64 << 10;
@@ -77,90 +81,6 @@ enum Command {
     Version,
 }
 
-/// What a command came to. The numbers are an interface: scripts rely on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Exit {
-    /// Done, and nothing is wrong.
-    Fine = 0,
-    /// Done, and something is wrong: a denial, a finding, a failed test.
-    Found = 1,
-    /// It could not be done.
-    Cannot = 2,
-    /// A body was refused, and what has left of it is incomplete.
-    Refused = 3,
-    /// Whoever read stdout has gone: as if SIGPIPE (13) had ended the process, which is what a shell
-    /// expects of the left side of `| head`.
-    PipeClosed = 128 + 13,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
-
-/// Why a command could not be carried out.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// Something that it needs is wrong or missing.
-    #[error("{what}")]
-    Cannot { what: String, help: Option<String> },
-    /// The policies do not load; their findings are said already.
-    #[error("the policies do not load")]
-    Policies,
-    /// They load, and the settings lack something for them; what that is, is said already.
-    #[error("settings and policies do not fit")]
-    Misfit,
-    /// The settings are wrong; what is wrong with them is said already.
-    #[error("the settings cannot be used")]
-    Settings,
-    /// No process has handed over its place.
-    #[error("{0}")]
-    NotReplaced(String),
-    /// What it has to say does not reach anybody. The only error of I/O that `?` turns into this is
-    /// one of stdout.
-    #[error("cannot write to stdout: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl Failure {
-    fn cannot(what: impl Into<String>) -> Self {
-        Self::Cannot { what: what.into(), help: None }
-    }
-
-    fn help(self, help: impl Into<String>) -> Self {
-        match self {
-            Self::Cannot { what, .. } => Self::Cannot { what, help: Some(help.into()) },
-            Self::Policies
-            | Self::Misfit
-            | Self::Settings
-            | Self::NotReplaced(_)
-            | Self::Output(_) => self,
-        }
-    }
-}
-
-/// What a command reads from and writes to.
-struct Streams<'a> {
-    stdin: &'a mut dyn Read,
-    out: &'a mut dyn Write,
-    err: &'a mut dyn Write,
-}
-
-impl Streams<'_> {
-    /// Says something on stderr. If nobody listens there, the exit code still tells.
-    fn say(&mut self, what: impl Display) {
-        say(self.err, what);
-    }
-}
-
-fn say(err: &mut dyn Write, what: impl Display) {
-    if writeln!(err, "{what}").and_then(|()| err.flush()).is_err() {
-        // There is no third stream to complain on.
-    }
-}
-
 /// Runs the command that `arguments` name; the first is the name of the program.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
@@ -188,7 +108,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>)
         }),
         Err(mut error) => {
             let words = arguments.iter().map(OsString::as_os_str);
-            usage::explain(&mut error, usage::command_of(words));
+            usage::explain(&mut error, &Arguments::command(), usage::command_of(words));
             show(&error, streams)
         }
     };

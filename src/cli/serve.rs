@@ -14,7 +14,12 @@ use rustix::process::{
 };
 
 use crate::{
-    cli::{Exit, Failure, Streams, check::Series, folder, log as logs},
+    cli::{
+        check::Series,
+        folder, log as logs,
+        outcome::{Exit, Failure},
+        streams::Streams,
+    },
     config::{self, Limits, Settings, SettingsError},
     metrics::Metrics,
     policy::PolicySet,

@@ -3,16 +3,14 @@
 use std::{ffi::OsStr, path::Path};
 
 use clap::{
-    CommandFactory as _,
+    Command,
     builder::StyledStr,
     error::{ContextKind, ContextValue, Error},
 };
 
-use crate::cli::Arguments;
-
 /// Puts in the place of the tips of clap those that know what the arguments of tamis mean. `command` is the
 /// command that was typed.
-pub(super) fn explain(error: &mut Error, command: Option<&str>) {
+pub(super) fn explain(error: &mut Error, known: &Command, command: Option<&str>) {
     // It is how a value that begins with a dash would be passed, and tamis takes none.
     error.remove(ContextKind::Suggested);
     let text = |kind| match error.get(kind) {
@@ -20,7 +18,9 @@ pub(super) fn explain(error: &mut Error, command: Option<&str>) {
         Some(_) | None => None,
     };
     let tip = match (text(ContextKind::InvalidSubcommand), text(ContextKind::InvalidArg)) {
-        (Some(_), _) => error.get(ContextKind::SuggestedSubcommand).is_none().then(commands),
+        (Some(_), _) => {
+            error.get(ContextKind::SuggestedSubcommand).is_none().then(|| commands(known))
+        }
         // What is called almost so is nearer than what we would say.
         (None, Some(_)) if error.get(ContextKind::SuggestedArg).is_some() => None,
         (None, Some(argument)) => unexpected(command.unwrap_or_default(), argument),
@@ -33,9 +33,8 @@ pub(super) fn explain(error: &mut Error, command: Option<&str>) {
 }
 
 /// The names of all commands.
-fn commands() -> String {
-    let command = Arguments::command();
-    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+fn commands(known: &Command) -> String {
+    let names: Vec<&str> = known.get_subcommands().map(Command::get_name).collect();
     format!("the commands are {}", names.join(", "))
 }
 

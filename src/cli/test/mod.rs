@@ -14,8 +14,9 @@ use serde_json::Value;
 use crate::{
     access::{Count, Reason},
     cli::{
-        Exit, Failure, Streams,
         folder::{self, Folder, KeyFile},
+        outcome::{Exit, Failure},
+        streams::Streams,
     },
     enforce::Refusal,
     frame::Framed,
