@@ -13,8 +13,8 @@ use std::arch::x86_64::{
 };
 
 use super::{
-    Carry, Events, Scan,
     blocks::{self, Block, Classes, Escapes, Lanes, Positions},
+    events::{Carry, Events, Scan},
 };
 
 /// Proof that the processor has the instructions of this kernel.

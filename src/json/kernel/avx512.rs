@@ -12,8 +12,9 @@ use std::arch::x86_64::{
 };
 
 use super::{
-    BLOCK_BYTES, Carry, Events, Scan, avx2,
+    avx2,
     blocks::{self, Block, Classes, Escapes, Lanes, Positions},
+    events::{BLOCK_BYTES, Carry, Events, Scan},
 };
 
 /// Proof that the processor has the instructions of this kernel.

@@ -7,7 +7,7 @@
     reason = "only inside of a function for the processor are the instructions themselves inlined"
 )]
 
-use super::{BLOCK_BYTES, Carry, Events, Inside};
+use super::events::{BLOCK_BYTES, Carry, Events, Inside};
 
 /// 64 bytes of the document.
 pub(super) type Block = [u8; BLOCK_BYTES];
@@ -72,7 +72,7 @@ struct Open {
     primitive: u64,
 }
 
-/// [`Scan::scan`](super::Scan::scan). Inlined into a function that is compiled for the processor of
+/// [`Scan::scan`](super::events::Scan::scan). Inlined into a function that is compiled for the processor of
 /// `lanes`.
 #[inline(always)]
 pub(super) fn scan<L: Lanes>(

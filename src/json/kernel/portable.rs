@@ -1,6 +1,6 @@
 //! The kernel that every machine runs: a table of byte classes, and strings eight bytes at a time.
 
-use super::{Carry, Events, Inside, Scan};
+use super::events::{Carry, Events, Inside, Scan};
 
 /// See the module.
 #[derive(Clone, Copy)]
