@@ -12,6 +12,7 @@
 mod acceptance;
 mod against;
 mod architecture;
+mod circles;
 mod cli;
 mod fhir;
 mod noninterference;
