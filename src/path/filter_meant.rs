@@ -2,10 +2,9 @@
 //! without quotes, functions and regular expressions of elsewhere.
 
 use crate::path::{
-    Path,
-    filter::{PATTERN_BYTES_MAX, compile_pattern, short_class},
     meant::{Reader, Stop},
-    parse::{is_name_character, quoted},
+    pattern::{PATTERN_BYTES_MAX, compile_pattern, short_class},
+    syntax::{Path, is_name_character, quoted},
 };
 
 const EQUAL: &str = "equal is `==`";

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use crate::path::{
-    Path, filter_meant,
-    parse::{is_hidden, is_name_character, is_typographic_quote, quoted},
+    filter_meant,
+    syntax::{Path, is_hidden, is_name_character, is_typographic_quote, quoted},
 };
 
 /// Longest text, in bytes, for which a path is proposed: a longer one has more wrong with it than one slip.

@@ -23,37 +23,40 @@
 mod anywhere;
 mod automaton;
 mod dotted;
-mod filter;
 mod filter_meant;
 mod from_end;
 mod lazy;
 mod meant;
 mod members;
 mod number;
-mod parse;
+mod pattern;
 mod plain;
 mod program;
 mod questions;
+mod read;
 mod relation;
 mod sets;
 mod subsets;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
 pub use automaton::{Automaton, Row};
 pub(crate) use dotted::dotted_wildcards;
-pub use filter::{
-    Comparison, Expression, Filter, Literal, Operand, Pattern, PatternError, Query, compile_pattern,
-};
 pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;
 pub use number::Number;
-pub(crate) use parse::is_hidden;
-pub use parse::{Class, NAME_BYTES_MAX, Path, PathError, Segment, Selector, Selectors};
+pub use pattern::{PatternError, compile_pattern};
 pub(crate) use program::Part;
 pub use program::{Kind, Member, PathId, Program, ProgramError, State};
 pub use questions::{Answered, Answers, FilterId, Question, can_be};
+pub use read::PathError;
 pub(crate) use relation::{
     can_meet, can_meet_outside, can_reach_one_name, can_select, is_within, may_be_within, may_meet,
 };
 pub(crate) use subsets::least_common_multiple;
+pub(crate) use syntax::is_hidden;
+pub use syntax::{
+    Class, Comparison, Expression, Filter, Literal, NAME_BYTES_MAX, Operand, Path, Pattern, Query,
+    Segment, Selector, Selectors,
+};

@@ -1,10 +1,7 @@
 //! Paths of single names, indices and wildcards, read without a grammar: a policy has thousands of them,
 //! and a grammar that could read anything takes longer for each than all else that is done with it.
 
-use crate::path::{
-    Path, Segment, Selector,
-    parse::{NAME_BYTES_MAX, SEGMENTS_MAX},
-};
+use crate::path::syntax::{NAME_BYTES_MAX, Path, SEGMENTS_MAX, Segment, Selector};
 
 /// Most digits of an index that is read here; an index can have one more.
 const DIGITS_MAX: usize = 15;
