@@ -16,16 +16,12 @@ use regex::Regex;
 
 use crate::json::{
     document::Document,
-    outline::{Child, Node, Outline, Outlined},
+    outline::{Child, Node, Outline, Outlined, Unclear},
 };
 use crate::path::{
     Comparison, Expression, Filter, Literal, Number, Operand, Pattern, PatternError, Query,
     Segment, Selector, compile_pattern,
 };
-
-/// Nobody can say: see the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unclear;
 
 /// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
 /// how many they may take of a short one. A step is a byte that is looked at, or a comparison.

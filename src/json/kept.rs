@@ -6,7 +6,8 @@
 use crate::{
     json::{
         edits::{Edits, Keeps, OnName},
-        judge::{Inquiry, Unclear, text},
+        judge::{Inquiry, text},
+        outline::Unclear,
         outline::{Child, Children, Node, Outlined},
     },
     path::{Kind, Program, State},

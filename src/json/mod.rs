@@ -49,9 +49,11 @@ mod alike;
 mod document;
 mod edits;
 mod gap;
+mod held;
 mod judge;
 mod kept;
 mod kernel;
+mod limits;
 mod outline;
 mod pending;
 mod primitive;
@@ -66,7 +68,8 @@ mod window;
 
 pub use edits::{Always, Copied, Edits, Keeps, OnContainer, OnName, OnScalar, Place, Sink, Step};
 pub use kernel::{Kernel, KernelError};
-pub use rewriter::{Limits, Rewriter, Violation};
+pub use limits::{Limits, Violation};
+pub use rewriter::Rewriter;
 
 /// Whether a filter holds for a value that stands in a document, both of at most `depth_max` levels; none if
 /// nobody can say, or it is no JSON.

@@ -3,7 +3,11 @@
 //! A filter mostly asks about little of a value. With an outline it steps over every container that it does
 //! not ask about, so that a question costs what it looks at, and no nesting makes a question recurse.
 
-use crate::json::{ahead::ValueEnd, judge::Unclear};
+use crate::json::ahead::ValueEnd;
+
+/// Nobody can say: see [`judge`](crate::json::judge).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unclear;
 
 /// The containers of a value, in the order in which they open.
 #[derive(Debug, Default)]
