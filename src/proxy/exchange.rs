@@ -72,6 +72,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// What frames of a body may be short of 256 bytes each, together, as long as nobody has read them: as many as fit into a
 /// window of 64 KiB at 16 bytes each.
 const SMALL_FRAMES_BYTES: usize = 1 << 20;
+/// What takes less than this has a timer of its own, so that it ends when it should: a TICK is a fortieth of it.
+const TIMER_BELOW: Duration = Duration::from_secs(10);
 /// Bytes that a head of HTTP/2 may have beyond `limits.head_bytes`, and be answered with the reason.
 const HEAD_BYTES_OVER: usize = 64 << 10;
 
@@ -165,8 +167,6 @@ struct Upload<'e> {
     bytes: u64,
     /// Bytes that may.
     bytes_max: u64,
-    /// When the client was last heard.
-    heard: Instant,
     /// Whether all of it has come: the deadline asks.
     has_ended: &'e AtomicBool,
 }
@@ -183,7 +183,6 @@ impl Upload<'_> {
         // Trailers may be behind the last piece of HTTP/2: they stay here.
         let ends = piece.is_none() || client.is_body_done();
         let piece = piece.unwrap_or_default();
-        self.heard = Instant::now();
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
         if self.bytes > self.bytes_max {
             return Err(Reason::RequestBodyTooLarge.into());
@@ -208,16 +207,6 @@ impl Upload<'_> {
             Err(_gone) => Sending::Broken,
         };
         Ok(())
-    }
-
-    /// Why the exchange ends where the upstream, which had so much time, has ended it so: one that says nothing because it
-    /// waits for the rest of the request is not slow.
-    fn blames(&self, end: End, patience: Duration) -> End {
-        let waits = self.is_open() && self.heard.elapsed() >= patience;
-        if waits && end.is_slow_upstream() {
-            return Reason::RequestTimeout.into();
-        }
-        end
     }
 
     /// Whether something of it is still to be read.
@@ -622,7 +611,6 @@ impl Exchange {
             sending: if has_ended.load(Ordering::Relaxed) { Sending::Whole } else { Sending::Open },
             bytes: 0,
             bytes_max: settings.limits.request_body_bytes,
-            heard: Instant::now(),
             has_ended,
         };
         Relay { client, upstream, upload, patience, pool }
@@ -836,7 +824,6 @@ impl Relay<'_> {
                     }
                     // An interim response says nothing that the client has to hear.
                     if !head.status.is_informational() {
-                        upstream.set_read_timeout(Some(*patience));
                         return Ok(());
                     }
                     interim += 1;
@@ -846,11 +833,14 @@ impl Relay<'_> {
                 }
                 piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
-                    late = Instant::now() + *patience;
+                    // Of one that has not taken this in time, nothing but what is there already is of interest.
+                    if upload.sending != Sending::Broken {
+                        late = Instant::now() + *patience;
+                    }
                 }
-                // The task wakes up once in a TICK: nothing else has to wake it for this.
-                () = poll_fn(|_| is_past(late)) => {
-                    return Err(upload.blames(Cause::TimedOut.into(), *patience));
+                // As long as more of the request is to come, it is the client that is waited for.
+                () = past(late, *patience), if upload.sending != Sending::Open => {
+                    return Err(Cause::TimedOut.into());
                 }
             }
         }
@@ -878,10 +868,13 @@ impl Relay<'_> {
         let Self { client, upstream, upload, patience, .. } = self;
         loop {
             consume_budget().await;
+            // An upstream that waits for the rest of the request is not slow: then it is the client that is waited for.
+            let waits = upload.sending == Sending::Open;
+            upstream.set_read_timeout((!waits).then_some(*patience));
             tokio::select! {
                 biased;
                 piece = upstream.read_response_body() => {
-                    return piece.map_err(|error| upload.blames(End::by_upstream(error), *patience).heard());
+                    return piece.map_err(|error| End::by_upstream(error).heard());
                 }
                 piece = client.read(!upload.is_open()) => {
                     upload.send(piece.map_err(End::by_client)?, client, upstream).await?;
@@ -898,9 +891,13 @@ impl Relay<'_> {
     }
 }
 
-/// Ready once this time is over.
-fn is_past(time: Instant) -> Poll<()> {
-    if Instant::now() < time { Poll::Pending } else { Poll::Ready(()) }
+/// Returns once this time is over, which was so long. A timer of its own is for a short one only: for the others it does
+/// that the task wakes up once in a [`TICK`].
+async fn past(time: Instant, of: Duration) {
+    if of < TIMER_BELOW {
+        return sleep_until(time.into()).await;
+    }
+    poll_fn(|_| if Instant::now() < time { Poll::Pending } else { Poll::Ready(()) }).await;
 }
 
 /// Whether the body of a response has ended. A stream of HTTP/2 that was reset looks ended, too. Trailers are data that

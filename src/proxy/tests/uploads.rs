@@ -1,6 +1,8 @@
 //! Bodies of requests that take too long, and clients that do not wait.
 
-use super::*;
+use std::time::Instant;
+
+use super::{upstreams::places, *};
 
 const KEYS: &str = "Api-Key: desk-key\r\nData-Purpose: support\r\n";
 
@@ -167,9 +169,10 @@ async fn an_upstream_that_waits_for_the_rest_of_a_request_is_not_slow() {
     for (rest, reason) in [("", "request-timeout"), ("0\r\n\r\n", "upstream-timeout")] {
         let change = |settings: &mut Settings| {
             settings.timeouts.request_body = LONG;
-            settings.timeouts.client = LONG;
+            settings.timeouts.client = if rest.is_empty() { 4 * SHORT } else { LONG };
             settings.timeouts.upstream = SHORT;
         };
+        let began = Instant::now();
         let world = World::with(Upstream::Stalls(vec![]), POLICY, change, None).await;
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         let request = format!("{}1\r\nx\r\n{rest}", chunked_head());
@@ -181,9 +184,75 @@ async fn an_upstream_that_waits_for_the_rest_of_a_request_is_not_slow() {
             assert_ne!(read.unwrap(), 0, "{reason}");
         }
         assert_eq!(Reply::parse(raw).reason(), reason);
+        // The client has all of its own time, whatever the upstream has.
+        assert!(!rest.is_empty() || began.elapsed() >= 4 * SHORT, "{:?}", began.elapsed());
         let decision = if rest.is_empty() { "denied" } else { "refused" };
         assert_eq!(world.record().await, format!("{decision} {reason}"));
     }
+}
+
+/// A client may take longer between two pieces than the upstream for what it has to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_pieces_come_slowly_is_carried_out() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = upstream.local_addr().unwrap();
+    let change = |settings: &mut Settings| {
+        settings.timeouts.upstream = SHORT;
+        settings.upstreams.get_mut("crm").unwrap().places = places(&format!("address: \"{at}\""));
+    };
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(format!("{}1\r\nx\r\n", chunked_head()).as_bytes()).await.unwrap();
+    let (mut asked, _) = upstream.accept().await.unwrap();
+    tokio::time::sleep(3 * SHORT).await;
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"0\r\n\r\n") {
+        assert_ne!(asked.read_buf(&mut request).await.unwrap(), 0, "it is cut");
+    }
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
+    let response = format!("{head}{}\r\n\r\n{BODY}", BODY.len());
+    asked.write_all(response.as_bytes()).await.unwrap();
+    let mut raw = Vec::new();
+    while !raw.ends_with(b"0\r\n\r\n") {
+        let read = timeout(LONG, stream.read_buf(&mut raw)).await.expect("an answer");
+        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&raw));
+    }
+    assert_eq!(Reply::parse(raw).status, 200);
+    assert_eq!(world.record().await, "allowed");
+}
+
+/// An upstream that takes no more of a request has its time once, and not once more for an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_takes_nothing_is_slow_once() {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    // It connects, for the system does, and nobody reads.
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = upstream.local_addr().unwrap();
+    let change = |settings: &mut Settings| {
+        settings.timeouts.upstream = PATIENCE;
+        settings.upstreams.get_mut("crm").unwrap().places = places(&format!("address: \"{at}\""));
+    };
+    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    let (mut from, mut to) = TcpStream::connect(world.address).await.unwrap().into_split();
+    let began = Instant::now();
+    let asking = tokio::spawn(async move {
+        let length = 8 << 20;
+        let head =
+            format!("POST /c HTTP/1.1\r\nHost: crm.test\r\n{KEYS}Content-Length: {length}\r\n\r\n");
+        // Nobody takes all of it.
+        let _cut = to.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).await;
+        to
+    });
+    let mut raw = Vec::new();
+    while !raw.ends_with(b"}") {
+        let read = timeout(LONG, from.read_buf(&mut raw)).await.expect("an answer");
+        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&raw));
+    }
+    let took = began.elapsed();
+    assert_eq!(Reply::parse(raw).reason(), "upstream-timeout");
+    assert!(took < PATIENCE * 7 / 4, "{took:?}");
+    asking.abort();
 }
 
 /// Trailers end a body as its last piece does, and the upstream does not hear of them.
@@ -248,7 +317,7 @@ async fn never_connects() -> (World, TcpListener) {
     let ca = Some(files.path("ca.pem"));
     let change = |settings: &mut Settings| {
         let upstream = settings.upstreams.get_mut("crm").unwrap();
-        upstream.places = upstreams::places(&address);
+        upstream.places = places(&address);
         upstream.tls =
             Some(config::UpstreamTls { name: Some("crm.test".to_owned()), ca, client: None });
         settings.timeouts.connect = LONG;
