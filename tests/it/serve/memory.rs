@@ -353,8 +353,9 @@ fn check_slow_readers(what: &str, ask: &[u8], bytes_max: u64, by_tls: Option<&By
     });
     let upstreams = [("crm", upstream, "http1")];
     let settings = format!(
-        "timeouts: {{client: 1h, upstream: 1h}}\nlimits: {{responses_in_flight: {}}}\n",
-        readers.max(1024) + 100
+        "timeouts: {{client: 1h, upstream: 1h}}\nlimits: {{responses_in_flight: {}, held_bytes: {}}}\n",
+        readers.max(1024) + 100,
+        readers.max(1024) * MIB
     );
     let policies = [("p.yaml", POLICY)];
     let setup = Setup { policies: &policies, upstreams: &upstreams, settings: &settings };
