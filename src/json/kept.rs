@@ -7,8 +7,7 @@ use crate::{
     json::{
         edits::{Edits, Keeps, OnName},
         judge::{Inquiry, text},
-        outline::Unclear,
-        outline::{Child, Children, Node, Outlined},
+        outline::{Child, Children, Node, Outlined, Unclear},
     },
     path::{Kind, Program, State},
 };

@@ -94,6 +94,11 @@ fn of_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
+/// How long the body behind these headers is, if they say so.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// What the client accepts, as far as it can be sieved or passes by a rule.
 fn accept(headers: &HeaderMap, plan: &Plan) -> HeaderValue {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());

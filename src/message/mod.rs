@@ -47,7 +47,8 @@ use crate::{
 
 pub(crate) use body::Body;
 pub(crate) use headers::{
-    HEADERS, RequestHead, TRACEPARENT, request as request_headers, sieved as sieved_headers,
+    HEADERS, RequestHead, TRACEPARENT, content_length, request as request_headers,
+    sieved as sieved_headers,
 };
 pub(crate) use pipe::{Passing, Sieve};
 pub(crate) use problem::{PROBLEM, error_of_upstream, problem};
@@ -222,9 +223,7 @@ impl MessageContext {
         if coding != Coding::Identity {
             return self.pipe(coding, Coding::Identity, Box::new(passing), true);
         }
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let length = length.and_then(|length| length.parse::<u64>().ok());
-        if length.is_some_and(|length| length > self.limits.pass_bytes) {
+        if content_length(headers).is_some_and(|length| length > self.limits.pass_bytes) {
             return Err(Reason::BodyTooLarge);
         }
         Ok(Body::Pass(passing))

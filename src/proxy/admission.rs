@@ -100,10 +100,8 @@ impl Proxy {
         // Where anybody may ask, nobody gets more for not saying who it is; who may not has had nothing.
         let slot = slot.or_else(|| self.gate.quotas.take(&permit.labels.caller));
         let slot = slot.ok_or_else(|| too_many(permit.labels.clone()))?;
-        let length =
-            request.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        let length = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        if length > self.shared.settings.limits.request_body_bytes {
+        let length = message::content_length(&request.headers).unwrap_or(0);
+        if length > limits.request_body_bytes {
             return Err(Denial { reason: Reason::RequestBodyTooLarge, labels: permit.labels });
         }
         let unserved = || Denial { reason: Reason::Internal, labels: permit.labels.clone() };
@@ -182,7 +180,7 @@ impl Proxy {
         let passage = Passage {
             journey,
             context: MessageContext {
-                plan: Arc::clone(&permit.plan),
+                plan: permit.plan,
                 is_head: request.method == Method::HEAD,
                 passes: permit.passes,
                 coding,
@@ -195,7 +193,7 @@ impl Proxy {
             held_bytes_max: share.of_all(self.gate.held_bytes),
             gate: Arc::clone(&self.gate),
             set,
-            permit,
+            api: permit.labels.api,
         };
         (upstream, passage)
     }

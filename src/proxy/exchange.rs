@@ -37,7 +37,7 @@ use tokio::{
 use crate::{
     access::{Decision, Reason, Trace},
     config::Settings,
-    message::{RequestHead, TRACEPARENT, request_headers},
+    message::{RequestHead, TRACEPARENT, content_length, request_headers},
     metrics::ConnectionEnd,
     proxy::{
         admission::{Admission, Admitted},
@@ -649,7 +649,7 @@ fn request(
     is_http_2: bool,
 ) -> Result<Box<RequestHeader>, End> {
     let api = passage.api().ok_or(Reason::Internal)?;
-    let Passage { permit, conditions, .. } = passage;
+    let Passage { context, conditions, .. } = passage;
     let written = || {
         let host = match upstream.host(endpoint, !api.hosts.is_empty()) {
             Some(host) => HeaderValue::from_str(host)?,
@@ -659,7 +659,7 @@ fn request(
                 (None, host) => host.ok_or("no host")?.clone(),
             },
         };
-        let (plan, passes) = (&permit.plan, permit.passes);
+        let (plan, passes) = (&context.plan, context.passes);
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = client.method.clone();
         parts.uri = client.uri.clone();
@@ -757,9 +757,9 @@ impl Relay<'_> {
     /// for it.
     fn is_rest_worth_it(&mut self) -> bool {
         let head = self.upstream.response_header();
-        let length = head.and_then(|head| head.headers.get(header::CONTENT_LENGTH));
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        length.is_none_or(|length| length <= REST_BYTES) && self.pool.would_keep(self.upstream)
+        let length = head.and_then(|head| content_length(&head.headers));
+        length.is_none_or(|length| length <= REST_BYTES as u64)
+            && self.pool.would_keep(self.upstream)
     }
 
     /// Reads what is left of a response that nobody wants, so that the connection can be used again. Whether that was

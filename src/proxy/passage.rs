@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     message::MessageContext,
-    policy::{Api, Permit},
+    policy::Api,
     proxy::{gate::Gate, journey::Journey},
     reload::InForce,
 };
@@ -29,13 +29,14 @@ pub(super) struct Passage {
     pub(super) held_bytes_max: usize,
     pub(super) gate: Arc<Gate>,
     pub(super) set: Arc<InForce>,
-    pub(super) permit: Permit,
+    /// The name of the api that is asked.
+    pub(super) api: Arc<str>,
 }
 
 impl Passage {
     /// The api that is asked.
     pub(super) fn api(&self) -> Option<&Api> {
-        self.set.api(&self.permit.labels.api)
+        self.set.api(&self.api)
     }
 
     /// Whether the body may hold so many bytes, beside what others hold.

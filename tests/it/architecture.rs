@@ -174,10 +174,12 @@ const ROOMS: &[Room] = &[
 const EVERYWHERE: &[&str] = &["std", "thiserror"];
 
 /// A room's source, without tests and comments.
-struct Source {
+pub(crate) struct Source {
     room: String,
+    /// Its modules from the root of the crate on.
+    pub(crate) module: Vec<String>,
     file: String,
-    code: String,
+    pub(crate) code: String,
     /// Whether `super` is the crate itself.
     below_the_crate: bool,
 }
@@ -277,7 +279,7 @@ fn mentions_are_found_however_they_are_written() {
 }
 
 /// Every room's source files.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     let mut folders = vec![src.clone()];
@@ -292,14 +294,21 @@ fn sources() -> Vec<Source> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let room = inside.with_extension("");
+                let module = inside.with_extension("");
+                let mut module: Vec<String> =
+                    module.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+                let room = module[0].clone();
+                if stem == "mod" {
+                    module.pop();
+                }
                 let text = fs::read_to_string(&path).unwrap();
                 let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
                 let lines = text.lines().map(|line| line.split("//").next().unwrap());
                 let code = lines.collect::<Vec<_>>().join("\n");
                 let parts = inside.iter().count();
                 found.push(Source {
-                    room: room.iter().next().unwrap().to_str().unwrap().to_owned(),
+                    room,
+                    module,
                     file: path.display().to_string(),
                     code,
                     below_the_crate: parts == 1 || (parts == 2 && stem == "mod"),

@@ -1,10 +1,8 @@
 //! Files that need each other: who opens one of them has to read all. None may be added to those that are left.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::architecture::sources;
 
 /// Rooms in which files still need each other, and how many do.
 const LEFT: [(&str, usize); 4] = [("config", 5), ("json", 7), ("path", 10), ("policy", 37)];
@@ -14,21 +12,17 @@ type Modules = BTreeMap<Vec<String>, String>;
 
 #[test]
 fn no_files_need_each_other_but_those_that_are_left() {
-    let uses = uses_of(&modules());
-    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
-    for module in uses.keys().filter(|module| reach(&uses, module).contains(*module)) {
-        *left.entry(&module[0]).or_default() += 1;
+    let modules = sources().into_iter().map(|source| (source.module, source.code)).collect();
+    let uses = uses_of(&modules);
+    let (mut left, mut circles) = (BTreeMap::<&str, usize>::new(), Vec::new());
+    for (module, used) in &uses {
+        let around = used.iter().filter(|used| reach(&uses, used).contains(module));
+        let around: Vec<String> = around.map(|used| used.join("::")).collect();
+        if !around.is_empty() {
+            *left.entry(&module[0]).or_default() += 1;
+            circles.push(format!("{} <-> {}", module.join("::"), around.join(", ")));
+        }
     }
-    let circles: Vec<String> = uses
-        .keys()
-        .filter(|module| reach(&uses, module).contains(*module))
-        .map(|module| {
-            let back = |used: &&Vec<String>| reach(&uses, used).contains(module);
-            let around: Vec<String> =
-                uses[module].iter().filter(back).map(|used| used.join("::")).collect();
-            format!("{} <-> {}", module.join("::"), around.join(", "))
-        })
-        .collect();
     assert!(left.iter().map(|(room, count)| (*room, *count)).eq(LEFT), "\n{}", circles.join("\n"));
 }
 
@@ -62,36 +56,6 @@ fn uses_are_found_however_they_are_written() {
             "f -> a::b",
         ]
     );
-}
-
-/// All modules of the crate but its root, without comments and tests.
-fn modules() -> Modules {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut found, mut folders) = (Modules::new(), vec![src.clone()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let inside = path.strip_prefix(&src).unwrap().with_extension("");
-            let mut module: Vec<String> =
-                inside.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
-            let name = module.last().unwrap();
-            if ["lib", "main", "tests"].contains(&name.as_str()) {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            if name == "mod" {
-                module.pop();
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            let lines = text.lines().map(|line| line.split("//").next().unwrap());
-            found.insert(module, lines.collect::<Vec<_>>().join("\n"));
-        }
-    }
-    found
 }
 
 /// Which modules each one uses. What a door hands on is used from where it stands, and to hand it on is no use.

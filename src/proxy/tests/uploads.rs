@@ -177,12 +177,8 @@ async fn an_upstream_that_waits_for_the_rest_of_a_request_is_not_slow() {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         let request = format!("{}1\r\nx\r\n{rest}", chunked_head());
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut raw = Vec::new();
         // One of the two ends the connection, and the other keeps it.
-        while !raw.ends_with(b"}") {
-            let read = timeout(LONG, stream.read_buf(&mut raw)).await.expect("an answer");
-            assert_ne!(read.unwrap(), 0, "{reason}");
-        }
+        let raw = read_to(&mut stream, b"}").await;
         assert_eq!(Reply::parse(raw).reason(), reason);
         // The client has all of its own time, whatever the upstream has.
         assert!(!rest.is_empty() || began.elapsed() >= 4 * SHORT, "{:?}", began.elapsed());
@@ -191,34 +187,41 @@ async fn an_upstream_that_waits_for_the_rest_of_a_request_is_not_slow() {
     }
 }
 
-/// A client may take longer between two pieces than the upstream for what it has to do.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_pieces_come_slowly_is_carried_out() {
+/// A proxy whose upstream has so much time, and where that is asked.
+async fn listening(patience: Duration) -> (World, TcpListener) {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = upstream.local_addr().unwrap();
     let change = |settings: &mut Settings| {
-        settings.timeouts.upstream = SHORT;
+        settings.timeouts.upstream = patience;
         settings.upstreams.get_mut("crm").unwrap().places = places(&format!("address: \"{at}\""));
     };
-    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    (World::with(Upstream::Absent, POLICY, change, None).await, upstream)
+}
+
+/// What comes, to an end that looks like this.
+async fn read_to(stream: &mut (impl AsyncRead + Unpin), end: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::new();
+    while !raw.ends_with(end) {
+        let read = timeout(LONG, stream.read_buf(&mut raw)).await.expect("an answer");
+        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&raw));
+    }
+    raw
+}
+
+/// A client may take longer between two pieces than the upstream for what it has to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_pieces_come_slowly_is_carried_out() {
+    let (world, upstream) = listening(SHORT).await;
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     stream.write_all(format!("{}1\r\nx\r\n", chunked_head()).as_bytes()).await.unwrap();
     let (mut asked, _) = upstream.accept().await.unwrap();
     tokio::time::sleep(3 * SHORT).await;
     stream.write_all(b"0\r\n\r\n").await.unwrap();
-    let mut request = Vec::new();
-    while !request.ends_with(b"0\r\n\r\n") {
-        assert_ne!(asked.read_buf(&mut request).await.unwrap(), 0, "it is cut");
-    }
+    read_to(&mut asked, b"0\r\n\r\n").await;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
     let response = format!("{head}{}\r\n\r\n{BODY}", BODY.len());
     asked.write_all(response.as_bytes()).await.unwrap();
-    let mut raw = Vec::new();
-    while !raw.ends_with(b"0\r\n\r\n") {
-        let read = timeout(LONG, stream.read_buf(&mut raw)).await.expect("an answer");
-        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&raw));
-    }
-    assert_eq!(Reply::parse(raw).status, 200);
+    assert_eq!(Reply::parse(read_to(&mut stream, b"0\r\n\r\n").await).status, 200);
     assert_eq!(world.record().await, "allowed");
 }
 
@@ -227,13 +230,7 @@ async fn a_request_whose_pieces_come_slowly_is_carried_out() {
 async fn an_upstream_that_takes_nothing_is_slow_once() {
     const PATIENCE: Duration = Duration::from_secs(2);
     // It connects, for the system does, and nobody reads.
-    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = upstream.local_addr().unwrap();
-    let change = |settings: &mut Settings| {
-        settings.timeouts.upstream = PATIENCE;
-        settings.upstreams.get_mut("crm").unwrap().places = places(&format!("address: \"{at}\""));
-    };
-    let world = World::with(Upstream::Absent, POLICY, change, None).await;
+    let (world, _upstream) = listening(PATIENCE).await;
     let (mut from, mut to) = TcpStream::connect(world.address).await.unwrap().into_split();
     let began = Instant::now();
     let asking = tokio::spawn(async move {
@@ -244,11 +241,7 @@ async fn an_upstream_that_takes_nothing_is_slow_once() {
         let _cut = to.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).await;
         to
     });
-    let mut raw = Vec::new();
-    while !raw.ends_with(b"}") {
-        let read = timeout(LONG, from.read_buf(&mut raw)).await.expect("an answer");
-        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&raw));
-    }
+    let raw = read_to(&mut from, b"}").await;
     let took = began.elapsed();
     assert_eq!(Reply::parse(raw).reason(), "upstream-timeout");
     assert!(took < PATIENCE * 7 / 4, "{took:?}");
