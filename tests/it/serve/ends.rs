@@ -383,6 +383,9 @@ fn a_head_of_an_upstream_that_drips_ends() {
 type Say<'a> = &'a dyn Fn() -> Vec<u8>;
 
 /// Whatever strangers do, in numbers: a caller is answered throughout, and they leave nothing behind that the first time had not.
+/// Most runs of an attack, behind its first: one of them has to add next to nothing to the memory.
+const RUNS_MAX: usize = 6;
+
 #[test]
 fn attacks_leave_nothing_behind() {
     let settings =
@@ -428,8 +431,11 @@ fn attacks_leave_nothing_behind() {
         ("settings", 20, &|| [begin(&[]), http2::settings(&[]).repeat(5000)].concat()),
     ];
     for (what, count, say) in attacks {
-        let mut after = [0; 4];
-        for after in &mut after {
+        let mut most = 0;
+        let mut added = Vec::new();
+        // What is left behind adds to the memory each time. What the allocator has not yet given back does not.
+        while added.last().is_none_or(|more| *more >= 5 << 20) {
+            assert!(added.len() < RUNS_MAX, "{what}: each run adds to the memory: {added:?}");
             let strangers = many(count, say);
             for _ in 0..20 {
                 let reply = tamis.send(ASKED);
@@ -441,13 +447,13 @@ fn attacks_leave_nothing_behind() {
             });
             drop(strangers);
             is_as_before(&tamis);
-            *after = tamis.rss();
+            let rss = tamis.rss();
+            if most > 0 {
+                added.push(rss.saturating_sub(most));
+            }
+            most = most.max(rss);
         }
-        // What the allocator keeps is now more, now less; what is left behind would be there each time.
-        let (first, later) = after.split_first().unwrap();
-        let more = later.iter().min().unwrap().saturating_sub(*first);
-        println!("{what}: {} KiB more than after the first time", more >> 10);
-        assert!(more < 5 << 20, "{what}: {after:?}");
+        println!("{what}: bytes that each run added to the memory: {added:?}");
     }
     let open_files = tamis.metric("process_open_fds");
     assert!(open_files < 60, "{open_files}");
