@@ -6,7 +6,10 @@
 
 use std::ops::Range;
 
-use crate::path::{Path, PathId, Segment, Selector, sets::Positions, subsets::Position};
+use crate::path::{
+    Path, Segment, Selector,
+    state::{PathId, Position},
+};
 
 /// The paths that begin everywhere.
 #[derive(Debug, Default)]
@@ -53,9 +56,9 @@ impl Anywhere {
         self.all == Some(at)
     }
 
-    /// Whether the position that stands for all of them is among these.
-    pub(super) fn is_among(&self, positions: Positions<'_>) -> bool {
-        self.all.is_some_and(|all| positions.contains(all))
+    /// The position that stands for the beginnings of all of them, if there are any.
+    pub(super) fn beginning(&self) -> Option<Position> {
+        self.all
     }
 
     /// Whether another position stands for this one.

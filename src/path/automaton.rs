@@ -10,36 +10,16 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::RandomState;
 
 use crate::path::{
-    Kind, Member, ProgramError, State,
     members::{Members, Transition},
-    program::{TRANSITIONS_MAX, count},
+    paths::{Next, Paths},
     questions::Pending,
-    sets::{Positions, Set, Sets},
-    subsets::{Next, Paths, Position, Subsets},
+    sets::{Positions, Sets},
+    state::{Kind, Member, Position, ProgramError, Row, Set, State, TRANSITIONS_MAX, count},
+    subsets::Subsets,
 };
 
 /// Most transitions that are written once more so that no name is looked up twice.
 pub(super) const CLOSING_MAX: usize = 1 << 12;
-
-/// The steps that states have in common which differ only in the paths that end there. Only meaningful
-/// with the [`Program`](crate::path::Program) that gave it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Row(u32);
-
-impl Row {
-    /// Without steps: that of the dead state, and of all states that no path goes on from.
-    pub(super) const NONE: Self = Self(0);
-
-    /// The row of this number.
-    pub(super) fn numbered(number: usize) -> Result<Self, ProgramError> {
-        Ok(Self(count(number)?))
-    }
-
-    /// Its place among [`Automaton::rows`], for tables that are kept beside a program.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -173,7 +153,7 @@ impl Automaton {
 
     /// All rows. A row comes after those that lead to its states, but for loops.
     pub fn rows(&self) -> impl Iterator<Item = Row> + use<> {
-        (0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX)).map(Row)
+        Row::all(self.rows.len())
     }
 
     /// The row with the steps that another one has besides its own, by names that are spelled everywhere.
@@ -341,7 +321,7 @@ impl<'a> Compiler<'a> {
         let next = self.paths.next(positions)?;
         let base = self.subsets.intern(&next.every, &[])?;
         let other = self.subsets.other(base, &next)?;
-        let row = Row(count(self.rows.len())?);
+        let row = Row::numbered(self.rows.len())?;
         self.rows.push(Steps::default());
         self.row_ids.insert(positions.into(), row);
         let mut behind = Row::NONE;
@@ -394,7 +374,7 @@ impl<'a> Compiler<'a> {
         if let Some(known) = self.behind.get(&other) {
             return Ok(*known);
         }
-        let row = Row(count(self.rows.len())?);
+        let row = Row::numbered(self.rows.len())?;
         self.rows.push(Steps::default());
         self.behind.insert(other, row);
         let first_member = count(self.members.len())?;

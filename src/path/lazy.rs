@@ -15,11 +15,11 @@ use std::{
 use foldhash::fast::RandomState;
 
 use crate::path::{
-    Kind, Member, ProgramError, State,
-    automaton::Row,
+    paths::{Next, Paths},
     questions::Pending,
-    sets::{Base, Positions, Set, Shared},
-    subsets::{Next, POSITION_BYTES, Paths, Position, Stretch, Subsets},
+    sets::{Positions, Shared},
+    state::{Base, Kind, Member, Position, ProgramError, Row, Set, State},
+    subsets::{POSITION_BYTES, Stretch, Subsets},
 };
 
 /// How many bytes states may take, with what is known of them elsewhere, before it is time to forget.
@@ -126,7 +126,7 @@ impl Common {
         let anywhere = &self.paths.anywhere;
         let after = |at: Position| Position { path: at.path, matched: at.matched + 1 };
         let mut reached = Vec::new();
-        if anywhere.is_among(positions) {
+        if positions.begin(anywhere) {
             reached.extend(anywhere.find(name).into_iter().flat_map(|(_, after)| after));
         }
         let spelled = self.spelled(name).map(|of| of.positions.as_slice()).unwrap_or_default();
@@ -264,7 +264,7 @@ impl Lazy {
             let Paths { anywhere, .. } = &*self.common.paths;
             let names = self.common.paths.names(positions.iter());
             let mut names: Vec<&str> = names.into_iter().map(|(name, _)| name).collect();
-            if anywhere.is_among(positions) {
+            if positions.begin(anywhere) {
                 names.extend(anywhere.spelled().map(|(name, _)| name));
                 names.sort_unstable();
             }

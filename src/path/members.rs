@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use foldhash::{SharedSeed, fast::FoldHasher, quality::RandomState};
 
-use crate::path::{Row, State};
+use crate::path::state::{Row, State};
 
 /// A state of `row` goes to `to` by the name `names[name.0..name.1]`.
 #[derive(Clone, Copy, Debug)]

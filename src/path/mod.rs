@@ -23,12 +23,13 @@
 mod anywhere;
 mod automaton;
 mod dotted;
-mod filter_meant;
 mod from_end;
 mod lazy;
 mod meant;
 mod members;
 mod number;
+mod parse;
+mod paths;
 mod pattern;
 mod plain;
 mod program;
@@ -36,24 +37,26 @@ mod questions;
 mod read;
 mod relation;
 mod sets;
+mod state;
 mod subsets;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use automaton::{Automaton, Row};
+pub use automaton::Automaton;
 pub(crate) use dotted::dotted_wildcards;
 pub(crate) use from_end::Elements;
 pub use from_end::FromEnd;
 pub use number::Number;
 pub use pattern::{PatternError, compile_pattern};
 pub(crate) use program::Part;
-pub use program::{Kind, Member, PathId, Program, ProgramError, State};
+pub use program::Program;
 pub use questions::{Answered, Answers, FilterId, Question, can_be};
 pub use read::PathError;
 pub(crate) use relation::{
     can_meet, can_meet_outside, can_reach_one_name, can_select, is_within, may_be_within, may_meet,
 };
+pub use state::{Kind, Member, PathId, ProgramError, Row, State};
 pub(crate) use subsets::least_common_multiple;
 pub(crate) use syntax::is_hidden;
 pub use syntax::{

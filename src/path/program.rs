@@ -9,105 +9,13 @@ use std::sync::Arc;
 use crate::path::{
     Filter, Path,
     anywhere::Anywhere,
-    automaton::{Automaton, CLOSING_MAX, Row},
+    automaton::{Automaton, CLOSING_MAX},
     lazy::Lazy,
+    paths::Paths,
     questions::{Answered, Answers, FilterId, Pending, Question},
     sets::Positions,
-    subsets::{Paths, Position},
+    state::{Kind, Member, PathId, Position, ProgramError, Row, STATES_MAX, State},
 };
-
-/// Largest number of states that are made before there is a document.
-pub(super) const STATES_MAX: usize = 1 << 16;
-/// Largest number of transitions, by name and by index, of all states together.
-pub(super) const TRANSITIONS_MAX: usize = 1 << 20;
-/// Longest period of the slices that one state can have between two of their bounds.
-pub(super) const PERIOD_MAX: u64 = 4096;
-/// How far from the end of an array a selector can count.
-pub(super) const FROM_END_MAX: u64 = 4096;
-
-/// What a node has matched so far. Only meaningful with the [`Program`] that gave it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct State(u32);
-
-impl State {
-    /// No path can select this node or anything below it.
-    pub const DEAD: Self = Self(0);
-
-    /// That of a document's root, if any path can select anything.
-    pub(super) const ROOT: Self = Self(1);
-
-    /// It cannot be said what the node has matched: nothing of it may leave, nor of what is below.
-    pub const LOST: Self = Self(Self::PENDING - 1);
-
-    /// The bit that tells pending states from all others.
-    const PENDING: u32 = 1 << 31;
-
-    /// Whether it depends on answers what the node has matched: see [`Program::question`]. Such a state
-    /// is not among [`Automaton::states`], selects nothing and leads nowhere before it is settled.
-    #[inline]
-    pub fn is_pending(self) -> bool {
-        self.0 & Self::PENDING != 0
-    }
-
-    /// Its place among the pending states.
-    pub(super) fn pending_index(self) -> Option<usize> {
-        self.is_pending().then_some((self.0 & !Self::PENDING) as usize)
-    }
-
-    /// Its place among [`Automaton::states`], for tables that are kept beside a program.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// As many, in order.
-    pub(super) fn all(states: usize) -> impl Iterator<Item = Self> + use<> {
-        (0..u32::try_from(states).unwrap_or(u32::MAX)).map(Self)
-    }
-
-    /// The pending state of this number.
-    pub(super) fn pending(number: usize) -> Result<Self, ProgramError> {
-        Ok(Self(count(number)? | Self::PENDING))
-    }
-
-    /// The state of this number.
-    pub(super) fn numbered(number: usize) -> Result<Self, ProgramError> {
-        Ok(Self(count(number)?))
-    }
-}
-
-/// The place of a path in the slice that [`Program::compile`] was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PathId(pub(super) u32);
-
-impl PathId {
-    /// The path of this index.
-    pub(crate) fn numbered(index: u32) -> Self {
-        Self(index)
-    }
-
-    /// The index into the compiled slice.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// The two kinds of container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// `{}`: its children are members, reached by name.
-    Object,
-    /// `[]`: its children are elements, reached by index.
-    Array,
-}
-
-/// A step to a member of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// What the member's value has matched.
-    pub state: State,
-    /// Whether some path spells this name at this place, rather than reaching it through `*` or `..`.
-    pub spelled: bool,
-}
 
 /// A part of what a node has matched. States that are made on the way mostly have a great part in common, of
 /// which everything is found out once.
@@ -127,33 +35,6 @@ impl Part {
         let own = if self == Self::Shared { &[] } else { set.more };
         shared.iter().chain(own).copied()
     }
-}
-
-/// Why paths could not be compiled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProgramError {
-    /// Descendant segments of several paths combine to too many cases.
-    #[error("these paths together are too complex: more than {STATES_MAX} states")]
-    States,
-    /// As `States`, for the steps between them.
-    #[error("these paths together are too complex: more than {TRANSITIONS_MAX} transitions")]
-    Transitions,
-    /// As `States`, for the time that compiling would take.
-    #[error("these paths together are too complex: compiling them would take too long")]
-    Work,
-    /// Slices whose steps have a large common multiple meet at one place.
-    #[error(
-        "the steps of slices at one place repeat only after more than {PERIOD_MAX} elements together"
-    )]
-    Period,
-    /// Filters at one place have too many combinations of answers.
-    #[error("the filters at one place are too complex: their answers have too many combinations")]
-    Filters,
-    /// Selectors count from further than this from the end of an array.
-    #[error(
-        "selectors that count from the end of an array go back more than {FROM_END_MAX} elements"
-    )]
-    FromEnd,
 }
 
 /// A set of compiled paths. Immutable to who looks at it; shared by all bodies that are read with it, unless
@@ -535,9 +416,4 @@ impl Program {
             States::Lazy(lazy) => lazy.unsettled_children(state, kind),
         }
     }
-}
-
-/// Numbers in tables have 32 bits; what does not fit is too complex long before.
-pub(super) fn count<N: TryInto<u32>>(number: N) -> Result<u32, ProgramError> {
-    number.try_into().map_err(|_over| ProgramError::Work)
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::path::{
-    Comparison, Expression, Filter, FromEnd, Literal, Operand, Path, PathId, ProgramError, Query,
-    Segment, Selector, State, from_end::Elements, sets::Set, subsets::Position,
+    Comparison, Expression, Filter, Literal, Operand, Path, Query, Segment, Selector,
+    from_end::{Elements, FromEnd},
+    state::{PathId, Position, ProgramError, State},
 };
 
 /// Most questions at one place: each answer is a bit.
@@ -67,15 +68,6 @@ impl Answers {
     pub fn get(self, index: usize) -> bool {
         index < QUESTIONS_MAX && self.0 >> index & 1 == 1
     }
-}
-
-/// By what a pending state is known while a program is compiled.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Waiting {
-    pub(super) set: Set,
-    pub(super) from_end: Vec<(FromEnd, Position)>,
-    pub(super) filters: Vec<(FilterId, Position)>,
-    pub(super) answers: Vec<Answers>,
 }
 
 /// A state that waits for answers.

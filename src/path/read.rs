@@ -3,10 +3,8 @@
 use jsonpath_rust::parser::{errors::JsonPathError, model, parse_json_path};
 
 use crate::path::{
-    meant,
     number::Number,
     pattern::{PATTERN_BYTES_MAX, compile_pattern, pattern_problem},
-    plain,
     syntax::{
         Comparison, Expression, Filter, Literal, NAME_BYTES_MAX, Operand, Path, Pattern, Query,
         SEGMENTS_MAX, Segment, Selector, Selectors, is_hidden, is_name_character,
@@ -24,9 +22,8 @@ const NESTING_MAX: usize = 32;
 /// Most digits of a number in a filter that is written with a point or an exponent.
 const DIGITS_MAX: usize = 15;
 
-const NO_PATH: &str = "this is no path of RFC 9535";
-const NO_ROOT: &str = "a path begins with `$`";
-const SHAPES: &str = "behind `$` stands `.name`, `['a name']`, `[0]`, `[*]`, `..name` or `[?@.type == 'a']`, as often as needed";
+pub(super) const NO_PATH: &str = "this is no path of RFC 9535";
+pub(super) const NO_ROOT: &str = "a path begins with `$`";
 
 /// Why a text is no path that can be used, and where in the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,40 +48,10 @@ impl PathError {
         self.help = Some(help.into());
         self
     }
-
-    /// The same, with what was probably meant by the text.
-    fn meaning(mut self, text: &str) -> Self {
-        match meant::of(text) {
-            Some(meant::Meant { path: Some(path), why }) => {
-                let why = if why.is_empty() { why } else { format!(": {why}") };
-                self.help = Some(format!("write `{path}`{why}"));
-                self.meant = Some(path);
-            }
-            Some(meant::Meant { path: None, why }) => self.help = Some(why),
-            None => {}
-        }
-        self.help = self.help.or_else(|| {
-            matches!(self.message.as_str(), NO_PATH | NO_ROOT).then(|| SHAPES.to_owned())
-        });
-        self
-    }
 }
 
 impl Path {
-    /// Reads a path.
-    ///
-    /// Stricter than jsonpath-rust: white space inside a name or at either end is an error there
-    /// where that parser would skip it, and would then classify another field than the author wrote.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        plain::read(text).map_or_else(|| Self::parse_any(text), Ok)
-    }
-
-    /// As [`parse`](Self::parse), by the grammar, whatever the path is like.
-    pub(super) fn parse_any(text: &str) -> Result<Self, PathError> {
-        Self::read(text).map_err(|error| error.meaning(text))
-    }
-
-    /// The same, without a proposal where the text is no path.
+    /// Reads a path by the grammar, without a proposal where the text is none.
     pub(super) fn read(text: &str) -> Result<Self, PathError> {
         check_nesting(text)?;
         check_characters(text)?;

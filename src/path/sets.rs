@@ -9,42 +9,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::path::{
-    PathId, ProgramError, State,
-    subsets::{Next, Paths, Position},
+    anywhere::Anywhere,
+    paths::{Next, Paths},
+    state::{Base, PathId, Position, ProgramError, Set, State},
 };
-
-/// Positions that many sets have, by their number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Base(usize);
-
-impl Base {
-    /// None.
-    pub(super) const EMPTY: Self = Self(0);
-
-    /// Its number; that of [`EMPTY`](Self::EMPTY) is 0.
-    pub(super) fn index(self) -> usize {
-        self.0
-    }
-}
-
-/// A set that may not be a state yet: the positions of a base, and some more.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Set {
-    pub(super) base: Base,
-    pub(super) more: Vec<Position>,
-}
-
-impl Set {
-    /// These positions, none of them shared.
-    pub(super) fn of(more: Vec<Position>) -> Self {
-        Self { base: Base::EMPTY, more }
-    }
-
-    /// This set, with more.
-    pub(super) fn and(&self, more: &[Position]) -> Self {
-        Self { base: self.base, more: [self.more.as_slice(), more].concat() }
-    }
-}
 
 /// The positions of a state: two lists, each in order, that have none in common.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +28,11 @@ impl<'s> Positions<'s> {
 
     pub(super) fn contains(self, at: Position) -> bool {
         self.base.contains(at) || self.more.binary_search(&at).is_ok()
+    }
+
+    /// Whether the paths that begin everywhere go on from here.
+    pub(super) fn begin(self, anywhere: &Anywhere) -> bool {
+        anywhere.beginning().is_some_and(|at| self.contains(at))
     }
 
     pub(super) fn len(self) -> usize {
@@ -179,7 +152,7 @@ impl Sets {
         if base.positions.is_empty() {
             return Base::EMPTY;
         }
-        let mut bases = (1..).map(Base).zip(&self.bases);
+        let mut bases = (1..).map(Base::numbered).zip(&self.bases);
         let known = bases.find(|(_, known)| Arc::ptr_eq(known, base)).map(|(known, _)| known);
         known.unwrap_or_else(|| self.put_base(Arc::clone(base)))
     }
@@ -193,7 +166,7 @@ impl Sets {
         let hash = put.hash;
         self.shared += put.positions.len();
         self.bases.push(put);
-        let base = Base(self.bases.len());
+        let base = Base::numbered(self.bases.len());
         let bases = &self.bases;
         let rehash = |base: &Base| shared(bases, *base).map_or(0, |base| base.hash);
         self.base_ids.insert_unique(hash, base, rehash);

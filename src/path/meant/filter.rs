@@ -2,7 +2,7 @@
 //! without quotes, functions and regular expressions of elsewhere.
 
 use crate::path::{
-    meant::{Reader, Stop},
+    meant::reader::{Reader, Stop},
     pattern::{PATTERN_BYTES_MAX, compile_pattern, short_class},
     syntax::{Path, is_name_character, quoted},
 };
@@ -27,16 +27,6 @@ const ANCHORS: &str =
     "`^` and `$` are no part of it: `match` is about the whole text already, `search` about a part";
 const CLASSES: &str = "it has no short classes such as `\\d`, which is `[0-9]`";
 const LENGTH: &str = "how long something is, is `length(..)`";
-
-/// Whether what stands in brackets looks like a condition rather than a name.
-pub(super) fn is_condition(text: &str) -> bool {
-    let words =
-        [" in ", " not in ", " nin ", " and ", " or ", " eq ", " ne ", " contains ", " like "];
-    text.starts_with("@.")
-        || text.starts_with("(@")
-        || text.contains(['=', '<', '>'])
-        || words.iter().any(|word| text.to_ascii_lowercase().contains(word))
-}
 
 /// What is compared, as far as it can be told before the other side is known.
 enum Operand {

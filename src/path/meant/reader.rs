@@ -1,29 +1,11 @@
-//! What was probably meant by a text that is no path: JSON Pointer, `XPath`, jq, `JMESPath`, older `JSONPath` and
-//! text from a word processor, written as a path of RFC 9535.
-//!
-//! A path that is proposed has been read by [`Path::read`], so that following the advice never leads to
-//! another error of the same kind. Where nothing can be proposed, it is at least said why.
+//! Reads what people write for a path, and writes the path that it stands for.
 
 use std::borrow::Cow;
 
-use crate::path::{
-    filter_meant,
-    syntax::{Path, is_hidden, is_name_character, is_typographic_quote, quoted},
-};
-
-/// Longest text, in bytes, for which a path is proposed: a longer one has more wrong with it than one slip.
-const TEXT_BYTES_MAX: usize = 1024;
+use crate::path::syntax::{is_hidden, is_name_character, is_typographic_quote, quoted};
 
 /// Deepest nesting of brackets and filters that is followed.
 const DEPTH_MAX: usize = 16;
-
-/// What was meant, as far as that can be told.
-pub(super) struct Meant {
-    /// A path that can be read, printed as one would write it.
-    pub(super) path: Option<String>,
-    /// Why the text is none, in a clause.
-    pub(super) why: String,
-}
 
 /// Why nothing is proposed.
 pub(super) enum Stop {
@@ -68,26 +50,6 @@ const CLOSED: &str = "a bracket that is opened has to be closed";
 const LAST: &str = "the last element is `[-1]`";
 const FILTER: &str = "a filter begins with `?`";
 
-/// What was meant by a text that is no path.
-pub(super) fn of(text: &str) -> Option<Meant> {
-    if text.len() > TEXT_BYTES_MAX {
-        return None;
-    }
-    let mut notes = Notes::default();
-    let plain = plain(text, &mut notes);
-    let mut reader = Reader { chars: &plain, at: 0, depth: 0, in_filter: false, notes: &mut notes };
-    match reader.path() {
-        Ok(written) => {
-            let path = Path::read(&written).ok()?.to_string();
-            // As it is printed it has to be a path, too.
-            (path != text && Path::read(&path).is_ok())
-                .then(|| Meant { path: Some(path), why: notes.0.join("; ") })
-        }
-        Err(Stop::Say(why)) => Some(Meant { path: None, why: why.into_owned() }),
-        Err(Stop::Unclear) => None,
-    }
-}
-
 /// Why a text is not as it should be, each reason once.
 #[derive(Default)]
 pub(super) struct Notes(Vec<Cow<'static, str>>);
@@ -99,10 +61,15 @@ impl Notes {
             self.0.push(note);
         }
     }
+
+    /// All of them, in one line.
+    pub(super) fn joined(&self) -> String {
+        self.0.join("; ")
+    }
 }
 
 /// The text with plain quotes, spaces and signs, and without what wraps it.
-fn plain(text: &str, notes: &mut Notes) -> Vec<char> {
+pub(super) fn plain(text: &str, notes: &mut Notes) -> Vec<char> {
     let is_space = |c: char| c.is_whitespace() || is_hidden(c);
     let trimmed = text.trim_matches(is_space);
     if trimmed != text {
@@ -176,10 +143,23 @@ pub(super) struct Reader<'t> {
     /// Whether a path ends at white space and signs of comparison.
     pub(super) in_filter: bool,
     pub(super) notes: &'t mut Notes,
+    /// Reads a filter, from its first character behind `?` on. A path holds filters, and a filter paths: the two
+    /// files would need each other.
+    filter: ReadFilter,
 }
+
+/// Reads a filter, and writes the one that it stands for.
+pub(super) type ReadFilter = fn(&mut Reader<'_>) -> Result<String, Stop>;
 
 /// What a path in a filter calls at its end, as in `@.name.length()`.
 pub(super) type Method = Option<String>;
+
+impl<'t> Reader<'t> {
+    /// A text that is a path by itself.
+    pub(super) fn new(chars: &'t [char], notes: &'t mut Notes, filter: ReadFilter) -> Self {
+        Self { chars, at: 0, depth: 0, in_filter: false, notes, filter }
+    }
+}
 
 impl Reader<'_> {
     pub(super) fn peek(&self) -> Option<char> {
@@ -207,7 +187,8 @@ impl Reader<'_> {
         self.at > start
     }
 
-    fn path(&mut self) -> Result<String, Stop> {
+    /// The path that the text stands for.
+    pub(super) fn path(&mut self) -> Result<String, Stop> {
         let mut path = "$".to_owned();
         let by_slashes =
             self.peek() == Some('/') || (self.peek() == Some('#') && self.ahead(1) == Some('/'));
@@ -491,7 +472,7 @@ impl Reader<'_> {
             if let Some(above) = path.strip_suffix("[*]") {
                 *path = above.to_owned();
             }
-            let filter = self.inside(&condition, filter_meant::filter)?;
+            let filter = self.inside(&condition, self.filter)?;
             path.extend(["[?", &*filter, "]"]);
             return Ok(());
         }
@@ -536,8 +517,8 @@ impl Reader<'_> {
         if self.depth >= DEPTH_MAX {
             return Err(Stop::Unclear);
         }
-        let mut inner =
-            Reader { chars, at: 0, depth: self.depth + 1, in_filter: true, notes: self.notes };
+        let (depth, filter) = (self.depth + 1, self.filter);
+        let mut inner = Reader { chars, at: 0, depth, in_filter: true, notes: self.notes, filter };
         let read = read(&mut inner)?;
         inner.spaces();
         if inner.at < chars.len() { Err(Stop::Unclear) } else { Ok(read) }
@@ -568,12 +549,12 @@ impl Reader<'_> {
             }
             filter if filter.starts_with('?') => {
                 let condition: Vec<char> = filter.chars().skip(1).collect();
-                format!("?{}", self.inside(&condition, filter_meant::filter)?)
+                format!("?{}", self.inside(&condition, self.filter)?)
             }
-            condition if filter_meant::is_condition(condition) => {
+            condition if is_condition(condition) => {
                 self.notes.add(FILTER);
                 let condition: Vec<char> = condition.chars().collect();
-                format!("?{}", self.inside(&condition, filter_meant::filter)?)
+                format!("?{}", self.inside(&condition, self.filter)?)
             }
             _ => self.inside(&inner, names)?,
         };
@@ -626,4 +607,14 @@ fn names(reader: &mut Reader<'_>) -> Result<String, Stop> {
 fn is_short(name: &str) -> bool {
     name.starts_with(|c: char| is_name_character(c) && !c.is_ascii_digit())
         && name.chars().all(is_name_character)
+}
+
+/// Whether what stands in brackets looks like a condition rather than a name.
+fn is_condition(text: &str) -> bool {
+    let words =
+        [" in ", " not in ", " nin ", " and ", " or ", " eq ", " ne ", " contains ", " like "];
+    text.starts_with("@.")
+        || text.starts_with("(@")
+        || text.contains(['=', '<', '>'])
+        || words.iter().any(|word| text.to_ascii_lowercase().contains(word))
 }
