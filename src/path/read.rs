@@ -56,7 +56,7 @@ impl Path {
         check_nesting(text)?;
         check_characters(text)?;
         check_digits(text)?;
-        let query = parse_json_path(text).map_err(|error| syntax_error(&error))?;
+        let query = parse_json_path(text).map_err(|error| syntax_error(text, &error))?;
         if query.segments.len() > SEGMENTS_MAX {
             return Err(PathError::new(0, format!("a path of more than {SEGMENTS_MAX} segments")));
         }
@@ -218,11 +218,9 @@ fn check_characters(text: &str) -> Result<(), PathError> {
     }
 }
 
-fn syntax_error(error: &JsonPathError) -> PathError {
+fn syntax_error(text: &str, error: &JsonPathError) -> PathError {
     let at = match error {
-        JsonPathError::PestError(error) => match error.location {
-            pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
-        },
+        JsonPathError::PestError(error) => position(text, &error.to_string()).unwrap_or(0),
         JsonPathError::UnexpectedRuleLogicError(..)
         | JsonPathError::UnexpectedNoneLogicError(..)
         | JsonPathError::UnexpectedPestOutput
@@ -236,6 +234,16 @@ fn syntax_error(error: &JsonPathError) -> PathError {
         | JsonPathError::MaxNestingDepthExceeded(_) => 0,
     };
     PathError::new(at, NO_PATH)
+}
+
+/// The offset in bytes of the place that an error of the grammar names, as ` --> LINE:COLUMN` in its first line.
+/// To ask the error itself would take the crate of the grammar as a dependency, for this alone.
+fn position(text: &str, error: &str) -> Option<usize> {
+    let (line, column) = error.lines().next()?.split_once("-->")?.1.trim().split_once(':')?;
+    let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
+    let above: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    let characters = text.get(above..)?.chars().take(column.checked_sub(1)?);
+    Some(above + characters.map(char::len_utf8).sum::<usize>())
 }
 
 /// Reads a filter.

@@ -775,6 +775,8 @@ fn syntax_errors_point_at_the_place() {
     check_error("a.b", 0, "a path begins with `$`");
     check_error("$.first-name", 7, "this is no path of RFC 9535");
     check_error("$.a[", 4, "this is no path of RFC 9535");
+    check_error("$['é'].first-name", 13, "this is no path of RFC 9535");
+    check_error("$\n.first-name", 8, "this is no path of RFC 9535");
     check_error("$.0", 2, "this is no path of RFC 9535");
     for text in ["", "$.", "$[]", "$['a'", "$.a..", "$[01]", "$['\\ud800']", "$[9007199254740992]"]
     {

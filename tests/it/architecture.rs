@@ -13,15 +13,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "path",
         rooms: &[],
-        crates: &[
-            "foldhash",
-            "hashbrown",
-            "jsonpath_rust",
-            "pest",
-            "regex",
-            "serde_json",
-            "smallvec",
-        ],
+        crates: &["foldhash", "hashbrown", "jsonpath_rust", "regex", "serde_json", "smallvec"],
     },
     Room {
         name: "json",
