@@ -292,7 +292,7 @@ impl Apply {
             }
             Reason::PurposeMissing | Reason::PurposeNotAllowed => {
                 let caller = set.callers().iter().find(|caller| *caller.name == *self.caller)?;
-                let purposes = folder::purposes_of(set, caller).map(|purpose| &purpose.name);
+                let purposes = set.purposes_of(caller).map(|purpose| &purpose.name);
                 listed("pass --purpose with one that the caller may ask for:", purposes)
             }
             Reason::ApiNotAllowed => {

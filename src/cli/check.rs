@@ -249,7 +249,7 @@ impl Series {
             series.requests += 1 + (set.purposes().len() - caller.purposes.len());
             // .. and, each for one purpose, an api that the purpose or the caller is not for, a route that there is
             // not, in each api, or in none if each names its hosts, or that the purpose is denied. Others have more.
-            for purpose in folder::purposes_of(set, caller) {
+            for purpose in set.purposes_of(caller) {
                 let (own, others): (Vec<&Api>, Vec<&Api>) =
                     apis.iter().partition(|api| purpose.apis.has(api.id));
                 series.requests += usize::from(hosts_are_named || !others.is_empty());

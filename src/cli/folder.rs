@@ -20,7 +20,7 @@ use crate::{
     config,
     files::{self, FileError, Opened},
     json,
-    policy::{self, Caller, Loaded, Needs, PathNeeds, PolicySet, Purpose, Rank, Source, Suite},
+    policy::{self, Loaded, Needs, PathNeeds, PolicySet, Rank, Source, Suite},
     proxy,
     reload::{self, ReadError},
     transform::{Keys, NoKeys, RootKey},
@@ -246,14 +246,6 @@ pub(super) fn request_line(text: &str) -> Result<(&str, &str), Failure> {
         return Err(cannot("there is a space in the path, which is written %20"));
     }
     Ok((method, target))
-}
-
-/// The purposes that a caller may ask for.
-pub(super) fn purposes_of<'s>(
-    set: &'s PolicySet,
-    caller: &'s Caller,
-) -> impl Iterator<Item = &'s Purpose> {
-    caller.purposes.iter().filter_map(|purpose| set.purpose(*purpose))
 }
 
 /// A number and what it counts: `1 error`, `2 errors`.

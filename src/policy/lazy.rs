@@ -20,7 +20,7 @@ use crate::{
     },
     policy::{
         lines::{Contestant, Lines, Rivals},
-        plan::{Kinds, Verdict},
+        verdict::{Kinds, Verdict},
     },
 };
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use crate::{
     path::PathId,
     policy::{
+        cells::{Cells, PlanParts},
         model::{CategoryId, Class, Field},
-        plan::{CellId, Cells, Names, Own, PlanParts, Strings},
+        verdict::{CellId, Names, Own, Strings},
     },
     transform::Action,
 };

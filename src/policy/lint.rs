@@ -9,13 +9,14 @@ use crate::{
     policy::{
         finding::{Finding, Place, named},
         model::{
-            Api, Apis, Category, CategoryId, Class, Delta, Field, Header, Method, PolicySet,
-            PurposeId, Route, Rule, self_and_prefixes,
+            Api, Apis, Category, CategoryId, Class, Delta, Field, Header, Policies, PurposeId,
+            Route, Rule, self_and_prefixes,
         },
         personal::{self, Hint},
         read::Classified,
         reader::At,
         suite::Suite,
+        terms::Method,
     },
     transform::Action,
 };
@@ -200,13 +201,13 @@ pub(crate) fn resource(pattern: &str) -> Option<&str> {
 const MOUNTED_READ_MAX: usize = 5_000;
 
 /// Lines of records that look personal only where the record stands: `$.value` of one at `$.emails[*]`.
-fn mounted(set: &PolicySet, findings: &mut Vec<Finding>) {
+fn mounted(policies: &Policies, findings: &mut Vec<Finding>) {
     let mut told: HashSet<Place> = findings
         .iter()
         .filter(|one| one.code == LOOKS_PERSONAL)
         .map(|one| one.at.clone())
         .collect();
-    let routes = set.apis.iter().flat_map(|api| &api.routes);
+    let routes = policies.apis.iter().flat_map(|api| &api.routes);
     let public =
         routes.flat_map(|route| route.fields.iter().map(move |field| (route, field))).filter(
             |(_, field)| field.own_from > 0 && field.class == Class::Category(CategoryId::PUBLIC),
@@ -225,10 +226,10 @@ fn mounted(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// What can be said about a set without errors.
-pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
-    let of_apis: Vec<HashSet<CategoryId>> = set.apis.iter().map(used_categories).collect();
+pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
+    let of_apis: Vec<HashSet<CategoryId>> = policies.apis.iter().map(used_categories).collect();
     let used: HashSet<CategoryId> = of_apis.iter().flatten().copied().collect();
-    for (index, category) in set.categories.iter().enumerate().skip(1) {
+    for (index, category) in policies.categories.iter().enumerate().skip(1) {
         if !u32::try_from(index).is_ok_and(|id| used.contains(&CategoryId(id))) {
             let message = format!("no route has anything of the category `{}`", category.name);
             findings.push(
@@ -237,19 +238,19 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
-    for purpose in &set.purposes {
-        let apis = set.apis.iter().zip(&of_apis).filter(|(api, _)| purpose.apis.has(api.id));
+    for purpose in &policies.purposes {
+        let apis = policies.apis.iter().zip(&of_apis).filter(|(api, _)| purpose.apis.has(api.id));
         let used: HashSet<CategoryId> = apis.flat_map(|(_, used)| used).copied().collect();
         let is_explicit = |id: &&CategoryId| {
-            set.categories.get(id.index()).is_some_and(|category| category.explicit.is_some())
+            policies.categories.get(id.index()).is_some_and(|category| category.explicit.is_some())
         };
         let (explicit, others): (Vec<&CategoryId>, Vec<&CategoryId>) =
             used.iter().partition(is_explicit);
         let prefixes = |ids: &[&CategoryId]| -> HashSet<&str> {
-            ids.iter().flat_map(|id| self_and_prefixes(set.category_name(**id))).collect()
+            ids.iter().flat_map(|id| self_and_prefixes(policies.category_name(**id))).collect()
         };
         let (denied, covered) = (prefixes(&explicit), prefixes(&others));
-        let whole: HashSet<&str> = explicit.iter().map(|id| set.category_name(**id)).collect();
+        let whole: HashSet<&str> = explicit.iter().map(|id| policies.category_name(**id)).collect();
         for rule in &purpose.rules {
             let selector = rule.selector.as_str();
             let decides = selector == "*"
@@ -273,7 +274,7 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             }
         }
     }
-    for purpose in set.purposes.iter().filter(|purpose| !purpose.has_rules) {
+    for purpose in policies.purposes.iter().filter(|purpose| !purpose.has_rules) {
         let message = format!(
             "the purpose `{}` has no rule: it gets what is `public`, and nothing else",
             purpose.name
@@ -285,9 +286,9 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-    for (index, purpose) in set.purposes.iter().enumerate() {
+    for (index, purpose) in policies.purposes.iter().enumerate() {
         let id = PurposeId(index);
-        if !set.callers.iter().any(|caller| caller.purposes.contains(&id)) {
+        if !policies.callers.iter().any(|caller| caller.purposes.contains(&id)) {
             let message = format!("no caller may ask for the purpose `{}`", purpose.name);
             findings.push(
                 Finding::warning("purpose-not-used", purpose.at.clone(), message)
@@ -295,10 +296,10 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
-    decided_by_prefix(set, findings);
-    apis(set, findings);
-    for caller in &set.callers {
-        if set.purposes.len() >= 2 && caller.purposes.len() == set.purposes.len() {
+    decided_by_prefix(policies, findings);
+    apis(policies, findings);
+    for caller in &policies.callers {
+        if policies.purposes.len() >= 2 && caller.purposes.len() == policies.purposes.len() {
             let message = format!("`{}` may ask for every purpose there is", caller.name);
             findings.push(
                 Finding::warning("caller-with-all-purposes", caller.at.clone(), message).help(
@@ -307,24 +308,24 @@ pub(crate) fn set(set: &PolicySet, findings: &mut Vec<Finding>) {
             );
         }
     }
-    for api in &set.apis {
+    for api in &policies.apis {
         overlaps(&api.routes, findings);
     }
-    mounted(set, findings);
-    pieces(set, findings);
-    validated(set, findings);
-    bodies(set, findings);
-    shaped(set, findings);
-    retried(set, findings);
-    nobody(set, findings);
+    mounted(policies, findings);
+    pieces(policies, findings);
+    validated(policies, findings);
+    bodies(policies, findings);
+    shaped(policies, findings);
+    retried(policies, findings);
+    nobody(policies, findings);
 }
 
 /// Words in the names of parameters that often say what an answer looks like.
 const SHAPING: [&str; 6] = ["filter", "q", "query", "search", "sql", "where"];
 
 /// Routes where the request can say what the answer looks like: each api is told of once.
-fn shaped(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for api in &set.apis {
+fn shaped(policies: &Policies, findings: &mut Vec<Finding>) {
+    for api in &policies.apis {
         let by = |route: &Route| {
             if route.fields.is_empty() {
                 return None;
@@ -358,9 +359,9 @@ fn shaped(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Requests that are sent again when no answer came, without what tells that they are: each api is told of once.
-fn retried(set: &PolicySet, findings: &mut Vec<Finding>) {
+fn retried(policies: &Policies, findings: &mut Vec<Finding>) {
     const KEY: &str = "idempotency-key";
-    for api in &set.apis {
+    for api in &policies.apis {
         let sends = |route: &&Route| route.method == Method::Post && route.request_body.is_some();
         let is_listed = api.request_headers.iter().any(|name| name == KEY);
         let Some(route) = api.routes.iter().find(sends).filter(|_| !is_listed) else { continue };
@@ -377,13 +378,14 @@ fn retried(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Categories that a purpose gets something of by a rule for a prefix or `"*"`: so it gets what is declared below later.
-fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for purpose in &set.purposes {
-        let decided = purpose.resolved.iter().zip(&set.categories).filter_map(|(at, category)| {
-            let rule = purpose.rules.get((*at)?)?;
-            let leaves = !matches!(rule.action, Action::Drop | Action::Deny);
-            (leaves && rule.selector != category.name).then_some((rule, category))
-        });
+fn decided_by_prefix(policies: &Policies, findings: &mut Vec<Finding>) {
+    for purpose in &policies.purposes {
+        let decided =
+            purpose.resolved.iter().zip(&policies.categories).filter_map(|(at, category)| {
+                let rule = purpose.rules.get((*at)?)?;
+                let leaves = !matches!(rule.action, Action::Drop | Action::Deny);
+                (leaves && rule.selector != category.name).then_some((rule, category))
+            });
         let decided: Vec<(&Rule, &Category)> = decided.collect();
         let Some((first, _)) = decided.first() else { continue };
         let message = format!(
@@ -410,12 +412,12 @@ fn decided_by_prefix(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Purposes that reach further than one API, or that a caller has and cannot use.
-fn apis(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for (index, purpose) in set.purposes.iter().enumerate() {
+fn apis(policies: &Policies, findings: &mut Vec<Finding>) {
+    for (index, purpose) in policies.purposes.iter().enumerate() {
         let id = PurposeId(index);
-        let having = || set.callers.iter().filter(|caller| caller.purposes.contains(&id));
+        let having = || policies.callers.iter().filter(|caller| caller.purposes.contains(&id));
         let is_used = |api: &&Api| having().any(|caller| caller.apis.has(api.id));
-        let apis: Vec<&str> = set.apis.iter().filter(is_used).map(|api| &*api.name).collect();
+        let apis: Vec<&str> = policies.apis.iter().filter(is_used).map(|api| &*api.name).collect();
         if purpose.apis == Apis::All && apis.len() > 1 {
             let message = format!(
                 "callers may ask for the purpose `{}` in several APIs ({}): its rules decide in each",
@@ -428,7 +430,9 @@ fn apis(set: &PolicySet, findings: &mut Vec<Finding>) {
             findings.push(Finding::note("purpose-in-several-apis", at, message).help(help));
         }
         for caller in having() {
-            if !set.apis.iter().any(|api| set.is_for(caller, id, api.id)) && !set.apis.is_empty() {
+            if !policies.apis.iter().any(|api| policies.is_for(caller, id, api.id))
+                && !policies.apis.is_empty()
+            {
                 let message = format!(
                     "`{}` may ask for the purpose `{}`, which is for none of its APIs",
                     caller.name, purpose.name
@@ -446,8 +450,8 @@ fn apis(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Routes whose method stands for a request body, and that pass none.
-fn bodies(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for route in set.apis.iter().flat_map(|api| &api.routes) {
+fn bodies(policies: &Policies, findings: &mut Vec<Finding>) {
+    for route in policies.apis.iter().flat_map(|api| &api.routes) {
         if route.method.has_body() && route.request_body.is_none() {
             let message = format!(
                 "`{}` denies every request: requests of {} have a body, and the route passes none",
@@ -462,11 +466,11 @@ fn bodies(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Policies under which nothing can be asked for.
-fn nobody(set: &PolicySet, findings: &mut Vec<Finding>) {
-    let mut routes = set.apis.iter().flat_map(|api| &api.routes).peekable();
+fn nobody(policies: &Policies, findings: &mut Vec<Finding>) {
+    let mut routes = policies.apis.iter().flat_map(|api| &api.routes).peekable();
     let has_routes = routes.peek().is_some();
     let anybody = routes.any(|route| route.pass.as_ref().is_some_and(|pass| pass.anybody));
-    let missing = match (set.callers.is_empty() && !anybody, has_routes) {
+    let missing = match (policies.callers.is_empty() && !anybody, has_routes) {
         (true, false) => "no caller and no route",
         (true, true) => "no caller",
         (false, false) => "no route",
@@ -480,10 +484,10 @@ fn nobody(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Routes whose validators tell when data of Art. 9 has changed.
-fn validated(set: &PolicySet, findings: &mut Vec<Finding>) {
-    for route in set.apis.iter().flat_map(|api| &api.routes) {
+fn validated(policies: &Policies, findings: &mut Vec<Finding>) {
+    for route in policies.apis.iter().flat_map(|api| &api.routes) {
         let categories = route.fields.iter().flat_map(Field::categories);
-        let mut categories = categories.filter_map(|id| set.categories.get(id.index()));
+        let mut categories = categories.filter_map(|id| policies.categories.get(id.index()));
         let special = categories.find(|category| category.special.is_some());
         if let (Some(_), Some(category)) = (&route.validators, special) {
             let message = format!(
@@ -498,14 +502,15 @@ fn validated(set: &PolicySet, findings: &mut Vec<Finding>) {
 }
 
 /// Values of streams that a purpose changes, where nobody said whether they come whole.
-fn pieces(set: &PolicySet, findings: &mut Vec<Finding>) {
+fn pieces(policies: &Policies, findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
-    let routes = set.apis.iter().flat_map(|api| &api.routes).filter(|route| route.stream.is_some());
+    let routes =
+        policies.apis.iter().flat_map(|api| &api.routes).filter(|route| route.stream.is_some());
     for (route, field) in routes.flat_map(|route| route.fields.iter().map(move |it| (route, it))) {
         let (Class::Category(category), Delta::Unsaid) = (field.class, field.delta) else {
             continue;
         };
-        let reading = set.purposes.iter().find(|purpose| purpose.action(category).reads());
+        let reading = policies.purposes.iter().find(|purpose| purpose.action(category).reads());
         if let Some(purpose) = reading.filter(|_| !told.contains(&&field.at)) {
             told.push(&field.at);
             let message = format!(
@@ -599,19 +604,20 @@ fn overlap(first: &str, second: &str) -> Option<bool> {
 }
 
 /// Purposes that no test looks at.
-pub(crate) fn tests(set: &PolicySet, suites: &[Suite], findings: &mut Vec<Finding>) {
+pub(crate) fn tests(policies: &Policies, suites: &[Suite], findings: &mut Vec<Finding>) {
     let mut tested: HashSet<&str> = HashSet::new();
     for case in suites.iter().flat_map(|suite| &suite.cases) {
         if let Some(purpose) = &case.purpose {
             tested.insert(purpose);
-        } else if let Some(caller) = case.caller.as_deref().and_then(|name| set.caller_named(name))
+        } else if let Some(caller) =
+            case.caller.as_deref().and_then(|name| policies.caller_named(name))
             && let [only] = caller.purposes.as_slice()
-            && let Some(purpose) = set.purpose(*only)
+            && let Some(purpose) = policies.purpose(*only)
         {
             tested.insert(&purpose.name);
         }
     }
-    if let ([], Some(first)) = (suites, set.purposes.first()) {
+    if let ([], Some(first)) = (suites, policies.purposes.first()) {
         findings.push(
             Finding::note(
                 "no-tests",
@@ -622,7 +628,7 @@ pub(crate) fn tests(set: &PolicySet, suites: &[Suite], findings: &mut Vec<Findin
         );
         return;
     }
-    for purpose in &set.purposes {
+    for purpose in &policies.purposes {
         if !tested.contains(&*purpose.name) {
             let message = format!("no test asks for the purpose `{}`", purpose.name);
             findings.push(Finding::note("purpose-without-test", purpose.at.clone(), message).help(

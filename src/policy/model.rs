@@ -1,14 +1,18 @@
 //! Policies as they are checked: every name looked up, every record expanded, nothing left to go wrong.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use foldhash::fast::RandomState;
 use memchr::memchr_iter;
 
 use crate::{
-    access::Labels,
     path::{Path, Segment, Selector, Selectors},
-    policy::{finding::Place, plan::Plan, router::Router},
+    policy::{
+        finding::Place,
+        host::{without_dot, without_port},
+        router::Router,
+        terms::{Art9, LegalBasis, Method},
+    },
     transform::Action,
 };
 
@@ -16,10 +20,10 @@ use crate::{
 /// withstand chosen ones.
 pub(crate) type ByName<T> = HashMap<String, T, RandomState>;
 
-/// A checked set of policies: who may ask for what, and which plan answers.
+/// Policies as they are checked: every name is looked up, every record written out, and nothing is wrong.
 ///
-/// Comes only from [`load`](crate::policy::load), and only if nothing in the sources is wrong.
-pub struct PolicySet {
+/// A [`PolicySet`](crate::policy::PolicySet) has the plans besides.
+pub(crate) struct Policies {
     pub(crate) digest: Digest,
     pub(crate) sources: Vec<SourceLines>,
     /// The first is `public`.
@@ -34,53 +38,10 @@ pub struct PolicySet {
     pub(crate) hostless: Option<usize>,
 }
 
-impl PolicySet {
-    /// What identifies this set: a hash of its policy files.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
-    }
-
-    /// The declared callers, in the order of the files.
-    pub fn callers(&self) -> &[Caller] {
-        &self.callers
-    }
-
-    /// The declared purposes, in the order of the files.
-    pub fn purposes(&self) -> &[Purpose] {
-        &self.purposes
-    }
-
-    /// The declared APIs, in the order of the files.
-    pub fn apis(&self) -> &[Api] {
-        &self.apis
-    }
-
-    /// The API of this name.
-    pub fn api(&self, name: &str) -> Option<&Api> {
-        self.apis.iter().find(|api| *api.name == *name)
-    }
-
-    /// Every plan that a request can get, and for whom: of each caller, each purpose that it may ask for,
-    /// and each route of their APIs that the purpose is not denied.
-    pub fn plans(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
-        self.callers.iter().flat_map(move |caller| {
-            let apis = self
-                .apis
-                .iter()
-                .flat_map(move |api| caller.purposes.iter().map(move |purpose| (api, *purpose)));
-            let apis = apis.filter(|(api, purpose)| self.is_for(caller, *purpose, api.id));
-            let routes = apis
-                .flat_map(|(api, purpose)| api.routes.iter().map(move |route| (route, purpose)));
-            routes.filter_map(|(route, purpose)| {
-                let plan = route.answers.get(purpose.0)?.plan()?;
-                Some((Labels { caller: caller.name.clone(), ..plan.labels.clone() }, plan))
-            })
-        })
-    }
-
-    /// The APIs that a caller may use, in the order of the files.
-    pub fn apis_of(&self, caller: &Caller) -> impl Iterator<Item = &Api> {
-        self.apis.iter().filter(|api| caller.apis.has(api.id))
+impl Policies {
+    /// Each route, with its API.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (&Api, &Route)> + Clone {
+        self.apis.iter().flat_map(|api| api.routes.iter().map(move |route| (api, route)))
     }
 
     /// Whether an API is one of those of a caller, and of one of its purposes.
@@ -89,20 +50,16 @@ impl PolicySet {
         caller.apis.has(api) && purpose.is_some_and(|purpose| purpose.apis.has(api))
     }
 
-    /// The plans of the routes where it need not be known who asks, for whoever asks without a purpose:
-    /// nobody who is known, and the callers that have several, or whose only one is not for the API.
-    pub fn plans_of_anybody(&self) -> impl Iterator<Item = (Labels, &Arc<Plan>)> {
-        let routes = self.apis.iter().flat_map(|api| api.routes.iter().map(move |one| (api, one)));
-        let plans = routes.filter_map(|(api, route)| Some((api, route.anybody.as_ref()?)));
-        plans.flat_map(|(api, plan)| {
-            let callers = self.callers.iter().filter(|caller| match caller.purposes.as_slice() {
-                [only] => !self.is_for(caller, *only, api.id),
-                _ => true,
-            });
-            let known =
-                callers.map(|caller| Labels { caller: caller.name.clone(), ..plan.labels.clone() });
-            known.chain([plan.labels.clone()]).map(move |labels| (labels, plan))
-        })
+    /// The API that names the host; only if none does, the one without `host`.
+    pub(crate) fn api_for(&self, host: Option<&str>) -> Option<&Api> {
+        let named = host.and_then(|host| {
+            let mut host = Cow::Borrowed(without_dot(without_port(host)));
+            if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                host.to_mut().make_ascii_lowercase();
+            }
+            self.apis_by_host.get(&*host)
+        });
+        self.apis.get(*named.or(self.hostless.as_ref())?)
     }
 
     pub(crate) fn purpose_named(&self, name: &str) -> Option<PurposeId> {
@@ -119,12 +76,6 @@ impl PolicySet {
 
     pub(crate) fn category_name(&self, id: CategoryId) -> &str {
         self.categories.get(id.index()).map_or("public", |category| &category.name)
-    }
-}
-
-impl fmt::Debug for PolicySet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicySet").field("digest", &self.digest).finish_non_exhaustive()
     }
 }
 
@@ -178,6 +129,9 @@ impl SourceLines {
     }
 }
 
+/// The category that is counted for a body that passes as it is.
+pub const OPAQUE: &str = "opaque";
+
 /// Which category: an index into a set's categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct CategoryId(pub(crate) u32);
@@ -198,6 +152,10 @@ pub(crate) struct PurposeId(pub(crate) usize);
 /// Which API: an index into a set's APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ApiId(pub(crate) usize);
+
+/// Which route: its place among the routes of all APIs of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouteId(pub(crate) usize);
 
 /// The APIs that a caller or a purpose is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -314,101 +272,6 @@ pub(crate) fn self_and_prefixes(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.rsplit_once('.').map(|(prefix, _)| prefix))
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal, $text:literal;)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            /// All of them, in the order of the law.
-            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
-
-            /// As a policy spells it.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-
-            /// The one that a policy spells so.
-            pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.into_iter().find(|one| one.word() == word)
-            }
-        }
-
-        impl fmt::Display for $name {
-            /// In plain words.
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $text),* })
-            }
-        }
-    };
-}
-
-words! {
-    /// On what ground of Art. 6(1) GDPR a purpose stands; those that need a look at each person are
-    /// not supported yet.
-    LegalBasis {
-        /// Art. 6(1)(b).
-        Contract = "contract", "a contract with the person, Art. 6(1)(b) GDPR";
-        /// Art. 6(1)(c).
-        LegalObligation = "legal_obligation", "a legal obligation, Art. 6(1)(c) GDPR";
-        /// Art. 6(1)(d).
-        VitalInterests = "vital_interests", "vital interests, Art. 6(1)(d) GDPR";
-        /// Art. 6(1)(e).
-        PublicTask = "public_task", "a task in the public interest, Art. 6(1)(e) GDPR";
-    }
-}
-
-words! {
-    /// Which exception of Art. 9(2) GDPR lets a purpose see special categories of data.
-    Art9 {
-        /// Art. 9(2)(b).
-        SocialProtection = "social_protection", "employment and social protection, Art. 9(2)(b) GDPR";
-        /// Art. 9(2)(c).
-        Vital = "vital", "vital interests, Art. 9(2)(c) GDPR";
-        /// Art. 9(2)(d).
-        Members = "members", "members of a not-for-profit body, Art. 9(2)(d) GDPR";
-        /// Art. 9(2)(e).
-        MadePublic = "made_public", "data that the person made public, Art. 9(2)(e) GDPR";
-        /// Art. 9(2)(f).
-        LegalClaims = "legal_claims", "legal claims, Art. 9(2)(f) GDPR";
-        /// Art. 9(2)(g).
-        PublicInterest = "public_interest", "substantial public interest, Art. 9(2)(g) GDPR";
-        /// Art. 9(2)(h).
-        Care = "care", "health or social care, Art. 9(2)(h) GDPR";
-        /// Art. 9(2)(i).
-        PublicHealth = "public_health", "public health, Art. 9(2)(i) GDPR";
-        /// Art. 9(2)(j).
-        Research = "research", "archives, research and statistics, Art. 9(2)(j) GDPR";
-    }
-}
-
-words! {
-    /// The methods that a route can have; HEAD uses the route of GET.
-    Method {
-        /// Reads.
-        Get = "GET", "GET";
-        /// Sends something.
-        Post = "POST", "POST";
-        /// Replaces.
-        Put = "PUT", "PUT";
-        /// Changes.
-        Patch = "PATCH", "PATCH";
-        /// Deletes.
-        Delete = "DELETE", "DELETE";
-    }
-}
-
-impl Method {
-    /// Whether requests of this method carry a body as a matter of course.
-    pub fn has_body(self) -> bool {
-        match self {
-            Self::Post | Self::Put | Self::Patch => true,
-            Self::Get | Self::Delete => false,
-        }
-    }
-}
-
 /// Who asks.
 #[derive(Debug)]
 pub struct Caller {
@@ -497,6 +360,7 @@ impl fmt::Debug for Api {
 
 /// One thing that can be asked for.
 pub struct Route {
+    pub(crate) id: RouteId,
     /// The method; HEAD comes here as GET.
     pub method: Method,
     /// The path, with its parameters in braces.
@@ -511,8 +375,6 @@ pub struct Route {
     pub(crate) media: Vec<Media>,
     /// Why validators are given out; none keeps them here.
     pub(crate) validators: Option<String>,
-    /// What a request without caller or purpose gets, if they need not be known.
-    pub(crate) anybody: Option<Arc<Plan>>,
     /// Method and pattern: the label of metrics.
     pub(crate) label: Arc<str>,
     pub(crate) parameters: Vec<Parameter>,
@@ -523,8 +385,6 @@ pub struct Route {
     pub(crate) fields: Vec<Field>,
     pub(crate) keeping: Vec<Keeping>,
     pub(crate) at: Place,
-    /// For each purpose, what a request for it gets.
-    pub(crate) answers: Vec<Answer>,
 }
 
 /// A rule that lets whatever a route answers pass unread.
@@ -565,6 +425,7 @@ impl Route {
     /// What is asked of the route's fields, if it had others: a route to look at, that takes no request.
     pub(crate) fn with_fields(&self, fields: Vec<Field>) -> Self {
         Self {
+            id: self.id,
             method: self.method,
             pattern: self.pattern.clone(),
             compresses: self.compresses,
@@ -572,7 +433,6 @@ impl Route {
             pass: None,
             media: Vec::new(),
             validators: None,
-            anybody: None,
             label: Arc::clone(&self.label),
             parameters: Vec::new(),
             open: None,
@@ -580,7 +440,6 @@ impl Route {
             fields,
             keeping: Vec::new(),
             at: self.at.clone(),
-            answers: Vec::new(),
         }
     }
 }
@@ -595,26 +454,6 @@ impl fmt::Debug for Route {
 pub(crate) struct Keeping {
     pub(crate) path: Path,
     pub(crate) because: String,
-}
-
-/// What a request on one route for one purpose gets.
-pub(crate) enum Answer {
-    /// The upstream is asked, and its answer goes through this plan.
-    Plan(Arc<Plan>),
-    /// The route can give a category that the purpose is denied.
-    Denied,
-    /// The purpose is not for the API of the route.
-    Elsewhere,
-}
-
-impl Answer {
-    /// The plan, unless the answer is no.
-    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
-        match self {
-            Self::Plan(plan) => Some(plan),
-            Self::Denied | Self::Elsewhere => None,
-        }
-    }
 }
 
 /// One parameter of a route, in its path or in the query.

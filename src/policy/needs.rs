@@ -5,7 +5,10 @@ use std::{collections::HashMap, fmt};
 
 use crate::{
     path::{Class, Path},
-    policy::model::{Answer, Class as What, Field, PolicySet, Purpose, Route},
+    policy::{
+        model::{Class as What, Field, Purpose, Route},
+        set::{Answer, PolicySet},
+    },
     transform::Action,
 };
 
@@ -123,10 +126,8 @@ pub(crate) fn most(paths: &[PathNeeds]) -> Vec<Needs> {
 impl PolicySet {
     /// What each path takes, for the purpose for which it takes most.
     pub fn needs(&self) -> Vec<RouteNeeds> {
-        let routes =
-            self.apis.iter().flat_map(|api| api.routes.iter().map(move |route| (api, route)));
-        let needs = routes.map(|(api, route)| {
-            let answered = self.purposes.iter().zip(&route.answers);
+        let needs = self.policies.routes().map(|(api, route)| {
+            let answered = self.policies.purposes.iter().zip(self.answers(route));
             let purposes: Vec<&Purpose> = answered
                 .filter(|(_, answer)| Answer::plan(answer).is_some())
                 .map(|(purpose, _)| purpose)

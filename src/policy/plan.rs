@@ -3,23 +3,22 @@
 //! Everything that the rules of the language decide without seeing a document is decided here: ties,
 //! which category an action is counted under, and whether a path can still go on below a node.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     access::{self, Labels},
     path::{Automaton, Kind, Path, PathId, Program, ProgramError, Row, State},
     policy::{
+        cells::{Cell, Cells, PlanParts},
         finding::Place,
         lazy::{LazyVerdicts, Relations},
         lines::{Lines, Rivals},
-        model::{Category, CategoryId, Class, Digest, Field, Header, Media, Stream},
+        model::{Class, Digest, Field, OPAQUE, Stream},
         spelled::Spelled,
+        verdict::{CellId, Kinds, Names, Own, Verdict},
     },
-    transform::{Action, Keys, Sealer, Transform},
+    transform::{Sealer, Transform},
 };
-
-/// The category that is counted for a body that passes as it is.
-pub const OPAQUE: &str = "opaque";
 
 /// What happens to one response: the decision for one route and one purpose. Comes only from
 /// [`PolicySet::decide`](crate::policy::PolicySet::decide).
@@ -51,127 +50,6 @@ pub struct Plan {
 enum Verdicts {
     Made(Arc<[Verdict]>),
     Lazy(Arc<LazyVerdicts>),
-}
-
-/// What is known of every node in one state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The node's own action.
-    pub own: Own,
-    /// What happens to a member's name that no path spells, if the node is an object.
-    pub names: Names,
-    /// Where records are mounted at the node: whether what is unclassified in all of them is kept.
-    pub mount: Option<bool>,
-    /// Whether a path goes on below an object to a node that is not dropped.
-    pub below_object: bool,
-    /// Whether a path goes on below an array to a node that is not dropped.
-    pub below_array: bool,
-    /// Below containers of which kind a path goes on to a node that it selects, whatever becomes of that.
-    pub known: Kinds,
-    /// Whether no path goes on below, to whatever node.
-    pub leaf: bool,
-    /// What a string here holds.
-    pub strings: Strings,
-}
-
-impl Verdict {
-    /// Nothing leaves, of the node nor of what is below.
-    pub(super) const CLOSED: Self = Self {
-        own: Own::Drop,
-        names: Names::Drop,
-        mount: Some(false),
-        below_object: false,
-        below_array: false,
-        known: Kinds { object: false, array: false },
-        leaf: true,
-        strings: Strings::Text,
-    };
-
-    /// Whether a container of this kind stays because of what can be below it.
-    pub fn below(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Object => self.below_object,
-            Kind::Array => self.below_array,
-        }
-    }
-
-    /// Whether the paths know a container of this kind: then it is not unclassified, though all of it may be
-    /// withheld.
-    pub fn knows(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Object => self.known.object,
-            Kind::Array => self.known.array,
-        }
-    }
-}
-
-/// Some of the two kinds of container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kinds {
-    /// Objects.
-    pub object: bool,
-    /// Arrays.
-    pub array: bool,
-}
-
-/// The action of a node that paths select, after ties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Own {
-    /// No path selects it.
-    None,
-    /// It stays.
-    Keep(CellId),
-    /// Its scalars are changed by the cell's [`Transform`].
-    Change(CellId),
-    /// It becomes `null`.
-    Null,
-    /// It is removed.
-    Drop,
-}
-
-/// What a string holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strings {
-    /// Text.
-    Text,
-    /// A document, whose root is in the state of the string.
-    Documents,
-}
-
-/// What happens to names that no path spells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// No path that reaches them says what they are.
-    Unclassified,
-    /// They stay.
-    Keep(CellId),
-    /// The cell's [`Transform`] puts others in their place.
-    Change(CellId),
-    /// Their members are removed.
-    Drop,
-}
-
-/// An index into [`Plan::cells`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CellId(u32);
-
-impl CellId {
-    /// The index itself.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A category that the route can give, in a body or in a header, and what the purpose does to it: accesses
-/// are counted by these.
-#[derive(Debug)]
-pub struct Cell {
-    /// The name of the category.
-    pub category: Arc<str>,
-    /// The action.
-    pub action: access::Action,
-    /// The action, ready to be carried out.
-    pub transform: Transform,
 }
 
 impl Plan {
@@ -321,26 +199,6 @@ pub(crate) struct Tie {
     pub(crate) at_one: &'static str,
     pub(crate) first: Place,
     pub(crate) second: Place,
-}
-
-/// What a plan needs to know of its purpose.
-#[derive(Clone)]
-pub(crate) struct PlanParts<'a> {
-    pub(crate) purpose: &'a str,
-    pub(crate) action: &'a dyn Fn(CategoryId) -> &'a Action,
-    pub(crate) categories: &'a [Category],
-    pub(crate) keys: &'a dyn Keys,
-    pub(crate) labels: Labels,
-    pub(crate) digest: Digest,
-    pub(crate) stream: Arc<Stream>,
-    pub(crate) spelled: Arc<Spelled>,
-    pub(crate) headers: &'a [Header],
-    /// Whether all bodies pass as they are.
-    pub(crate) passes: bool,
-    /// The media types of those that do.
-    pub(crate) media: Vec<&'a Media>,
-    /// Whether validators are given out.
-    pub(crate) validates: bool,
 }
 
 /// The fields of one route, compiled once for all purposes.
@@ -496,7 +354,7 @@ impl<'a> RouteFields<'a> {
             digest: parts.digest.clone(),
             program: Arc::clone(&self.program),
             verdicts,
-            cells: cells.list.into(),
+            cells: cells.into_list(),
             keeps_unclassified: self.keeps_unclassified,
             stream: Arc::clone(&parts.stream),
             spelled: Arc::clone(&parts.spelled),
@@ -602,62 +460,4 @@ pub(crate) enum Undecided {
     Ties(Vec<Tie>),
     /// It takes too much to say which do.
     TooMany,
-}
-
-/// The cells of a plan: one for each category that the fields and headers name, and another one where its pieces are
-/// dropped.
-pub(super) struct Cells {
-    list: Vec<Cell>,
-    ids: BTreeMap<(CategoryId, &'static str), CellId>,
-}
-
-impl Cells {
-    fn new(fields: &[Field], parts: &PlanParts<'_>) -> Self {
-        let mut cells = Self { list: Vec::new(), ids: BTreeMap::new() };
-        for field in fields {
-            if let Class::Category(category) = field.class {
-                cells.add(category, field.action((parts.action)(category)), parts);
-            }
-            if let Some(category) = field.names {
-                cells.add(category, (parts.action)(category), parts);
-            }
-        }
-        for header in parts.headers {
-            cells.add(header.category, (parts.action)(header.category), parts);
-        }
-        cells
-    }
-
-    fn add(&mut self, category: CategoryId, action: &Action, parts: &PlanParts<'_>) {
-        if self.ids.contains_key(&(category, action.word())) {
-            return;
-        }
-        let declared = parts.categories.get(category.index());
-        // Fewer than there are fields, and these are bounded.
-        let id = CellId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-        self.ids.insert((category, action.word()), id);
-        self.list.push(Cell {
-            category: declared.map_or("public", |category| category.name.as_str()).into(),
-            action: counted(action),
-            transform: Transform::new(action, parts.purpose, parts.keys),
-        });
-    }
-
-    /// The cell of a category that some field names, under this action.
-    pub(super) fn id(&self, category: CategoryId, action: &Action) -> CellId {
-        self.ids.get(&(category, action.word())).copied().unwrap_or(CellId(u32::MAX))
-    }
-}
-
-/// What an action is counted as.
-fn counted(action: &Action) -> access::Action {
-    match action {
-        Action::Keep => access::Action::Keep,
-        Action::Pseudonym { .. } => access::Action::Pseudonym,
-        Action::Generalise(_) => access::Action::Generalise,
-        Action::Mask(_) => access::Action::Mask,
-        Action::Null => access::Action::Null,
-        Action::Drop => access::Action::Drop,
-        Action::Deny => access::Action::Deny,
-    }
 }

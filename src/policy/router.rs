@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use matchit::InsertError;
 
-use crate::policy::{decide::Target, folded};
+use crate::policy::{folded, target::Target};
 
 /// The routes of one method of an API, by their indices.
 #[derive(Default)]

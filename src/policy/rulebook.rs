@@ -7,7 +7,10 @@
 
 use crate::{
     path::{Kind, State},
-    policy::plan::{CellId, Names, Own, Plan, Strings, Verdict},
+    policy::{
+        plan::Plan,
+        verdict::{CellId, Names, Own, Strings, Verdict},
+    },
 };
 
 /// What is known of nodes without their document.

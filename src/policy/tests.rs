@@ -268,9 +268,10 @@ fn the_closest_rule_decides() {
             policy("a: A, a.b: B, a.b.c: C, d: D", "$.x: a, $.y: a.b, $.z: a.b.c, $.d: d", rules);
         let set = load(&[source(&text)], &NoKeys).set.unwrap();
         for (name, action) in expected {
-            let id = set.categories.iter().position(|category| category.name == *name).unwrap();
+            let id =
+                set.policies.categories.iter().position(|category| category.name == *name).unwrap();
             let id = CategoryId(u32::try_from(id).unwrap());
-            assert_eq!(set.purposes[0].action(id), action, "{name} under {rules}");
+            assert_eq!(set.purposes()[0].action(id), action, "{name} under {rules}");
         }
     };
     check(
@@ -303,7 +304,9 @@ fn records_are_written_out() {
         .fields
         .iter()
         .map(|field| match field.class {
-            Class::Category(category) => format!("{} {}", field.path, set.category_name(category)),
+            Class::Category(category) => {
+                format!("{} {}", field.path, set.policies.category_name(category))
+            }
             Class::Mount { keeps_unclassified } => {
                 format!("{} keeps {keeps_unclassified}", field.path)
             }
@@ -344,7 +347,7 @@ fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &s
         Ok(Permit { labels, plan, compresses: _, passes: _ }) => {
             assert_eq!(plan.labels.route, labels.route);
             assert_eq!(plan.labels.purpose, labels.purpose);
-            let found = decide::find(set.api_for(ask.host).unwrap(), &target).unwrap();
+            let found = decide::find(set.policies.api_for(ask.host).unwrap(), &target).unwrap();
             let parameters = found.parameters;
             format!("{}/{} {parameters:?}", labels.api, labels.route)
         }
@@ -1120,10 +1123,10 @@ rules:
     let Loaded { set, findings, .. } = load(&[source(text)], &NoKeys);
     let set = set.unwrap();
     let actions = |purpose: &str| {
-        let purpose = set.purpose(set.purpose_named(purpose).unwrap()).unwrap();
+        let purpose = set.policies.purpose(set.policies.purpose_named(purpose).unwrap()).unwrap();
         let names = ["id", "id.nir", "id.nir.key", "health"];
         names.map(|name| {
-            let at = set.categories.iter().position(|one| one.name == name).unwrap();
+            let at = set.policies.categories.iter().position(|one| one.name == name).unwrap();
             purpose.action(CategoryId(u32::try_from(at).unwrap())).word()
         })
     };
@@ -1137,8 +1140,8 @@ rules:
     assert_eq!(decided(&set, "c", "whole", "", "GET /x?nir=1"), "a/GET /x []");
     assert_eq!(decided(&set, "c", "denied", "", "GET /x"), "category-denied");
     for (purpose, keeps) in [("wide", false), ("whole", true)] {
-        let id = set.purpose_named(purpose).unwrap();
-        let plan = set.apis()[0].routes[0].answers[id.0].plan().unwrap();
+        let id = set.policies.purpose_named(purpose).unwrap();
+        let plan = set.answers(&set.apis()[0].routes[0])[id.0].plan().unwrap();
         let header = plan.header("x-nir").unwrap();
         let is_kept = plan.cells()[header.index()].action == crate::access::Action::Keep;
         assert_eq!(is_kept, keeps, "{purpose}");
@@ -1332,7 +1335,7 @@ fn a_record_and_a_route_say_what_a_name_means() {
 fn a_host_with_a_dot_at_its_end_is_the_same_host() {
     let api = |text: &str, host: &str| {
         let set = load(&[source(text)], &NoKeys).set.unwrap();
-        set.api_for(Some(host)).map(|api| api.name.to_string())
+        set.policies.api_for(Some(host)).map(|api| api.name.to_string())
     };
     let dotted = CRM.replace("shop.internal,", "Shop.Internal.,");
     for text in [CRM, &dotted] {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::policy::{
-    check::Checker,
+    check::checker::Checker,
     finding::{Finding, Place, named},
     model::{Apis, ByName, Caller, Identify, Purpose, PurposeId},
     read::{WrittenCaller, WrittenPurpose},

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::policy::{
-    check::Checker,
+    check::checker::Checker,
     finding::{Finding, Place, most_like},
     model::{Category, CategoryId, covers, self_and_prefixes},
     read::WrittenCategory,

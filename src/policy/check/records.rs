@@ -6,12 +6,12 @@ use crate::{
     path::{Path, dotted_wildcards},
     policy::{
         check::{
-            Checker,
-            routes::{ROUTE_FIELDS_MAX, ROUTE_SELECTORS_MAX},
+            checker::Checker,
+            expansion::{Expansion, Line, Record, Target},
         },
         finding::{Finding, Place},
         lint,
-        model::{CategoryId, Class, Delta, Field, Keeping, Unclassified},
+        model::{CategoryId, Class, Field, Keeping, Unclassified},
         read::{ClassName, Classified, WrittenNames, WrittenRecord},
         reader::At,
     },
@@ -19,49 +19,6 @@ use crate::{
 
 /// How deep records can stand in records.
 const RECORD_DEPTH_MAX: usize = 32;
-
-/// A record whose names are looked up.
-pub(super) struct Record {
-    pub(super) name: At<String>,
-    pub(super) lines: Vec<Line>,
-    pub(super) unclassified: Unclassified,
-}
-
-/// A line that classifies, with its names looked up.
-pub(super) struct Line {
-    pub(super) path: At<Path>,
-    pub(super) target: Target,
-    pub(super) names: Option<CategoryId>,
-    /// The segments that `names` is about, as bits.
-    pub(super) named: u128,
-    /// The names that are listed.
-    pub(super) spells: Arc<[String]>,
-    pub(super) delta: Delta,
-    pub(super) embedded: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
-    Category(CategoryId),
-    Record(usize),
-}
-
-/// The fields of a route while its records are written out.
-pub(super) struct Expansion<'a> {
-    pub(super) route: &'a Place,
-    /// Which records never end.
-    pub(super) endless: &'a [bool],
-    pub(super) fields: Vec<Field>,
-    pub(super) keeping: Vec<Keeping>,
-    /// How many selectors the paths of the fields have together.
-    pub(super) selectors: usize,
-}
-
-impl Expansion<'_> {
-    pub(super) fn is_too_large(&self) -> bool {
-        self.fields.len() > ROUTE_FIELDS_MAX || self.selectors > ROUTE_SELECTORS_MAX
-    }
-}
 
 impl Checker<'_> {
     pub(super) fn records(&mut self, written: Vec<WrittenRecord>) {

@@ -5,23 +5,21 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     path::Path,
     policy::{
-        check::{Checker, records::Expansion},
+        check::{
+            checker::Checker,
+            expansion::{Expansion, ROUTE_FIELDS_MAX, ROUTE_SELECTORS_MAX},
+        },
         finding::{Finding, Place},
         folded, lint,
         model::{
-            Api, ApiId, CategoryId, Field, Header, Media, Method, Parameter, ParameterRule, Route,
+            Api, ApiId, CategoryId, Field, Header, Media, Parameter, ParameterRule, Route, RouteId,
         },
         read::{WrittenApi, WrittenHeader, WrittenMedia, WrittenParameter, WrittenRoute},
         reader::At,
         router::{folded_pattern, is_fixed},
+        terms::Method,
     },
 };
-
-/// Most fields that one route can have once its records are expanded.
-pub(super) const ROUTE_FIELDS_MAX: usize = 10_000;
-
-/// Most selectors of their paths: a record that is mounted often repeats them.
-pub(super) const ROUTE_SELECTORS_MAX: usize = 200_000;
 
 /// Most fields that all routes together can have once their records are expanded.
 const SET_FIELDS_MAX: usize = 500_000;
@@ -186,7 +184,10 @@ impl Checker<'_> {
         } else {
             self.buffer(&at, buffer, &fields);
         }
+        let id = RouteId(self.routes);
+        self.routes += 1;
         api.routes.push(Route {
+            id,
             label: format!("{method} {}", pattern.value).into(),
             method,
             pattern: pattern.value,
@@ -195,14 +196,12 @@ impl Checker<'_> {
             pass,
             media: self.media(media),
             validators,
-            anybody: None,
             parameters,
             open,
             stream: stream.map(Arc::new),
             fields,
             keeping,
             at,
-            answers: Vec::new(),
         });
     }
 

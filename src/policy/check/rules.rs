@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     policy::{
-        check::Checker,
+        check::checker::Checker,
         finding::{Finding, Place},
-        model::{Category, Rule, self_and_prefixes},
-        plan::OPAQUE,
+        model::{Category, OPAQUE, Rule, self_and_prefixes},
         read::WrittenRules,
         reader::At,
     },

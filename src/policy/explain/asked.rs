@@ -19,8 +19,10 @@ use crate::{
             words::{in_words, leaves},
         },
         finding::{Finding, named},
-        model::{Answer, Api, CategoryId, Class, Delta, Field, PolicySet, Purpose, Route},
-        plan::{Own, Plan, Strings},
+        model::{Api, CategoryId, Class, Delta, Field, Policies, Purpose, Route},
+        plan::Plan,
+        set::{Answer, PolicySet},
+        verdict::{Own, Strings},
     },
 };
 
@@ -44,16 +46,17 @@ const LINES_SHOWN_MAX: usize = 12;
 pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
     let mut cures = CURES_MAX;
     let mut left = SET_STEPS_MAX;
-    for (api, route) in set.apis.iter().flat_map(|api| api.routes.iter().map(move |one| (api, one)))
-    {
+    for (api, route) in set.policies.routes() {
         if !route.fields.iter().any(|field| field.path.has_filter()) {
             continue;
         }
         let mut all: Vec<Telling> = Vec::new();
         let mut too_many = false;
-        for (id, (purpose, answer)) in set.purposes.iter().zip(&route.answers).enumerate() {
+        for (id, (purpose, answer)) in
+            set.policies.purposes.iter().zip(set.answers(route)).enumerate()
+        {
             let Some(plan) = Answer::plan(answer) else { continue };
-            let (told, steps) = told(set, route, purpose, plan, STEPS_MAX.min(left));
+            let (told, steps) = told(&set.policies, route, purpose, plan, STEPS_MAX.min(left));
             left = left.saturating_sub(steps);
             match told {
                 None => too_many = true,
@@ -82,9 +85,9 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
         for telling in all {
             let cure = cures.checked_sub(1).and_then(|left| {
                 cures = left;
-                telling.cure(set, api, route)
+                telling.cure(&set.policies, api, route)
             });
-            findings.extend(telling.finding(set, route, cure.as_deref()));
+            findings.extend(telling.finding(&set.policies, route, cure.as_deref()));
         }
     }
 }
@@ -92,14 +95,14 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
 /// What filters are told of for one purpose; none if they stand among too many other paths, which is when it takes
 /// more than so many steps. And how many it took.
 fn told(
-    set: &PolicySet,
+    policies: &Policies,
     route: &Route,
     purpose: &Purpose,
     plan: &Arc<Plan>,
     steps_max: usize,
 ) -> (Option<Vec<Told>>, usize) {
     let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
-    let walk = Walk { set, route, purpose, plan };
+    let walk = Walk { policies, route, purpose, plan };
     let lazy_max = if plan.program().is_lazy() { LAZY_STEPS_MAX } else { usize::MAX };
     let steps_max = steps_max.min(lazy_max);
     let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new(), steps: 0, steps_max };
@@ -162,7 +165,7 @@ impl Telling {
         })
     }
 
-    fn finding(&self, set: &PolicySet, route: &Route, cure: Option<&str>) -> Option<Finding> {
+    fn finding(&self, policies: &Policies, route: &Route, cure: Option<&str>) -> Option<Finding> {
         let (field, _) = self.field(route)?;
         let mut path = self.path.to_string();
         if !self.from_root {
@@ -182,7 +185,7 @@ impl Telling {
         let mut groups: Vec<(Option<String>, Vec<&str>)> = Vec::new();
         let mut decides: Vec<&Field> = Vec::new();
         for (id, unseen) in &self.purposes {
-            let Some(purpose) = set.purposes.get(*id) else { continue };
+            let Some(purpose) = policies.purposes.get(*id) else { continue };
             let line = line_of(*unseen).and_then(|line| route.fields.get(line.index()));
             let gets = line.and_then(|line| match line.class {
                 _ if matches!(unseen, Unseen::Document(_)) => {
@@ -190,7 +193,7 @@ impl Telling {
                 }
                 Class::Category(category) => {
                     let action = line.action(purpose.action(category));
-                    let name = set.category_name(category);
+                    let name = policies.category_name(category);
                     leaves(action).then(|| format!("{name} only {}", in_words(action)))
                 }
                 Class::Mount { .. } => None,
@@ -224,7 +227,7 @@ impl Telling {
     }
 
     /// What to write if what is asked about tells nothing about a person; it has been tried out.
-    fn cure(&self, set: &PolicySet, api: &Api, route: &Route) -> Option<String> {
+    fn cure(&self, policies: &Policies, api: &Api, route: &Route) -> Option<String> {
         // A line would not help.
         if self.purposes.iter().any(|(_, unseen)| !matches!(unseen, Unseen::Fate(_))) {
             return None;
@@ -266,7 +269,7 @@ impl Telling {
                 Some(first) => *first = line,
                 None => fields.push(line),
             }
-            if self.is_cured(set, api, route, &fields) {
+            if self.is_cured(policies, api, route, &fields) {
                 let (class, tells) = match names {
                     None => ("public", "if it tells nothing about a person"),
                     Some(_) => (
@@ -282,12 +285,14 @@ impl Telling {
     }
 
     /// Whether with these lines the purposes get what the filter asks about.
-    fn is_cured(&self, set: &PolicySet, api: &Api, route: &Route, fields: &[Field]) -> bool {
+    fn is_cured(&self, policies: &Policies, api: &Api, route: &Route, fields: &[Field]) -> bool {
         let ids = self.purposes.iter().take(CURED_PURPOSES_MAX).map(|(id, _)| *id);
-        let Some(plans) = compile::plans_with(set, api, route, fields, ids) else { return false };
+        let Some(plans) = compile::plans_with(policies, api, route, fields, ids) else {
+            return false;
+        };
         let route = &route.with_fields(fields.to_vec());
         plans.into_iter().all(|(purpose, plan)| {
-            let (told, _) = told(set, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
+            let (told, _) = told(policies, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
             told.is_some_and(|told| {
                 let same = |one: &Told| {
                     one.filter == self.filter

@@ -11,7 +11,7 @@ use crate::{
             words::{in_words, leaves, names_in_words, names_leave},
         },
         model::{CategoryId, Class, Field},
-        plan::Own,
+        verdict::Own,
     },
     transform::Action,
 };
@@ -162,23 +162,23 @@ fn fate_of(
     words: impl Fn(&Action) -> String,
     leaves: impl Fn(&Action) -> bool,
 ) -> (String, Vec<String>, bool) {
-    let set = walk.set;
+    let policies = walk.policies;
     let (action, reason) = match of {
         Of::Values => (field.action(walk.purpose.action(category)), walk.reason(field, category)),
-        Of::Names => (walk.purpose.action(category), set.reason_for(walk.purpose, category)),
+        Of::Names => (walk.purpose.action(category), policies.reason_for(walk.purpose, category)),
     };
     let own = format!("{}: {reason}", words(action));
     let left = (met.wins && leaves(action))
         || met.stricter.iter().any(|(line, category)| leaves(of.action(walk, *line, *category)));
     match (met.wins, met.stricter.as_slice()) {
-        (true, []) => (own, set.lines(field, walk.purpose, category), left),
+        (true, []) => (own, policies.lines(field, walk.purpose, category), left),
         (true, _) => {
             let fate = format!("{own}; {}", others(walk, met, words, of));
-            (fate, set.lines(field, walk.purpose, category), left)
+            (fate, policies.lines(field, walk.purpose, category), left)
         }
         (false, []) => {
             let fate = "nothing: this path selects no value";
-            (fate.to_owned(), vec![set.line(&field.at)], false)
+            (fate.to_owned(), vec![policies.line(&field.at)], false)
         }
         (false, [(line, category_there)]) => {
             let there = of.action(walk, *line, *category_there);
@@ -186,22 +186,22 @@ fn fate_of(
             let fate = format!(
                 "{}: {}; {} is stricter than {} and meets it everywhere",
                 words(there),
-                set.reason_for(walk.purpose, *category_there),
+                policies.reason_for(walk.purpose, *category_there),
                 winner.path,
-                set.category_name(category),
+                policies.category_name(category),
             );
-            let mut lines = vec![set.line(&field.at)];
-            lines.extend(set.lines(winner, walk.purpose, *category_there));
+            let mut lines = vec![policies.line(&field.at)];
+            lines.extend(policies.lines(winner, walk.purpose, *category_there));
             (fate, lines, left)
         }
         (false, _) => {
             let fate = format!(
                 "never {} ({}), for other lines are stricter: {}",
                 words(action),
-                set.category_name(category),
+                policies.category_name(category),
                 others(walk, met, words, of)
             );
-            (fate, set.lines(field, walk.purpose, category), left)
+            (fate, policies.lines(field, walk.purpose, category), left)
         }
     }
 }
@@ -221,9 +221,9 @@ fn decided<'w>(
     };
     match (met.wins, met.stricter.as_slice()) {
         (false, [(line, there)]) => {
-            (walk.set.category_name(*there), of.action(walk, *line, *there).word())
+            (walk.policies.category_name(*there), of.action(walk, *line, *there).word())
         }
-        (true | false, _) => (walk.set.category_name(category), own.word()),
+        (true | false, _) => (walk.policies.category_name(category), own.word()),
     }
 }
 
@@ -232,7 +232,7 @@ fn others(walk: Walk<'_>, met: &Meetings, words: impl Fn(&Action) -> String, of:
     let other = |(line, category): &(PathId, CategoryId)| {
         let field = walk.field(*line)?;
         let words = words(of.action(walk, *line, *category));
-        Some(format!("{words} where {} ({}) meets it", field.path, walk.set.line(&field.at)))
+        Some(format!("{words} where {} ({}) meets it", field.path, walk.policies.line(&field.at)))
     };
     let mut others: Vec<String> = met.stricter.iter().take(OTHERS_MAX).filter_map(other).collect();
     let more = met.stricter.len().saturating_sub(OTHERS_MAX);

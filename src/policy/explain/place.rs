@@ -537,21 +537,22 @@ impl Outcome {
             (false, Class::Mount { .. }) => None,
         });
         if let (false, Some(category)) = (names, category) {
-            return (walk.set.category_name(category), walk.action(line, category).word());
+            return (walk.policies.category_name(category), walk.action(line, category).word());
         }
-        let name = category.map_or("unclassified", |category| walk.set.category_name(category));
+        let name =
+            category.map_or("unclassified", |category| walk.policies.category_name(category));
         (name, Action::Drop.word())
     }
 
     fn fate(self, walk: Walk<'_>, api: &Api, state: State) -> (String, Vec<String>) {
-        let set = walk.set;
+        let policies = walk.policies;
         let purpose = walk.purpose;
         let about = |line: PathId| {
             let field = walk.field(line)?;
             let Class::Category(category) = field.class else { return None };
             let words = in_words(walk.action(line, category));
             let reason = walk.reason(field, category);
-            Some((field, words, reason, set.lines(field, purpose, category)))
+            Some((field, words, reason, policies.lines(field, purpose, category)))
         };
         let unclear = || ("removed".to_owned(), Vec::new());
         match self.scalar {
@@ -563,7 +564,7 @@ impl Outcome {
                 });
                 let milder: Vec<_> = milder.filter_map(|(line, _)| walk.field(line)).collect();
                 let also: Vec<String> = milder.iter().map(|field| field.path.to_string()).collect();
-                lines.extend(milder.iter().map(|field| set.line(&field.at)));
+                lines.extend(milder.iter().map(|field| policies.line(&field.at)));
                 let stricter = if also.is_empty() {
                     String::new()
                 } else {
@@ -609,7 +610,7 @@ impl Outcome {
                 let fate = format!(
                     "leaves undecided: no line describes it, and what is not described is kept, because: {because}"
                 );
-                (fate, record.map(|field| set.line(&field.at)).into_iter().collect())
+                (fate, record.map(|field| policies.line(&field.at)).into_iter().collect())
             }
             Fate::NameUnspelled => (
                 "removed: no line spells its name, or one above it, and no `names:` is about it"
@@ -623,9 +624,9 @@ impl Outcome {
                     "removed: names in {} {}: {}",
                     field.path,
                     names_in_words(purpose.action(category)),
-                    set.reason_for(purpose, category)
+                    policies.reason_for(purpose, category)
                 );
-                (fate, set.lines(field, purpose, category))
+                (fate, policies.lines(field, purpose, category))
             }
         }
     }

@@ -10,9 +10,10 @@ use crate::{
     path::{Kind, PathId, State},
     policy::{
         explain::words::{in_words, leaves},
-        model::{CategoryId, Class, Field, PolicySet, Purpose, Route},
-        plan::{Plan, Verdict},
+        model::{CategoryId, Class, Field, Policies, Purpose, Route},
+        plan::Plan,
         rulebook::{self, Named, Nodes},
+        verdict::Verdict,
     },
     transform::Action,
 };
@@ -23,7 +24,7 @@ const LAZY_STATES_MAX: usize = 1 << 12;
 /// One route for one purpose. A line that classifies is known by its path in the plan.
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'s> {
-    pub(super) set: &'s PolicySet,
+    pub(super) policies: &'s Policies,
     pub(super) route: &'s Route,
     pub(super) purpose: &'s Purpose,
     pub(super) plan: &'s Plan,
@@ -65,7 +66,7 @@ impl<'s> Walk<'s> {
 
     /// Why that is what happens.
     pub(super) fn reason(&self, field: &Field, category: CategoryId) -> String {
-        let reason = self.set.reason_for(self.purpose, category);
+        let reason = self.policies.reason_for(self.purpose, category);
         let action = self.purpose.action(category);
         if field.action(action) == action {
             return reason;
@@ -113,7 +114,7 @@ impl<'s> Walk<'s> {
     ) -> Option<PathId> {
         let order = |(line, category): &(PathId, CategoryId)| {
             let rank = action(*line, *category).rank();
-            (Reverse(rank), *category == CategoryId::PUBLIC, self.set.category_name(*category))
+            (Reverse(rank), *category == CategoryId::PUBLIC, self.policies.category_name(*category))
         };
         lines.min_by_key(order).map(|(line, _)| line)
     }

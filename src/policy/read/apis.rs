@@ -1,8 +1,8 @@
 //! APIs as they are written, with their hosts.
 
 use crate::policy::{
-    decide::without_dot,
     finding::{Finding, named},
+    host::without_dot,
     model::Unclassified,
     read::{
         Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,

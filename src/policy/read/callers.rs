@@ -3,7 +3,10 @@
 use crate::policy::{
     finding::Finding,
     model::Identify,
-    read::{Written, WrittenCaller, names},
+    read::{
+        names::names,
+        written::{Written, WrittenCaller},
+    },
     reader::{At, Reader, name_problem},
     yaml::{Key, Node},
 };

@@ -2,8 +2,11 @@
 
 use crate::policy::{
     finding::Finding,
-    plan::OPAQUE,
-    read::{Written, WrittenCategory, title},
+    model::OPAQUE,
+    read::{
+        names::title,
+        written::{Written, WrittenCategory},
+    },
     reader::{At, Reader},
     yaml::{Key, Kind, Node},
 };

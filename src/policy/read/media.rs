@@ -6,7 +6,7 @@ use crate::policy::{
     read::{
         WrittenMedia,
         because::{because_in, passed},
-        names,
+        names::names,
     },
     reader::{At, Reader},
     yaml::{Key, Node},

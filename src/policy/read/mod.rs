@@ -9,6 +9,7 @@ mod categories;
 mod cors;
 mod headers;
 mod media;
+mod names;
 mod purposes;
 mod records;
 mod routes;
@@ -17,7 +18,7 @@ mod written;
 use crate::policy::{
     action,
     finding::{Finding, Place},
-    reader::{At, Fields, Reader},
+    reader::{Fields, Reader},
     yaml::{Key, Kind, Node},
 };
 
@@ -98,28 +99,6 @@ fn version(reader: &mut Reader<'_>, root: &Node, start: Place) {
 
 fn section<'n>(reader: &mut Reader<'_>, fields: &Fields<'n>, name: &str) -> &'n [(Key, Node)] {
     fields.get(name).and_then(|node| reader.members(node, &format!("`{name}`"))).unwrap_or_default()
-}
-
-fn title(reader: &mut Reader<'_>, fields: &Fields<'_>, owner: &At<String>) -> String {
-    reader
-        .required(fields, "title", owner, "the title is what people read: say it in a few words")
-        .and_then(|node| reader.text(node, &format!("the title of {}", owner.value)))
-        .map_or_else(String::new, |title| title.value)
-}
-
-/// A list of names of something that is declared, such as the purposes of a caller; what is none is reported. An empty
-/// one is an error: it may be meant as "none" or as "all".
-fn names(reader: &mut Reader<'_>, node: &Node, owner: &str, what: &str) -> Vec<At<String>> {
-    let items = reader.items(node, &format!("the list of {what}s of {owner}"));
-    let Some(items) = items else { return Vec::new() };
-    if items.is_empty() {
-        let at = reader.place(&node.span);
-        let message = format!("the list of {what}s of {owner} is empty");
-        reader.report(Finding::error("empty-list", at, message));
-    }
-    let article = if what.starts_with(['A', 'a']) { "an" } else { "a" };
-    let one = format!("{article} {what}");
-    items.iter().filter_map(|item| reader.text(item, &one)).collect()
 }
 
 fn rules(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

@@ -2,9 +2,12 @@
 
 use crate::policy::{
     finding::Finding,
-    model::{Art9, LegalBasis},
-    read::{Written, WrittenPurpose, names, title},
+    read::{
+        names::{names, title},
+        written::{Written, WrittenPurpose},
+    },
     reader::{At, Reader},
+    terms::{Art9, LegalBasis},
     yaml::{Key, Node},
 };
 

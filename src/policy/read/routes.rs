@@ -2,7 +2,7 @@
 
 use crate::policy::{
     finding::{Finding, Place},
-    model::{Method, ParameterRule, Pass, Stream},
+    model::{ParameterRule, Pass, Stream},
     read::{
         WrittenParameter, WrittenRoute,
         because::{because, because_in, pass},
@@ -10,6 +10,7 @@ use crate::policy::{
         records::{classified, embedded},
     },
     reader::{At, Fields, Reader},
+    terms::Method,
     yaml::{Key, Kind, Node},
 };
 

@@ -4,11 +4,9 @@ use crate::{
     path::Path,
     policy::{
         finding::Place,
-        model::{
-            Art9, Cors, Delta, Identify, LegalBasis, Method, ParameterRule, Pass, Stream,
-            Unclassified,
-        },
+        model::{Cors, Delta, Identify, ParameterRule, Pass, Stream, Unclassified},
         reader::At,
+        terms::{Art9, LegalBasis, Method},
     },
     transform::Action,
 };

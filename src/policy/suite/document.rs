@@ -5,11 +5,14 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Number, Value, value::RawValue};
 
 use crate::policy::{
-    FixtureFiles,
     finding::Finding,
     reader::{Reader, other_reading},
     yaml::{Kind, Node},
 };
+
+/// Gives the text of a file that a test names as a fixture, by its path below the folder of the policies; or
+/// says why there is none.
+pub type FixtureFiles<'f> = dyn Fn(&str) -> Result<String, String> + 'f;
 
 /// Most bytes that the fixtures of one file can come to, wherever they are used.
 const FIXTURE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -11,14 +11,15 @@ use crate::{
     access::Reason,
     path::Path,
     policy::{
-        FixtureFiles,
         finding::{Finding, Place},
-        model::PolicySet,
+        model::Policies,
         read::is_header_name,
         reader::{At, Fields, Reader},
         yaml::{Kind, Node},
     },
 };
+
+pub use document::FixtureFiles;
 
 use document::Documents;
 
@@ -499,26 +500,26 @@ fn expected(reader: &mut Reader<'_>, path: Path, node: &Node) -> Option<Says> {
 }
 
 /// Names in tests that no policy declares, where that is not what the test is about.
-pub(crate) fn check_names(suites: &[Suite], set: &PolicySet, findings: &mut Vec<Finding>) {
+pub(crate) fn check_names(suites: &[Suite], policies: &Policies, findings: &mut Vec<Finding>) {
     for case in suites.iter().flat_map(|suite| &suite.cases) {
         let refused = case.refused().map(|(_, reason)| reason);
         if let Some(caller) = &case.caller
-            && set.caller_named(caller).is_none()
+            && policies.caller_named(caller).is_none()
             && refused != Some(Reason::CallerUnknown)
         {
             let message = format!("the caller `{caller}` of this test is not declared");
-            let known = set.callers.iter().map(|caller| &*caller.name);
+            let known = policies.callers.iter().map(|caller| &*caller.name);
             findings.push(
                 Finding::error("unknown-caller", case.at.clone(), message)
                     .did_you_mean(caller, known),
             );
         }
         if let Some(purpose) = &case.purpose
-            && set.purpose_named(purpose).is_none()
+            && policies.purpose_named(purpose).is_none()
             && !matches!(refused, Some(Reason::PurposeUnknown | Reason::CallerUnknown))
         {
             let message = format!("the purpose `{purpose}` of this test is not declared");
-            let known = set.purposes.iter().map(|purpose| &*purpose.name);
+            let known = policies.purposes.iter().map(|purpose| &*purpose.name);
             findings.push(
                 Finding::error("unknown-purpose", case.at.clone(), message)
                     .did_you_mean(purpose, known),
