@@ -59,7 +59,9 @@ fn plan(policy: &str) -> Arc<Plan> {
     let source = Source { name: "memory.yaml".to_owned(), text: policy.to_owned() };
     let set = load(&[source], &RootKey::from_hex(&"07".repeat(32)).unwrap()).set.unwrap();
     let target = Target::parse("GET", "/x").unwrap();
-    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+    set.decide(&Ask { caller: set.caller("c"), purpose: None, host: None, target: &target })
+        .unwrap()
+        .plan
 }
 
 /// The peak of the heap while a document goes through: `before`, `middle` until `length`, `after`.

@@ -124,7 +124,9 @@ pub(super) fn plan(policy: &str) -> Arc<Plan> {
     let source = Source { name: "bench.yaml".to_owned(), text: policy.to_owned() };
     let set = load(&[source], &RootKey::from_hex(&"07".repeat(32)).unwrap()).set.unwrap();
     let target = Target::parse("GET", "/x").unwrap();
-    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+    set.decide(&Ask { caller: set.caller("c"), purpose: None, host: None, target: &target })
+        .unwrap()
+        .plan
 }
 
 /// As the proxy does it: in chunks of 16 KiB, into one buffer.

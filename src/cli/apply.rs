@@ -160,8 +160,9 @@ impl Apply {
         target: &str,
     ) -> Result<Permit, (Reason, Option<String>)> {
         let target = Target::parse(method, target).map_err(|reason| (reason, None))?;
+        let caller = set.caller(&self.caller).ok_or((Reason::CallerUnknown, None))?;
         let ask = Ask {
-            caller: Some(&self.caller),
+            caller: Some(caller),
             purpose: self.purpose.as_deref(),
             host: self.host.as_deref(),
             target: &target,

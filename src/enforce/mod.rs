@@ -20,7 +20,7 @@
 //! ";
 //! let set = load(&[Source { name: "crm.yaml".into(), text: text.into() }], &NoKeys).set.unwrap();
 //! let target = Target::parse("GET", "/me").unwrap();
-//! let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+//! let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
 //! let plan = set.decide(&ask).unwrap().plan;
 //!
 //! let context = Context { today: jiff::civil::date(2026, 11, 21) };

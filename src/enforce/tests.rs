@@ -51,7 +51,9 @@ rules:
     let findings: Vec<String> = loaded.findings.iter().map(|f| f.message.clone()).collect();
     let set = loaded.set.unwrap_or_else(|| panic!("{findings:#?}\n{text}"));
     let target = Target::parse("GET", "/x").unwrap();
-    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+    set.decide(&Ask { caller: set.caller("c"), purpose: None, host: None, target: &target })
+        .unwrap()
+        .plan
 }
 
 fn key() -> RootKey {

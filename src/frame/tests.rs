@@ -33,7 +33,9 @@ rules: {{ p: {{ mail: mask }} }}
     let loaded = load(&[Source { name: "test.yaml".into(), text }], &NoKeys);
     let set = loaded.set.unwrap_or_else(|| panic!("{:?}", loaded.findings));
     let target = Target::parse("GET", "/x").unwrap();
-    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+    set.decide(&Ask { caller: set.caller("c"), purpose: None, host: None, target: &target })
+        .unwrap()
+        .plan
 }
 
 const CONTEXT: Context = Context { today: date(2026, 11, 21) };
@@ -793,7 +795,7 @@ rules: { p: { mail: keep } }
 ";
     let set = load(&[Source { name: "test.yaml".into(), text: text.into() }], &NoKeys).set.unwrap();
     let target = Target::parse("GET", "/x").unwrap();
-    let ask = Ask { caller: Some("c"), purpose: None, host: None, target: &target };
+    let ask = Ask { caller: set.caller("c"), purpose: None, host: None, target: &target };
     let plan = set.decide(&ask).unwrap().plan;
     let document = |k: u8| format!(r#"{{"l":[{{"k":1,"m":1}},{{"k":2,"m":2}}], "k":{k}}}"#);
     let left =

@@ -19,8 +19,8 @@ use crate::{
 /// Who asks what: everything a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// Who asks, once that is established.
-    pub caller: Option<&'a str>,
+    /// The caller, one of the set that decides; none if it is not known.
+    pub caller: Option<&'a Caller>,
     /// The purpose that is stated, if one is.
     pub purpose: Option<&'a str>,
     /// The host that the request is for.
@@ -79,10 +79,7 @@ impl PolicySet {
         labels: &mut Labels,
     ) -> Result<(Arc<Plan>, &'a Route), Reason> {
         ask.host.map_or(Ok(()), check_host)?;
-        let caller = match ask.caller {
-            Some(name) => Some(self.policies.caller_named(name).ok_or(Reason::CallerUnknown)?),
-            None => None,
-        };
+        let caller = ask.caller;
         // Of somebody who is not known not even the route is told, but where anybody may ask.
         let mut asked = labels.clone();
         let api = self.policies.api_for(ask.host);
@@ -188,7 +185,7 @@ impl PolicySet {
         let mut labels = Labels::unknown();
         let api = self.policies.api_for(ask.host);
         let found = route_for(api, ask.target, &mut labels).ok()?;
-        let caller = self.policies.caller_named(ask.caller?)?;
+        let caller = ask.caller?;
         let is_for_anybody = self.plan_of_anybody(found.route).is_some();
         self.purpose_for(caller, ask.purpose, api, is_for_anybody, &mut labels).ok().flatten()
     }

@@ -24,7 +24,7 @@
 //! let set = load(&[source], &NoKeys).set.unwrap();
 //!
 //! let target = Target::parse("GET", "/customers/C-1042").unwrap();
-//! let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+//! let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
 //! assert_eq!(&*set.decide(&ask).unwrap().labels.purpose, "support");
 //! let denial = set.decide(&Ask { caller: None, ..ask }).unwrap_err();
 //! assert_eq!(denial.reason, Reason::CallerUnknown);

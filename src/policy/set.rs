@@ -73,6 +73,11 @@ impl PolicySet {
         &self.policies.callers
     }
 
+    /// The caller of this name.
+    pub fn caller(&self, name: &str) -> Option<&Caller> {
+        self.policies.caller_named(name)
+    }
+
     /// The declared purposes, in the order of the files.
     pub fn purposes(&self) -> &[Purpose] {
         &self.policies.purposes

@@ -171,7 +171,7 @@ fn thousands_of_names_may_stand_anywhere() {
     let wrong = findings.iter().find(|finding| finding.rank == Rank::Error);
     let set = set.unwrap_or_else(|| panic!("{:?}", wrong.map(|wrong| &wrong.message)));
     let target = Target::parse("GET", "/a").unwrap();
-    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
     let plan = set.decide(&ask).unwrap().plan;
     let program = plan.program();
     let deep = program.member(program.start(), b"deep").state;
@@ -194,7 +194,7 @@ fn paths_that_combine_to_too_many_states_load_and_are_explained() {
     assert!(findings.iter().any(|finding| finding.code == "many-paths"));
     let set = set.unwrap();
     let target = Target::parse("GET", "/a").unwrap();
-    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
     let plan = set.decide(&ask).unwrap().plan;
     let program = plan.program();
     let below = program.member(program.start(), b"a7").state;
@@ -338,7 +338,10 @@ fn decided(set: &PolicySet, caller: &str, purpose: &str, host: &str, request: &s
     let some = |text: &'static str| (!text.is_empty()).then_some(text);
     let leak = |text: &str| -> &'static str { text.to_owned().leak() };
     let ask = Ask {
-        caller: some(leak(caller)),
+        caller: match some(leak(caller)).map(|name| set.caller(name)) {
+            Some(None) => return Reason::CallerUnknown.to_string(),
+            caller => caller.flatten(),
+        },
         purpose: some(leak(purpose)),
         host: some(leak(host)),
         target: &target,
@@ -555,7 +558,7 @@ fn a_host_without_api_has_no_route() {
 fn a_denial_says_what_is_known() {
     let set = crm();
     let target = Target::parse("GET", "/customers/1?x=1").unwrap();
-    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
     let Denial { reason, labels } = set.decide(&ask).unwrap_err();
     assert_eq!(reason, Reason::ParameterNotAllowed);
     let labels = [&*labels.caller, &*labels.purpose, &*labels.api, &*labels.route];
@@ -821,7 +824,8 @@ fn a_media_type_passes_on_its_route_for_its_purposes() {
     let set = load(&[source(&text)], &NoKeys).set.unwrap();
     let check = |caller: &str, purpose: &str, request: &str, expected: [bool; 3]| {
         let target = Target::parse("GET", request).unwrap();
-        let ask = Ask { caller: Some(caller), purpose: Some(purpose), host: None, target: &target };
+        let ask =
+            Ask { caller: set.caller(caller), purpose: Some(purpose), host: None, target: &target };
         let plan = set.decide(&ask).unwrap().plan;
         let passes = ["text/csv", "text/html", "text/plain"].map(|media| plan.passes_media(media));
         assert_eq!(passes, expected, "{purpose} {request}");

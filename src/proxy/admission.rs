@@ -84,18 +84,13 @@ impl Proxy {
         let too_many = |labels| Denial { reason: Reason::TooManyRequests, labels };
         let slot = match caller {
             None => None,
-            Some(caller) => Some(self.gate.quotas.take(caller).ok_or_else(|| {
-                too_many(Labels { caller: Arc::clone(caller), ..Labels::unknown() })
+            Some(caller) => Some(self.gate.quotas.take(&caller.name).ok_or_else(|| {
+                too_many(Labels { caller: Arc::clone(&caller.name), ..Labels::unknown() })
             })?),
         };
         // What is no text names no purpose.
         let purpose = purpose.map(|value| value.to_str().unwrap_or_default().trim());
-        let ask = Ask {
-            caller: caller.map(|caller| &**caller),
-            purpose,
-            host: Some(host),
-            target: &target,
-        };
+        let ask = Ask { caller, purpose, host: Some(host), target: &target };
         let permit = set.decide(&ask)?;
         // Where anybody may ask, nobody gets more for not saying who it is; who may not has had nothing.
         let slot = slot.or_else(|| self.gate.quotas.take(&permit.labels.caller));

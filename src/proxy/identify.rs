@@ -1,23 +1,20 @@
 //! Who asks: what the request shows, compared with what the settings and policies know.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue};
 
 use crate::{
     access::Reason,
     config::ApiKeys,
-    policy::{Identify, PolicySet},
+    policy::{Caller, Identify, PolicySet},
 };
 
 /// The header that carries an API key.
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// What one kind of credential says about who asks.
-#[derive(Debug, PartialEq, Eq)]
 enum Identified<'s> {
     /// It is this caller.
-    Caller(&'s Arc<str>),
+    Caller(&'s Caller),
     /// The request shows no credential of this kind.
     Absent,
     /// It shows one that does not hold.
@@ -30,14 +27,14 @@ pub(super) fn identify<'s>(
     api_key: Option<&HeaderValue>,
     keys: &ApiKeys,
     set: &'s PolicySet,
-) -> Result<Option<&'s Arc<str>>, Reason> {
-    let mut found = None;
+) -> Result<Option<&'s Caller>, Reason> {
+    let mut found: Option<&Caller> = None;
     for identified in [by_api_key(api_key, keys, set), by_place(set)] {
         match identified {
             Identified::Absent => {}
             Identified::Failed(reason) => return Err(reason),
             Identified::Caller(caller) => match found {
-                Some(other) if other != caller => return Err(Reason::CallerAmbiguous),
+                Some(other) if !std::ptr::eq(other, caller) => return Err(Reason::CallerAmbiguous),
                 Some(_) | None => found = Some(caller),
             },
         }
@@ -61,7 +58,7 @@ fn by_api_key<'s>(
         set.callers().iter().find(|caller| is_holder(&caller.identify))
     });
     match holder {
-        Some(caller) => Identified::Caller(&caller.name),
+        Some(caller) => Identified::Caller(caller),
         // Somebody on the way has made one header of several.
         None if key.contains(&b',') => Identified::Failed(Reason::CallerAmbiguous),
         None => Identified::Failed(Reason::CallerUnknown),
@@ -71,5 +68,5 @@ fn by_api_key<'s>(
 /// The only process that can reach the listeners; the settings make sure of that.
 fn by_place(set: &PolicySet) -> Identified<'_> {
     let sidecar = set.callers().iter().find(|caller| caller.identify == Identify::Sidecar);
-    sidecar.map_or(Identified::Absent, |caller| Identified::Caller(&caller.name))
+    sidecar.map_or(Identified::Absent, Identified::Caller)
 }

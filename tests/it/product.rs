@@ -77,7 +77,7 @@ pub(crate) fn plan(
 ) -> Result<Arc<Plan>, Reason> {
     let (method, target) = request.split_once(' ').unwrap();
     let target = Target::parse(method, target)?;
-    let ask = Ask { caller: Some(caller), purpose: Some(purpose), host, target: &target };
+    let ask = Ask { caller: set.caller(caller), purpose: Some(purpose), host, target: &target };
     set.decide(&ask).map(|permit| permit.plan).map_err(|denial| denial.reason)
 }
 

@@ -276,7 +276,10 @@ impl Reference {
         let set = self.set.as_ref().expect("a policy above");
         let decided = Target::parse(method, target).and_then(|target| {
             let ask = Ask {
-                caller: caller.as_deref(),
+                caller: match caller.as_deref().map(|name| set.caller(name)) {
+                    Some(None) => return Err(Reason::CallerUnknown),
+                    caller => caller.flatten(),
+                },
                 purpose: purpose.as_deref(),
                 host: (!host.is_empty()).then_some(host),
                 target: &target,
@@ -382,7 +385,8 @@ fn with_controls(text: &str) -> String {
 /// The request of all examples that show no other.
 fn decide(set: &PolicySet) -> Result<tamis::policy::Permit, Reason> {
     let target = Target::parse("GET", "/customers/C-1042")?;
-    let ask = Ask { caller: Some("desk"), purpose: Some("support"), host: None, target: &target };
+    let ask =
+        Ask { caller: set.caller("desk"), purpose: Some("support"), host: None, target: &target };
     set.decide(&ask).map_err(|denial| denial.reason)
 }
 

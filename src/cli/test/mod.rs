@@ -221,8 +221,12 @@ fn hold_or_not(case: &Case, outcome: &Outcome) -> Vec<Wrong> {
 
 fn ask(case: &Case, set: &PolicySet) -> Result<Permit, (Reason, Option<String>)> {
     let target = Target::parse(&case.method, &case.target).map_err(|reason| (reason, None))?;
+    let caller = match &case.caller {
+        Some(name) => Some(set.caller(name).ok_or((Reason::CallerUnknown, None))?),
+        None => None,
+    };
     let ask = Ask {
-        caller: case.caller.as_deref(),
+        caller,
         purpose: case.purpose.as_deref(),
         host: case.host.as_deref(),
         target: &target,

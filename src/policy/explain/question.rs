@@ -105,7 +105,7 @@ impl PolicySet {
             return Err((Reason::RequestBodyNotAllowed, why));
         }
         if let Some(target) = &target {
-            self.ask(question, api, target)?;
+            self.ask(caller, question, api, target)?;
         }
         // Every request has the parameters of the path.
         let mut in_path = route.parameters.iter().filter(|one| one.in_path);
@@ -292,9 +292,15 @@ impl PolicySet {
     }
 
     /// Whether the request itself, with its parameters, is permitted.
-    fn ask(&self, question: &Question<'_>, api: &Api, target: &Target) -> Result<(), Denied> {
+    fn ask(
+        &self,
+        caller: &Caller,
+        question: &Question<'_>,
+        api: &Api,
+        target: &Target,
+    ) -> Result<(), Denied> {
         let host = question.host.or(api.hosts.first().map(String::as_str));
-        let ask = Ask { caller: Some(question.caller), purpose: question.purpose, host, target };
+        let ask = Ask { caller: Some(caller), purpose: question.purpose, host, target };
         match self.decide(&ask) {
             Ok(_) => Ok(()),
             Err(denial) => {

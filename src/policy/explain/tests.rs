@@ -727,7 +727,7 @@ fn scalars(path: &str, value: &Value, places: &mut Vec<(String, String)>) {
 /// What leaves of a body.
 fn sieved(set: &PolicySet, body: &str) -> String {
     let target = Target::parse("GET", "/a").unwrap();
-    let ask = Ask { caller: Some("desk"), purpose: None, host: None, target: &target };
+    let ask = Ask { caller: set.caller("desk"), purpose: None, host: None, target: &target };
     let plan = set.decide(&ask).unwrap().plan;
     let context = Context { today: date(2026, 11, 21) };
     let mut enforcement = Enforcement::new(Arc::clone(&plan), context, Limits::default());

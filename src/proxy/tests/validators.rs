@@ -409,7 +409,7 @@ fn a_validator_is_good_for_a_day_where_an_age_is_told() {
         let source = Source { name: "p.yaml".to_owned(), text: policy };
         let set = load(&[source], &key("5a")).set.unwrap();
         let target = Target::parse("GET", "/c/7").unwrap();
-        let (caller, purpose) = (Some("desk"), Some("support"));
+        let (caller, purpose) = (set.caller("desk"), Some("support"));
         let permit =
             set.decide(&Ask { caller, purpose, host: Some("crm.test"), target: &target }).unwrap();
         assert_eq!(permit.plan.asks_the_day(), asks_the_day, "{action}");

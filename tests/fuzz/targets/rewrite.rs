@@ -49,7 +49,9 @@ static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
     let loaded = load(&[source], &key);
     let set = loaded.set.unwrap_or_else(|| panic!("{:?}", loaded.findings));
     let target = Target::parse("GET", "/x").unwrap();
-    set.decide(&Ask { caller: Some("c"), purpose: None, host: None, target: &target }).unwrap().plan
+    set.decide(&Ask { caller: set.caller("c"), purpose: None, host: None, target: &target })
+        .unwrap()
+        .plan
 });
 
 /// What leaves, and whether it is all.
