@@ -45,7 +45,8 @@
 //! | [`json`] | rewrites a JSON byte stream in bounded memory, validating as it goes | path |
 //! | [`transform`] | what happens to one value: the actions, the keys | – |
 //! | [`access`] | the record of one access, and why a request is denied or a body refused | – |
-//! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, transform |
+//! | [`source`] | texts that people write: YAML with the place of everything, findings and how they are shown | path |
+//! | [`policy`] | YAML to findings to a [`PolicySet`](policy::PolicySet); decides, explains | access, path, source, transform |
 //! | [`enforce`] | carries out one decision on one body, and counts | access, json, path, policy, transform |
 //! | [`frame`] | finds the documents in a body that holds many, and puts its framing around what leaves | enforce, json, policy, transform |
 //! | [`coding`] | content codings: unpacks what upstreams packed, packs for clients | – |
@@ -143,4 +144,5 @@ pub mod path;
 pub mod policy;
 pub mod proxy;
 pub mod reload;
+pub mod source;
 pub mod transform;

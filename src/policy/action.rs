@@ -1,9 +1,9 @@
 //! How a rule spells its action.
 
 use crate::{
-    policy::{
-        finding::{Finding, Place},
-        reader::{At, Fields, Reader},
+    policy::reader::{At, Fields, Reader},
+    source::{
+        Finding, Place,
         yaml::{Key, Kind, Node},
     },
     transform::{Action, Generalisation, Mask, Precision},

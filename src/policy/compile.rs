@@ -7,7 +7,6 @@ use crate::{
     path::ProgramError,
     policy::{
         cells::PlanParts,
-        finding::Finding,
         model::{
             Api, CategoryId, Field, Header, Policies, Purpose, PurposeId, Route, Unclassified,
         },
@@ -15,6 +14,7 @@ use crate::{
         set::{Answer, PolicySet, RoutePlans},
         spelled::Spelled,
     },
+    source::Finding,
     transform::{Action, Keys, NoKeys},
 };
 

@@ -7,7 +7,6 @@ use heck::ToSnakeCase as _;
 use crate::{
     path::{Path, Segment, Selector, dotted_wildcards},
     policy::{
-        finding::{Finding, Place, named},
         model::{
             Api, Apis, Category, CategoryId, Class, Delta, Field, Header, Policies, PurposeId,
             Route, Rule, self_and_prefixes,
@@ -18,6 +17,7 @@ use crate::{
         suite::Suite,
         terms::Method,
     },
+    source::{Finding, Place, named},
     transform::Action,
 };
 

@@ -5,18 +5,31 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     policy::{
-        Source, check, compile, explain,
-        finding::{self, Finding, Rank},
-        lint,
+        check, compile, explain, lint,
         model::{Digest, Policies, SourceLines},
         read::{self, Written},
         reader::Reader,
         set::PolicySet,
         suite::{self, FixtureFiles, Suite},
-        yaml,
     },
+    source::{Finding, Rank, Source, arrange, yaml},
     transform::Keys,
 };
+
+/// The end of the name of a file that holds tests.
+pub const TEST_SUFFIX: &str = ".test.yaml";
+
+impl Source {
+    /// Whether this is a file of tests.
+    pub fn is_test(&self) -> bool {
+        self.name.ends_with(TEST_SUFFIX)
+    }
+
+    /// The name without its folder: a set is the same wherever it lies.
+    fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+}
 
 /// What came of [`load`].
 #[derive(Debug)]
@@ -59,7 +72,7 @@ pub fn load_with_fixtures(sources: &[Source], keys: &dyn Keys, files: &FixtureFi
     let lines = sources.iter().map(|source| SourceLines::new(&source.name, &source.text)).collect();
     let policies = check::check(written, lines, digest(sources), &mut findings);
     let set = policies.and_then(|policies| complete(policies, &suites, keys, &mut findings));
-    finding::arrange(&mut findings);
+    arrange(&mut findings);
     Loaded { set, suites, findings }
 }
 

@@ -38,7 +38,6 @@ mod conditions;
 mod cross_origin;
 mod decide;
 mod explain;
-mod finding;
 mod folded;
 mod framing;
 mod host;
@@ -62,20 +61,19 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod verdict;
-mod yaml;
 
+pub use crate::source::{
+    AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, Source, render,
+    render_all, shortened, view,
+};
 pub(crate) use conditions::is_condition;
 pub use cross_origin::{Crossing, Preflight};
 pub use decide::{Ask, Denial, Permit};
 pub use explain::{Explanation, Question, Row};
-pub use finding::{
-    AlsoView, Finding, FindingView, Place, PlaceView, Position, Rank, SHOWN_MAX, render,
-    render_all, shortened, view,
-};
 pub use framing::Framing;
 pub(crate) use framing::is_grpc;
 pub use host::check_host;
-pub use load::{Loaded, load, load_with_fixtures};
+pub use load::{Loaded, TEST_SUFFIX, load, load_with_fixtures};
 pub use model::{Api, Caller, Digest, Identify, OPAQUE, Purpose, Route, Stream, Unclassified};
 pub use needs::{Needs, PathNeeds, RouteNeeds};
 pub use plan::Plan;
@@ -86,27 +84,3 @@ pub use suite::{Case, Claim, FixtureFiles, Says, Suite};
 pub use target::Target;
 pub use terms::{Art9, LegalBasis, Method};
 pub use verdict::{CellId, Kinds, Names, Own, Strings, Verdict};
-
-/// The end of the name of a file that holds tests.
-pub const TEST_SUFFIX: &str = ".test.yaml";
-
-/// One file: its name as people see it, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The name, such as `policies/crm.yaml`; what ends in `.test.yaml` holds tests.
-    pub name: String,
-    /// The text.
-    pub text: String,
-}
-
-impl Source {
-    /// Whether this is a file of tests.
-    pub fn is_test(&self) -> bool {
-        self.name.ends_with(TEST_SUFFIX)
-    }
-
-    /// The name without its folder: a set is the same wherever it lies.
-    pub(crate) fn file_name(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or(&self.name)
-    }
-}

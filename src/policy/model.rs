@@ -8,11 +8,11 @@ use memchr::memchr_iter;
 use crate::{
     path::{Path, Segment, Selector, Selectors},
     policy::{
-        finding::Place,
         host::{without_dot, without_port},
         router::Router,
         terms::{Art9, LegalBasis, Method},
     },
+    source::Place,
     transform::Action,
 };
 

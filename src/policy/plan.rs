@@ -10,13 +10,13 @@ use crate::{
     path::{Automaton, Kind, Path, PathId, Program, ProgramError, Row, State},
     policy::{
         cells::{Cell, Cells, PlanParts},
-        finding::Place,
         lazy::{LazyVerdicts, Relations},
         lines::{Lines, Rivals},
         model::{Class, Digest, Field, OPAQUE, Stream},
         spelled::Spelled,
         verdict::{CellId, Kinds, Names, Own, Verdict},
     },
+    source::Place,
     transform::{Sealer, Transform},
 };
 

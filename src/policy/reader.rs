@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{
     path::Path,
-    policy::{
-        finding::{Finding, Place},
+    source::{
+        Finding, Place,
         yaml::{Key, Kind, Node, Scalar},
     },
 };

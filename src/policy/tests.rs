@@ -985,7 +985,7 @@ fn of_many_findings_the_first_are_shown() {
 #[test]
 fn no_name_is_proposed_for_a_long_text_or_out_of_many() {
     let propose = |wrong: &str, known: &[String]| {
-        finding::did_you_mean(wrong, known.iter().map(String::as_str))
+        crate::source::did_you_mean(wrong, known.iter().map(String::as_str))
     };
     let name = |length: usize| "a".repeat(length);
     assert!(propose(&format!("b{}", name(63)), &[name(64)]).unwrap().starts_with("did you mean"));

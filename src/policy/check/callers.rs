@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::policy::{
-    check::checker::Checker,
-    finding::{Finding, Place, named},
-    model::{Apis, ByName, Caller, Identify, Purpose, PurposeId},
-    read::{WrittenCaller, WrittenPurpose},
-    reader::At,
+use crate::{
+    policy::{
+        check::checker::Checker,
+        model::{Apis, ByName, Caller, Identify, Purpose, PurposeId},
+        read::{WrittenCaller, WrittenPurpose},
+        reader::At,
+    },
+    source::{Finding, Place, named},
 };
 
 /// What a list of names is about.

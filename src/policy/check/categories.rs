@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::policy::{
-    check::checker::Checker,
-    finding::{Finding, Place, most_like},
-    model::{Category, CategoryId, covers, self_and_prefixes},
-    read::WrittenCategory,
-    reader::{At, is_dotted_name, other_reading},
+use crate::{
+    policy::{
+        check::checker::Checker,
+        model::{Category, CategoryId, covers, self_and_prefixes},
+        read::WrittenCategory,
+        reader::{At, is_dotted_name, other_reading},
+    },
+    source::{Finding, Place, most_like},
 };
 
 impl Checker<'_> {

@@ -1,12 +1,15 @@
 //! What is known so far while policies are checked.
 
-use crate::policy::{
-    check::expansion::{Record, Target},
-    finding::{Finding, Place, Rank},
-    model::{
-        Api, ApiId, ByName, Caller, Category, CategoryId, Digest, Policies, Purpose, SourceLines,
+use crate::{
+    policy::{
+        check::expansion::{Record, Target},
+        model::{
+            Api, ApiId, ByName, Caller, Category, CategoryId, Digest, Policies, Purpose,
+            SourceLines,
+        },
+        reader::At,
     },
-    reader::At,
+    source::{Finding, Place, Rank},
 };
 
 /// See the module. The files of `check` each add their part, in the order in which [`check`] has them do so.

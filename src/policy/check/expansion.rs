@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::{
     path::Path,
     policy::{
-        finding::Place,
         model::{CategoryId, Delta, Field, Keeping, Unclassified},
         reader::At,
     },
+    source::Place,
 };
 
 /// Most fields that one route can have once its records are expanded.

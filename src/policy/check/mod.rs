@@ -9,11 +9,13 @@ mod records;
 mod routes;
 mod rules;
 
-use crate::policy::{
-    check::checker::Checker,
-    finding::Finding,
-    model::{ApiId, ByName, Digest, Policies, SourceLines},
-    read::{Written, WrittenApi},
+use crate::{
+    policy::{
+        check::checker::Checker,
+        model::{ApiId, ByName, Digest, Policies, SourceLines},
+        read::{Written, WrittenApi},
+    },
+    source::Finding,
 };
 
 /// Checks what all files say together. There are policies only if there is no error, here or among `findings`

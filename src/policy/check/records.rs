@@ -9,12 +9,12 @@ use crate::{
             checker::Checker,
             expansion::{Expansion, Line, Record, Target},
         },
-        finding::{Finding, Place},
         lint,
         model::{CategoryId, Class, Field, Keeping, Unclassified},
         read::{ClassName, Classified, WrittenNames, WrittenRecord},
         reader::At,
     },
+    source::{Finding, Place},
 };
 
 /// How deep records can stand in records.

@@ -9,7 +9,6 @@ use crate::{
             checker::Checker,
             expansion::{Expansion, ROUTE_FIELDS_MAX, ROUTE_SELECTORS_MAX},
         },
-        finding::{Finding, Place},
         folded, lint,
         model::{
             Api, ApiId, CategoryId, Field, Header, Media, Parameter, ParameterRule, Route, RouteId,
@@ -19,6 +18,7 @@ use crate::{
         router::{folded_pattern, is_fixed},
         terms::Method,
     },
+    source::{Finding, Place},
 };
 
 /// Most fields that all routes together can have once their records are expanded.

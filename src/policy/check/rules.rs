@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use crate::{
     policy::{
         check::checker::Checker,
-        finding::{Finding, Place},
         model::{Category, OPAQUE, Rule, self_and_prefixes},
         read::WrittenRules,
         reader::At,
     },
+    source::{Finding, Place},
     transform::Action,
 };
 

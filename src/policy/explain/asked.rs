@@ -18,12 +18,12 @@ use crate::{
             walk::{Fate, Scope, Shape, Walk},
             words::{in_words, leaves},
         },
-        finding::{Finding, named},
         model::{Api, CategoryId, Class, Delta, Field, Policies, Purpose, Route},
         plan::Plan,
         set::{Answer, PolicySet},
         verdict::{Own, Strings},
     },
+    source::{Finding, named},
 };
 
 /// Most steps from one node to another that are looked at for one route and one purpose.

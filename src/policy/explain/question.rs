@@ -12,7 +12,6 @@ use crate::{
             walk::Walk,
             words::{in_words, leaves},
         },
-        finding::{did_you_mean, most_like},
         model::{
             Api, Apis, Caller, CategoryId, Class, Cors, Field, Header, Keeping, Media, OPAQUE,
             Parameter, ParameterRule, Pass, Purpose, PurposeId, Route, Stream, Unclassified,
@@ -23,6 +22,7 @@ use crate::{
         target::Target,
         terms::Method,
     },
+    source::{did_you_mean, most_like},
     transform::Action,
 };
 

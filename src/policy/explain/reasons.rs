@@ -1,8 +1,8 @@
 //! Why a category is treated as it is, and which lines of the policies say so.
 
-use crate::policy::{
-    finding::Place,
-    model::{CategoryId, Field, Policies, Purpose},
+use crate::{
+    policy::model::{CategoryId, Field, Policies, Purpose},
+    source::Place,
 };
 
 impl Policies {

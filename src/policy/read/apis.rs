@@ -1,15 +1,19 @@
 //! APIs as they are written, with their hosts.
 
-use crate::policy::{
-    finding::{Finding, named},
-    host::without_dot,
-    model::Unclassified,
-    read::{
-        Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,
-        media::media, routes::route, written::set_beside_kept,
+use crate::{
+    policy::{
+        host::without_dot,
+        model::Unclassified,
+        read::{
+            Written, WrittenApi, WrittenRoute, because::unclassified, cors::cors, headers::headers,
+            media::media, routes::route, written::set_beside_kept,
+        },
+        reader::{At, Reader},
     },
-    reader::{At, Reader},
-    yaml::{Key, Kind, Node},
+    source::{
+        Finding, named,
+        yaml::{Key, Kind, Node},
+    },
 };
 
 pub(super) fn api(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

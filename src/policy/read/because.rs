@@ -1,10 +1,14 @@
 //! Whatever lets something pass undecided, with the sentence that says why.
 
-use crate::policy::{
-    finding::Finding,
-    model::Unclassified,
-    reader::{Fields, Reader},
-    yaml::{Kind, Node},
+use crate::{
+    policy::{
+        model::Unclassified,
+        reader::{Fields, Reader},
+    },
+    source::{
+        Finding,
+        yaml::{Kind, Node},
+    },
 };
 
 pub(super) fn unclassified(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Unclassified {

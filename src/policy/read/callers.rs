@@ -1,14 +1,18 @@
 //! Callers as they are written, and how each is recognised.
 
-use crate::policy::{
-    finding::Finding,
-    model::Identify,
-    read::{
-        names::names,
-        written::{Written, WrittenCaller},
+use crate::{
+    policy::{
+        model::Identify,
+        read::{
+            names::names,
+            written::{Written, WrittenCaller},
+        },
+        reader::{At, Reader, name_problem},
     },
-    reader::{At, Reader, name_problem},
-    yaml::{Key, Node},
+    source::{
+        Finding,
+        yaml::{Key, Node},
+    },
 };
 
 pub(super) fn caller(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

@@ -1,14 +1,18 @@
 //! Categories as they are written.
 
-use crate::policy::{
-    finding::Finding,
-    model::OPAQUE,
-    read::{
-        names::title,
-        written::{Written, WrittenCategory},
+use crate::{
+    policy::{
+        model::OPAQUE,
+        read::{
+            names::title,
+            written::{Written, WrittenCategory},
+        },
+        reader::{At, Reader},
     },
-    reader::{At, Reader},
-    yaml::{Key, Kind, Node},
+    source::{
+        Finding,
+        yaml::{Key, Kind, Node},
+    },
 };
 
 pub(super) fn category(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

@@ -1,11 +1,12 @@
 //! Which pages of other origins may ask an API from a browser.
 
-use crate::policy::{
-    finding::Finding,
-    model::Cors,
-    read::because::because_in,
-    reader::{At, Reader},
-    yaml::Node,
+use crate::{
+    policy::{
+        model::Cors,
+        read::because::because_in,
+        reader::{At, Reader},
+    },
+    source::{Finding, yaml::Node},
 };
 
 /// `cors: { origins: [..], because: ".." }`.

@@ -1,11 +1,12 @@
 //! The headers that an API lets through, by name.
 
-use crate::policy::{
-    conditions::{is_condition, overrides_method},
-    finding::Finding,
-    read::{WrittenApi, WrittenHeader},
-    reader::{At, Reader},
-    yaml::Node,
+use crate::{
+    policy::{
+        conditions::{is_condition, overrides_method},
+        read::{WrittenApi, WrittenHeader},
+        reader::{At, Reader},
+    },
+    source::{Finding, yaml::Node},
 };
 
 /// Request headers that tamis itself has to decide about, whatever a policy says: those that belong to

@@ -1,15 +1,19 @@
 //! Media types that a route lets pass as they are.
 
-use crate::policy::{
-    finding::Finding,
-    framing::{Framing, is_called_json, is_grpc},
-    read::{
-        WrittenMedia,
-        because::{because_in, passed},
-        names::names,
+use crate::{
+    policy::{
+        framing::{Framing, is_called_json, is_grpc},
+        read::{
+            WrittenMedia,
+            because::{because_in, passed},
+            names::names,
+        },
+        reader::{At, Reader},
     },
-    reader::{At, Reader},
-    yaml::{Key, Node},
+    source::{
+        Finding,
+        yaml::{Key, Node},
+    },
 };
 
 /// `media: { TYPE: { pass: { because: "..", purposes: [NAME] } } }` of a route.

@@ -15,11 +15,15 @@ mod records;
 mod routes;
 mod written;
 
-use crate::policy::{
-    action,
-    finding::{Finding, Place},
-    reader::{Fields, Reader},
-    yaml::{Key, Kind, Node},
+use crate::{
+    policy::{
+        action,
+        reader::{Fields, Reader},
+    },
+    source::{
+        Finding, Place,
+        yaml::{Key, Kind, Node},
+    },
 };
 
 pub(crate) use headers::is_name as is_header_name;

@@ -1,9 +1,8 @@
 //! Names and titles, as all that is declared has them.
 
-use crate::policy::{
-    finding::Finding,
-    reader::{At, Fields, Reader},
-    yaml::Node,
+use crate::{
+    policy::reader::{At, Fields, Reader},
+    source::{Finding, yaml::Node},
 };
 
 /// What people read of something that is declared.

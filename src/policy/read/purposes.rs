@@ -1,14 +1,18 @@
 //! Purposes as they are written, and the grounds of the law they stand on.
 
-use crate::policy::{
-    finding::Finding,
-    read::{
-        names::{names, title},
-        written::{Written, WrittenPurpose},
+use crate::{
+    policy::{
+        read::{
+            names::{names, title},
+            written::{Written, WrittenPurpose},
+        },
+        reader::{At, Reader},
+        terms::{Art9, LegalBasis},
     },
-    reader::{At, Reader},
-    terms::{Art9, LegalBasis},
-    yaml::{Key, Node},
+    source::{
+        Finding,
+        yaml::{Key, Node},
+    },
 };
 
 pub(super) fn purpose(reader: &mut Reader<'_>, key: &Key, node: &Node, written: &mut Written) {

@@ -8,13 +8,15 @@ use hashbrown::HashTable;
 use crate::{
     path::NAME_BYTES_MAX,
     policy::{
-        finding::Finding,
         model::{Delta, Unclassified},
         read::{
             ClassName, Classified, Written, WrittenNames, WrittenRecord, because::unclassified,
             written::set_beside_kept,
         },
         reader::{At, Fields, Reader},
+    },
+    source::{
+        Finding,
         yaml::{Key, Kind, Node},
     },
 };

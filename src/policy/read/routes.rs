@@ -1,17 +1,21 @@
 //! Routes as they are written: method and path, parameters, and what the body holds.
 
-use crate::policy::{
-    finding::{Finding, Place},
-    model::{ParameterRule, Pass, Stream},
-    read::{
-        WrittenParameter, WrittenRoute,
-        because::{because, because_in, pass},
-        media::media,
-        records::{classified, embedded},
+use crate::{
+    policy::{
+        model::{ParameterRule, Pass, Stream},
+        read::{
+            WrittenParameter, WrittenRoute,
+            because::{because, because_in, pass},
+            media::media,
+            records::{classified, embedded},
+        },
+        reader::{At, Fields, Reader},
+        terms::Method,
     },
-    reader::{At, Fields, Reader},
-    terms::Method,
-    yaml::{Key, Kind, Node},
+    source::{
+        Finding, Place,
+        yaml::{Key, Kind, Node},
+    },
 };
 
 pub(super) fn route(reader: &mut Reader<'_>, key: &Key, node: &Node) -> Option<WrittenRoute> {

@@ -3,11 +3,11 @@
 use crate::{
     path::Path,
     policy::{
-        finding::Place,
         model::{Cors, Delta, Identify, ParameterRule, Pass, Stream, Unclassified},
         reader::At,
         terms::{Art9, LegalBasis, Method},
     },
+    source::Place,
     transform::Action,
 };
 

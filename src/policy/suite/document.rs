@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Number, Value, value::RawValue};
 
-use crate::policy::{
-    finding::Finding,
-    reader::{Reader, other_reading},
-    yaml::{Kind, Node},
+use crate::{
+    policy::reader::{Reader, other_reading},
+    source::{
+        Finding,
+        yaml::{Kind, Node},
+    },
 };
 
 /// Gives the text of a file that a test names as a fixture, by its path below the folder of the policies; or

@@ -11,10 +11,12 @@ use crate::{
     access::Reason,
     path::Path,
     policy::{
-        finding::{Finding, Place},
         model::Policies,
         read::is_header_name,
         reader::{At, Fields, Reader},
+    },
+    source::{
+        Finding, Place,
         yaml::{Kind, Node},
     },
 };

@@ -1,4 +1,4 @@
-//! The text of one policy file as a tree in which everything knows where it stands.
+//! The text of one file as a tree in which everything knows where it stands.
 //!
 //! YAML is read strictly: one document, no tags, no merge keys, no directives, no key twice. Aliases
 //! are resolved, within bounds. What a scalar *means* (a text, a number, a flag) is decided by the
@@ -12,7 +12,7 @@ use hashbrown::HashTable;
 
 use crate::{
     path::is_hidden,
-    policy::finding::{Finding, Place},
+    source::finding::{Finding, Place},
 };
 
 /// Most nodes that one file may have once its aliases are resolved.

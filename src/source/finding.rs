@@ -1,11 +1,11 @@
-//! What is wrong with a policy, where it stands, and what was probably meant.
+//! What is wrong with a text, where it stands, and what was probably meant.
 
 use std::{fmt, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
 
-use crate::policy::Source;
+use crate::source::text::Source;
 
 /// How much a [`Finding`] weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
