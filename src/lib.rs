@@ -52,7 +52,7 @@
 //! | [`coding`] | content codings: unpacks what upstreams packed, packs for clients | – |
 //! | [`message`] | one HTTP message through one plan: its head, and how its body is treated | access, coding, enforce, frame, json, policy, transform |
 //! | [`files`] | opens what is named as a file: only if it is one, without waiting, and so many bytes at most | – |
-//! | [`config`] | settings as they are written, then settings as they are checked | files |
+//! | [`config`] | settings as they are written, then settings as they are checked | files, source |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | files, policy, transform |
 //! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli, frame and path |

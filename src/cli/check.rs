@@ -1,6 +1,10 @@
 //! `tamis check`: what is wrong with a folder of policies, and how large it will be in the metrics.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,7 +17,8 @@ use crate::{
         streams::Streams,
     },
     metrics,
-    policy::{self, Api, Names, Needs, Own, PathNeeds, Plan, PolicySet, Rank, RouteNeeds, Suite},
+    policy::{Api, Names, Needs, Own, PathNeeds, Plan, PolicySet, RouteNeeds, Suite},
+    source::{self, Finding, Rank, Source},
     transform::NoKeys,
 };
 
@@ -64,11 +69,7 @@ Example:
 impl Check {
     pub(super) fn run(&self, streams: &mut Streams<'_>) -> Result<Exit, Failure> {
         let folder = Folder::load(&self.dir, &NoKeys, "tamis check")?;
-        let found = Found {
-            errors: folder.count(Rank::Error),
-            warnings: folder.count(Rank::Warning),
-            notes: folder.count(Rank::Note),
-        };
+        let found = Found::of(&folder.loaded.findings);
         let holds = folder.loaded.set.as_ref().map(|set| Holds::of(set, &folder.loaded.suites));
         match self.format {
             Format::Human => {
@@ -78,19 +79,38 @@ impl Check {
                 }
             }
             Format::Json => {
-                let (shown, more) = policy::shortened(&folder.loaded.findings);
-                for finding in shown {
-                    write_json_line(streams.out, &policy::view(finding, &folder.sources))?;
-                }
-                let more = more.into_iter().collect();
                 let needs = folder.loaded.set.as_ref().map(PolicySet::needs);
                 let memory = needs.as_ref().map(|needs| needs.iter().map(RouteView::of).collect());
-                let summary = Summary { found, more, holds, memory };
-                write_json_line(streams.out, &Last { summary })?;
+                let findings = (&*folder.loaded.findings, &*folder.sources);
+                write_json(findings, holds, memory, streams.out)?;
             }
         }
         Ok(if found.errors + found.warnings > 0 { Exit::Found } else { Exit::Fine })
     }
+}
+
+/// Writes findings of these sources for machines: one object a line, and the summary.
+pub(super) fn write_findings(
+    findings: &[Finding],
+    sources: &[Source],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_json((findings, sources), None, None, out)
+}
+
+fn write_json(
+    (findings, sources): (&[Finding], &[Source]),
+    holds: Option<Holds>,
+    memory: Option<Vec<RouteView<'_>>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (shown, more) = source::shortened(findings);
+    for finding in shown {
+        write_json_line(out, &source::view(finding, sources))?;
+    }
+    let more = more.into_iter().collect();
+    let summary = Summary { found: Found::of(findings), more, holds, memory };
+    write_json_line(out, &Last { summary })
 }
 
 #[derive(Serialize)]
@@ -160,6 +180,14 @@ struct Found {
     errors: usize,
     warnings: usize,
     notes: usize,
+}
+
+impl Found {
+    fn of(findings: &[Finding]) -> Self {
+        let count = |rank| findings.iter().filter(|finding| finding.rank == rank).count();
+        let [errors, warnings, notes] = [Rank::Error, Rank::Warning, Rank::Note].map(count);
+        Self { errors, warnings, notes }
+    }
 }
 
 /// What policies that load hold.

@@ -80,11 +80,6 @@ impl Folder {
         let findings = findings.filter(|finding| only.is_none_or(|rank| finding.rank == rank));
         policy::render_all(findings, &self.sources)
     }
-
-    /// How many findings there are of a rank.
-    pub(super) fn count(&self, rank: Rank) -> usize {
-        self.loaded.findings.iter().filter(|finding| finding.rank == rank).count()
-    }
 }
 
 /// Why a folder of policies cannot be read, and what to type instead.

@@ -15,12 +15,13 @@ use rustix::process::{
 
 use crate::{
     cli::{
-        check::Series,
-        folder, log as logs,
+        check::{Series, write_findings},
+        folder::{self, Format},
+        log as logs,
         outcome::{Exit, Failure},
         streams::Streams,
     },
-    config::{self, Limits, Settings, SettingsError},
+    config::{self, Ignored, Limits, Settings, SettingsError},
     metrics::Metrics,
     policy::PolicySet,
     proxy::{
@@ -28,6 +29,7 @@ use crate::{
         Unclassified,
     },
     reload::{self, Observer, ReloadError, Start, Watched},
+    source::{self, Finding, Rank, Source},
 };
 
 /// Where the settings are if nothing else is said.
@@ -46,6 +48,10 @@ pub(super) struct Serve {
     /// Loads everything, says what is wrong, and listens to nobody.
     #[arg(long)]
     check: bool,
+    /// How --check prints what is wrong with the settings; json is one object a line, the last one is
+    /// {"summary": ..}. What is wrong with the policies, `tamis check` prints so.
+    #[arg(long, value_enum, requires = "check")]
+    format: Option<Format>,
     /// Takes the listeners over from the process that runs, which gets SIGQUIT while this one waits.
     #[arg(long, conflicts_with = "check")]
     upgrade: bool,
@@ -81,16 +87,13 @@ impl Serve {
         logs::start()?;
         let environment = environment()?;
         let names = environment.iter().map(|(name, _)| name.as_str());
-        for warning in config::ignored(names) {
-            streams.say(format_args!("warning: {warning}"));
+        let ignored = config::ignored(names);
+        let loaded = Settings::load(&self.config, environment);
+        match self.format {
+            Some(Format::Json) => say_in_json(&ignored, loaded.as_ref().err(), streams)?,
+            Some(Format::Human) | None => self.say(&ignored, loaded.as_ref().err(), streams),
         }
-        let settings = Settings::load(&self.config, environment).map_err(|error| {
-            streams.say(&error);
-            if let Some(help) = self.help(&error) {
-                streams.say(format_args!("  help: {help}"));
-            }
-            Failure::Settings
-        })?;
+        let settings = loaded.map_err(|_said| Failure::Settings)?;
         spare_inputs(&self.config, &settings)?;
         let is_fine = !self.check || check(&settings, streams);
         let ready = Ready::load(settings, streams)?;
@@ -99,7 +102,9 @@ impl Serve {
         }
         if self.check {
             keep_memory_private()?;
-            writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
+            if !matches!(self.format, Some(Format::Json)) {
+                writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
+            }
             return Ok(Exit::Fine);
         }
         if self.upgrade && ready.settings.upgrade_socket.is_none() {
@@ -156,6 +161,32 @@ fn check(settings: &Settings, streams: &mut Streams<'_>) -> bool {
     errors.is_empty()
 }
 
+/// Says what is wrong with the settings, for machines: as `tamis check` says it of policies.
+fn say_in_json(
+    ignored: &[Ignored],
+    error: Option<&SettingsError>,
+    streams: &mut Streams<'_>,
+) -> Result<(), Failure> {
+    let (mut findings, mut sources) = match error {
+        Some(SettingsError::Wrong { findings, sources }) => (findings.clone(), sources.clone()),
+        Some(unread) => {
+            // Of a file that is none, nothing has a place.
+            streams.say(unread);
+            return Err(Failure::Settings);
+        }
+        None => Default::default(),
+    };
+    for Ignored { variable, meant } in ignored {
+        let at = source::Place { source: sources.len(), span: 0..0 };
+        sources.push(Source { name: variable.clone(), text: String::new() });
+        let message = "this variable is not read".to_owned();
+        let help = Some(format!("did you mean `{meant}`?"));
+        let (rank, code, also) = (Rank::Warning, "variable-not-read", Vec::new());
+        findings.push(Finding { rank, code, message, at, also, help });
+    }
+    Ok(write_findings(&findings, &sources, streams.out)?)
+}
+
 /// The variables of the environment, but for those whose name or value is not text: they are none of ours.
 fn environment() -> Result<Vec<(String, String)>, Failure> {
     let mut variables = Vec::new();
@@ -173,6 +204,25 @@ fn environment() -> Result<Vec<(String, String)>, Failure> {
 }
 
 impl Serve {
+    /// Says what is wrong with the settings, for people.
+    fn say(&self, ignored: &[Ignored], error: Option<&SettingsError>, streams: &mut Streams<'_>) {
+        for variable in ignored {
+            streams.say(format_args!("warning: {variable}"));
+        }
+        let Some(error) = error else { return };
+        match error {
+            SettingsError::Wrong { findings, sources } => {
+                streams.say(source::render_all(findings, sources).trim_end());
+            }
+            SettingsError::Unreadable { .. }
+            | SettingsError::TooLarge { .. }
+            | SettingsError::NotText { .. } => streams.say(error),
+        }
+        if let Some(help) = self.help(error) {
+            streams.say(format_args!("  help: {help}"));
+        }
+    }
+
     /// What to do about a file that cannot be read, or is not the one that was meant.
     fn help(&self, error: &SettingsError) -> Option<String> {
         match error {
@@ -190,9 +240,9 @@ impl Serve {
                 ];
                 told.into_iter().find(|(kind, _)| *kind == source.kind()).map(|(_, help)| help)
             }
-            SettingsError::Wrong { problems, .. } => {
+            SettingsError::Wrong { findings, .. } => {
                 let is_policy =
-                    problems.iter().any(|problem| problem.what == "`tamis` is not known");
+                    findings.iter().any(|finding| finding.message == "`tamis` is not known");
                 let folder = self.config.parent().filter(|folder| !folder.as_os_str().is_empty());
                 is_policy.then(|| {
                     format!(

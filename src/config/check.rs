@@ -12,12 +12,17 @@ use std::{
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use crate::config::{
-    AccessLog, ApiKeys, At, Authority, Health, HostHeader, KeyDigest, KeyPair, Limits, Listener,
-    PASS_BYTES, Place, Places, Problem, Protocol, Settings, Timeouts, Upstream, UpstreamTls,
-    fields::{Field, Mapping, whole},
-    hints,
-    written::{Kind, Node},
+use crate::{
+    config::{
+        fields::{Field, Mapping, Problem, Problems, Span, whole},
+        hints,
+        settings::{
+            AccessLog, ApiKeys, Authority, Health, HostHeader, KeyDigest, KeyPair, Limits,
+            Listener, PASS_BYTES, Place, Places, Protocol, Settings, Timeouts, Upstream,
+            UpstreamTls,
+        },
+    },
+    source::yaml::{Kind, Node},
 };
 
 /// Longest host name (RFC 1035, section 2.3.4) and longest part of one, in bytes.
@@ -42,7 +47,7 @@ const DIGESTS_OF_NOTHING: [&str; 2] = [
 
 /// Checks a tree. If there are no settings, at least one problem says why; if there are some, they
 /// count only without problems.
-pub(super) fn check(root: Node, problems: &mut Vec<Problem>) -> Option<Settings> {
+pub(super) fn check(root: Node, problems: &mut Problems<'_>) -> Option<Settings> {
     let mut top = Mapping::root(root, problems);
     if !top.is_mapping() {
         return None;
@@ -75,26 +80,26 @@ fn cores() -> usize {
 }
 
 /// An address, and where it is written.
-type Address = (SocketAddr, At);
+type Address = (SocketAddr, Option<Span>);
 
-fn listeners(field: Option<Field>, problems: &mut Vec<Problem>) -> Vec<(Listener, At)> {
+fn listeners(field: Option<Field>, problems: &mut Problems<'_>) -> Vec<(Listener, Option<Span>)> {
     let Some(field) = field.filter(Field::is_written) else {
         let what = "`listen` is missing: nobody could connect".to_owned();
         let help = Some("listen: [{ address: 127.0.0.1:8080 }]".to_owned());
-        problems.push(Problem { at: At::Nowhere, what, help });
+        problems.push(Problem { code: "no-listener", at: None, what, help });
         return Vec::new();
     };
-    let at = field.at.clone();
+    let at = Some(field.at());
     let items = field.items(problems);
     if items.as_ref().is_some_and(Vec::is_empty) {
         let what = "`listen` is empty: nobody could connect".to_owned();
         let help = Some("listen: [{ address: 127.0.0.1:8080 }]".to_owned());
-        problems.push(Problem { at, what, help });
+        problems.push(Problem { code: "no-listener", at, what, help });
     }
     items.into_iter().flatten().filter_map(|item| listener(item, problems)).collect()
 }
 
-fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)> {
+fn listener(field: Field, problems: &mut Problems<'_>) -> Option<(Listener, Option<Span>)> {
     let mut fields = Mapping::of(Some(field), problems);
     let address = fields.take("address");
     let unix = fields.take("unix");
@@ -111,7 +116,7 @@ fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)>
     }
     if let (None, Some(field)) = (&unix, &mode) {
         let what = format!("`{}` is for a UNIX socket, and there is no `unix`", field.path);
-        problems.push(Problem { at: field.at.clone(), what, help: None });
+        problems.push(Problem { code: "conflict", at: Some(field.at()), what, help: None });
     }
     let mode = mode.and_then(|field| socket_mode(field, problems)).unwrap_or(MODE);
     let is_tls = tls.is_some();
@@ -126,11 +131,11 @@ fn listener(field: Field, problems: &mut Vec<Problem>) -> Option<(Listener, At)>
     });
     let (place, at) = match (address, unix) {
         (Some(field), _) => {
-            let at = field.at.clone();
+            let at = Some(field.at());
             (Place::Network(socket_address(field, problems)?), at)
         }
         (None, Some(field)) => {
-            let at = field.at.clone();
+            let at = Some(field.at());
             (Place::Unix { path: unix_path(field, problems)?, mode }, at)
         }
         (None, None) => return None,
@@ -144,7 +149,7 @@ const MODE: u32 = 0o600;
 
 /// The permissions that make sense, in the digits that everybody knows. Others could be a slip, such as what
 /// `0o660` is in decimal digits.
-fn socket_mode(field: Field, problems: &mut Vec<Problem>) -> Option<u32> {
+fn socket_mode(field: Field, problems: &mut Problems<'_>) -> Option<u32> {
     let mode = |digits: &str| match digits {
         "0600" | "600" => Some(0o600),
         "0660" | "660" => Some(0o660),
@@ -158,7 +163,7 @@ fn socket_mode(field: Field, problems: &mut Vec<Problem>) -> Option<u32> {
     field.parse_or_hint("`0600`, `0660` or `0666`", problems, hint, mode)
 }
 
-fn socket_address(field: Field, problems: &mut Vec<Problem>) -> Option<SocketAddr> {
+fn socket_address(field: Field, problems: &mut Problems<'_>) -> Option<SocketAddr> {
     let wanted = "an address and a port such as `127.0.0.1:8080`";
     let hint = |text: &str| {
         let bare = text.split_once("://").map_or(text, |(_, bare)| bare);
@@ -180,20 +185,20 @@ fn socket_address(field: Field, problems: &mut Vec<Problem>) -> Option<SocketAdd
     field.parse_or_hint(wanted, problems, hint, |text| text.parse().ok())
 }
 
-fn admin(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<Address> {
+fn admin(field: Option<Field>, problems: &mut Problems<'_>) -> Option<Address> {
     let mut fields = Mapping::of(Some(field.filter(Field::is_written)?), problems);
     let address = fields.need("address", problems);
     fields.end(problems);
     let address = address?;
-    let at = address.at.clone();
+    let at = Some(address.at());
     Some((socket_address(address, problems)?, at))
 }
 
 /// Two listeners that cannot both have what they ask for.
 fn refuse_overlaps(
-    listen: &[(Listener, At)],
+    listen: &[(Listener, Option<Span>)],
     admin: Option<&Address>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems<'_>,
 ) {
     let admin = admin.map_or(ADMIN, |(address, _)| *address);
     let admin = Listener { place: Place::Network(admin), tls: None, connections: None };
@@ -205,7 +210,12 @@ fn refuse_overlaps(
                 Place::Network(_) => "give each its own port",
                 Place::Unix { .. } => "give each its own file",
             };
-            problems.push(Problem { at: at.clone(), what, help: Some(help.to_owned()) });
+            problems.push(Problem {
+                code: "same-address",
+                at: at.clone(),
+                what,
+                help: Some(help.to_owned()),
+            });
         }
         before.push((one, "listen"));
     }
@@ -230,7 +240,7 @@ fn overlap(one: &Listener, other: &Listener) -> bool {
         && (covers(one.ip(), other.ip()) || covers(other.ip(), one.ip()))
 }
 
-fn root_key(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+fn root_key(field: Option<Field>, problems: &mut Problems<'_>) -> Option<PathBuf> {
     let mut keys = Mapping::of(field, problems);
     let root = keys.take("root").filter(Field::is_written);
     keys.end(problems);
@@ -238,12 +248,12 @@ fn root_key(field: Option<Field>, problems: &mut Vec<Problem>) -> Option<PathBuf
     let file = root.need("file", problems);
     root.end(problems);
     let file = file?;
-    let (at, path) = (file.at.clone(), file.path.clone());
+    let (at, path) = (Some(file.at()), file.path.clone());
     let text = file.text(problems)?;
     if decode(&text).is_some() {
         let what = format!("`{path}` is the name of a file, and this looks like the key itself");
         let help = Some("write the key to a file that nobody else can read".to_owned());
-        problems.push(Problem { at, what, help });
+        problems.push(Problem { code: "key-in-settings", at, what, help });
         return None;
     }
     Some(text.into())
@@ -254,15 +264,17 @@ fn decode(digits: &str) -> Option<KeyDigest> {
     HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
 
-fn api_keys(field: Option<Field>, problems: &mut Vec<Problem>) -> ApiKeys {
+fn api_keys(field: Option<Field>, problems: &mut Problems<'_>) -> ApiKeys {
     let mut known: Vec<(String, KeyDigest)> = Vec::new();
     for (name, field) in Mapping::of(field, problems).rest() {
-        let (path, at) = (field.path.clone(), field.at.clone());
+        let (path, at) = (field.path.clone(), Some(field.at()));
         let Some(text) = field.text(problems) else { continue };
         // What stands here may be the key itself: it is not shown.
-        let problem = |what, help: &str| Problem { at, what, help: Some(help.to_owned()) };
+        let problem =
+            |code, what, help: &str| Problem { code, at, what, help: Some(help.to_owned()) };
         let Some(digest) = text.strip_prefix("sha256:").and_then(decode) else {
             problems.push(problem(
+                "bad-digest",
                 format!("`{path}` has to be `sha256:` and the 64 digits of the key's digest"),
                 "printf %s \"$KEY\" | sha256sum",
             ));
@@ -270,11 +282,13 @@ fn api_keys(field: Option<Field>, problems: &mut Vec<Problem>) -> ApiKeys {
         };
         if DIGESTS_OF_NOTHING.into_iter().filter_map(decode).any(|nothing| nothing == digest) {
             problems.push(problem(
+                "empty-key",
                 format!("`{path}` is the digest of nothing"),
                 "the variable or file with the key was empty when the digest was made",
             ));
         } else if let Some((other, _)) = known.iter().find(|(_, other)| *other == digest) {
             problems.push(problem(
+                "same-key",
                 format!("`{path}` is the same key as `{other}`"),
                 "make a key for each: it says who asks",
             ));
@@ -284,12 +298,12 @@ fn api_keys(field: Option<Field>, problems: &mut Vec<Problem>) -> ApiKeys {
     ApiKeys(known)
 }
 
-fn upstreams(field: Option<Field>, problems: &mut Vec<Problem>) -> BTreeMap<String, Upstream> {
+fn upstreams(field: Option<Field>, problems: &mut Problems<'_>) -> BTreeMap<String, Upstream> {
     let rest = Mapping::of(field, problems).rest();
     rest.filter_map(|(name, field)| Some((name, upstream(field, problems)?))).collect()
 }
 
-fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
+fn upstream(field: Field, problems: &mut Problems<'_>) -> Option<Upstream> {
     let path = field.path.clone();
     let mut fields = Mapping::of(Some(field), problems);
     let places = places(&mut fields, problems);
@@ -311,7 +325,7 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     if let Some(field) = plain.as_ref().filter(|_| is_tls) {
         let what = format!("`{}` is for what is asked without TLS", field.path);
         let help = Some(format!("leave it out, or `{path}.tls`"));
-        problems.push(Problem { at: field.at.clone(), what, help });
+        problems.push(Problem { code: "conflict", at: Some(field.at()), what, help });
     }
     let plain = plain.and_then(|field| because(field, problems));
     let (places, at) = places?;
@@ -319,7 +333,7 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
         let what = format!("`{path}` would be asked in the clear, over a network");
         let help =
             "ask it by TLS, `tls: {}`, or say why there is no need, `plain: { because: \"..\" }`";
-        problems.push(Problem { at, what, help: Some(help.to_owned()) });
+        problems.push(Problem { code: "plain-upstream", at, what, help: Some(help.to_owned()) });
     }
     Some(Upstream {
         places,
@@ -332,13 +346,13 @@ fn upstream(field: Field, problems: &mut Vec<Problem>) -> Option<Upstream> {
     })
 }
 
-fn health_of(field: Field, problems: &mut Vec<Problem>) -> Option<Health> {
-    let (path, at) = (field.path.clone(), field.at.clone());
+fn health_of(field: Field, problems: &mut Problems<'_>) -> Option<Health> {
+    let (path, at) = (field.path.clone(), Some(field.at()));
     if !field.is_written() {
         // Whoever wrote it means it.
         let what = format!("`{path}` has no value");
         let help = Some("`health: {}` looks whether it takes a connection".to_owned());
-        problems.push(Problem { at, what, help });
+        problems.push(Problem { code: "no-value", at, what, help });
         return None;
     }
     let mut fields = Mapping::of(Some(field), problems);
@@ -359,8 +373,8 @@ fn health_of(field: Field, problems: &mut Vec<Problem>) -> Option<Health> {
 /// How often an upstream is asked how it is, if nothing is said.
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 
-fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Option<Protocol> {
-    let (path, at) = (field.path.clone(), field.at.clone());
+fn protocol_of(field: Field, is_tls: bool, problems: &mut Problems<'_>) -> Option<Protocol> {
+    let (path, at) = (field.path.clone(), Some(field.at()));
     let hint = |text: &str| match text.to_ascii_lowercase().as_str() {
         "http" | "http/1" | "http/1.1" | "http1.1" | "1.1" | "h1" => {
             Some("write `http1`".to_owned())
@@ -388,13 +402,13 @@ fn protocol_of(field: Field, is_tls: bool, problems: &mut Vec<Problem>) -> Optio
         }
     };
     let what = format!("`{path}` cannot be: {what}");
-    problems.push(Problem { at, what, help: Some(help.to_owned()) });
+    problems.push(Problem { code: "conflict", at, what, help: Some(help.to_owned()) });
     None
 }
 
 /// Whether a connection is kept for another request.
-fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Vec<Problem>) -> Option<bool> {
-    let (path, at) = (field.path.clone(), field.at.clone());
+fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Problems<'_>) -> Option<bool> {
+    let (path, at) = (field.path.clone(), Some(field.at()));
     let hint = |text: &str| hints::switch(text).map(|word| format!("write `{word}`"));
     let is_kept = field.parse_or_hint("`on` or `off`", problems, hint, |word| match word {
         "on" => Some(true),
@@ -406,7 +420,7 @@ fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Vec<Problem>) -
             let what =
                 format!("`{path}` cannot be `off`: a connection of HTTP/2 is for many requests");
             let help = "leave it out, or ask by `protocol: http1`: in HTTP/2 an answer says to which request it is";
-            problems.push(Problem { at, what, help: Some(help.to_owned()) });
+            problems.push(Problem { code: "conflict", at, what, help: Some(help.to_owned()) });
             None
         }
         Protocol::Http1 | Protocol::H2c | Protocol::H2 => Some(is_kept),
@@ -416,14 +430,15 @@ fn keepalive_of(field: Field, protocol: Protocol, problems: &mut Vec<Problem>) -
 /// How an upstream in these places is asked by TLS.
 fn upstream_tls(
     field: Field,
-    places: Option<&(Places, At)>,
-    problems: &mut Vec<Problem>,
+    places: Option<&(Places, Option<Span>)>,
+    problems: &mut Problems<'_>,
 ) -> Option<UpstreamTls> {
-    let (path, at) = (field.path.clone(), field.at.clone());
+    let (path, at) = (field.path.clone(), Some(field.at()));
     if !field.is_written() {
         // Whoever wrote it means TLS, and all lines below may be comments.
         let what = format!("`{path}` has no value");
         problems.push(Problem {
+            code: "no-value",
             at,
             what,
             help: Some("`tls: {}` is TLS as it should be".to_owned()),
@@ -455,7 +470,7 @@ fn upstream_tls(
     {
         let what = format!("`{path}` has no `name`, and {why}");
         let help = Some("tls: { name: HOST }".to_owned());
-        problems.push(Problem { at, what, help });
+        problems.push(Problem { code: "missing-key", at, what, help });
     }
     Some(UpstreamTls { name, ca, client })
 }
@@ -467,7 +482,7 @@ fn certified_host(text: &str) -> Option<&str> {
 }
 
 /// The files of a certificate and of its key, if there are any.
-fn key_pair(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<KeyPair> {
+fn key_pair(fields: &mut Mapping, problems: &mut Problems<'_>) -> Option<KeyPair> {
     let certificate = fields.take("certificate");
     let key = fields.take("key");
     if certificate.is_some() != key.is_some() {
@@ -484,7 +499,7 @@ fn key_pair(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<KeyPair
 }
 
 /// Where an upstream is, which is said in one way, and where that is written.
-fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, At)> {
+fn places(fields: &mut Mapping, problems: &mut Problems<'_>) -> Option<(Places, Option<Span>)> {
     let address = fields.take("address");
     let addresses = fields.take("addresses");
     let unix = fields.take("unix");
@@ -494,15 +509,15 @@ fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, 
         return None;
     }
     if let Some(field) = unix {
-        let at = field.at.clone();
+        let at = Some(field.at());
         return Some((Places::Unix(unix_path(field, problems)?), at));
     }
     if let Some(field) = addresses {
-        let at = field.at.clone();
+        let at = Some(field.at());
         let nobody = format!("`{}` is empty: nobody could be asked", field.path);
         let items = field.items(problems)?;
         if items.is_empty() {
-            problems.push(Problem { at, what: nobody, help: None });
+            problems.push(Problem { code: "no-value", at, what: nobody, help: None });
             return None;
         }
         let count = items.len();
@@ -514,17 +529,17 @@ fn places(fields: &mut Mapping, problems: &mut Vec<Problem>) -> Option<(Places, 
         fields.lacks("none of `address`, `addresses` and `unix`", problems);
         return None;
     };
-    let at = field.at.clone();
+    let at = Some(field.at());
     Some((Places::Network(vec![parse_authority(field, problems)?]), at))
 }
 
-fn both_say_where(one: &Field, other: &Field, problems: &mut Vec<Problem>) {
+fn both_say_where(one: &Field, other: &Field, problems: &mut Problems<'_>) {
     let what = format!("`{}` and `{}` both say where it is", one.path, other.path);
     let help = Some("leave one of them out".to_owned());
-    problems.push(Problem { at: other.at.clone(), what, help });
+    problems.push(Problem { code: "conflict", at: Some(other.at()), what, help });
 }
 
-fn parse_authority(field: Field, problems: &mut Vec<Problem>) -> Option<Authority> {
+fn parse_authority(field: Field, problems: &mut Problems<'_>) -> Option<Authority> {
     let hint = |text: &str| {
         let (scheme, bare) = text.split_once("://").unwrap_or(("", text));
         let bare = bare.split('/').next().unwrap_or(bare);
@@ -546,7 +561,7 @@ fn parse_authority(field: Field, problems: &mut Vec<Problem>) -> Option<Authorit
 }
 
 /// The name of a UNIX socket.
-fn unix_path(field: Field, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+fn unix_path(field: Field, problems: &mut Problems<'_>) -> Option<PathBuf> {
     let wanted = format!("the name of a UNIX socket, of {UNIX_BYTES_MAX} bytes at most");
     field.parse(&wanted, problems, |text| {
         (!text.contains('\0') && text.len() <= UNIX_BYTES_MAX).then(|| PathBuf::from(text))
@@ -554,7 +569,7 @@ fn unix_path(field: Field, problems: &mut Vec<Problem>) -> Option<PathBuf> {
 }
 
 /// The sentence of `{ because: ".." }`.
-fn because(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
+fn because(field: Field, problems: &mut Problems<'_>) -> Option<String> {
     let mut fields = Mapping::of(Some(field), problems);
     let because = fields.need("because", problems);
     fields.end(problems);
@@ -566,8 +581,8 @@ fn because(field: Field, problems: &mut Vec<Problem>) -> Option<String> {
 /// The longest target that the parser of URIs takes.
 const TARGET_BYTES_MAX: usize = 65_534;
 
-fn host_header(field: Field, problems: &mut Vec<Problem>) -> Option<HostHeader> {
-    if let Kind::Map(_) = field.kind {
+fn host_header(field: Field, problems: &mut Problems<'_>) -> Option<HostHeader> {
+    if let Kind::Mapping(_) = field.node.kind {
         let mut fields = Mapping::of(Some(field), problems);
         let name = fields.need("set", problems);
         fields.end(problems);
@@ -611,7 +626,7 @@ fn host(text: &str) -> Option<&str> {
 /// What holds where a limit is left out.
 const NO_LIMIT: &str = "there is no limit";
 
-fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
+fn limits(field: Option<Field>, problems: &mut Problems<'_>) -> Limits {
     let mut fields = Mapping::of(field, problems);
     let limits = Limits {
         depth: fields.number("depth", 1..=1024, 128, problems),
@@ -656,7 +671,7 @@ fn limits(field: Option<Field>, problems: &mut Vec<Problem>) -> Limits {
     limits
 }
 
-fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
+fn timeouts(field: Option<Field>, problems: &mut Problems<'_>) -> Timeouts {
     let mut fields = Mapping::of(field, problems);
     let mut time = |name, shortest: u64, default| {
         let shortest = Duration::from_millis(shortest);
@@ -686,7 +701,7 @@ fn timeouts(field: Option<Field>, problems: &mut Vec<Problem>) -> Timeouts {
 fn parse_time(
     field: Field,
     range: RangeInclusive<Duration>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems<'_>,
 ) -> Option<Duration> {
     let longest = if *range.end() == HEAD_TIME_MAX { "a minute" } else { "a day" };
     let wanted = format!("a time such as `500ms`, `30s` or `1m`, {longest} at most");
@@ -719,9 +734,9 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-fn access_log(field: Option<Field>, problems: &mut Vec<Problem>) -> AccessLog {
+fn access_log(field: Option<Field>, problems: &mut Problems<'_>) -> AccessLog {
     let Some(field) = field else { return AccessLog::default() };
-    if let Kind::Map(_) = field.kind {
+    if let Kind::Mapping(_) = field.node.kind {
         let mut fields = Mapping::of(Some(field), problems);
         let file = fields.need("file", problems);
         fields.end(problems);

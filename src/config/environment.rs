@@ -1,11 +1,12 @@
-//! Variables of the environment that are close to a setting, and are none.
+//! How variables of the environment are called that are settings, and which ones are close to such a name.
 
-use std::iter::successors;
+use std::{fmt, iter::successors};
 
-use crate::config::{
-    At, Problem,
-    written::{PREFIX, SEPARATOR, shouted},
-};
+/// How the name of a variable of the environment begins that is a setting.
+pub const PREFIX: &str = "TAMIS__";
+
+/// What stands between the parts of such a name.
+pub(super) const SEPARATOR: &str = "__";
 
 /// Every key of the settings: `NAME` is a name of the user's, `[]` a place in a list.
 pub const KEYS: [&str; 60] = [
@@ -79,17 +80,29 @@ const OURS: &str = "TAMIS_";
 ///
 /// Others are left alone, such as those that Kubernetes makes of a service whose name is `tamis`
 /// (`TAMIS_SERVICE_HOST`, `TAMIS_PORT_8080_TCP_ADDR`): no setting is called so.
-pub fn ignored<'v>(variables: impl IntoIterator<Item = &'v str>) -> Vec<Problem> {
+pub fn ignored<'v>(variables: impl IntoIterator<Item = &'v str>) -> Vec<Ignored> {
+    let names = variables.into_iter().filter(|name| !name.starts_with(PREFIX));
     let ignored =
-        variables.into_iter().filter(|name| !name.starts_with(PREFIX)).filter_map(|name| {
-            let meant = meant(name)?;
-            let what = "this variable is not read".to_owned();
-            let help = Some(format!("did you mean `{meant}`?"));
-            Some(Problem { at: At::Variable(name.to_owned()), what, help })
-        });
-    let mut ignored: Vec<Problem> = ignored.collect();
-    ignored.sort_by_key(ToString::to_string);
+        names.filter_map(|name| Some(Ignored { meant: meant(name)?, variable: name.to_owned() }));
+    let mut ignored: Vec<Ignored> = ignored.collect();
+    ignored.sort();
     ignored
+}
+
+/// A variable that is not read, and the one that was probably meant. Its `Display` is a warning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ignored {
+    /// Its name.
+    pub variable: String,
+    /// The name of the one that would be read.
+    pub meant: String,
+}
+
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { variable, meant } = self;
+        write!(f, "{variable}: this variable is not read\n  help: did you mean `{meant}`?")
+    }
 }
 
 /// The variable that sets what another one seems to be meant for, which differs from it in its underscores and
@@ -147,6 +160,11 @@ fn before(part: String, rest: Option<Vec<String>>) -> Option<Vec<String>> {
     let mut parts = rest?;
     parts.insert(0, part);
     Some(parts)
+}
+
+/// A name as a variable of the environment spells it: `support-desk` is `SUPPORT_DESK`.
+pub(super) fn shouted(name: &str) -> String {
+    name.to_uppercase().replace(|c: char| !c.is_alphanumeric(), "_")
 }
 
 /// A variable with another name in the place of one of its parts.

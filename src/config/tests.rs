@@ -1,4 +1,7 @@
-use super::{written::SEPARATOR, *};
+use std::{path::Path, time::Duration};
+
+use super::{environment::SEPARATOR, *};
+use crate::source;
 
 /// What every text needs before anything else about it can be right.
 const LISTEN: &str = "listen: [{ address: 127.0.0.1:8080 }]\n";
@@ -171,12 +174,12 @@ fn everything_wrong_is_said_at_once_and_in_its_place() {
             "t.yaml:3:10: `limits.depth` has to be a whole number from 1 to 1024, not `0`",
             "t.yaml:4:3: `limits.dept` is not known",
             "  help: did you mean `depth`?",
-            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `1m`, a day at most, not `60`",
-            "  help: say of what: `60ms`, `60s` or `60m`",
             "t.yaml:5:1: `listen2` is not known",
             "  help: did you mean `listen`?",
             "TAMIS__TIMEOUT__IDLE: `timeout` is not known",
             "  help: did you mean `TAMIS__TIMEOUTS__IDLE`?",
+            "TAMIS__TIMEOUTS__IDLE: `timeouts.idle` has to be a time such as `500ms`, `30s` or `1m`, a day at most, not `60`",
+            "  help: say of what: `60ms`, `60s` or `60m`",
         ],
     );
 }
@@ -184,16 +187,14 @@ fn everything_wrong_is_said_at_once_and_in_its_place() {
 #[test]
 fn yaml_is_read_strictly() {
     let one = |text: &str, expected: &str| check(text, &[], &[expected]);
-    one(
-        "listen: []\nlisten: []\n",
-        "t.yaml:2:1: duplicate mapping key `listen` is not allowed here",
-    );
+    one("listen: []\nlisten: []\n", "t.yaml:2:1: `listen` is written twice");
     one("3", "t.yaml:1:1: settings have to be a mapping");
     for text in
         ["a: &a { b: 1 }\nlisten: { <<: *a }\n", "listen: [\n", "listen: *a\n", "--- a\n--- b\n"]
     {
         let error = parse(text, &[("TAMIS__LIMITS__DEPTH", "3")]).unwrap_err().to_string();
-        assert!(error.starts_with("t.yaml:") && error.lines().count() == 1, "{error}");
+        let places = error.lines().filter(|line| !line.starts_with("  help: "));
+        assert!(error.starts_with("t.yaml:") && places.count() == 1, "{error}");
     }
     let bomb = (1..30).map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}]", n - 1));
     let bomb: Vec<String> = std::iter::once("a0: &a0 x".to_owned()).chain(bomb).collect();
@@ -361,10 +362,10 @@ fn an_upstream_can_be_reached() {
     below(
         "upstreams: { crm: { address: '127.0.0.1:1', protocol: http2, tsl: true } }",
         &[
-            "t.yaml:2:62: `upstreams.crm.tsl` is not known",
-            "  help: did you mean `tls`?",
             "t.yaml:2:55: `upstreams.crm.protocol` has to be `http1`, `h2c` or `h2`, not `http2`",
             "  help: write `h2c` for HTTP/2 without TLS, `h2` for HTTP/2 with TLS",
+            "t.yaml:2:62: `upstreams.crm.tsl` is not known",
+            "  help: did you mean `tls`?",
         ],
     );
     below(
@@ -798,7 +799,7 @@ fn what_stands_for_a_key_is_never_shown() {
             "`api_keys.b` is the same key as `a`",
         ),
         (format!("api_keys: {{ a: '{of_nothing}' }}"), "`api_keys.a` is the digest of nothing"),
-        (format!("api_keys: {{ a: sha256:{secret}, a: b }}"), "duplicate mapping key `a`"),
+        (format!("api_keys: {{ a: sha256:{secret}, a: b }}"), "`a` is written twice"),
         (format!("api_keys: {{ a: 'sha256:{secret} }}"), "t.yaml:"),
         (format!("api_keys: {{ a: !x {secret} }}"), ""),
         (format!("keys: {{ root: {secret} }}"), "`keys.root` has to be a mapping"),
@@ -826,6 +827,116 @@ fn what_stands_for_a_key_is_never_shown() {
     }
     let settings = fine(&format!("api_keys: {{ a: 'sha256:{A}' }}"), &[]);
     assert!(!format!("{settings:?}").contains("ca978112"));
+}
+
+/// How wrong settings are shown, to people and to machines.
+fn shown(text: &str, environment: &[(&str, &str)]) -> String {
+    let error = parse(text, environment).expect_err(text);
+    let SettingsError::Wrong { findings, sources } = &error else { panic!("{error}") };
+    let views = findings.iter().map(|finding| source::view(finding, sources));
+    let json: Vec<String> = views.map(|view| serde_json::to_string(&view).unwrap()).collect();
+    format!("{}{}", source::render_all(findings, sources), json.join("\n"))
+}
+
+#[test]
+fn a_wrong_line_is_shown_and_what_is_wrong_in_it() {
+    assert_eq!(
+        shown(
+            "listen: [{ address: 127.0.0.1:8080 }]\nlimits: { dept: 3 }\n",
+            &[("TAMIS__THREADS", "many")]
+        ),
+        r#"error[unknown-key]: `limits.dept` is not known
+ --> t.yaml:2:11
+  |
+2 | limits: { dept: 3 }
+  |           ^^^^
+  |
+  = help: did you mean `depth`?
+
+error[bad-value]: `threads` has to be a whole number from 1 to 1024, not `many`
+ --> TAMIS__THREADS:1:1
+  |
+1 | many
+  | ^^^^
+
+{"rank":"error","code":"unknown-key","message":"`limits.dept` is not known","file":"t.yaml","line":2,"column":11,"end":{"line":2,"column":15},"help":"did you mean `depth`?"}
+{"rank":"error","code":"bad-value","message":"`threads` has to be a whole number from 1 to 1024, not `many`","file":"TAMIS__THREADS","line":1,"column":1,"end":{"line":1,"column":5}}"#
+    );
+}
+
+/// Wherever a key or its digest stands, by mistake or rightly beside one: no line of it is shown, nor is it quoted.
+#[test]
+fn no_line_shows_a_key() {
+    let digest = "c0ffee".repeat(10) + "cafe";
+    let key = "hunter2-hunter2";
+    let texts = [
+        // Where keys stand, and not as they should.
+        "api_keys: { desk: KEY }",
+        "api_keys:\n  desk: sha256:DIGEST0\n  till: sha256:DIGEST",
+        "api_keys: { desk: sha256:DIGEST, till: sha256:DIGEST, x: KEY }",
+        "api_keys: [KEY, DIGEST]",
+        "api_keys: KEY",
+        "api_keys: |\n  KEY\n  DIGEST",
+        "api_keys: { desk: { key: KEY } }\nlimits: { depth: 0 }",
+        "keys: { root: { file: DIGEST } }",
+        "keys: { root: { key: KEY } }",
+        "keys: { root: KEY }",
+        "keys: >-\n  KEY",
+        // Under a name that is a slip, and in the place of one.
+        "apikeys: { desk: KEY }",
+        "api_key: { desk: sha256:DIGEST }",
+        "API-Keys: { desk: [KEY] }",
+        "root_key: KEY",
+        "api_keys: { DIGEST: desk }",
+        "api_keys: { sha256:DIGEST: desk, desk: KEY }",
+        // On a wrong line.
+        "listen: sha256:DIGEST",
+        "listen: [{ address: DIGEST }]",
+        "listen: [{ address: 127.0.0.1:1, DIGEST: 1 }]",
+        "DIGEST: { }",
+        "sha256:DIGEST",
+        "limits: { depth: DIGEST, name_bytes: sha256:DIGEST }",
+        "access_log: { file: a, sha256:DIGEST: b }",
+        // By an alias from where nobody looks for one.
+        "x: &key KEY\napi_keys: { desk: *key }",
+        "x: &keys { desk: KEY }\napi_keys: *keys",
+        // In a file that is no YAML.
+        "api_keys: { desk: 'KEY }",
+        "api_keys:\n  desk: sha256:DIGEST\n till: KEY\n",
+        "api_keys:\n\tdesk: KEY",
+        "api_keys: { desk: KEY, desk: DIGEST }",
+        "api_keys: { sha256:DIGEST: 1, sha256:DIGEST: 2",
+        "api_keys: { desk: !x KEY }",
+        "api_keys: { desk: *KEY }",
+        "? [KEY]\n: DIGEST",
+        "%KEY\n---\nlisten: []",
+        "listen: []\n--- KEY",
+        "\u{feff}api_keys: { desk: KEY }",
+        "api_keys:\n\u{a0}desk: KEY",
+    ];
+    for text in texts {
+        let text = text.replace("KEY", key).replace("DIGEST", &digest);
+        let shown = shown(&text, &[]);
+        assert!(shown.contains("t.yaml:"), "{text}\n{shown}");
+        assert!(!shown.contains("hunter2") && !shown.contains("c0ffee"), "{text}\n{shown}");
+    }
+    for variable in [
+        "TAMIS__API_KEYS__DESK",
+        "TAMIS__API_KEYS",
+        "TAMIS__API_KEY__DESK",
+        "TAMIS__APIKEYS__DESK",
+        "TAMIS__KEYS__ROOT",
+        "TAMIS__KEYS__ROOT__KEY",
+        "TAMIS__ROOT_KEY",
+    ] {
+        for value in [key, &digest] {
+            let shown = shown(LISTEN, &[(variable, value)]);
+            assert!(shown.contains(variable), "{variable}\n{shown}");
+            assert!(!shown.contains("hunter2") && !shown.contains("c0ffee"), "{variable}\n{shown}");
+        }
+    }
+    let shown = shown(LISTEN, &[("TAMIS__LIMITS__DEPTH", &digest)]);
+    assert!(shown.contains("TAMIS__LIMITS__DEPTH") && !shown.contains("c0ffee"), "{shown}");
 }
 
 /// Some readers of YAML take these for other numbers, and people write them in the way of other programs: a
@@ -868,17 +979,18 @@ fn a_number_is_shown_as_it_is_written() {
         let moved: Vec<&str> = moved.iter().map(String::as_str).collect();
         below(&format!("limits:\n  depth: {written} # {written}\n"), &moved);
     }
-    // These the reader of YAML refuses itself.
     for written in [".inf", "-.INF", ".nan"] {
-        let expected = format!("t.yaml:2:18: value `{written}` is not a finite number");
+        let expected = format!(
+            "t.yaml:2:18: `limits.depth` has to be a whole number from 1 to 1024, not `{written}`"
+        );
         below(&format!("limits: {{ depth: {written} }}"), &[&expected]);
     }
-    // By an alias, it is where it is used, and as it is written elsewhere.
+    // By an alias, it stands where it is written.
     check(
         "listen: [{ address: 127.0.0.1:8080 }]\nthreads: &n 0x10\nlimits: { depth: *n }\n",
         &[],
         &[
-            "t.yaml:3:18: `limits.depth` has to be a whole number from 1 to 1024, not `0x10`",
+            "t.yaml:2:13: `limits.depth` has to be a whole number from 1 to 1024, not `0x10`",
             "  help: write `16`",
             "t.yaml:2:13: `threads` has to be a whole number from 1 to 1024, not `0x10`",
             "  help: write `16`",

@@ -67,8 +67,8 @@ const ROOMS: &[Room] = &[
     Room { name: "frame", rooms: &["enforce", "json", "policy", "transform"], crates: &["memchr"] },
     Room {
         name: "config",
-        rooms: &["files"],
-        crates: &["data_encoding", "jiff", "serde", "serde_saphyr", "sha2", "strsim", "subtle"],
+        rooms: &["files", "source"],
+        crates: &["data_encoding", "jiff", "sha2", "strsim", "subtle"],
     },
     Room { name: "metrics", rooms: &["access"], crates: &["foldhash", "hashbrown", "prometheus"] },
     Room {

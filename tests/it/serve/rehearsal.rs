@@ -181,3 +181,45 @@ fn a_process_that_runs_does_not_notice() {
     assert!(UnixStream::connect(&unix).is_ok());
     assert_eq!(tamis.probe("/readyz").status, 200);
 }
+
+/// People get the line and a mark below what is wrong; machines what `tamis check` gives them. Neither gets a digest that
+/// stands in a wrong place.
+#[test]
+fn settings_that_cannot_be_meant() {
+    let digest = "c0ffee".repeat(10) + "cafe";
+    let environment = [
+        ("TAMIS__LIMITS__DEPT", "3"),
+        ("TAMIS__THREADS", digest.as_str()),
+        ("TAMIS_LIMITS_DEPTH", "3"),
+    ];
+    let (code, stdout, stderr) = doors::setup(|setup| setup.run_in(&["--check"], &environment));
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    let marked = "\n1 | 3\n  | ^\n  |\n  = help: did you mean `TAMIS__LIMITS__DEPTH`?\n";
+    assert!(stderr.contains("warning: TAMIS_LIMITS_DEPTH: this variable is not read"), "{stderr}");
+    assert!(stderr.contains("error[unknown-key]: `limits.dept` is not known\n"), "{stderr}");
+    assert!(stderr.contains(marked) && !stderr.contains("c0ffee"), "{stderr}");
+
+    let json = ["--check", "--format", "json"];
+    let (code, stdout, stderr) = doors::setup(|setup| setup.run_in(&json, &environment));
+    assert_eq!((code, stderr.as_str()), (2, "error: the settings cannot be used\n"));
+    assert!(!stdout.contains("c0ffee"), "{stdout}");
+    let lines: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found = lines.iter().filter_map(|line| Some((line["code"].as_str()?, &line["file"])));
+    let found: Vec<(&str, &str)> =
+        found.map(|(code, file)| (code, file.as_str().unwrap())).collect();
+    assert_eq!(
+        found,
+        [
+            ("unknown-key", "TAMIS__LIMITS__DEPT"),
+            ("bad-value", "TAMIS__THREADS"),
+            ("variable-not-read", "TAMIS_LIMITS_DEPTH"),
+        ]
+    );
+    let summary = &lines[lines.len() - 1]["summary"];
+    assert_eq!(*summary, serde_json::json!({ "errors": 2, "warnings": 1, "notes": 0 }));
+
+    let (code, stdout, stderr) = doors::setup(|setup| setup.run_in(&json, &[]));
+    let none = "{\"summary\":{\"errors\":0,\"warnings\":0,\"notes\":0}}\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, none, ""));
+}
