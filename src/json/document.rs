@@ -13,10 +13,10 @@ use regex::Regex;
 
 use crate::{
     json::{
-        judge::{self, Inquiry, Kept, Patterns, Spot, compile_from_document},
         outline::{Node, Outline, Outlined, Unclear},
+        value::Spot,
     },
-    path::{Filter, Query},
+    path::Query,
 };
 
 /// Most bytes of containers in the document that nodes are compared with, all together: each comparison goes through
@@ -35,7 +35,7 @@ pub(crate) struct Document {
 }
 
 /// What a query has found.
-struct Found {
+pub(super) struct Found {
     count: u64,
     /// The only node.
     only: Option<Node>,
@@ -45,29 +45,26 @@ struct Found {
     patterns: [Result<Option<Regex>, Unclear>; 2],
 }
 
-impl Document {
-    /// Looks up what filters ask about a document, which nests at most `depth_max` containers.
+impl Found {
+    /// So many nodes, the only one of them and its length.
     pub(super) fn new(
-        text: String,
-        depth_max: usize,
-        filters: &[Filter],
-        patterns: &mut Patterns,
-        kept: &mut dyn Kept,
-    ) -> Result<Self, Unclear> {
+        count: u64,
+        only: Option<Node>,
+        length: Result<Option<u64>, Unclear>,
+    ) -> Self {
+        Self { count, only, length, patterns: [Ok(None), Ok(None)] }
+    }
+}
+
+impl Document {
+    /// A document, which nests at most `depth_max` containers, and of which nothing has been looked up.
+    pub(super) fn new(text: String, depth_max: usize) -> Result<Self, Unclear> {
         let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         let spaces = text.bytes().take_while(is_space).count();
         let root = u32::try_from(spaces).map_err(|_too_large| Unclear)?;
         let (found, compared) = (HashMap::new(), AtomicU64::new(0));
-        let mut document = Self { text, root, outline, found, compared };
-        for filter in filters {
-            // The innermost first: an outer one asks for what these have found.
-            for inner in filter.filters_within() {
-                document.look_up(inner, patterns, kept);
-            }
-            document.look_up(filter, patterns, kept);
-        }
-        Ok(document)
+        Ok(Self { text, root, outline, found, compared })
     }
 
     /// Where its containers begin and end.
@@ -91,38 +88,26 @@ impl Document {
         Spot::root(Outlined::new(value, self.root, &self.outline))
     }
 
-    fn look_up(&mut self, filter: &Filter, compiled: &mut Patterns, kept: &mut dyn Kept) {
-        for query in filter.queries().into_iter().filter(|query| query.from_root) {
-            if !self.found.contains_key(query) {
-                let found = self.find(query, compiled, kept);
-                self.found.insert(query.clone(), found);
-            }
-        }
-        for (query, whole) in filter.patterns_in_document() {
-            let Ok(Some(text)) =
-                self.only(query).and_then(|spot| spot.map_or(Ok(None), Spot::string))
-            else {
-                continue;
-            };
-            let pattern = compile_from_document(&text, whole);
-            if let Some(Ok(Found { patterns: [part, all], .. })) = self.found.get_mut(query) {
-                *if whole { all } else { part } = pattern;
-            }
-        }
+    /// Whether a query has been looked up.
+    pub(super) fn knows(&self, query: &Query) -> bool {
+        self.found.contains_key(query)
     }
 
-    fn find(
-        &self,
+    /// Notes what a query has found.
+    pub(super) fn note(&mut self, query: &Query, found: Result<Found, Unclear>) {
+        self.found.insert(query.clone(), found);
+    }
+
+    /// Notes the regular expression that the only node of a query is, for all of a text or for a part.
+    pub(super) fn note_pattern(
+        &mut self,
         query: &Query,
-        patterns: &mut Patterns,
-        kept: &mut dyn Kept,
-    ) -> Result<Found, Unclear> {
-        let mut inquiry = Inquiry::new(self.text.len(), kept.name_bytes_max());
-        let root = self.root()?;
-        let selected = judge::select(query, root, self, &mut inquiry, patterns, kept)?;
-        let only = selected.only();
-        let length = only.map_or(Ok(None), |node| Spot { node, ..root }.length(&mut inquiry));
-        Ok(Found { count: selected.count()?, only, length, patterns: [Ok(None), Ok(None)] })
+        whole: bool,
+        pattern: Result<Option<Regex>, Unclear>,
+    ) {
+        if let Some(Ok(Found { patterns: [part, all], .. })) = self.found.get_mut(query) {
+            *if whole { all } else { part } = pattern;
+        }
     }
 
     fn found(&self, query: &Query) -> Result<&Found, Unclear> {
@@ -137,7 +122,7 @@ impl Document {
     /// The node that a query selects, if it selects one.
     pub(super) fn only(&self, query: &Query) -> Result<Option<Spot<'_>>, Unclear> {
         let root = self.root()?;
-        Ok(self.found(query)?.only.map(|node| Spot { node, ..root }))
+        Ok(self.found(query)?.only.map(|node| root.at(node)))
     }
 
     /// The length of that node.

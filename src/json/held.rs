@@ -10,6 +10,7 @@ use crate::{
         document::Document,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
         limits::Violation,
+        lookup::look_up,
         pending::{Before, Replayed},
         rewriter::Rewriter,
     },
@@ -96,8 +97,9 @@ impl<E: Edits> Rewriter<E> {
         // It has been read: what an outline cannot say is how large it is.
         let (begun, name_bytes_max) = (self.begun, self.limits.name_bytes_max);
         let kept = &mut Before { edits: &*edits, program: &self.program, begun, name_bytes_max };
-        let document = Document::new(text, depth_max, filters, &mut self.patterns, kept)
+        let mut document = Document::new(text, depth_max)
             .map_err(|_too_large| Violation::TooLarge { at: u64::from(u32::MAX) })?;
+        look_up(&mut document, filters, &mut self.patterns, kept);
         let document = Arc::new(document);
         self.document = Whole::There(Arc::clone(&document));
         self.outline(0, document.text().len(), Arc::clone(document.outline()));

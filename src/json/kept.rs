@@ -6,8 +6,9 @@
 use crate::{
     json::{
         edits::{Edits, Keeps, OnName},
-        judge::{Inquiry, text},
+        evaluation::Inquiry,
         outline::{Child, Children, Node, Outlined, Unclear},
+        value::text,
     },
     path::{Kind, Program, State},
 };

@@ -46,15 +46,21 @@
 
 mod ahead;
 mod alike;
+mod compare;
 mod document;
 mod edits;
+mod evaluation;
 mod gap;
 mod held;
+mod in_memory;
+mod intact;
 mod judge;
 mod kept;
 mod kernel;
 mod limits;
+mod lookup;
 mod outline;
+mod patterns;
 mod pending;
 mod primitive;
 mod rewriter;
@@ -64,36 +70,11 @@ mod subtree;
 mod tests;
 mod told;
 mod utf8;
+mod value;
 mod window;
 
 pub use edits::{Always, Copied, Edits, Keeps, OnContainer, OnName, OnScalar, Place, Sink, Step};
+pub use in_memory::filter_holds;
 pub use kernel::{Kernel, KernelError};
 pub use limits::{Limits, Violation};
 pub use rewriter::Rewriter;
-
-/// Whether a filter holds for a value that stands in a document, both of at most `depth_max` levels; none if
-/// nobody can say, or it is no JSON.
-pub fn filter_holds(
-    filter: &crate::path::Filter,
-    value: &[u8],
-    document: &[u8],
-    depth_max: usize,
-) -> Option<bool> {
-    let mut patterns = judge::Patterns::default();
-    let document = if filter.asks_root() {
-        let text = str::from_utf8(document).ok()?.to_owned();
-        let filters = std::slice::from_ref(filter);
-        let kept = &mut judge::AllKept;
-        Some(document::Document::new(text, depth_max, filters, &mut patterns, kept).ok()?)
-    } else {
-        None
-    };
-    let outline = outline::Outline::of(value, depth_max).ok()?;
-    let spot = judge::Spot::root(outline::Outlined::new(value, 0, &outline)).ok()?;
-    if spot.text().len() != value.trim_ascii_end().len() {
-        return None;
-    }
-    let mut inquiry = judge::Inquiry::new(value.len(), usize::MAX);
-    let document = document.as_ref();
-    judge::holds(filter, spot, document, &mut inquiry, &mut patterns, &mut judge::AllKept).ok()
-}

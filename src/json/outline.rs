@@ -5,7 +5,7 @@
 
 use crate::json::ahead::ValueEnd;
 
-/// Nobody can say: see [`judge`](crate::json::judge).
+/// Nobody can say: see [`judge`](super::judge).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unclear;
 

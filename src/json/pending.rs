@@ -13,13 +13,16 @@ use crate::{
         ahead::{Ahead, Fate, ValueEnd},
         document::Document,
         edits::{Edits, OnName, Sink},
-        judge::{self, Inquiry, Kept, Noting, Spot},
+        evaluation::Inquiry,
+        intact::{Kept, Noting},
+        judge,
         kept::{Root, is_kept},
         kernel::Carry,
         limits::Violation,
         outline::{Outline, Outlined, Unclear},
         rewriter::Rewriter,
         scout::Scout,
+        value::Spot,
     },
     path::{Answers, Program, Question, State},
 };
@@ -418,7 +421,7 @@ impl<E: Edits> Rewriter<E> {
         let mut noting = Noting::default();
         let mut found = answers(&mut noting, inquiry);
         // What was measured or compared has to leave as it is if these are the answers.
-        if let (Ok(these), true) = (found, noting.was_asked) {
+        if let (Ok(these), true) = (found, noting.was_asked()) {
             let state = program.settle(self.state, these);
             let state = state.filter(|state| !state.is_pending() && *state != State::LOST);
             let around = self.levels.last().map(|level| (level.scope, level.state));

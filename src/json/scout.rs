@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::{
-    json::judge,
+    json::compare::compares,
     path::{Answers, Comparison, Expression, Filter, Literal, Operand, Query, Selector},
 };
 
@@ -347,7 +347,7 @@ impl Scout {
                 (
                     Test::Compare { comparison, literal, swapped },
                     Known::Absent | Known::Value(_),
-                ) => judge::compares(written, *comparison, literal, *swapped).ok(),
+                ) => compares(written, *comparison, literal, *swapped).ok(),
             };
             if let Some(holds) = holds {
                 self.gates.set(*test, holds);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::architecture::sources;
 
 /// Rooms in which files still need each other, and how many do.
-const LEFT: [(&str, usize); 1] = [("json", 7)];
+const LEFT: [(&str, usize); 1] = [("json", 5)];
 
 /// A path of modules, such as `policy::check::routes`, and the code of its file.
 type Modules = BTreeMap<Vec<String>, String>;

@@ -1,0 +1,65 @@
+//! Regular expressions that come from documents, compiled: a filter may compare with one that stands there.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use regex::Regex;
+
+use crate::{
+    json::{evaluation::Inquiry, outline::Unclear},
+    path::{PatternError, compile_pattern},
+};
+
+/// How many steps stand for compiling a pattern that comes from a document, and for each byte that such a
+/// pattern is matched with: its automaton can have many states.
+const COMPILE_STEPS: u64 = 1 << 12;
+pub(super) const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
+
+/// Most patterns of one response that come from its documents, their longest, and the most bytes that one
+/// takes when it is compiled.
+const PATTERNS_MAX: usize = 64;
+const PATTERN_TEXT_BYTES_MAX: usize = 1 << 10;
+const PATTERN_BYTES_MAX: usize = 1 << 18;
+/// The patterns of a response that came from its documents, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    known: HashMap<(String, bool), Result<Option<Regex>, Unclear>, RandomState>,
+}
+
+impl Patterns {
+    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Unclear where
+    /// it is too long, or one of too many.
+    pub(super) fn get(
+        &mut self,
+        pattern: &str,
+        whole: bool,
+        inquiry: &mut Inquiry,
+    ) -> Result<Option<&Regex>, Unclear> {
+        if pattern.len() > PATTERN_TEXT_BYTES_MAX {
+            return Err(Unclear);
+        }
+        let key = (pattern.to_owned(), whole);
+        if !self.known.contains_key(&key) {
+            if self.known.len() >= PATTERNS_MAX {
+                return Err(Unclear);
+            }
+            inquiry.spend(COMPILE_STEPS)?;
+            let compiled = compile_from_document(pattern, whole);
+            self.known.insert(key.clone(), compiled);
+        }
+        match self.known.get(&key) {
+            Some(Ok(regex)) => Ok(regex.as_ref()),
+            Some(Err(Unclear)) | None => Err(Unclear),
+        }
+    }
+}
+
+/// Compiles a pattern that comes from a document; none if it is no I-Regexp.
+pub(crate) fn compile_from_document(pattern: &str, whole: bool) -> Result<Option<Regex>, Unclear> {
+    match compile_pattern(pattern, whole, PATTERN_BYTES_MAX) {
+        Ok(regex) => Ok(Some(regex)),
+        Err(PatternError::Invalid) => Ok(None),
+        // Who takes it for none would answer `!match(..)` by yes.
+        Err(PatternError::TooLarge) => Err(Unclear),
+    }
+}

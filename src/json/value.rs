@@ -1,0 +1,112 @@
+//! A value of a document that filters are asked of, or that one of their queries has selected.
+
+use std::borrow::Cow;
+
+use crate::json::{
+    evaluation::Inquiry,
+    outline::{Child, Node, Outlined, Unclear},
+};
+
+/// A string without its quotes and escapes.
+pub(super) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
+    let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let inner = inner.ok_or(Unclear)?;
+    if !inner.contains(&b'\\') {
+        return str::from_utf8(inner).map(Cow::Borrowed).map_err(|_cut| Unclear);
+    }
+    serde_json::from_slice(quoted).map(Cow::Owned).map_err(|_lone_surrogate| Unclear)
+}
+
+/// A node, and what it stands in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot<'b> {
+    pub(crate) of: Outlined<'b>,
+    pub(crate) node: Node,
+}
+
+impl<'b> Spot<'b> {
+    /// The value as a whole.
+    pub(crate) fn root(of: Outlined<'b>) -> Result<Self, Unclear> {
+        Ok(Self { of, node: of.root()? })
+    }
+
+    /// As it is written.
+    pub(crate) fn text(self) -> &'b [u8] {
+        self.of.text(self.node)
+    }
+
+    /// Whether it is an object or an array.
+    pub(crate) fn is_container(self) -> bool {
+        self.node.is_container()
+    }
+
+    /// The text that it is; none if it is something else.
+    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Unclear> {
+        let written = self.text();
+        if written.starts_with(b"\"") { text(written).map(Some) } else { Ok(None) }
+    }
+
+    /// Its length, as the function has it; none if it has none.
+    pub(crate) fn length(self, inquiry: &mut Inquiry) -> Result<Option<u64>, Unclear> {
+        if self.is_container() {
+            return count_children(self, inquiry).map(Some);
+        }
+        inquiry.spend(self.text().len() as u64)?;
+        Ok(self.string()?.map(|string| string.chars().count() as u64))
+    }
+
+    /// Another value of the same document.
+    pub(super) fn at(self, node: Node) -> Self {
+        Self { node, ..self }
+    }
+}
+
+/// not leave. None of them is held, for there may be as many as half the bytes.
+pub(super) fn each_child(
+    spot: Spot<'_>,
+    inquiry: &mut Inquiry,
+    mut each: impl FnMut(Node),
+) -> Result<(), Unclear> {
+    let mut names = Vec::new();
+    for child in spot.of.children(spot.node) {
+        let Child { name, node, looked_at } = child?;
+        inquiry.spend(looked_at as u64)?;
+        if inquiry.is_long_name(name.len()) {
+            return Err(Unclear);
+        }
+        each(node);
+        if !name.is_empty() {
+            // What is no text is its own name: nobody takes it for another.
+            names.push(text(name).unwrap_or(String::from_utf8_lossy(name)));
+        }
+    }
+    names.sort_unstable();
+    let twice = |pair: &[Cow<'_, str>]| matches!(pair, [one, other] if one == other);
+    if names.windows(2).any(twice) { Err(Unclear) } else { Ok(()) }
+}
+
+/// How many children a node has.
+pub(super) fn count_children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<u64, Unclear> {
+    let mut count = 0;
+    each_child(spot, inquiry, |_| count += 1)?;
+    Ok(count)
+}
+
+/// A member of an object, with its name as it is meant.
+pub(super) type Member<'b> = (Cow<'b, str>, Node);
+
+/// The members by their names, if no two of these are the same.
+pub(super) fn members<'b>(
+    spot: Spot<'b>,
+    inquiry: &mut Inquiry,
+) -> Result<Vec<Member<'b>>, Unclear> {
+    let mut members = Vec::new();
+    for child in spot.of.children(spot.node) {
+        let Child { name, node, looked_at } = child?;
+        inquiry.spend(looked_at as u64)?;
+        members.push((text(name)?, node));
+    }
+    members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
+    if members.windows(2).any(twice) { Err(Unclear) } else { Ok(members) }
+}
