@@ -44,37 +44,16 @@
 //! assert_eq!(out, b"{\"id\": 1}");
 //! ```
 
-mod ahead;
-mod alike;
-mod compare;
-mod document;
 mod edits;
-mod evaluation;
-mod gap;
-mod held;
-mod in_memory;
-mod intact;
-mod judge;
-mod kept;
+mod filter;
 mod kernel;
 mod limits;
-mod lookup;
-mod outline;
-mod patterns;
-mod pending;
-mod primitive;
 mod rewriter;
-mod scout;
-mod subtree;
 #[cfg(test)]
 mod tests;
-mod told;
-mod utf8;
-mod value;
-mod window;
 
 pub use edits::{Always, Copied, Edits, Keeps, OnContainer, OnName, OnScalar, Place, Sink, Step};
-pub use in_memory::filter_holds;
+pub use filter::filter_holds;
 pub use kernel::{Kernel, KernelError};
 pub use limits::{Limits, Violation};
 pub use rewriter::Rewriter;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::json::outline::Unclear;
+use crate::json::filter::outline::Unclear;
 
 /// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
 /// how many they may take of a short one. A step is a byte that is looked at, or a comparison.
-pub(super) const STEPS_PER_BYTE: u64 = 1 << 10;
+pub(crate) const STEPS_PER_BYTE: u64 = 1 << 10;
 const STEPS_MIN: u64 = 1 << 20;
 
 /// One answer of a filter in a query is remembered for so many bytes of the value.
@@ -47,31 +47,31 @@ impl Inquiry {
     }
 
     /// Notes that it has taken so many more; unclear if that is too many.
-    pub(super) fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
+    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
         self.steps = self.steps.saturating_add(steps);
         if self.steps > self.steps_max { Err(Unclear) } else { Ok(()) }
     }
 
     /// Whether so many bytes of a name, quotes included, are more than can leave.
-    pub(super) fn is_long_name(&self, quoted_bytes: usize) -> bool {
+    pub(crate) fn is_long_name(&self, quoted_bytes: usize) -> bool {
         quoted_bytes > self.name_bytes_max
     }
 
     /// The answer of a filter for a node, if it is known: see `note_answer`.
-    pub(super) fn known_answer(&self, key: (usize, u32)) -> Option<Result<bool, Unclear>> {
+    pub(crate) fn known_answer(&self, key: (usize, u32)) -> Option<Result<bool, Unclear>> {
         self.answers.get(&key).copied()
     }
 
     /// Notes the answer of the filter that stands there in memory, for the node that begins there. What is too many is
     /// found out again.
-    pub(super) fn note_answer(&mut self, key: (usize, u32), answer: Result<bool, Unclear>) {
+    pub(crate) fn note_answer(&mut self, key: (usize, u32), answer: Result<bool, Unclear>) {
         if self.answers.len() < self.answers_max {
             self.answers.insert(key, answer);
         }
     }
 
     /// Begins once more, with the steps that it has taken: what was found out may not hold any more.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.answers.clear();
     }
 }

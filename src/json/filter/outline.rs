@@ -3,7 +3,7 @@
 //! A filter mostly asks about little of a value. With an outline it steps over every container that it does
 //! not ask about, so that a question costs what it looks at, and no nesting makes a question recurse.
 
-use crate::json::ahead::ValueEnd;
+use crate::json::filter::ahead::ValueEnd;
 
 /// Nobody can say: see [`judge`](super::judge).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,13 @@ use std::{ops::Range, sync::Arc};
 
 use crate::{
     json::{
-        document::Document,
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
+        filter::{document::Document, lookup::look_up},
         limits::Violation,
-        lookup::look_up,
-        pending::{Before, Replayed},
-        rewriter::Rewriter,
+        rewriter::{
+            pending::{Before, Replayed},
+            walker::Rewriter,
+        },
     },
     path::{Kind, Program, State},
 };

@@ -6,7 +6,7 @@
 use crate::{
     json::{
         edits::{Edits, Place, Step},
-        rewriter::{InChunk, Rewriter},
+        rewriter::walker::{InChunk, Rewriter},
     },
     path::Kind,
 };

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::{
-    json::compare::compares,
+    json::filter::compare::compares,
     path::{Answers, Comparison, Expression, Filter, Literal, Operand, Query, Selector},
 };
 

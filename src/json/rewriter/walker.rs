@@ -18,20 +18,20 @@ use foldhash::fast::RandomState;
 
 use crate::{
     json::{
-        ahead::Ahead,
-        alike::{Shapes, Spot},
         edits::{Edits, OnContainer, OnName, OnScalar, Sink},
-        evaluation::STEPS_PER_BYTE,
-        gap::Gap,
-        held::Whole,
+        filter::{ahead::Ahead, evaluation::STEPS_PER_BYTE, patterns::Patterns},
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         limits::{Limits, Violation},
-        patterns::Patterns,
-        pending::{Asked, Hold, Met, Watch},
-        primitive::{self, Primitive, Step as PrimitiveStep},
-        told,
-        utf8::Utf8,
-        window::{Row, Window, first_kind},
+        rewriter::{
+            alike::{Shapes, Spot},
+            gap::Gap,
+            held::Whole,
+            pending::{Asked, Hold, Met, Watch},
+            primitive::{self, Primitive, Step as PrimitiveStep},
+            told,
+            utf8::Utf8,
+            window::{Row, Window, first_kind},
+        },
     },
     path::{Kind, Member, Program, State},
 };

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cmp::Ordering};
 
 use crate::{
-    json::{
+    json::filter::{
         evaluation::Inquiry,
         outline::{Outline, Outlined, Unclear},
         value::{Spot, count_children, members, text},
@@ -33,7 +33,7 @@ fn kind(text: &[u8]) -> Kind {
     }
 }
 /// What is compared.
-pub(super) enum Value<'e, 'b> {
+pub(crate) enum Value<'e, 'b> {
     Nothing,
     Literal(&'e Literal),
     Number(Number),
@@ -48,7 +48,7 @@ enum Scalar<'t> {
     String(Cow<'t, str>),
 }
 /// Section 2.3.5.2.2.
-pub(super) fn compare(
+pub(crate) fn compare(
     left: &Value<'_, '_>,
     comparison: Comparison,
     right: &Value<'_, '_>,

@@ -4,7 +4,7 @@
 //! This only looks. What is cut, wrong or very deep is none of its business: the rewriter, which takes one
 //! token at a time, knows all of that, and says where.
 
-use crate::json::{
+use crate::json::rewriter::{
     primitive,
     window::{Row, Window, first_kind},
 };

@@ -1,7 +1,7 @@
 //! A filter that is asked of a value in memory, outside of any stream.
 
 use crate::{
-    json::{
+    json::filter::{
         document::Document,
         evaluation::Inquiry,
         intact::AllKept,

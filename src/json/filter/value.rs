@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::json::{
+use crate::json::filter::{
     evaluation::Inquiry,
     outline::{Child, Node, Outlined, Unclear},
 };
 
 /// A string without its quotes and escapes.
-pub(super) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
+pub(crate) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
     let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let inner = inner.ok_or(Unclear)?;
     if !inner.contains(&b'\\') {
@@ -56,13 +56,13 @@ impl<'b> Spot<'b> {
     }
 
     /// Another value of the same document.
-    pub(super) fn at(self, node: Node) -> Self {
+    pub(crate) fn at(self, node: Node) -> Self {
         Self { node, ..self }
     }
 }
 
 /// not leave. None of them is held, for there may be as many as half the bytes.
-pub(super) fn each_child(
+pub(crate) fn each_child(
     spot: Spot<'_>,
     inquiry: &mut Inquiry,
     mut each: impl FnMut(Node),
@@ -86,17 +86,17 @@ pub(super) fn each_child(
 }
 
 /// How many children a node has.
-pub(super) fn count_children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<u64, Unclear> {
+pub(crate) fn count_children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<u64, Unclear> {
     let mut count = 0;
     each_child(spot, inquiry, |_| count += 1)?;
     Ok(count)
 }
 
 /// A member of an object, with its name as it is meant.
-pub(super) type Member<'b> = (Cow<'b, str>, Node);
+pub(crate) type Member<'b> = (Cow<'b, str>, Node);
 
 /// The members by their names, if no two of these are the same.
-pub(super) fn members<'b>(
+pub(crate) fn members<'b>(
     spot: Spot<'b>,
     inquiry: &mut Inquiry,
 ) -> Result<Vec<Member<'b>>, Unclear> {

@@ -10,19 +10,21 @@ use foldhash::fast::RandomState;
 
 use crate::{
     json::{
-        ahead::{Ahead, Fate, ValueEnd},
-        document::Document,
         edits::{Edits, OnName, Sink},
-        evaluation::Inquiry,
-        intact::{Kept, Noting},
-        judge,
-        kept::{Root, is_kept},
+        filter::{
+            ahead::{Ahead, Fate, ValueEnd},
+            document::Document,
+            evaluation::Inquiry,
+            intact::{Kept, Noting},
+            judge,
+            kept::{Root, is_kept},
+            outline::{Outline, Outlined, Unclear},
+            scout::Scout,
+            value::Spot,
+        },
         kernel::Carry,
         limits::Violation,
-        outline::{Outline, Outlined, Unclear},
-        rewriter::Rewriter,
-        scout::Scout,
-        value::Spot,
+        rewriter::walker::Rewriter,
     },
     path::{Answers, Program, Question, State},
 };

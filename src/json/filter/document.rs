@@ -12,7 +12,7 @@ use std::{
 use regex::Regex;
 
 use crate::{
-    json::{
+    json::filter::{
         outline::{Node, Outline, Outlined, Unclear},
         value::Spot,
     },
@@ -35,7 +35,7 @@ pub(crate) struct Document {
 }
 
 /// What a query has found.
-pub(super) struct Found {
+pub(crate) struct Found {
     count: u64,
     /// The only node.
     only: Option<Node>,
@@ -47,7 +47,7 @@ pub(super) struct Found {
 
 impl Found {
     /// So many nodes, the only one of them and its length.
-    pub(super) fn new(
+    pub(crate) fn new(
         count: u64,
         only: Option<Node>,
         length: Result<Option<u64>, Unclear>,
@@ -58,7 +58,7 @@ impl Found {
 
 impl Document {
     /// A document, which nests at most `depth_max` containers, and of which nothing has been looked up.
-    pub(super) fn new(text: String, depth_max: usize) -> Result<Self, Unclear> {
+    pub(crate) fn new(text: String, depth_max: usize) -> Result<Self, Unclear> {
         let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         let spaces = text.bytes().take_while(is_space).count();
@@ -68,38 +68,38 @@ impl Document {
     }
 
     /// Where its containers begin and end.
-    pub(super) fn outline(&self) -> &Arc<Outline> {
+    pub(crate) fn outline(&self) -> &Arc<Outline> {
         &self.outline
     }
 
     /// All of it.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// Bytes that it takes.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         self.text.capacity() + self.outline.held_bytes()
     }
 
     /// The value that it is.
-    pub(super) fn root(&self) -> Result<Spot<'_>, Unclear> {
+    pub(crate) fn root(&self) -> Result<Spot<'_>, Unclear> {
         let value = self.text.as_bytes().get(self.root as usize..).unwrap_or_default();
         Spot::root(Outlined::new(value, self.root, &self.outline))
     }
 
     /// Whether a query has been looked up.
-    pub(super) fn knows(&self, query: &Query) -> bool {
+    pub(crate) fn knows(&self, query: &Query) -> bool {
         self.found.contains_key(query)
     }
 
     /// Notes what a query has found.
-    pub(super) fn note(&mut self, query: &Query, found: Result<Found, Unclear>) {
+    pub(crate) fn note(&mut self, query: &Query, found: Result<Found, Unclear>) {
         self.found.insert(query.clone(), found);
     }
 
     /// Notes the regular expression that the only node of a query is, for all of a text or for a part.
-    pub(super) fn note_pattern(
+    pub(crate) fn note_pattern(
         &mut self,
         query: &Query,
         whole: bool,
@@ -115,23 +115,23 @@ impl Document {
     }
 
     /// How many nodes a query selects.
-    pub(super) fn count(&self, query: &Query) -> Result<u64, Unclear> {
+    pub(crate) fn count(&self, query: &Query) -> Result<u64, Unclear> {
         Ok(self.found(query)?.count)
     }
 
     /// The node that a query selects, if it selects one.
-    pub(super) fn only(&self, query: &Query) -> Result<Option<Spot<'_>>, Unclear> {
+    pub(crate) fn only(&self, query: &Query) -> Result<Option<Spot<'_>>, Unclear> {
         let root = self.root()?;
         Ok(self.found(query)?.only.map(|node| root.at(node)))
     }
 
     /// The length of that node.
-    pub(super) fn length(&self, query: &Query) -> Result<Option<u64>, Unclear> {
+    pub(crate) fn length(&self, query: &Query) -> Result<Option<u64>, Unclear> {
         self.found(query)?.length
     }
 
     /// The regular expression that this node is, for all of a text or for a part; none if it is none.
-    pub(super) fn pattern(&self, query: &Query, whole: bool) -> Result<Option<&Regex>, Unclear> {
+    pub(crate) fn pattern(&self, query: &Query, whole: bool) -> Result<Option<&Regex>, Unclear> {
         // Of a text that readers can take for two, nobody can say what matches it.
         self.only(query)?.map_or(Ok(None), Spot::string)?;
         let [part, all] = &self.found(query)?.patterns;
@@ -140,7 +140,7 @@ impl Document {
     }
 
     /// Notes that something is compared with a container of so many bytes in it.
-    pub(super) fn compare(&self, bytes: usize) -> Result<(), Unclear> {
+    pub(crate) fn compare(&self, bytes: usize) -> Result<(), Unclear> {
         let bytes = bytes as u64;
         let before = self.compared.fetch_add(bytes, Ordering::Relaxed);
         let most = COMPARED_BYTES_MAX.max(2 * self.text.len() as u64);

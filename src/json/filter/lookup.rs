@@ -1,7 +1,7 @@
 //! Looks up what filters ask about the document (`$`), before it is walked: once for all the nodes that they are asked of.
 
 use crate::{
-    json::{
+    json::filter::{
         document::{Document, Found},
         evaluation::Inquiry,
         intact::Kept,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Looks up what these filters ask about a document.
-pub(super) fn look_up(
+pub(crate) fn look_up(
     document: &mut Document,
     filters: &[Filter],
     patterns: &mut Patterns,

@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    json::{
+    json::filter::{
         compare::{Value, compare},
         document::Document,
         evaluation::Inquiry,

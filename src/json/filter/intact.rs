@@ -1,9 +1,9 @@
 //! Who says whether all of an object or array leaves as it is, where the answer of a filter depends on that.
 
-use crate::json::{evaluation::Inquiry, outline::Unclear, value::Spot};
+use crate::json::filter::{evaluation::Inquiry, outline::Unclear, value::Spot};
 
 /// Who knows whether all of an object or array leaves as it is, of which the answer of a filter depends.
-pub(super) trait Kept {
+pub(crate) trait Kept {
     /// Whether it does: a container of the value that a filter is asked of, or of the document.
     fn is_kept(
         &mut self,
@@ -19,7 +19,7 @@ pub(super) trait Kept {
 }
 
 /// Where nothing is withheld.
-pub(super) struct AllKept;
+pub(crate) struct AllKept;
 
 impl Kept for AllKept {
     fn is_kept(&mut self, _: Spot<'_>, _: bool, _: &mut Inquiry) -> Result<bool, Unclear> {
@@ -30,13 +30,13 @@ impl Kept for AllKept {
 /// Takes everything for kept, and notes that it mattered.
 /// Takes everything for kept, and notes that it mattered.
 #[derive(Default)]
-pub(super) struct Noting {
+pub(crate) struct Noting {
     was_asked: bool,
 }
 
 impl Noting {
     /// Whether a container was asked about.
-    pub(super) fn was_asked(&self) -> bool {
+    pub(crate) fn was_asked(&self) -> bool {
         self.was_asked
     }
 }

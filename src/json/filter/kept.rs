@@ -6,9 +6,11 @@
 use crate::{
     json::{
         edits::{Edits, Keeps, OnName},
-        evaluation::Inquiry,
-        outline::{Child, Children, Node, Outlined, Unclear},
-        value::text,
+        filter::{
+            evaluation::Inquiry,
+            outline::{Child, Children, Node, Outlined, Unclear},
+            value::text,
+        },
     },
     path::{Kind, Program, State},
 };
@@ -18,10 +20,10 @@ const QUOTES: usize = 2;
 
 /// A value in a document: what it has matched, and what stands above hands down.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Root<Scope> {
-    pub(super) node: Node,
-    pub(super) state: State,
-    pub(super) scope: Scope,
+pub(crate) struct Root<Scope> {
+    pub(crate) node: Node,
+    pub(crate) state: State,
+    pub(crate) scope: Scope,
 }
 
 /// A container that is being gone through.
@@ -36,7 +38,7 @@ struct Open<'b, Scope> {
 
 /// Whether all of the container `target` leaves as it is, which stands at or below `root`. Where it cannot be said
 /// before other filters have answered, it does not.
-pub(super) fn is_kept<E: Edits>(
+pub(crate) fn is_kept<E: Edits>(
     edits: &E,
     program: &Program,
     of: Outlined<'_>,

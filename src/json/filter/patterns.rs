@@ -6,14 +6,14 @@ use foldhash::fast::RandomState;
 use regex::Regex;
 
 use crate::{
-    json::{evaluation::Inquiry, outline::Unclear},
+    json::filter::{evaluation::Inquiry, outline::Unclear},
     path::{PatternError, compile_pattern},
 };
 
 /// How many steps stand for compiling a pattern that comes from a document, and for each byte that such a
 /// pattern is matched with: its automaton can have many states.
 const COMPILE_STEPS: u64 = 1 << 12;
-pub(super) const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
+pub(crate) const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
 
 /// Most patterns of one response that come from its documents, their longest, and the most bytes that one
 /// takes when it is compiled.
@@ -29,7 +29,7 @@ pub(crate) struct Patterns {
 impl Patterns {
     /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Unclear where
     /// it is too long, or one of too many.
-    pub(super) fn get(
+    pub(crate) fn get(
         &mut self,
         pattern: &str,
         whole: bool,

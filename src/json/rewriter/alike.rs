@@ -8,10 +8,11 @@
 use crate::{
     json::{
         edits::{Always, Edits, Sink},
-        primitive,
-        rewriter::{Expect, Level, Rewriter},
-        subtree,
-        window::{Row, Window, first_kind},
+        rewriter::{
+            primitive, subtree,
+            walker::{Expect, Level, Rewriter},
+            window::{Row, Window, first_kind},
+        },
     },
     path::{Kind, Member, State},
 };
