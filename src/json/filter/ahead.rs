@@ -106,8 +106,7 @@ pub(crate) enum Fate {
 /// The elements of an array, counted ahead of where it is walked.
 #[derive(Debug)]
 pub(crate) struct Ahead {
-    /// The number of levels down to the array.
-    pub(crate) depth: usize,
+    depth: usize,
     array: State,
     tokens: Tokens,
     /// Offset in the document up to which it has looked.
@@ -122,6 +121,11 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
+    /// The number of levels down to the array.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// That of the array.
     pub(crate) fn state(&mut self) -> &mut State {
         &mut self.array

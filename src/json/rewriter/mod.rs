@@ -1,14 +1,20 @@
 //! The rewriter: one document, from its bytes to what leaves of it.
 
-mod alike;
+mod chunks;
 mod gap;
-mod held;
+mod held_bytes;
+mod held_document;
+mod member_cache;
+mod opaque;
+mod output;
 mod pending;
 mod primitive;
+mod removals;
+mod replay;
+mod stack;
 mod subtree;
-mod told;
 mod utf8;
 mod walker;
 mod window;
 
-pub use walker::Rewriter;
+pub use chunks::Rewriter;

@@ -12,10 +12,22 @@ use crate::json::rewriter::{
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subtree {
+    behind: usize,
+    scalars: u64,
+}
+
+impl Subtree {
     /// The token behind it.
-    pub(super) behind: usize,
+    #[inline]
+    pub(super) fn behind(self) -> usize {
+        self.behind
+    }
+
     /// How many scalars it holds.
-    pub(super) scalars: u64,
+    #[inline]
+    pub(super) fn scalars(self) -> u64 {
+        self.scalars
+    }
 }
 
 /// Most levels: one bit of a word is for each, and one more says where they end.
@@ -28,7 +40,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
     // A bit for each level, set for an object, the innermost lowest, below the one that ends them.
     let mut levels = OUTSIDE;
     let (mut next, mut scalars) = (first, 0);
-    let mut tokens = window.events.kinds(next);
+    let mut tokens = window.kinds(next);
     loop {
         // A value begins here.
         match first_kind(tokens) {
@@ -42,7 +54,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
                     return None;
                 }
                 next += 1;
-                tokens = window.events.kinds(next);
+                tokens = window.kinds(next);
                 // The brackets of a kind lie two apart.
                 if first_kind(tokens) != bracket + 2 {
                     (next, scalars) = texts(window, levels, next, scalars);
@@ -53,7 +65,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
             0 | b'"' | b'}' | b']' | b':' | b',' => return None,
             _ => {
                 let [at] = window.at(next);
-                if !primitive::is_complete(window.chunk, at) {
+                if !primitive::is_complete(window.chunk(), at) {
                     return None;
                 }
                 scalars += 1;
@@ -63,7 +75,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
         // It has ended, and so may those around it.
         loop {
             let closing = if levels & 1 != 0 { b'}' } else { b']' };
-            match first_kind(window.events.kinds(next)) {
+            match first_kind(window.kinds(next)) {
                 b',' => break,
                 bracket if bracket == closing => {
                     levels >>= 1;
@@ -84,7 +96,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
 #[inline]
 fn texts(window: &Window<'_>, levels: u64, mut next: usize, mut scalars: u64) -> (usize, u64) {
     let row = if levels & 1 != 0 { &Row::TEXT_MEMBER } else { &Row::TEXT_ELEMENT };
-    while row.begins(window.events.kinds(next)) {
+    while row.begins(window.kinds(next)) {
         next += row.length();
         scalars += 1;
     }
@@ -94,7 +106,7 @@ fn texts(window: &Window<'_>, levels: u64, mut next: usize, mut scalars: u64) ->
 /// Goes on behind the name, if there has to be one, and gives the tokens from there.
 #[inline]
 fn value(window: &Window<'_>, levels: u64, next: usize) -> Option<(usize, u64)> {
-    let tokens = window.events.kinds(next);
+    let tokens = window.kinds(next);
     if levels & 1 == 0 {
         Some((next, tokens))
     } else if Row::NAME.begins(tokens) {

@@ -1,39 +1,39 @@
 //! The second stage: walks the tokens, keeps the grammar, and lets decided bytes go.
 //!
-//! At any time the bytes from `mark` on are in one of four [`Mode`]s. Bytes pass until a comma or an
-//! opening bracket; from there to the next value they are a *gap* and wait, because whether the comma
-//! and the name leave depends on whether the value does. The value then passes, is skipped or captured.
-//! A gap that lies in one chunk and is kept costs nothing: it simply passes after all, together with what
-//! is before and behind it.
+//! Bytes pass until a comma or an opening bracket; from there to the next value they are a *gap* and wait, because
+//! whether the comma and the name leave depends on whether the value does. The value then passes, is skipped or
+//! captured. A gap that lies in one chunk and is kept costs nothing: it simply passes after all, together with what
+//! is before and behind it. [`Output`] does that.
 //!
-//! [`Rewriter::token`] knows what may follow on what, one token at a time. Most tokens need not come to
-//! it: where a whole member stands in the window, [`Rewriter::member`] takes all of it at once,
-//! [`Rewriter::alike`] many of them where they are like those of the object before, and
-//! [`Rewriter::skim`] what is inside of containers that are decided as a whole. These only take what
+//! [`Walker::token`] knows what may follow on what, one token at a time. Most tokens need not come to
+//! it: where a whole member or element stands in the window, [`Walker::child`] takes all of it at once, [`Walker::cached_members`] many of them where they are like those of the object before, and
+//! [`Walker::skim`] what is inside of containers that are decided as a whole. These only take what
 //! is right, and leave anything else, and all that is cut, to `token`.
 
-use std::{collections::HashMap, fmt, sync::Arc};
-
-use foldhash::fast::RandomState;
+use std::sync::Arc;
 
 use crate::{
     json::{
-        edits::{Edits, OnContainer, OnName, OnScalar, Sink},
-        filter::{ahead::Ahead, evaluation::STEPS_PER_BYTE, patterns::Patterns},
+        edits::{Always, Edits, OnContainer, OnName, OnScalar, Sink},
+        filter::{document::Document, evaluation::STEPS_PER_BYTE, patterns::Patterns},
         kernel::{Carry, Events, Kernel, WINDOW_BYTES_MAX},
         limits::{Limits, Violation},
         rewriter::{
-            alike::{Shapes, Spot},
-            gap::Gap,
-            held::Whole,
-            pending::{Asked, Hold, Met, Watch},
+            held_bytes::HeldBytes,
+            member_cache::MemberCache,
+            opaque::{Opaque, OpaqueToken},
+            output::Output,
+            pending::{Pending, PendingValue, Resumed, Verdict},
             primitive::{self, Primitive, Step as PrimitiveStep},
-            told,
+            removals::Removals,
+            replay::ReplaySink,
+            stack::{Expect, Level, Position},
+            subtree,
             utf8::Utf8,
             window::{Row, Window, first_kind},
         },
     },
-    path::{Kind, Member, Program, State},
+    path::{Answers, Kind, Member, Program, State},
 };
 
 /// How many steps states may take that are made on the way, in a response that is not long enough for
@@ -43,297 +43,162 @@ const STATE_STEPS_MIN: u64 = 1 << 24;
 /// After how many members, elements or tokens it is looked at what states take.
 const MINDED_EVERY: u32 = 8;
 
-/// Rewrites one document. See the [module](crate::json).
-pub struct Rewriter<E: Edits> {
-    pub(super) program: Arc<Program>,
-    pub(super) limits: Limits,
+/// Whether a value goes on, or waits for bytes to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Met {
+    Goes,
+    Waits,
+}
+
+/// Walks one document.
+pub(super) struct Walker<E: Edits> {
+    program: Arc<Program>,
+    limits: Limits,
     kernel: Kernel,
-    pub(super) carry: Carry,
+    carry: Carry,
     utf8: Utf8,
-    pub(super) expect: Expect,
+    expect: Expect,
     /// The containers around the next token whose children are decided one by one.
-    pub(super) levels: Vec<Level<E::Scope>>,
-    /// What is known of where they stand, of the outermost ones: it is looked up when something is told of what is
-    /// in one, or when the chunk goes that has its name.
-    pub(super) standings: Vec<told::Standing>,
-    /// What is known of the root of the document, from those before it.
-    pub(super) roots: told::Member,
-    pub(super) told_members: told::Members,
-    /// How many containers are around what was told of last, and one more; 0 if one of them has ended since.
-    pub(super) told_at: usize,
-    /// The containers inside of one that was decided as a whole.
-    whole: Vec<Kind>,
-    /// How many scalars it has held so far.
-    scalars: u64,
-    /// Whether it passes.
-    whole_passes: bool,
+    levels: Vec<Level<E::Scope>>,
+    /// The container around it that is decided as a whole.
+    opaque: Opaque,
     /// What the value to come has matched.
-    pub(super) state: State,
+    state: State,
     /// A value that is dropped without being asked for: its name was.
     doomed: bool,
-    mode: Mode<E::Capture>,
-    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with. Those
-    /// before a gap still pass.
-    pub(super) mark: usize,
-    pub(super) gap: Gap,
-    captured: Vec<u8>,
-    captured_too_long: bool,
+    output: Output<E::Capture>,
     /// A number or literal that is under way.
     primitive: Option<Primitive>,
-    /// What an edit has written.
-    written: Vec<u8>,
-    /// What members of earlier objects were.
-    pub(super) shapes: Shapes<E::Scope>,
+    cache: MemberCache<E::Scope>,
+    removals: Removals,
+    pending: Pending,
     /// Bytes of the chunks before the current one.
-    pub(super) offset: u64,
+    offset: u64,
     /// Bytes of the documents before it.
     before: u64,
-    /// A value or elements that wait for an answer.
-    pub(super) hold: Hold,
-    /// The arrays around the next token that are looked ahead in, the innermost last.
-    pub(super) aheads: Vec<Ahead>,
-    /// What the root has matched.
-    pub(super) begun: State,
-    /// The containers of the document of which is known whether all of them leaves as it is, by where they begin.
-    pub(super) kept: HashMap<u32, bool, RandomState>,
-    /// Values that were let go before their end, and are looked at to their end.
-    pub(super) watches: Vec<Watch>,
-    /// The document, where filters ask about it.
-    pub(super) document: Whole,
-    /// The value that filters are asked of, while it is read.
-    pub(super) asked: Option<Asked>,
-    /// The patterns of filters that came from documents.
-    pub(super) patterns: Patterns,
-    /// How many steps were taken besides those of the walk.
-    pub(super) steps: u64,
-    failed: Option<Violation>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Expect {
-    Value,
-    ElementOrEnd,
-    NameOrEnd,
-    Name,
-    NameEnd,
-    Colon,
-    StringEnd,
-    CommaOrEnd,
-    /// Only white space, after the root.
-    Nothing,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Mode<Capture> {
-    Pass,
-    Gap,
-    Skip,
-    Capture(Capture),
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Level<Scope> {
-    pub(super) kind: Kind,
-    pub(super) state: State,
-    pub(super) scope: Scope,
-    /// Whether a child has been kept, so that the next one needs its comma.
-    pub(super) kept: bool,
-    /// The index of the current child.
-    pub(super) index: u64,
-    pub(super) spot: Spot,
-    pub(super) name: InChunk,
-}
-
-/// From where to where the name of a container stands in the chunk that it began in, with its quotes; it is empty if
-/// the container is no member, or its place is known.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct InChunk {
-    pub(super) from: u32,
-    pub(super) to: u32,
-}
-
-/// What comes first in a container.
-fn first_of(kind: Kind) -> Expect {
-    match kind {
-        Kind::Object => Expect::NameOrEnd,
-        Kind::Array => Expect::ElementOrEnd,
-    }
-}
-
-/// What comes behind a comma.
-fn after_comma(kind: Kind) -> Expect {
-    match kind {
-        Kind::Object => Expect::Name,
-        Kind::Array => Expect::Value,
-    }
-}
-
-impl<E: Edits> Rewriter<E> {
-    /// A rewriter for one document, read with the paths of `program`.
-    pub fn new(program: Arc<Program>, limits: Limits) -> Self {
-        let start = program.start();
-        Self::starting_at(program, start, limits)
-    }
-
-    /// A rewriter for a document that is itself a node of another one, which has matched `state`.
-    pub fn starting_at(program: Arc<Program>, state: State, limits: Limits) -> Self {
+impl<E: Edits> Walker<E> {
+    /// A walker for a document that has matched `state`.
+    pub(super) fn new(program: Arc<Program>, state: State, limits: Limits, kernel: Kernel) -> Self {
         Self {
             program,
             limits,
-            kernel: Kernel::in_use(),
+            kernel,
             carry: Carry::default(),
             utf8: Utf8::default(),
             expect: Expect::Value,
             levels: Vec::new(),
-            standings: Vec::new(),
-            roots: told::Member::default(),
-            told_members: told::Members::default(),
-            told_at: 0,
-            whole: Vec::new(),
-            whole_passes: false,
-            scalars: 0,
+            opaque: Opaque::default(),
             state,
             doomed: false,
-            mode: Mode::Pass,
-            mark: 0,
-            gap: Gap::default(),
-            captured: Vec::new(),
-            captured_too_long: false,
+            output: Output::new(limits),
             primitive: None,
-            written: Vec::new(),
-            shapes: Shapes::default(),
+            cache: MemberCache::default(),
+            removals: Removals::default(),
+            pending: Pending::new(state, limits),
             offset: 0,
             before: 0,
-            hold: Hold::default(),
-            aheads: Vec::new(),
-            begun: state,
-            kept: HashMap::default(),
-            watches: Vec::new(),
-            document: Whole::default(),
-            asked: None,
-            patterns: Patterns::default(),
-            steps: 0,
-            failed: None,
         }
     }
 
-    /// Reads with this kernel, rather than with [that of the process](Kernel::in_use).
-    #[must_use]
-    pub fn on(mut self, kernel: Kernel) -> Self {
+    /// Reads with this kernel from now on.
+    pub(super) fn read_with(&mut self, kernel: Kernel) {
         self.kernel = kernel;
-        self
     }
 
-    /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is decided.
-    pub fn held_bytes(&self) -> usize {
-        self.gap.held_bytes()
-            + self.captured.capacity()
-            + self.written.capacity()
-            + self.hold.held_bytes()
-            + self.document.held_bytes()
-            + self.asked.as_ref().map_or(0, Asked::held_bytes)
+    /// Begins the next document, with what documents of a row have in common and what a response may have so much of.
+    pub(super) fn restart(&mut self) {
+        let start = self.program.start();
+        let fresh = Self::new(Arc::clone(&self.program), start, self.limits, self.kernel);
+        let last = std::mem::replace(self, fresh);
+        self.cache = last.cache;
+        self.removals = last.removals.restart();
+        self.pending = last.pending.restart(start, self.limits);
+        self.before = last.before.saturating_add(last.offset);
     }
 
-    /// How many steps it has taken besides the walk over the tokens, which takes one for each: bytes that were
-    /// looked at to answer what a path asks, comparisons, and positions of states that were made on the way.
-    pub fn steps(&self) -> u64 {
-        self.steps.saturating_add(self.program.steps())
+    /// Another walker of this kind, which has no paths and other edits.
+    pub(super) fn without_paths<F: Edits>(&self) -> Result<Walker<F>, Violation> {
+        // Without paths there is nothing that could be too complex.
+        let program = Arc::new(Program::compile(&[]).map_err(|_never| Violation::Cut)?);
+        let start = program.start();
+        Ok(Walker::new(program, start, self.limits, self.kernel))
     }
 
-    pub(super) fn kernel(&self) -> Kernel {
-        self.kernel
+    /// The paths that it reads with.
+    pub(super) fn program(&self) -> &Arc<Program> {
+        &self.program
     }
 
-    /// Forgets the document, however far it has come: another one begins.
-    pub fn restart(&mut self) {
-        let fresh = Self::new(Arc::clone(&self.program), self.limits).on(self.kernel);
-        let before = std::mem::replace(self, fresh);
-        // What documents of a row have in common, and what a response may have so much of.
-        self.shapes = before.shapes;
-        self.roots = before.roots;
-        self.told_members = before.told_members;
-        self.patterns = before.patterns;
-        self.steps = before.steps;
-        self.before = before.before.saturating_add(before.offset);
+    /// How much it may hold.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
-    /// Reads the next bytes of the document, and lets go of what is decided.
-    ///
-    /// After an error nothing more comes out, and every further call gives the same error. What has
-    /// left before was decided; the document it belonged to is not complete and must not seem so.
-    pub fn push<S: Sink + ?Sized>(
-        &mut self,
-        chunk: &[u8],
-        edits: &mut E,
-        sink: &mut S,
-    ) -> Result<(), Violation> {
-        self.guarded(|rewriter| {
-            if rewriter.program.asks_document() && rewriter.document.there().is_none() {
-                return rewriter.hold_document(chunk);
-            }
-            rewriter.push_chunk(chunk, edits, sink)
-        })
+    /// Bytes of documents that it holds, or has room for, between two calls.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.output.held_bytes() + self.pending.held_bytes()
     }
 
-    /// Ends the document, which must be complete.
-    pub fn finish<S: Sink + ?Sized>(
-        &mut self,
-        edits: &mut E,
-        sink: &mut S,
-    ) -> Result<(), Violation> {
-        self.guarded(|rewriter| {
-            rewriter.end_document(edits, sink)?;
-            rewriter.finish_primitive(edits, sink);
-            let complete = rewriter.expect == Expect::Nothing
-                && rewriter.utf8.is_complete()
-                && !rewriter.hold.is_active();
-            if complete { Ok(()) } else { Err(Violation::Cut) }
-        })
+    /// How many steps it has taken besides the walk over the tokens.
+    pub(super) fn steps(&self) -> u64 {
+        self.pending.steps().saturating_add(self.program.steps())
     }
 
-    /// Runs a step unless one has failed before; one that panics has failed.
-    fn guarded(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), Violation>,
-    ) -> Result<(), Violation> {
-        if let Some(violation) = self.failed {
-            return Err(violation);
-        }
-        self.failed = Some(Violation::Cut);
-        let result = step(self);
-        self.failed = result.err();
-        result
+    /// Bytes of the chunks before the current one.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
     }
 
-    pub(super) fn push_chunk<S: Sink + ?Sized>(
-        &mut self,
-        chunk: &[u8],
-        edits: &mut E,
-        sink: &mut S,
-    ) -> Result<(), Violation> {
+    /// How deep the next token stands.
+    pub(super) fn depth(&self) -> usize {
+        self.levels.len() + self.opaque.depth()
+    }
+
+    /// What comes next in the grammar.
+    pub(super) fn expect(&self) -> Expect {
+        if self.opaque.is_open() { self.opaque.expect() } else { self.expect }
+    }
+
+    /// Whether the document is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.expect == Expect::Nothing && self.utf8.is_complete() && !self.pending.is_waiting()
+    }
+
+    /// What a look-up of the document needs: the patterns that came from documents, and what the root has matched.
+    pub(super) fn for_look_up(&mut self) -> (&mut Patterns, State) {
+        self.pending.for_look_up()
+    }
+
+    /// The document is there as a whole.
+    pub(super) fn put_document(&mut self, document: Arc<Document>) {
+        self.pending.put_document(document);
+    }
+
+    /// A chunk comes, which has to be UTF-8.
+    pub(super) fn begin_chunk(&mut self, chunk: &[u8]) -> Result<(), Violation> {
         self.utf8.push(chunk).map_err(|at| Violation::Utf8 { at: self.offset + at as u64 })?;
-        if !self.watches.is_empty() {
-            self.watch(chunk)?;
-        }
-        self.mark = 0;
-        self.shapes.hope();
-        let from = if self.hold.is_active() { self.resume(chunk, edits, sink)? } else { Some(0) };
-        if let Some(from) = from
-            && let Some(stopped) = self.read(chunk, from, edits, sink)?
-        {
-            self.park(chunk, stopped, edits, sink);
-        }
-        if !self.aheads.is_empty() {
-            self.look_ahead(chunk);
-        }
-        self.offset += chunk.len() as u64;
-        if self.asked.as_ref().is_some_and(|asked| asked.end() <= self.offset) {
-            self.asked = None;
-        }
+        self.pending.watch(chunk, self.offset)?;
+        self.output.begin_at(0);
+        self.cache.retry();
         Ok(())
     }
 
-    /// Reads a chunk from a position on, to its end or to a value that has to wait.
+    /// The chunk goes.
+    pub(super) fn leave_chunk(&mut self, chunk: &[u8]) {
+        self.pending.look_ahead(&self.program, chunk, self.offset);
+        self.begin_at(self.offset + chunk.len() as u64);
+        self.pending.read_to(self.offset);
+    }
+
+    /// What comes next is a chunk at this offset of the document.
+    fn begin_at(&mut self, offset: u64) {
+        self.offset = offset;
+        self.removals.begin_chunk(offset);
+    }
+
+    /// Reads a chunk from a position on, to its end or to a value that has to wait: gives the position of that.
     pub(super) fn read<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -348,7 +213,7 @@ impl<E: Edits> Rewriter<E> {
         for window in chunk.get(from..).unwrap_or_default().chunks(WINDOW_BYTES_MAX) {
             let walked = self.window(window, base, chunk, edits, sink);
             if walked.is_err() {
-                self.flush_decided(sink);
+                self.output.flush_decided(sink);
             }
             if let Some(stopped) = walked? {
                 return Ok(Some(stopped));
@@ -366,6 +231,84 @@ impl<E: Edits> Rewriter<E> {
         }
     }
 
+    /// Whether a value waits for more of the document.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pending.is_waiting()
+    }
+
+    /// The chunk goes from the value on that waits at `at`: what is before it is dealt with. Gives the offset of the
+    /// value.
+    pub(super) fn park<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> u64 {
+        self.output.hold_gap(chunk, at, sink);
+        self.forget_chunk(chunk, edits);
+        self.offset + at as u64
+    }
+
+    /// Goes on with what waits, as far as this chunk and what is held allow. Where what is held is to be read now,
+    /// gives how many bytes of the chunk were held with it because it ends in that; 0 if none were.
+    pub(super) fn resume<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        held: &mut HeldBytes,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<Option<usize>, Violation> {
+        let program = Arc::clone(&self.program);
+        let position = Position::new(&self.levels, chunk, self.offset);
+        let value = PendingValue::new(&program, &*edits, position, self.state);
+        let Resumed::Read(verdict, ends) = self.pending.resume(&value, held)? else {
+            return Ok(None);
+        };
+        match verdict {
+            Some(Verdict::Answers(answers)) => self.settle(&program, answers, edits, sink),
+            Some(Verdict::Unclear | Verdict::Waits) => self.give_up(edits, sink),
+            None => {}
+        }
+        if !self.state.is_pending() && self.pending.take_name() {
+            self.late_name(&[], 0, edits, sink);
+        }
+        Ok(Some(ends.unwrap_or(0)))
+    }
+
+    /// Reads bytes that were held from this offset on, to their end or to the next value that has to wait; then looks
+    /// at the chunk. `is_complete` says whether the value is that they begin with.
+    pub(super) fn replay<S: Sink + ?Sized>(
+        &mut self,
+        (held, offset, is_complete): (&[u8], u64, bool),
+        chunk: &[u8],
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<Option<usize>, Violation> {
+        // The kernel stands at the end of the chunk that the value began in: it begins anew, outside of strings.
+        self.carry = Carry::default();
+        self.output.begin_at(0);
+        let current = self.offset;
+        self.begin_at(offset);
+        let sink: &mut dyn Sink = &mut ReplaySink::new(held, sink);
+        let stopped = self.read(held, 0, edits, sink)?;
+        if let Some(at) = stopped {
+            self.park(held, at, edits, sink);
+        } else if is_complete {
+            self.finish_primitive(edits, sink);
+        }
+        self.begin_at(current);
+        self.output.begin_at(0);
+        self.pending.watch(chunk, self.offset)?;
+        Ok(stopped)
+    }
+
+    /// Reads on in the chunk from here.
+    pub(super) fn go_on_at(&mut self, from: usize) {
+        self.output.begin_at(from);
+    }
+
     /// Reads one window of the chunk, which begins at `base`.
     fn window<S: Sink + ?Sized>(
         &mut self,
@@ -378,42 +321,27 @@ impl<E: Edits> Rewriter<E> {
         Events::lend(|events| {
             let scanned = self.kernel.scan(&mut self.carry, window, events);
             scanned.map_err(|at| self.grammar(base + at))?;
-            self.walk(&Window { chunk, base, events }, edits, sink)
+            self.walk(&Window::new(chunk, base, events), edits, sink)
         })
-    }
-
-    /// Passes what was decided before something went wrong: all up to the last gap.
-    #[cold]
-    fn flush_decided<S: Sink + ?Sized>(&mut self, sink: &mut S) {
-        match self.mode {
-            Mode::Pass | Mode::Gap => self.flush(self.gap.from().max(self.mark), sink),
-            Mode::Skip | Mode::Capture(_) => {}
-        }
     }
 
     /// Deals with the bytes of the chunk that are still open: the chunk is about to go.
     fn end_chunk<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
-        match self.mode {
-            Mode::Pass => self.flush(chunk.len(), sink),
-            Mode::Skip => {}
-            Mode::Gap => {
-                self.hold_gap(chunk, chunk.len(), sink);
-                if self.expect == Expect::NameEnd && self.name_is_too_long(self.gap.name_held()) {
-                    self.doom_long_name(chunk, edits, sink);
-                }
-            }
-            Mode::Capture(_) => {
-                let piece = chunk.get(self.mark..).unwrap_or_default();
-                if self.captured.len() + piece.len() > self.limits.value_bytes_max {
-                    self.captured_too_long = true;
-                    self.captured.clear();
-                } else if !self.captured_too_long {
-                    self.captured.extend_from_slice(piece);
-                }
-            }
+        self.output.end_chunk(chunk, sink);
+        if self.output.is_in_gap()
+            && self.expect == Expect::NameEnd
+            && self.name_is_too_long(self.output.gap().name_held())
+        {
+            self.doom_long_name(chunk, edits, sink);
         }
-        self.mark = 0;
-        self.leave_chunk(chunk, edits);
+        self.output.begin_at(0);
+        self.forget_chunk(chunk, edits);
+    }
+
+    /// The chunk goes, and with it the names of the containers that it began.
+    fn forget_chunk(&mut self, chunk: &[u8], edits: &mut E) {
+        self.output.leave_chunk();
+        self.removals.leave_chunk(&self.levels, chunk, edits);
     }
 
     /// Walks the tokens of one window. Gives the position of a value that has to wait.
@@ -426,7 +354,7 @@ impl<E: Edits> Rewriter<E> {
         let mut next = 0;
         let is_lazy = self.program.is_lazy();
         let mut minded = 0_u32;
-        while next < window.events.count() {
+        while next < window.count() {
             if is_lazy {
                 // Often enough, for what a token can take is bounded, too.
                 if minded.is_multiple_of(MINDED_EVERY) {
@@ -436,12 +364,10 @@ impl<E: Edits> Rewriter<E> {
                 minded = minded.wrapping_add(1);
             }
             let taken = match self.expect {
-                _ if !self.whole.is_empty() => self.skim(window, next, edits, sink),
-                Expect::Name | Expect::NameOrEnd => {
-                    let alike = self.alike(window, next, edits, sink);
-                    if alike > next { alike } else { self.member(window, next, edits, sink)? }
+                _ if self.opaque.is_open() => self.skim(window, next, edits, sink),
+                Expect::Name | Expect::NameOrEnd | Expect::Value | Expect::ElementOrEnd => {
+                    self.child(window, next, edits, sink)?
                 }
-                Expect::Value | Expect::ElementOrEnd => self.element(window, next, edits, sink)?,
                 Expect::NameEnd
                 | Expect::Colon
                 | Expect::StringEnd
@@ -452,10 +378,10 @@ impl<E: Edits> Rewriter<E> {
                 next = taken;
                 continue;
             }
-            let ([at], kind) = (window.at(next), first_kind(window.events.kinds(next)));
-            if !self.whole.is_empty() {
-                self.token_in_whole(window.chunk, at, kind, edits, sink)?;
-            } else if self.token(window, at, kind, edits, sink)? == Met::Waits {
+            let ([at], kind) = (window.at(next), first_kind(window.kinds(next)));
+            if self.opaque.is_open() {
+                self.opaque_token(window.chunk(), at, kind, edits, sink)?;
+            } else if self.token(window.chunk(), at, kind, edits, sink)? == Met::Waits {
                 return Ok(Some(at));
             }
             next += 1;
@@ -463,90 +389,78 @@ impl<E: Edits> Rewriter<E> {
         Ok(None)
     }
 
-    /// A whole member, and what is behind it, if they are all in the window and right; or the name of
-    /// one and the begin of its value. Gives the next token that is not dealt with.
+    /// Whole members, or a whole element, and what is behind them, if they are all in the window and right; or the name
+    /// of a member and the begin of its value. Gives the next token that is not dealt with.
+    ///
+    /// Members and elements share this code, and it is called from one place: so it is inlined there, and what it reads
+    /// of a value stays in registers.
     #[inline]
-    fn member<S: Sink + ?Sized>(
+    fn child<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
-        next: usize,
+        mut next: usize,
         edits: &mut E,
         sink: &mut S,
     ) -> Result<usize, Violation> {
-        let tokens = window.events.kinds(next);
-        if !Row::NAME.begins(tokens) {
-            return Ok(next);
+        if matches!(self.expect, Expect::Name | Expect::NameOrEnd) {
+            let cached = self.cached_members(window, next, edits, sink);
+            if cached > next {
+                return Ok(cached);
+            }
+            if !self.whole_name(window, next, edits, sink) {
+                return Ok(next);
+            }
+            next += Row::NAME.length();
         }
-        let [from, to, _, value, after] = window.at(next);
-        let Some(member) = self.named(window, from, to) else { return Ok(next) };
-        self.gap.begin_name(from);
-        self.gap.end_name(to + 1);
-        self.state = member.state;
-        if !member.spelled {
-            let name = window.chunk.get(from + 1..to);
-            self.unspelled(name, window.chunk, to + 1, edits, sink);
-        }
-        self.expect = Expect::Value;
-        let next = next + Row::NAME.length();
         if self.state.is_pending() {
             return Ok(next);
         }
-        let tokens = tokens >> (8 * Row::NAME.length());
-        let (end, behind) = match first_kind(tokens) {
-            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
-            b'{' => {
-                self.container(window.chunk, value, Kind::Object, edits, sink)?;
-                return Ok(next + 1);
-            }
-            b'[' => {
-                self.container(window.chunk, value, Kind::Array, edits, sink)?;
-                return Ok(next + 1);
-            }
-            0 | b'"' | b'}' | b']' | b':' | b',' => return Ok(next),
-            _ => match primitive::end(window.chunk, value) {
-                Some(end) => (end, next + 1),
-                None => return Ok(next),
-            },
-        };
-        self.scalar(window.chunk, value, edits, sink);
-        self.value_ends(window.chunk, end, edits, sink);
-        Ok(self.behind(window, behind, sink))
-    }
-
-    /// A scalar in an array, and what is behind it, if they are all in the window and right; or the begin
-    /// of a container in one. Gives the next token that is not dealt with.
-    #[inline]
-    fn element<S: Sink + ?Sized>(
-        &mut self,
-        window: &Window<'_>,
-        next: usize,
-        edits: &mut E,
-        sink: &mut S,
-    ) -> Result<usize, Violation> {
-        if self.state.is_pending() {
-            return Ok(next);
-        }
-        let tokens = window.events.kinds(next);
+        let tokens = window.kinds(next);
         let [value, after] = window.at(next);
         let (end, behind) = match first_kind(tokens) {
             b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
             b'{' => {
-                self.container(window.chunk, value, Kind::Object, edits, sink)?;
+                self.container(window.chunk(), value, Kind::Object, edits, sink)?;
                 return Ok(next + 1);
             }
             b'[' => {
-                self.container(window.chunk, value, Kind::Array, edits, sink)?;
+                self.container(window.chunk(), value, Kind::Array, edits, sink)?;
                 return Ok(next + 1);
             }
             0 | b'"' | b'}' | b']' | b':' | b',' => return Ok(next),
-            _ => match primitive::end(window.chunk, value) {
+            _ => match primitive::end(window.chunk(), value) {
                 Some(end) => (end, next + 1),
                 None => return Ok(next),
             },
         };
-        self.scalar(window.chunk, value, edits, sink);
-        self.value_ends(window.chunk, end, edits, sink);
+        self.scalar(window.chunk(), value, edits, sink);
+        self.value_ends(window.chunk(), end, edits, sink);
         Ok(self.behind(window, behind, sink))
+    }
+
+    /// The name of a member and its colon, if they are in the window, and the name has no escape. Gives whether they are.
+    #[inline]
+    fn whole_name<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        next: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> bool {
+        if !Row::NAME.begins(window.kinds(next)) {
+            return false;
+        }
+        let [from, to] = window.at(next);
+        let Some(member) = self.named(window, from, to) else { return false };
+        self.output.begin_name(from);
+        self.output.end_name(to + 1);
+        self.state = member.state;
+        if !member.spelled {
+            let name = window.chunk().get(from + 1..to);
+            self.unspelled(name, window.chunk(), to + 1, edits, sink);
+        }
+        self.expect = Expect::Value;
+        true
     }
 
     /// What is behind a value: brackets that close, and a comma. Gives the next token that is not dealt
@@ -560,17 +474,117 @@ impl<E: Edits> Rewriter<E> {
     ) -> usize {
         while self.expect == Expect::CommaOrEnd {
             let [at] = window.at(next);
-            match first_kind(window.events.kinds(next)) {
+            match first_kind(window.kinds(next)) {
                 b',' => {
                     self.comma(at);
                     return next + 1;
                 }
                 bracket @ (b'}' | b']') if self.closes(bracket) => {
-                    self.close(window.chunk, at, sink);
+                    self.close(window.chunk(), at, sink);
                     next += 1;
                 }
                 _ => break,
             }
+        }
+        next
+    }
+
+    /// What the member is whose name stands between the quotes at `from` and `to`; none if only reading it
+    /// byte by byte can tell.
+    #[inline]
+    fn named(&mut self, window: &Window<'_>, from: usize, to: usize) -> Option<Member> {
+        let level = self.levels.last()?;
+        let (slot, index, object) = (level.slot(), level.index(), level.state());
+        if let Some(member) = self.cache.member(slot, index, window.chunk(), from + 1) {
+            return Some(member);
+        }
+        let name = window.plain_name(from, to, self.limits.name_bytes_max)?;
+        let member = self.program.member(object, name);
+        self.cache.remember(slot, index, window.chunk(), (from + 1, name.len()), member);
+        Some(member)
+    }
+
+    /// Takes members that are like those of the object before, of which is known what always happens to
+    /// them, and which stand in the window with the comma behind them. Gives the next token that is not dealt
+    /// with.
+    fn cached_members<S: Sink + ?Sized>(
+        &mut self,
+        window: &Window<'_>,
+        first: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> usize {
+        if !self.cache.trusts_runs() {
+            return first;
+        }
+        let begun = self.output.gap().begun_here();
+        let (Some(level), Some((mut gap, mut comma))) = (self.levels.last(), begun) else {
+            return first;
+        };
+        if !level.slot().is_known() {
+            return first;
+        }
+        let depth_max = self.opaque_depth_max();
+        let (slot, object, scope) = (level.slot(), level.state(), level.scope());
+        let mut reported = self.removals.is_known_reported(&self.levels);
+        let mut kept = level.has_kept();
+        let from_place = slot.member(level.index());
+        let mut place = from_place;
+        let (mut next, mut passed) = (first, 0);
+        loop {
+            let tokens = window.kinds(next);
+            let [from, _, _, value] = window.at(next);
+            if !Row::NAME.begins(tokens) {
+                break;
+            }
+            let Some(cached) = self.cache.expected(place, slot, window.chunk(), from + 1) else {
+                break;
+            };
+            let always = cached.always(|member, kind| {
+                let unspelled = (!member.spelled).then_some(object);
+                edits.always(scope, member.state, kind, unspelled)
+            });
+            let kind = first_kind(tokens >> (8 * Row::NAME.length()));
+            let Some(always) = always.of_value(kind) else {
+                self.cache.trust_runs_less();
+                break;
+            };
+            let Some(member) = MemberValue::read(window, next, tokens, depth_max) else { break };
+            reported = reported
+                || (always == Always::Withhold
+                    && self.removals.is_reported(&self.levels, window.chunk()));
+            // A gap that has to be changed is not for here.
+            let stays = (kept || !comma) && value - gap <= self.limits.gap_bytes_max;
+            match always {
+                Always::Pass if stays => {
+                    kept = true;
+                    passed += member.scalars;
+                }
+                Always::Null if stays => {
+                    kept = true;
+                    self.output.null_between(value, member.end, sink);
+                }
+                // The first that is withheld has to be reported.
+                Always::Drop | Always::Withhold if reported || always == Always::Drop => {
+                    self.output.drop_between(gap, member.end, sink);
+                }
+                Always::Pass | Always::Null | Always::Drop | Always::Withhold => break,
+            }
+            (gap, comma) = (member.comma, true);
+            place = place.wrapping_add(1);
+            next = member.next;
+        }
+        let members = place.wrapping_sub(from_place);
+        if members > 0 {
+            if passed > 0 {
+                edits.passed(passed);
+            }
+            if let Some(level) = self.levels.last_mut() {
+                level.pass_children(members, kept);
+            }
+            self.cache.trust_runs_more();
+            self.output.open_gap(gap, comma);
+            self.expect = Expect::Name;
         }
         next
     }
@@ -580,105 +594,68 @@ impl<E: Edits> Rewriter<E> {
     fn skim<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
-        mut next: usize,
+        next: usize,
         edits: &mut E,
         sink: &mut S,
     ) -> usize {
-        let Some(mut kind) = self.whole.last().copied() else { return next };
-        let (mut expect, mut scalars) = (self.expect, self.scalars);
-        'values: loop {
-            let mut tokens = window.events.kinds(next);
-            if matches!(expect, Expect::Name | Expect::NameOrEnd) {
-                if Row::TEXT_MEMBER.begins(tokens) {
-                    scalars += 1;
-                    next += Row::TEXT_MEMBER.length();
-                    expect = Expect::Name;
-                    continue;
-                }
-                if !Row::NAME.begins(tokens) {
-                    break;
-                }
-                next += Row::NAME.length();
-                tokens >>= 8 * Row::NAME.length();
-                expect = Expect::Value;
-            }
-            if matches!(expect, Expect::Value | Expect::ElementOrEnd) {
-                if kind == Kind::Array && Row::TEXT_ELEMENT.begins(tokens) {
-                    scalars += 1;
-                    next += Row::TEXT_ELEMENT.length();
-                    expect = Expect::Value;
-                    continue;
-                }
-                match first_kind(tokens) {
-                    b'"' if Row::TEXT.begins(tokens) => next += Row::TEXT.length(),
-                    bracket @ (b'{' | b'[') => {
-                        let [at] = window.at(next);
-                        if self.check_depth(at).is_err() {
-                            break;
-                        }
-                        kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
-                        expect = first_of(kind);
-                        self.whole.push(kind);
-                        next += 1;
-                        continue;
-                    }
-                    0 | b'"' | b'}' | b']' | b':' | b',' => break,
-                    _ => {
-                        let [at] = window.at(next);
-                        if primitive::end(window.chunk, at).is_none() {
-                            break;
-                        }
-                        next += 1;
-                        if first_kind(tokens >> 8) == b',' {
-                            scalars += 1;
-                            next += 1;
-                            expect = after_comma(kind);
-                            continue;
-                        }
-                    }
-                }
-                scalars += 1;
-                expect = Expect::CommaOrEnd;
-            }
-            if expect != Expect::CommaOrEnd {
-                break;
-            }
-            loop {
-                let behind = first_kind(window.events.kinds(next));
-                match (behind, kind) {
-                    (b',', _) => expect = after_comma(kind),
-                    (b'}', Kind::Object) | (b']', Kind::Array) => {
-                        let [at] = window.at(next);
-                        next += 1;
-                        self.whole.pop();
-                        let Some(around) = self.whole.last() else {
-                            self.scalars = scalars;
-                            self.whole_ends(window.chunk, at + 1, edits, sink);
-                            return self.behind(window, next, sink);
-                        };
-                        kind = *around;
-                        continue;
-                    }
-                    _ => break 'values,
-                }
-                next += 1;
-                break;
-            }
+        let next = self.opaque.skim(window, next, self.opaque_depth_max());
+        if self.opaque.is_open() {
+            return next;
         }
-        (self.expect, self.scalars) = (expect, scalars);
-        next
+        let [bracket] = window.at(next - 1);
+        self.opaque_ends(window.chunk(), bracket + 1, edits, sink);
+        self.behind(window, next, sink)
+    }
+
+    /// A token inside of a container that was decided as a whole.
+    fn opaque_token<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        byte: u8,
+        edits: &mut E,
+        sink: &mut S,
+    ) -> Result<(), Violation> {
+        match self.opaque.token(byte, self.opaque_depth_max()) {
+            OpaqueToken::Inside => Ok(()),
+            OpaqueToken::Primitive => self.primitive(Primitive::START, chunk, at, edits, sink),
+            OpaqueToken::Ended => {
+                self.opaque_ends(chunk, at + 1, edits, sink);
+                Ok(())
+            }
+            OpaqueToken::TooDeep => Err(Violation::Depth { at: self.offset + at as u64 }),
+            OpaqueToken::Wrong => Err(self.grammar(at)),
+        }
+    }
+
+    /// The container that was decided as a whole ends before `end`.
+    fn opaque_ends<S: Sink + ?Sized>(
+        &mut self,
+        chunk: &[u8],
+        end: usize,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        if let Some(scalars) = self.opaque.passed() {
+            edits.passed(scalars);
+        }
+        self.value_ends(chunk, end, edits, sink);
+    }
+
+    /// How many containers may be nested in one that is decided as a whole, itself included.
+    fn opaque_depth_max(&self) -> usize {
+        self.limits.depth_max.saturating_sub(self.levels.len())
     }
 
     /// What may follow on what, where children are decided one by one.
     fn token<S: Sink + ?Sized>(
         &mut self,
-        window: &Window<'_>,
+        chunk: &[u8],
         at: usize,
         byte: u8,
         edits: &mut E,
         sink: &mut S,
     ) -> Result<Met, Violation> {
-        let chunk = window.chunk;
         match (self.expect, byte) {
             (Expect::Value | Expect::ElementOrEnd, b'{') => {
                 return self.container(chunk, at, Kind::Object, edits, sink);
@@ -707,7 +684,7 @@ impl<E: Edits> Rewriter<E> {
                 self.primitive(Primitive::START, chunk, at, edits, sink)?;
             }
             (Expect::Name | Expect::NameOrEnd, b'"') => {
-                self.gap.begin_name(at);
+                self.output.begin_name(at);
                 self.expect = Expect::NameEnd;
             }
             (Expect::NameEnd, _) => {
@@ -748,66 +725,67 @@ impl<E: Edits> Rewriter<E> {
         }
     }
 
-    /// A token inside of a container that was decided as a whole: nothing but the grammar matters.
-    fn token_in_whole<S: Sink + ?Sized>(
+    /// A value begins at `at` whose state pends. Where it goes on, its state has been settled, or the value
+    /// is doomed.
+    #[cold]
+    fn meet<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
         at: usize,
-        byte: u8,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<(), Violation> {
-        let kind = self.whole.last().copied().unwrap_or(Kind::Array);
-        match (self.expect, byte, kind) {
-            (Expect::Value | Expect::ElementOrEnd, b'{', _) => self.open_whole(at, Kind::Object)?,
-            (Expect::Value | Expect::ElementOrEnd, b'[', _) => self.open_whole(at, Kind::Array)?,
-            (Expect::Value | Expect::ElementOrEnd, b'"', _) => self.expect = Expect::StringEnd,
-            (Expect::ElementOrEnd | Expect::CommaOrEnd, b']', Kind::Array)
-            | (Expect::NameOrEnd | Expect::CommaOrEnd, b'}', Kind::Object) => {
-                self.whole.pop();
-                self.expect = Expect::CommaOrEnd;
-                if self.whole.is_empty() {
-                    self.whole_ends(chunk, at + 1, edits, sink);
-                }
+    ) -> Result<Met, Violation> {
+        let program = Arc::clone(&self.program);
+        while program.question(self.state).is_some() {
+            let position = Position::new(&self.levels, chunk, self.offset);
+            let value = PendingValue::new(&program, &*edits, position, self.state);
+            match self.pending.ask(&value, at)? {
+                Verdict::Waits => return Ok(Met::Waits),
+                Verdict::Answers(answers) => self.settle(&program, answers, edits, sink),
+                Verdict::Unclear => self.give_up(edits, sink),
             }
-            (Expect::Value | Expect::ElementOrEnd, b'}' | b']' | b':' | b',', _) => {
-                return Err(self.grammar(at));
-            }
-            (Expect::Value | Expect::ElementOrEnd, _, _) => {
-                self.primitive(Primitive::START, chunk, at, edits, sink)?;
-            }
-            (Expect::Name | Expect::NameOrEnd, b'"', _) => self.expect = Expect::NameEnd,
-            (Expect::NameEnd, _, _) => self.expect = Expect::Colon,
-            (Expect::Colon, b':', _) | (Expect::CommaOrEnd, b',', Kind::Array) => {
-                self.expect = Expect::Value;
-            }
-            (Expect::StringEnd, _, _) => self.scalar_ends(chunk, at + 1, edits, sink),
-            (Expect::CommaOrEnd, b',', Kind::Object) => self.expect = Expect::Name,
-            (
-                Expect::Name
-                | Expect::NameOrEnd
-                | Expect::Colon
-                | Expect::CommaOrEnd
-                | Expect::Nothing,
-                _,
-                _,
-            ) => return Err(self.grammar(at)),
         }
-        Ok(())
+        // What was asked may have had very many answers.
+        self.make_room();
+        if self.pending.take_name() {
+            self.late_name(chunk, at, edits, sink);
+        }
+        Ok(Met::Goes)
     }
 
-    /// The container that was decided as a whole ends before `end`.
-    fn whole_ends<S: Sink + ?Sized>(
+    /// The name before the value at `at`, which has waited for it, now that the member is known.
+    fn late_name<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
-        end: usize,
+        at: usize,
         edits: &mut E,
         sink: &mut S,
     ) {
-        if self.whole_passes {
-            edits.passed(self.scalars);
+        let name: Option<String> = serde_json::from_slice(self.output.gap().name(chunk)).ok();
+        self.unspelled(name.as_deref().map(str::as_bytes), chunk, at, edits, sink);
+    }
+
+    fn settle<S: Sink + ?Sized>(
+        &mut self,
+        program: &Program,
+        answers: Answers,
+        edits: &mut E,
+        sink: &mut S,
+    ) {
+        match program.settle(self.state, answers) {
+            Some(state) => self.state = state,
+            None => self.give_up(edits, sink),
         }
-        self.value_ends(chunk, end, edits, sink);
+    }
+
+    /// The value that pends is removed.
+    fn give_up<S: Sink + ?Sized>(&mut self, edits: &mut E, sink: &mut S) {
+        if let Some(level) = self.levels.last() {
+            edits.unsettled(level.scope(), self.state);
+        }
+        self.pending.take_name();
+        self.state = State::DEAD;
+        self.doom(sink);
     }
 
     /// A container begins at `at`.
@@ -831,12 +809,14 @@ impl<E: Edits> Rewriter<E> {
             OnContainer::Enter(scope) => {
                 self.check_depth(at)?;
                 self.keep(chunk, at, sink);
-                let spot = self.shapes.spot(self.levels.last(), kind, self.state, scope);
-                let name = self.name_of_container(chunk, edits);
-                let (state, kept, index) = (self.state, false, 0);
-                self.levels.push(Level { kind, state, scope, kept, index, spot, name });
-                self.open_gap(at + 1, false);
-                self.expect = first_of(kind);
+                let parent = self.levels.last();
+                let parent = parent.map(|level| (level.kind(), level.slot(), level.index()));
+                let slot = self.cache.slot(parent, kind, self.state, scope);
+                let gap = self.output.gap();
+                let name = self.removals.name_of_container(&self.levels, chunk, gap, edits);
+                self.levels.push(Level::new(kind, self.state, scope, slot, name));
+                self.output.open_gap(at + 1, false);
+                self.expect = Expect::first_in(kind);
                 if kind == Kind::Array {
                     self.state = self.program.element(self.state, 0);
                 }
@@ -846,12 +826,11 @@ impl<E: Edits> Rewriter<E> {
             OnContainer::Null => self.null(chunk, at, sink),
             OnContainer::Drop => {
                 self.discard(chunk, at, sink);
-                self.tell_where(chunk, edits);
+                self.report_removal(chunk, edits);
             }
         }
-        self.whole_passes = matches!(decided, OnContainer::Pass);
-        self.scalars = 0;
-        self.open_whole(at, kind)?;
+        self.check_depth(at)?;
+        self.opaque.begin(kind, matches!(decided, OnContainer::Pass));
         Ok(Met::Goes)
     }
 
@@ -873,7 +852,7 @@ impl<E: Edits> Rewriter<E> {
     /// Lets the program forget, if that is due, all states but those of the containers around and of the value
     /// to come.
     #[inline]
-    pub(super) fn make_room(&mut self) {
+    fn make_room(&mut self) {
         if self.program.is_crowded() {
             self.forget_states();
         }
@@ -881,23 +860,11 @@ impl<E: Edits> Rewriter<E> {
 
     #[cold]
     fn forget_states(&mut self) {
-        let levels = self.levels.iter_mut().map(|level| &mut level.state);
-        let aheads = self.aheads.iter_mut().map(Ahead::state);
-        self.program.forget_all_but(levels.chain(aheads).chain([&mut self.state]));
-        self.shapes = Shapes::default();
-        self.levels.iter_mut().for_each(|level| level.spot.forget());
-    }
-
-    fn open_whole(&mut self, at: usize, kind: Kind) -> Result<(), Violation> {
-        self.check_depth(at)?;
-        self.whole.push(kind);
-        self.expect = first_of(kind);
-        Ok(())
-    }
-
-    /// How deep the next token stands.
-    fn depth(&self) -> usize {
-        self.levels.len() + self.whole.len()
+        let levels = self.levels.iter_mut().map(Level::state_to_keep);
+        let states = levels.chain(self.pending.states()).chain([&mut self.state]);
+        self.program.forget_all_but(states);
+        // What is cached are states, too.
+        self.cache = MemberCache::default();
     }
 
     fn check_depth(&self, at: usize) -> Result<(), Violation> {
@@ -912,7 +879,7 @@ impl<E: Edits> Rewriter<E> {
     #[inline]
     fn scalar<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, edits: &mut E, sink: &mut S) {
         debug_assert!(
-            self.mark <= at && at < chunk.len(),
+            self.output.is_open_at(at) && at < chunk.len(),
             "a token lies in what is not dealt with"
         );
         let decided =
@@ -922,31 +889,24 @@ impl<E: Edits> Rewriter<E> {
             OnScalar::Null => self.null(chunk, at, sink),
             OnScalar::Drop => {
                 self.discard(chunk, at, sink);
-                self.tell_where(chunk, edits);
+                self.report_removal(chunk, edits);
             }
             OnScalar::Capture(capture) => {
-                self.capture(capture, chunk, at, sink);
+                self.keep(chunk, at, sink);
+                self.output.capture(capture, at, sink);
                 if edits.asks_where_captured(capture) {
-                    let place = self.value_place(chunk, edits);
+                    let gap = self.output.gap();
+                    let place = self.removals.value_place(&self.levels, chunk, gap, edits);
                     edits.captured_at(place);
                 }
             }
         }
     }
 
-    /// The scalar at `at` is captured.
-    fn capture<S: Sink + ?Sized>(
-        &mut self,
-        capture: E::Capture,
-        chunk: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) {
-        self.keep(chunk, at, sink);
-        self.flush(at, sink);
-        self.captured.clear();
-        self.captured_too_long = false;
-        self.mode = Mode::Capture(capture);
+    /// Reports that something was removed in the innermost container, if that is asked.
+    #[inline]
+    fn report_removal(&mut self, chunk: &[u8], edits: &mut E) {
+        self.removals.report(&self.levels, chunk, edits);
     }
 
     /// Reads on in a number or literal from `at` to its end, or to the end of the chunk.
@@ -979,11 +939,10 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) {
-        if self.whole.is_empty() {
-            self.value_ends(chunk, end, edits, sink);
+        if self.opaque.is_open() {
+            self.opaque.end_scalar();
         } else {
-            self.scalars += 1;
-            self.expect = Expect::CommaOrEnd;
+            self.value_ends(chunk, end, edits, sink);
         }
     }
 
@@ -996,12 +955,9 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) {
-        match self.mode {
-            Mode::Pass | Mode::Gap => {}
-            Mode::Skip => self.mark = end,
-            Mode::Capture(capture) => self.captured_ends(capture, chunk, end, edits, sink),
+        if let Some(capture) = self.output.end_value(end) {
+            self.captured_ends(capture, chunk, end, edits, sink);
         }
-        self.mode = Mode::Pass;
         self.doomed = false;
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
@@ -1015,53 +971,35 @@ impl<E: Edits> Rewriter<E> {
         edits: &mut E,
         sink: &mut S,
     ) {
-        let piece = chunk.get(self.mark..end).unwrap_or_default();
-        let fits = !self.captured_too_long
-            && self.captured.len() + piece.len() <= self.limits.value_bytes_max;
-        let raw = if self.captured.is_empty() {
-            piece
-        } else {
-            self.captured.extend_from_slice(if fits { piece } else { &[] });
-            &self.captured
-        };
-        self.written.clear();
-        edits.write_scalar(capture, fits.then_some(raw), &mut self.written);
-        sink.put(&self.written);
-        self.mark = end;
-        self.tell_where(chunk, edits);
+        self.output.write(chunk, end, sink, |raw, out| edits.write_scalar(capture, raw, out));
+        self.report_removal(chunk, edits);
     }
 
     /// The comma at `at` begins the gap before the next child.
     #[inline]
     fn comma(&mut self, at: usize) {
-        self.open_gap(at, true);
+        self.output.open_gap(at, true);
         let Some(level) = self.levels.last_mut() else { return };
-        self.expect = after_comma(level.kind);
-        level.index += 1;
-        if level.kind == Kind::Array {
-            self.state = self.program.element(level.state, level.index);
+        self.expect = Expect::after_comma(level.kind());
+        level.next_child();
+        if level.kind() == Kind::Array {
+            self.state = self.program.element(level.state(), level.index());
         }
     }
 
     fn closes(&self, bracket: u8) -> bool {
-        self.levels.last().is_some_and(|level| match level.kind {
-            Kind::Object => bracket == b'}',
-            Kind::Array => bracket == b']',
-        })
+        self.levels.last().is_some_and(|level| level.closes_with(bracket))
     }
 
     /// The bracket at `at` closes the innermost container.
     fn close<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
         // An empty container: the white space inside is a gap that no value follows.
-        if let Mode::Gap = self.mode {
-            self.release(chunk, at, false, sink);
+        if self.output.is_in_gap() {
+            self.output.release(chunk, at, false, sink);
         }
         self.levels.pop();
-        self.standings.truncate(self.levels.len());
-        self.told_at = 0;
-        if self.aheads.last().is_some_and(|ahead| ahead.depth > self.levels.len()) {
-            self.aheads.pop();
-        }
+        self.removals.close(self.levels.len());
+        self.pending.close(self.levels.len());
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
@@ -1070,11 +1008,11 @@ impl<E: Edits> Rewriter<E> {
         if self.doomed {
             return;
         }
-        self.gap.end_name(at + 1);
-        if self.gap.name_is_split() {
-            self.hold_gap(chunk, at + 1, sink);
+        self.output.end_name(at + 1);
+        if self.output.gap().name_is_split() {
+            self.output.hold_gap(chunk, at + 1, sink);
         }
-        let quoted = self.gap.name(chunk);
+        let quoted = self.output.gap().name(chunk);
         if self.name_is_too_long(quoted.len().saturating_sub(1)) {
             self.doom_long_name(chunk, edits, sink);
             return;
@@ -1095,7 +1033,7 @@ impl<E: Edits> Rewriter<E> {
         sink: &mut S,
     ) {
         let Some(level) = self.levels.last() else { return };
-        let object = level.state;
+        let object = level.state();
         let member = match name {
             Some(name) => self.program.member(object, name),
             None => Member { state: self.program.unspelled(object), spelled: false },
@@ -1107,7 +1045,7 @@ impl<E: Edits> Rewriter<E> {
     }
 
     /// A member's name that no path spells, which ends before `end`.
-    pub(super) fn unspelled<S: Sink + ?Sized>(
+    fn unspelled<S: Sink + ?Sized>(
         &mut self,
         name: Option<&[u8]>,
         chunk: &[u8],
@@ -1117,23 +1055,20 @@ impl<E: Edits> Rewriter<E> {
     ) {
         if self.state.is_pending() {
             // What the name is under depends on what the member is.
-            self.hold.has_name();
+            self.pending.defer_name();
             return;
         }
         let Some(level) = self.levels.last() else { return };
-        match edits.name(level.scope, level.state, self.state) {
+        match edits.name(level.scope(), level.state(), self.state) {
             OnName::Keep => {}
             OnName::Drop => {
                 self.doom(sink);
-                self.tell_where(chunk, edits);
+                self.report_removal(chunk, edits);
             }
             OnName::Capture(capture) => {
-                self.written.clear();
                 let name = name.and_then(|name| std::str::from_utf8(name).ok());
-                if edits.write_name(capture, name, &mut self.written) {
-                    self.hold_gap(chunk, end, sink);
-                    self.gap.rename(&self.written);
-                } else {
+                let write = |out: &mut Vec<u8>| edits.write_name(capture, name, out);
+                if !self.output.rename(chunk, end, sink, write) {
                     self.doom(sink);
                 }
             }
@@ -1149,92 +1084,41 @@ impl<E: Edits> Rewriter<E> {
     #[cold]
     fn doom_long_name<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
         if let Some(level) = self.levels.last() {
-            let member = self.program.unanswered(self.program.unspelled(level.state));
-            match edits.name(level.scope, level.state, member) {
+            let member = self.program.unanswered(self.program.unspelled(level.state()));
+            match edits.name(level.scope(), level.state(), member) {
                 OnName::Drop => {}
                 OnName::Keep | OnName::Capture(_) => {
-                    edits.name_is_too_long(level.scope, level.state, member);
+                    edits.name_is_too_long(level.scope(), level.state(), member);
                 }
             }
         }
         self.doom(sink);
-        self.tell_where(chunk, edits);
+        self.report_removal(chunk, edits);
     }
 
     /// The member whose name has been read, or is being read, is removed.
-    pub(super) fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
+    fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
         self.doomed = true;
-        self.skip(sink);
+        self.output.skip(sink);
     }
 
     fn scope(&self, edits: &E) -> E::Scope {
-        self.levels.last().map_or_else(|| edits.root(), |level| level.scope)
-    }
-
-    /// The gap before the next child begins at `at`.
-    #[inline]
-    pub(super) fn open_gap(&mut self, at: usize, comma: bool) {
-        // What was skipped or put has moved the mark already; what passes does so up to the gap.
-        self.gap.open(at, comma);
-        self.mode = Mode::Gap;
-    }
-
-    /// Copies the gap as far as it has been read, up to `end`.
-    pub(super) fn hold_gap<S: Sink + ?Sized>(&mut self, chunk: &[u8], end: usize, sink: &mut S) {
-        self.flush(self.gap.from(), sink);
-        self.gap.hold(chunk, end, &self.limits);
-        self.mark = end;
+        self.levels.last().map_or_else(|| edits.root(), Level::scope)
     }
 
     /// The value at `at` leaves in some form, and so does the gap before it.
     #[inline]
     fn keep<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
-        if let Mode::Gap = self.mode {
-            let separated = self
-                .levels
-                .last_mut()
-                .is_some_and(|level| std::mem::replace(&mut level.kept, true));
-            self.release(chunk, at, separated, sink);
+        if self.output.is_in_gap() {
+            let separated = self.levels.last_mut().is_some_and(Level::keep_child);
+            self.output.release(chunk, at, separated, sink);
         }
-    }
-
-    /// Lets the gap before `at` go, with its comma if `separated`.
-    #[inline]
-    fn release<S: Sink + ?Sized>(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        separated: bool,
-        sink: &mut S,
-    ) {
-        self.mode = Mode::Pass;
-        if !self.gap.is_in_chunk(at, &self.limits) {
-            self.put_gap(chunk, at, separated, sink);
-        } else if self.gap.drops_comma(separated) {
-            self.flush(self.gap.from(), sink);
-            self.mark = self.gap.from() + 1;
-        }
-    }
-
-    /// Puts the gap before `at`, which is not in the chunk as it is to leave.
-    #[cold]
-    fn put_gap<S: Sink + ?Sized>(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        separated: bool,
-        sink: &mut S,
-    ) {
-        self.hold_gap(chunk, at, sink);
-        self.gap.put(separated, sink);
     }
 
     /// `null` stands in the place of the value at `at`.
     fn null<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, sink: &mut S) {
         self.keep(chunk, at, sink);
-        self.flush(at, sink);
-        sink.put(b"null");
-        self.mode = Mode::Skip;
+        self.output.null(at, sink);
     }
 
     /// The value at `at` is removed; the root, which must be something, becomes `null`.
@@ -1243,26 +1127,8 @@ impl<E: Edits> Rewriter<E> {
         if self.levels.is_empty() {
             self.null(chunk, at, sink);
         } else {
-            self.skip(sink);
+            self.output.skip(sink);
         }
-    }
-
-    /// What is being read is removed, with the gap before it.
-    #[inline]
-    fn skip<S: Sink + ?Sized>(&mut self, sink: &mut S) {
-        if let Mode::Gap = self.mode {
-            self.flush(self.gap.from(), sink);
-        }
-        self.mode = Mode::Skip;
-    }
-
-    /// Passes what is open up to `to`.
-    #[inline]
-    pub(super) fn flush<S: Sink + ?Sized>(&mut self, to: usize, sink: &mut S) {
-        if self.mark < to {
-            sink.pass(self.mark..to);
-        }
-        self.mark = to;
     }
 
     fn grammar(&self, at: usize) -> Violation {
@@ -1270,14 +1136,48 @@ impl<E: Edits> Rewriter<E> {
     }
 }
 
-/// Says where the rewriter stands and what it holds in bytes, and none of the bytes.
-impl<E: Edits> fmt::Debug for Rewriter<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rewriter")
-            .field("offset", &self.offset)
-            .field("depth", &self.depth())
-            .field("expect", &self.expect)
-            .field("failed", &self.failed)
-            .finish_non_exhaustive()
+/// The value of a member that stands in the window with the comma behind it.
+struct MemberValue {
+    /// Where it ends, and where the comma stands.
+    end: usize,
+    comma: usize,
+    /// The token behind the comma.
+    next: usize,
+    /// How many scalars it holds.
+    scalars: u64,
+}
+
+impl MemberValue {
+    /// That of the member that the token `next` begins; `tokens` are the kinds from there on. None if it does not stand
+    /// in the window so, or is not right.
+    #[expect(clippy::inline_always, reason = "four values, and every cached member is read here")]
+    #[inline(always)]
+    fn read(window: &Window<'_>, next: usize, tokens: u64, depth_max: usize) -> Option<Self> {
+        let [_, _, _, value, last, behind] = window.at(next);
+        match first_kind(tokens >> (8 * Row::NAME.length())) {
+            b'"' if Row::TEXT_MEMBER.begins(tokens) => {
+                let next = next + Row::TEXT_MEMBER.length();
+                Some(Self { end: last + 1, comma: behind, next, scalars: 1 })
+            }
+            b'{' | b'[' => {
+                let from = next + Row::NAME.length();
+                let read = subtree::read(window, from, depth_max)?;
+                let [bracket, comma] = window.at(read.behind() - 1);
+                if first_kind(window.kinds(read.behind())) != b',' {
+                    return None;
+                }
+                let (end, next) = (bracket + 1, read.behind() + 1);
+                Some(Self { end, comma, next, scalars: read.scalars() })
+            }
+            0 | b'"' | b'}' | b']' | b':' | b',' => None,
+            _ => {
+                let b',' = first_kind(tokens >> (8 * (Row::NAME.length() + 1))) else {
+                    return None;
+                };
+                let end = primitive::end(window.chunk(), value)?;
+                let next = next + Row::NAME.length() + 2;
+                Some(Self { end, comma: last, next, scalars: 1 })
+            }
+        }
     }
 }

@@ -4,13 +4,37 @@ use crate::json::kernel::Events;
 
 /// What is being walked: part of a chunk, and the tokens in it.
 pub(super) struct Window<'a> {
-    pub(super) chunk: &'a [u8],
+    chunk: &'a [u8],
     /// Where the window begins in the chunk.
-    pub(super) base: usize,
-    pub(super) events: &'a Events,
+    base: usize,
+    events: &'a Events,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    /// The part of a chunk from `base` on that these tokens are of.
+    #[inline]
+    pub(super) fn new(chunk: &'a [u8], base: usize, events: &'a Events) -> Self {
+        Self { chunk, base, events }
+    }
+
+    /// The chunk that it is part of.
+    #[inline]
+    pub(super) fn chunk(&self) -> &'a [u8] {
+        self.chunk
+    }
+
+    /// How many tokens it has.
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.events.count()
+    }
+
+    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not there.
+    #[inline]
+    pub(super) fn kinds(&self, next: usize) -> u64 {
+        self.events.kinds(next)
+    }
+
     /// Where the tokens from `next` on stand in the chunk.
     #[inline]
     pub(super) fn at<const N: usize>(&self, next: usize) -> [usize; N] {
@@ -20,7 +44,7 @@ impl Window<'_> {
 
     /// The name between the quotes at `from` and `to`, if it is of at most so many bytes and has no escape.
     #[inline]
-    pub(super) fn plain_name(&self, from: usize, to: usize, bytes_max: usize) -> Option<&[u8]> {
+    pub(super) fn plain_name(&self, from: usize, to: usize, bytes_max: usize) -> Option<&'a [u8]> {
         let name = self.chunk.get(from + 1..to)?;
         let has_escape =
             || from < self.base || self.events.has_escape(from - self.base, to - self.base);
