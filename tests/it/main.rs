@@ -15,6 +15,7 @@ mod architecture;
 mod circles;
 mod cli;
 mod fhir;
+mod fields;
 mod noninterference;
 mod operations;
 mod oracle;

@@ -207,8 +207,8 @@ fn pairs_of<'b>(
     other: Spot<'b>,
     inquiry: &mut Inquiry,
 ) -> Result<Option<Pairs<'b>>, Unclear> {
-    let at = move |node, with| (Spot { node, ..one }, Spot { node: with, ..other });
-    match (one.of.is_object(one.node), other.of.is_object(other.node)) {
+    let at = move |node, with| (one.at(node), other.at(with));
+    match (one.is_object(), other.is_object()) {
         (true, true) => {
             let (ones, others) = (members(one, inquiry)?, members(other, inquiry)?);
             if !ones.iter().map(|(name, _)| name).eq(others.iter().map(|(name, _)| name)) {
@@ -221,8 +221,11 @@ fn pairs_of<'b>(
             if count_children(one, inquiry)? != count_children(other, inquiry)? {
                 return Ok(None);
             }
-            let pairs = one.of.children(one.node).zip(other.of.children(other.node));
-            Ok(Some(Box::new(pairs.map(move |(one, other)| Ok(at(one?.node, other?.node))))))
+            let pairs = one.children().zip(other.children());
+            Ok(Some(Box::new(pairs.map(move |(one, other)| {
+                let ((_, one, _), (_, other, _)) = (one?.parts(), other?.parts());
+                Ok(at(one, other))
+            }))))
         }
         (true, false) | (false, true) => Ok(None),
     }

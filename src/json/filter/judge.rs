@@ -17,7 +17,7 @@ use crate::{
         document::Document,
         evaluation::Inquiry,
         intact::Kept,
-        outline::{Child, Node, Outlined, Unclear},
+        outline::{Node, Outlined, Unclear},
         patterns::{MATCH_STEPS_PER_BYTE, Patterns},
         value::{Spot, count_children, each_child, text},
     },
@@ -69,10 +69,10 @@ impl Selection {
 
     /// In the order of the document, each node once.
     fn gathered(mut nodes: Vec<(Node, u32)>) -> Result<Self, Unclear> {
-        nodes.sort_unstable_by_key(|(node, _)| node.start);
+        nodes.sort_unstable_by_key(|(node, _)| node.start());
         let mut is_countable = true;
         nodes.dedup_by(|(one, times), (other, all)| {
-            let is_same = one.start == other.start;
+            let is_same = one.start() == other.start();
             if is_same {
                 match all.checked_add(*times) {
                     Some(sum) => *all = sum,
@@ -245,7 +245,7 @@ impl<'b> Judge<'_, 'b> {
             return self.document()?.only(query);
         }
         let only = self.select(query, current)?.only();
-        Ok(only.map(|node| Spot { node, ..current }))
+        Ok(only.map(|node| current.at(node)))
     }
 
     fn string(
@@ -271,14 +271,14 @@ impl<'b> Judge<'_, 'b> {
 
     /// What a query selects from a node on.
     fn select(&mut self, query: &Query, from: Spot<'b>) -> Result<Selection, Unclear> {
-        let mut selected = Selection(vec![(from.node, 1)]);
+        let mut selected = Selection(vec![(from.node(), 1)]);
         for segment in &query.segments {
             let mut next = Vec::new();
             if segment.descendant {
-                self.descend(segment, from.of, &selected, &mut next)?;
+                self.descend(segment, from.outlined(), &selected, &mut next)?;
             } else {
                 for (node, times) in selected.0 {
-                    self.step(segment, Spot { node, ..from }, times, &mut next)?;
+                    self.step(segment, from.at(node), times, &mut next)?;
                 }
             }
             self.inquiry.spend(next.len() as u64)?;
@@ -311,15 +311,15 @@ impl<'b> Judge<'_, 'b> {
                 }
                 let mut times = around.last().map_or(0, |(_, times)| *times);
                 // Those before it that are no containers have no children.
-                while let Some((one, more)) = from.next_if(|(one, _)| one.start <= node.start) {
-                    if one.start == node.start {
+                while let Some((one, more)) = from.next_if(|(one, _)| one.start() <= node.start()) {
+                    if one.start() == node.start() {
                         times = times.checked_add(*more).ok_or(Unclear)?;
                     }
                 }
                 around.push((behind, times));
-                self.step(segment, Spot { of, node }, times, into)?;
+                self.step(segment, Spot::new(of, node), times, into)?;
                 // What stands twice below makes it unclear what is there.
-                each_child(Spot { of, node }, self.inquiry, |_| {})?;
+                each_child(Spot::new(of, node), self.inquiry, |_| {})?;
             }
             around.clear();
         }
@@ -357,7 +357,7 @@ impl<'b> Judge<'_, 'b> {
                 each_child(spot, self.inquiry, |node| into.push((node, times)))?;
             }
             Selector::Index(_) | Selector::Slice { .. } => {
-                if spot.of.is_array(spot.node) {
+                if spot.is_array() {
                     let chosen = selector.choice(count_children(spot, self.inquiry)?);
                     let mut index = 0;
                     each_child(spot, self.inquiry, |node| {
@@ -372,7 +372,7 @@ impl<'b> Judge<'_, 'b> {
                 let mut children = Vec::new();
                 each_child(spot, self.inquiry, |node| children.push(node))?;
                 for node in children {
-                    if self.holds_within(filter, Spot { node, ..spot })? {
+                    if self.holds_within(filter, spot.at(node))? {
                         into.push((node, times));
                     }
                 }
@@ -384,7 +384,7 @@ impl<'b> Judge<'_, 'b> {
     /// Whether a filter in a query holds for a node: of each node this is found out once.
     fn holds_within(&mut self, filter: &Filter, spot: Spot<'b>) -> Result<bool, Unclear> {
         let expression = filter.expression();
-        let key = (std::ptr::from_ref(expression).addr(), spot.node.start);
+        let key = (std::ptr::from_ref(expression).addr(), spot.node().start());
         if let Some(known) = self.inquiry.known_answer(key) {
             return known;
         }
@@ -395,12 +395,12 @@ impl<'b> Judge<'_, 'b> {
 
     /// The member of this name.
     fn member(&mut self, spot: Spot<'b>, wanted: &str) -> Result<Option<Node>, Unclear> {
-        if !spot.of.is_object(spot.node) {
+        if !spot.is_object() {
             return Ok(None);
         }
         let mut found = None;
-        for child in spot.of.children(spot.node) {
-            let Child { name, node, looked_at } = child?;
+        for child in spot.children() {
+            let (name, node, looked_at) = child?.parts();
             self.inquiry.spend(looked_at as u64)?;
             if is_named(name, wanted) && found.replace(node).is_some() {
                 return Err(Unclear);

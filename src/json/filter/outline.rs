@@ -29,7 +29,7 @@ struct Container {
 /// A value: where it begins and, if it is a container, its place in the outline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
-    pub(crate) start: u32,
+    start: u32,
     /// Of a scalar [`SCALAR`]. There can be very many nodes, and an option would be half as large again.
     container: u32,
 }
@@ -196,6 +196,11 @@ impl<'b> Outlined<'b> {
 }
 
 impl Node {
+    /// Offset of its first byte, as its outline counts.
+    pub(crate) fn start(self) -> u32 {
+        self.start
+    }
+
     /// Whether it is an object or an array.
     pub(crate) fn is_container(self) -> bool {
         self.container != SCALAR
@@ -211,10 +216,18 @@ impl Node {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Child<'b> {
     /// Its name as it stands in the document, with its quotes; empty for an element.
-    pub(crate) name: &'b [u8],
-    pub(crate) node: Node,
+    name: &'b [u8],
+    node: Node,
     /// How many bytes were looked at to find it.
-    pub(crate) looked_at: usize,
+    looked_at: usize,
+}
+
+impl<'b> Child<'b> {
+    /// Its name as it stands in the document, with its quotes, empty for an element; itself; and how many bytes were
+    /// looked at to find it.
+    pub(crate) fn parts(self) -> (&'b [u8], Node, usize) {
+        (self.name, self.node, self.looked_at)
+    }
 }
 
 /// The children of a container, one after the other; unclear where the grammar is broken.

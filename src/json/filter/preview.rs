@@ -13,7 +13,7 @@ use crate::{
         filter::{
             evaluation::Inquiry,
             intact::Kept,
-            outline::{Child, Children, Node, Outlined, Unclear},
+            outline::{Children, Node, Outlined, Unclear},
             value::{Spot, text},
         },
     },
@@ -69,7 +69,7 @@ impl<'p, E: Edits> Preview<'p, E> {
         scope: E::Scope,
         is_removed: bool,
     ) -> CandidatePreview<'p, E> {
-        let candidate = Root { node: candidate.node, state, scope };
+        let candidate = Root { node: candidate.node(), state, scope };
         CandidatePreview { preview: self, candidate, is_removed, document: None }
     }
 
@@ -88,7 +88,7 @@ impl<'p, E: Edits> Preview<'p, E> {
             return Ok(false);
         }
         let mut open = Vec::new();
-        let is_within = |node: Node| node.start >= target.start;
+        let is_within = |node: Node| node.start() >= target.start();
         match enter(edits, of, root) {
             Entered::Gone => return Ok(false),
             Entered::Whole => return Ok(true),
@@ -100,7 +100,7 @@ impl<'p, E: Edits> Preview<'p, E> {
                 open.pop();
                 continue;
             };
-            let Child { name, node, looked_at } = child?;
+            let (name, node, looked_at) = child?.parts();
             inquiry.spend(looked_at as u64)?;
             let index = innermost.index;
             innermost.index += 1;
@@ -192,7 +192,7 @@ pub(crate) struct DocumentPreview<'p, E> {
 
 impl<E: Edits> DocumentPreview<'_, E> {
     fn is_intact(&self, spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
-        let (of, node) = (spot.of, spot.node);
+        let (of, node) = (spot.outlined(), spot.node());
         let root = Root { node: of.root()?, state: self.root, scope: self.preview.edits.root() };
         self.preview.leaves_intact(of, root, node, inquiry)
     }
@@ -231,12 +231,12 @@ impl<E: Edits> Kept for CandidatePreview<'_, E> {
         inquiry: &mut Inquiry,
     ) -> Result<bool, Unclear> {
         if !in_document {
-            let (of, node) = (spot.of, spot.node);
+            let (of, node) = (spot.outlined(), spot.node());
             return Ok(!self.is_removed
                 && self.preview.leaves_intact(of, self.candidate, node, inquiry)?);
         }
         let (preview, known) = self.document.as_mut().ok_or(Unclear)?;
-        let begins = spot.node.start;
+        let begins = spot.node().start();
         if let Some(known) = known.get(&begins) {
             return Ok(*known);
         }

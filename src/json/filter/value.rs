@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::filter::{
     evaluation::Inquiry,
-    outline::{Child, Node, Outlined, Unclear},
+    outline::{Children, Node, Outlined, Unclear},
 };
 
 /// A string without its quotes and escapes.
@@ -20,11 +20,16 @@ pub(crate) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
 /// A node, and what it stands in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spot<'b> {
-    pub(crate) of: Outlined<'b>,
-    pub(crate) node: Node,
+    of: Outlined<'b>,
+    node: Node,
 }
 
 impl<'b> Spot<'b> {
+    /// A node of this outline.
+    pub(crate) fn new(of: Outlined<'b>, node: Node) -> Self {
+        Self { of, node }
+    }
+
     /// The value as a whole.
     pub(crate) fn root(of: Outlined<'b>) -> Result<Self, Unclear> {
         Ok(Self { of, node: of.root()? })
@@ -55,6 +60,31 @@ impl<'b> Spot<'b> {
         Ok(self.string()?.map(|string| string.chars().count() as u64))
     }
 
+    /// Where it stands among the values around it.
+    pub(crate) fn node(self) -> Node {
+        self.node
+    }
+
+    /// What it stands in.
+    pub(crate) fn outlined(self) -> Outlined<'b> {
+        self.of
+    }
+
+    /// Whether it is an object.
+    pub(crate) fn is_object(self) -> bool {
+        self.of.is_object(self.node)
+    }
+
+    /// Whether it is an array.
+    pub(crate) fn is_array(self) -> bool {
+        self.of.is_array(self.node)
+    }
+
+    /// Its children, one after the other.
+    pub(crate) fn children(self) -> Children<'b> {
+        self.of.children(self.node)
+    }
+
     /// Another value of the same document.
     pub(crate) fn at(self, node: Node) -> Self {
         Self { node, ..self }
@@ -68,8 +98,8 @@ pub(crate) fn each_child(
     mut each: impl FnMut(Node),
 ) -> Result<(), Unclear> {
     let mut names = Vec::new();
-    for child in spot.of.children(spot.node) {
-        let Child { name, node, looked_at } = child?;
+    for child in spot.children() {
+        let (name, node, looked_at) = child?.parts();
         inquiry.spend(looked_at as u64)?;
         if inquiry.is_long_name(name.len()) {
             return Err(Unclear);
@@ -101,8 +131,8 @@ pub(crate) fn members<'b>(
     inquiry: &mut Inquiry,
 ) -> Result<Vec<Member<'b>>, Unclear> {
     let mut members = Vec::new();
-    for child in spot.of.children(spot.node) {
-        let Child { name, node, looked_at } = child?;
+    for child in spot.children() {
+        let (name, node, looked_at) = child?.parts();
         inquiry.spend(looked_at as u64)?;
         members.push((text(name)?, node));
     }

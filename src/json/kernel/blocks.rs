@@ -176,12 +176,9 @@ impl Events {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a window is far shorter than 2^16 bytes")]
     fn extend<L: Lanes>(&mut self, lanes: L, bits: u64, block: &Block, base: usize) {
-        // There is room for an event per byte, and for a block behind them.
-        let at = self.at.get_mut(self.count..).and_then(<[u16]>::first_chunk_mut);
-        let kinds = self.kinds.get_mut(self.count..).and_then(<[u8]>::first_chunk_mut);
-        if let (Some(at), Some(kinds)) = (at, kinds) {
+        if let Some((at, kinds)) = self.room() {
             lanes.tokens(bits, block, base as u16, at, kinds);
-            self.count += bits.count_ones() as usize;
+            self.append(bits.count_ones() as usize);
         }
     }
 }
@@ -189,7 +186,7 @@ impl Events {
 impl From<Carry> for Open {
     fn from(carry: Carry) -> Self {
         let open = Self { string: u64::MAX, escape: 0, hex: 0, primitive: 0 };
-        match carry.inside {
+        match carry.inside() {
             Inside::Nothing => Self { string: 0, ..open },
             Inside::Primitive => Self { string: 0, primitive: 1, ..open },
             Inside::String => open,
@@ -209,6 +206,6 @@ impl From<Open> for Carry {
             #[expect(clippy::cast_possible_truncation, reason = "at most 4")]
             Open { hex, .. } => Inside::Hex(hex.count_ones() as u8),
         };
-        Self { inside }
+        Self::new(inside)
     }
 }

@@ -5,7 +5,26 @@ use std::cell::Cell;
 /// What a kernel must remember from one call to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Carry {
-    pub(crate) inside: Inside,
+    inside: Inside,
+}
+
+impl Carry {
+    /// At a place that is inside of this.
+    pub(super) fn new(inside: Inside) -> Self {
+        Self { inside }
+    }
+
+    /// What the next byte stands in.
+    #[inline]
+    pub(super) fn inside(self) -> Inside {
+        self.inside
+    }
+
+    /// The same, to go on from it.
+    #[inline]
+    pub(super) fn inside_mut(&mut self) -> &mut Inside {
+        &mut self.inside
+    }
 }
 
 /// What the last byte left open.
@@ -39,12 +58,12 @@ pub(super) const BLOCK_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Events {
     /// Where tokens stand, and room behind them for those of a whole block.
-    pub(super) at: Box<[u16; ROOM + BLOCK_BYTES]>,
+    at: Box<[u16; ROOM + BLOCK_BYTES]>,
     /// Their first bytes.
-    pub(super) kinds: Box<[u8; ROOM + BLOCK_BYTES]>,
-    pub(super) count: usize,
+    kinds: Box<[u8; ROOM + BLOCK_BYTES]>,
+    count: usize,
     /// A bit for each block that has a backslash in it.
-    pub(super) escapes: [u64; WINDOW_BYTES_MAX / BLOCK_BYTES / 64],
+    escapes: [u64; WINDOW_BYTES_MAX / BLOCK_BYTES / 64],
 }
 
 impl Default for Events {
@@ -137,6 +156,21 @@ impl Events {
         if let Some(blocks) = self.escapes.get_mut(block / 64) {
             *blocks |= 1 << (block % 64);
         }
+    }
+
+    /// Room for the tokens of a block: where they stand, and their first bytes.
+    #[inline]
+    pub(super) fn room(&mut self) -> Option<(&mut [u16; BLOCK_BYTES], &mut [u8; BLOCK_BYTES])> {
+        // There is room for an event per byte, and for a block behind them.
+        let at = self.at.get_mut(self.count..).and_then(<[u16]>::first_chunk_mut)?;
+        let kinds = self.kinds.get_mut(self.count..).and_then(<[u8]>::first_chunk_mut)?;
+        Some((at, kinds))
+    }
+
+    /// So many tokens have been written to that.
+    #[inline]
+    pub(super) fn append(&mut self, tokens: usize) {
+        self.count += tokens;
     }
 
     /// Appends one token.

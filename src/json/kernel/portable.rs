@@ -48,9 +48,9 @@ impl Scan for Portable {
     fn scan(self, carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize> {
         let mut at = 0;
         while let Some(byte) = window.get(at) {
-            match carry.inside {
+            match carry.inside() {
                 Inside::String | Inside::Escape | Inside::Hex(_) => {
-                    match string(&mut carry.inside, window, at, events)? {
+                    match string(carry.inside_mut(), window, at, events)? {
                         Some(quote) => {
                             events.push(quote, b'"');
                             at = quote + 1;
@@ -62,19 +62,19 @@ impl Scan for Portable {
                 Inside::Nothing | Inside::Primitive => {}
             }
             match class(*byte) {
-                Class::Space => carry.inside = Inside::Nothing,
+                Class::Space => *carry.inside_mut() = Inside::Nothing,
                 Class::Structural => {
-                    carry.inside = Inside::Nothing;
+                    *carry.inside_mut() = Inside::Nothing;
                     events.push(at, *byte);
                 }
                 Class::Quote => {
-                    carry.inside = Inside::String;
+                    *carry.inside_mut() = Inside::String;
                     events.push(at, *byte);
                 }
                 Class::Backslash => return Err(at),
                 Class::Other => {
-                    if carry.inside == Inside::Nothing {
-                        carry.inside = Inside::Primitive;
+                    if carry.inside() == Inside::Nothing {
+                        *carry.inside_mut() = Inside::Primitive;
                         events.push(at, *byte);
                     }
                 }

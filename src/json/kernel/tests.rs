@@ -45,7 +45,7 @@ fn described(bytes: &[u8]) -> Outcome {
             events.push(at);
         }
     }
-    Ok((events, Carry { inside }))
+    Ok((events, Carry::new(inside)))
 }
 
 /// `described`, by a kernel, in these windows.

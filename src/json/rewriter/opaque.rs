@@ -87,8 +87,7 @@ impl Opaque {
 
     /// Reads on as long as everything stands in the window and is right, in at most `depth_max` containers. Gives the
     /// next token that is not dealt with: the one behind the container, if that has ended.
-    #[expect(clippy::inline_always, reason = "many containers hold a few tokens only")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn skim(&mut self, window: &Window<'_>, mut next: usize, depth_max: usize) -> usize {
         let Some(mut kind) = self.containers.last().copied() else { return next };
         // Two words that every token reads and writes: kept in registers, and written back where it stops.

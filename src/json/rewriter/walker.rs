@@ -533,7 +533,7 @@ impl<E: Edits> Walker<E> {
         let (mut next, mut passed) = (first, 0);
         loop {
             let tokens = window.kinds(next);
-            let [from, _, _, value] = window.at(next);
+            let [from, _, _, value, last, behind] = window.at(next);
             if !Row::NAME.begins(tokens) {
                 break;
             }
@@ -549,7 +549,10 @@ impl<E: Edits> Walker<E> {
                 self.cache.trust_runs_less();
                 break;
             };
-            let Some(member) = MemberValue::read(window, next, tokens, depth_max) else { break };
+            let at = [value, last, behind];
+            let Some(member) = MemberValue::read(window, next, tokens, at, depth_max) else {
+                break;
+            };
             reported = reported
                 || (always == Always::Withhold
                     && self.removals.is_reported(&self.levels, window.chunk()));
@@ -1148,12 +1151,17 @@ struct MemberValue {
 }
 
 impl MemberValue {
-    /// That of the member that the token `next` begins; `tokens` are the kinds from there on. None if it does not stand
+    /// That of the member that the token `next` begins; `tokens` are the kinds from there on, and the three places where the value and the two tokens behind its first stand. None if it does not stand
     /// in the window so, or is not right.
     #[expect(clippy::inline_always, reason = "four values, and every cached member is read here")]
     #[inline(always)]
-    fn read(window: &Window<'_>, next: usize, tokens: u64, depth_max: usize) -> Option<Self> {
-        let [_, _, _, value, last, behind] = window.at(next);
+    fn read(
+        window: &Window<'_>,
+        next: usize,
+        tokens: u64,
+        [value, last, behind]: [usize; 3],
+        depth_max: usize,
+    ) -> Option<Self> {
         match first_kind(tokens >> (8 * Row::NAME.length())) {
             b'"' if Row::TEXT_MEMBER.begins(tokens) => {
                 let next = next + Row::TEXT_MEMBER.length();
