@@ -55,8 +55,8 @@
 //! | [`config`] | settings as they are written, then settings as they are checked | files, source |
 //! | [`metrics`] | turns the records into time series, of which there is a most | access |
 //! | [`reload`] | reads and watches the folder of policies; keeps those in force | files, policy, transform |
-//! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli, frame and path |
-//! | [`cli`] | one file a command | all |
+//! | [`proxy`] | the only room that knows Pingora: requests in, responses out, and what operations see | all but cli, frame, path and source |
+//! | [`cli`] | one file a command | all but coding |
 //!
 //! `json` never sees a caller; `policy` never sees a body. Files, the clock and randomness are met in
 //! `reload`, `proxy` and `cli` only; elsewhere they come in as arguments. Each file that a setting or a policy
@@ -64,20 +64,40 @@
 //! kernel what this process takes. Unsafe code is denied but for
 //! `json::kernel`, where the instructions are that only some processors have ([`json::Kernel`]).
 //!
-//! # The way of a policy
+//! # A policy file's life
 //!
-//! [`reload::read_folder`] reads the files, [`policy::load`] makes a tree of each, with the place of every
-//! word, checks them all together and gives every finding at once. If none is an error, there is a set:
-//! names are looked up, records are written out on their routes, and for each route the paths become
-//! one [`path::Program`]. For each purpose a [`policy::Plan`] says what happens in each state of that
-//! program. Ties are settled then, and so is where a path can still go on below: what is left to do
-//! while bytes go by is a table look-up per node.
+//! 1. `reload/folder.rs` reads the texts of the folder; `policy/load.rs` takes them from there.
+//! 2. `source/yaml.rs` makes a tree of each text, with the place of every word.
+//! 3. `policy/read/mod.rs` turns each tree into what is written: keys known, names not yet looked up.
+//! 4. `policy/check/mod.rs` looks names up across all files, and writes records out on their routes.
+//!    `policy/lint.rs` adds what is right and still worth a look.
+//! 5. `policy/compile.rs` compiles the paths of each route into one [`path::Program`]
+//!    (`path/program.rs`, `path/automaton.rs`), and for each purpose a [`policy::Plan`]
+//!    (`policy/plan.rs`): ties are settled, and so is where a path can still go on below. While bytes
+//!    go by, a table look-up per node is left to do.
+//! 6. `policy/explain/asked.rs` finds filters that would tell what is withheld.
+//! 7. Every finding of every step comes back at once (`source/finding.rs`). If none is an error, there
+//!    is a [`PolicySet`](policy::PolicySet) (`policy/set.rs`): checked policies, and a plan for all
+//!    that can be asked.
+//! 8. `reload/watch.rs` looks at the folder on a thread of its own: on SIGHUP, when the system reports a
+//!    change, and every few seconds. Only texts that two readings in a row agree on are loaded.
+//!    Policies that are right and fit the settings (`proxy/unmet.rs`) come into force at once and as a
+//!    whole (`reload/mod.rs`); any others change only the log and a gauge.
+//! 9. A request asks [`reload::Policies::current`] once, and keeps that set until its response has
+//!    ended. A set that nobody holds any more is dropped.
 //!
-//! While the proxy runs, a [`reload::Reloader`] looks at the folder on a thread of its own: on SIGHUP, when
-//! the system says that something has changed, and every few seconds. Only texts that two readings in a
-//! row agree on are judged. Policies that are right and fit the settings are put in force at once and as
-//! a whole; any others change nothing but the log and a gauge. A request asks
-//! [`reload::Policies::current`] once, and holds on to the set until its response has ended.
+//! # A caller's identity
+//!
+//! 1. `policy/read/callers.rs` reads how a caller is recognised; `config/settings.rs` holds the digests
+//!    of API keys; `proxy/unmet.rs` refuses policies whose callers have none.
+//! 2. `proxy/arrival.rs` takes a request apart. `proxy/admission.rs` takes its `Api-Key`, once.
+//! 3. `proxy/identify.rs` asks each kind of credential for a [`policy::Caller`]. An invalid credential
+//!    fails the request, whatever the others say; so do two that name different callers.
+//! 4. `proxy/quota.rs` counts the request against the caller's limits.
+//! 5. `policy/decide.rs` gets the caller itself, with the stated purpose and the target, and gives a
+//!    [`Permit`](policy::Permit) or a [`Denial`](policy::Denial).
+//! 6. `proxy/journey.rs` keeps the caller's name on the record ([`access::AccessRecord`], `access.rs`);
+//!    `metrics.rs` and `proxy/access_log.rs` get it when the record is written.
 //!
 //! # The way of a request
 //!
@@ -98,37 +118,59 @@
 //! One task carries a request and its response (`proxy::exchange`), so nothing is queued between the two sides:
 //! while one side is slow, the other is not read. The deadlines of both stand around that task.
 //!
-//! # The way of a response
+//! # A response's bytes
 //!
-//! 1. Only a passage makes a flow, and only a flow lets a head and the bytes behind it through. By status, media type
-//!    and coding, a [`message::Treatment`] says how every byte of the body will be treated, or refuses the response: it is
-//!    sieved, or replaced, or left out, or passes by a rule, or may not be there.
-//! 2. The head is made anew of the status and of headers that are on a list, each as the plan treats its
-//!    category, with the purpose and the policies that were applied; where a rule gives validators out,
-//!    the upstream's is sealed for this purpose and caller.
-//! 3. Each chunk goes through the pipe: unpacked if the upstream packed it, sieved, and packed as the
-//!    client likes it ([`coding`]). What is refused, or panics, ends the exchange: no byte passes after it.
-//! 4. At the end, of whichever kind, the body has to be complete. Trailers stay here.
-//! 5. The record gets the counts, the decision and the times, and goes to [`metrics`] and to the access log,
-//!    which has a thread of its own and a bounded queue: what it cannot take is lost, and counted. If
-//!    this step is never reached, the record is written as it is when its owner goes.
-//!
-//! # The way of a body
-//!
-//! An [`enforce::Enforcement`] takes the body in chunks, and carries out the plan of the permit. Below it a
-//! [`json::Rewriter`] finds tokens, keeps the grammar and asks at each node what happens to it; commas,
-//! names and white space wait until the value behind them is decided. Where a filter asks about the
-//! document, that is held and validated to its end first, and then goes the same way. What leaves goes to a
-//! [`json::Sink`]; a captured scalar goes through its [`transform::Transform`] first, or, if it is a string
-//! that holds a document, through a rewriter of its own. Where a body holds many documents, a
-//! [`frame::Framed`] finds them, and each is as a body of its own. At the end the
-//! [`Tally`](enforce::Tally) has counted what left, by category and action.
+//! 1. `proxy/exchange.rs` reads the upstream's head and then its body, a chunk at a time. It reads the
+//!    next chunk only when the client has taken the one before.
+//! 2. `proxy/flow.rs` is the only way out: it opens with the head, and every chunk goes through it. A
+//!    panic below it ends this response and no other.
+//! 3. `message/treatment.rs` decides by status, media type and coding what becomes of the body: it is
+//!    sieved, replaced, left out, or passes by a rule; or the response is refused. `message/headers.rs`
+//!    makes the head anew from a list, each header as the plan treats its category;
+//!    `message/validators.rs` seals the upstream's validators where a rule gives them out.
+//! 4. `message/body.rs` hands each chunk to `message/pipe.rs`: decoded (`coding/decode.rs`), sieved, and
+//!    encoded as the client likes it (`coding/encode.rs`).
+//! 5. `frame/mod.rs` finds the documents in a body that holds many, and keeps the framing around them.
+//! 6. `enforce/mod.rs` carries out the plan on one document. Below it, `json/rewriter/chunks.rs` takes
+//!    the chunks, `json/kernel/mod.rs` finds the tokens, and `json/rewriter/walker.rs` keeps the grammar
+//!    and asks at each node what happens to it (`enforce/decisions.rs`).
+//! 7. Where a filter asks about a value, `json/rewriter/pending.rs` buffers it until it is answered
+//!    (`json/filter/mod.rs`); where one asks about the document, `json/rewriter/held_document.rs` holds
+//!    all of it first.
+//! 8. A captured scalar goes through its [`transform::Transform`] (`transform/mod.rs`), or, if it is a
+//!    string that holds a document, through a rewriter of its own (`enforce/embedded.rs`).
+//! 9. `json/rewriter/output.rs` holds commas, names and white space until the value behind them is
+//!    decided, and then writes them to the [`json::Sink`]. `enforce/tally.rs` counts what leaves.
+//! 10. `proxy/client.rs` writes the decided bytes to the client. At the end, of whichever kind, the body
+//!     has to be complete; trailers stay here.
+//! 11. `proxy/journey.rs` gives the record its counts, decision and times, and hands it to `metrics.rs`
+//!     and `proxy/access_log.rs`, which has a thread and a bounded queue of its own: records beyond the
+//!     queue are lost, and counted. If this step is never reached, the record is written as it is when
+//!     its owner is dropped.
 //!
 //! # Words
 //!
-//! *Caller* is who asks; the person whom data is about is the *subject*. A request is *denied*, a body
-//! is *refused*. A *record* is what the policies call the description of an object, its *fields* are
-//! paths with a category. An *access* is one value that leaves. British spelling, as the GDPR has it.
+//! The code and the documents use these words, and each for one thing.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | client | the program at the other end of a connection to a listener |
+//! | caller | whom a request comes from, by the policies: identified by a credential |
+//! | subject | the person whom data is about |
+//! | upstream | the server that requests are sent on to |
+//! | connection | one of TCP, TLS or a UNIX socket; on HTTP/2 it carries many streams |
+//! | request, response | *in flight* from its head until its last byte is with the kernel |
+//! | chunk | the bytes of a body that one read gave |
+//! | buffer | bytes that are held; each has a named limit, its *cap* |
+//! | trusted | of a certificate: its chain of *intermediate certificates* ends in an authority that is configured |
+//! | expire | what a timer does to what it guards |
+//! | abort | ends a response that has begun, so that the client cannot take it for complete |
+//! | deny, refuse | a request is *denied*; a body or a response is *refused* |
+//! | graceful shutdown | what SIGTERM begins: no more requests are taken, and those in flight may end |
+//! | record | in a policy: the description of an object, whose *fields* are paths with a category |
+//! | access, access record | one value that leaves; one line for each request |
+//!
+//! Spelling is British, as in the GDPR.
 
 pub mod access;
 pub mod cli;

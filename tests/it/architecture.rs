@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
             "data_encoding",
             "deunicode",
             "foldhash",
+            "hashbrown",
             "heck",
             "jiff",
             "matchit",
@@ -142,6 +143,7 @@ const ROOMS: &[Room] = &[
             "policy",
             "proxy",
             "reload",
+            "source",
             "transform",
         ],
         crates: &[
@@ -246,6 +248,58 @@ fn unsafe_code_is_only_in_the_kernels() {
     }
     assert!(outside.is_empty(), "{outside:?}");
     assert!(inside > 0, "if there is none left, forbid it again in Cargo.toml");
+}
+
+/// The page that says how the code is laid out.
+const LAYOUT: &str = include_str!("../../src/lib.rs");
+
+#[test]
+fn the_layout_says_which_room_may_use_which() {
+    let rows = LAYOUT.lines().filter_map(|line| line.strip_prefix("//! | [`"));
+    let said: BTreeSet<(String, BTreeSet<String>)> = rows
+        .map(|row| {
+            let (name, rest) = row.split_once('`').unwrap();
+            let uses = rest.rsplit('|').nth(1).unwrap().trim();
+            (name.to_owned(), rooms_in(uses, name))
+        })
+        .collect();
+    let known = ROOMS.iter().map(|room| {
+        let rooms = room.rooms.iter().map(|&room| room.to_owned());
+        (room.name.to_owned(), rooms.collect())
+    });
+    assert_eq!(said, known.collect());
+}
+
+/// The rooms that a cell names: none, some, all others, or all others but some.
+fn rooms_in(uses: &str, room: &str) -> BTreeSet<String> {
+    let named = |list: &str| -> BTreeSet<String> {
+        list.replace(" and ", ", ").split(", ").map(str::to_owned).collect()
+    };
+    let others = ROOMS.iter().map(|other| other.name.to_owned()).filter(|other| other != room);
+    match uses.strip_prefix("all") {
+        None if uses == "–" => BTreeSet::new(),
+        None => named(uses),
+        Some("") => others.collect(),
+        Some(but) => {
+            let but = named(but.strip_prefix(" but ").unwrap());
+            others.filter(|other| !but.contains(other)).collect()
+        }
+    }
+}
+
+#[test]
+fn every_file_that_the_layout_names_exists() {
+    let named = LAYOUT.lines().filter(|line| line.starts_with("//!")).flat_map(|line| {
+        line.split('`')
+            .filter(|word| word.strip_suffix(".rs").is_some_and(|name| !name.contains(' ')))
+    });
+    let named: BTreeSet<&str> = named.collect();
+    assert!(named.len() > 30, "{named:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_there =
+        |name: &&&str| root.join("src").join(name).is_file() || root.join(name).is_file();
+    let missing: Vec<&&str> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
