@@ -4,15 +4,15 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use crate::{
     json::filter::{
-        evaluation::Inquiry,
-        outline::{Outline, Outlined, Unclear},
-        value::{Spot, count_children, members, text},
+        evaluation::Evaluation,
+        outline::{Indeterminate, Outline, Outlined},
+        value::{ValueRef, count_children, members, text},
     },
     path::{Comparison, Literal, Number},
 };
 
 /// What a value is.
-enum Kind {
+enum ValueKind {
     Null,
     Bool(bool),
     Number,
@@ -21,23 +21,23 @@ enum Kind {
     Object,
 }
 
-fn kind(text: &[u8]) -> Kind {
+fn kind(text: &[u8]) -> ValueKind {
     match text {
-        b"null" => Kind::Null,
-        b"true" => Kind::Bool(true),
-        b"false" => Kind::Bool(false),
-        [b'{', ..] => Kind::Object,
-        [b'[', ..] => Kind::Array,
-        [b'"', ..] => Kind::String,
-        _ => Kind::Number,
+        b"null" => ValueKind::Null,
+        b"true" => ValueKind::Bool(true),
+        b"false" => ValueKind::Bool(false),
+        [b'{', ..] => ValueKind::Object,
+        [b'[', ..] => ValueKind::Array,
+        [b'"', ..] => ValueKind::String,
+        _ => ValueKind::Number,
     }
 }
 /// What is compared.
-pub(crate) enum Value<'e, 'b> {
+pub(crate) enum Comparand<'e, 'b> {
     Nothing,
     Literal(&'e Literal),
     Number(Number),
-    Node(Spot<'b>),
+    Node(ValueRef<'b>),
 }
 
 /// A value as far as it is a scalar.
@@ -49,23 +49,23 @@ enum Scalar<'t> {
 }
 /// Section 2.3.5.2.2.
 pub(crate) fn compare(
-    left: &Value<'_, '_>,
+    left: &Comparand<'_, '_>,
     comparison: Comparison,
-    right: &Value<'_, '_>,
-    inquiry: &mut Inquiry,
-) -> Result<bool, Unclear> {
-    let less = |one: &Value<'_, '_>, other: &Value<'_, '_>, inquiry: &mut Inquiry| {
+    right: &Comparand<'_, '_>,
+    evaluation: &mut Evaluation,
+) -> Result<bool, Indeterminate> {
+    let less = |one: &Comparand<'_, '_>, other: &Comparand<'_, '_>, evaluation: &mut Evaluation| {
         match (one, other) {
-            (Value::Nothing, _) | (_, Value::Nothing) => return Ok(false),
-            // None is less, and nobody can say so of what nobody can judge.
-            (Value::Node(one), Value::Node(other))
+            (Comparand::Nothing, _) | (_, Comparand::Nothing) => return Ok(false),
+            // None is less, and nobody can say so of what nobody can evaluator.
+            (Comparand::Node(one), Comparand::Node(other))
                 if one.is_container() && other.is_container() =>
             {
-                return same(*one, *other, inquiry).map(|_equal| false);
+                return same(*one, *other, evaluation).map(|_equal| false);
             }
             _ => {}
         }
-        Ok(match (scalar(one, inquiry)?, scalar(other, inquiry)?) {
+        Ok(match (scalar(one, evaluation)?, scalar(other, evaluation)?) {
             (Some(Scalar::Number(one)), Some(Scalar::Number(other))) => one < other,
             // Strings order by their Unicode scalars, as their UTF-8 does.
             (Some(Scalar::String(one)), Some(Scalar::String(other))) => {
@@ -75,27 +75,29 @@ pub(crate) fn compare(
         })
     };
     match comparison {
-        Comparison::Equal => equal(left, right, inquiry),
-        Comparison::NotEqual => Ok(!equal(left, right, inquiry)?),
-        Comparison::Less => less(left, right, inquiry),
-        Comparison::Greater => less(right, left, inquiry),
-        Comparison::LessOrEqual => Ok(less(left, right, inquiry)? || equal(left, right, inquiry)?),
+        Comparison::Equal => equal(left, right, evaluation),
+        Comparison::NotEqual => Ok(!equal(left, right, evaluation)?),
+        Comparison::Less => less(left, right, evaluation),
+        Comparison::Greater => less(right, left, evaluation),
+        Comparison::LessOrEqual => {
+            Ok(less(left, right, evaluation)? || equal(left, right, evaluation)?)
+        }
         Comparison::GreaterOrEqual => {
-            Ok(less(right, left, inquiry)? || equal(left, right, inquiry)?)
+            Ok(less(right, left, evaluation)? || equal(left, right, evaluation)?)
         }
     }
 }
 
 fn equal(
-    left: &Value<'_, '_>,
-    right: &Value<'_, '_>,
-    inquiry: &mut Inquiry,
-) -> Result<bool, Unclear> {
+    left: &Comparand<'_, '_>,
+    right: &Comparand<'_, '_>,
+    evaluation: &mut Evaluation,
+) -> Result<bool, Indeterminate> {
     match (left, right) {
-        (Value::Nothing, Value::Nothing) => Ok(true),
-        (Value::Nothing, _) | (_, Value::Nothing) => Ok(false),
-        (Value::Node(left), Value::Node(right)) => same(*left, *right, inquiry),
-        (left, right) => Ok(match (scalar(left, inquiry)?, scalar(right, inquiry)?) {
+        (Comparand::Nothing, Comparand::Nothing) => Ok(true),
+        (Comparand::Nothing, _) | (_, Comparand::Nothing) => Ok(false),
+        (Comparand::Node(left), Comparand::Node(right)) => same(*left, *right, evaluation),
+        (left, right) => Ok(match (scalar(left, evaluation)?, scalar(right, evaluation)?) {
             (Some(left), Some(right)) => same_scalar(&left, &right),
             (None, _) | (_, None) => false,
         }),
@@ -109,54 +111,57 @@ pub(crate) fn compares(
     comparison: Comparison,
     literal: &Literal,
     swapped: bool,
-) -> Result<bool, Unclear> {
+) -> Result<bool, Indeterminate> {
     let bytes = written.map_or(0, <[u8]>::len);
-    let mut inquiry = Inquiry::new(bytes, usize::MAX);
+    let mut evaluation = Evaluation::new(bytes, usize::MAX);
     let outline = Outline::of(written.unwrap_or_default(), 1)?;
     let value = match written {
-        Some(written) => Value::Node(Spot::root(Outlined::new(written, 0, &outline))?),
-        None => Value::Nothing,
+        Some(written) => Comparand::Node(ValueRef::root(Outlined::new(written, 0, &outline))?),
+        None => Comparand::Nothing,
     };
-    let literal = Value::Literal(literal);
+    let literal = Comparand::Literal(literal);
     if swapped {
-        compare(&literal, comparison, &value, &mut inquiry)
+        compare(&literal, comparison, &value, &mut evaluation)
     } else {
-        compare(&value, comparison, &literal, &mut inquiry)
+        compare(&value, comparison, &literal, &mut evaluation)
     }
 }
 
 fn scalar<'t>(
-    value: &'t Value<'_, '_>,
-    inquiry: &mut Inquiry,
-) -> Result<Option<Scalar<'t>>, Unclear> {
+    value: &'t Comparand<'_, '_>,
+    evaluation: &mut Evaluation,
+) -> Result<Option<Scalar<'t>>, Indeterminate> {
     match value {
-        Value::Nothing => Ok(None),
-        Value::Number(number) => Ok(Some(Scalar::Number(number.clone()))),
-        Value::Literal(literal) => Ok(Some(match literal {
+        Comparand::Nothing => Ok(None),
+        Comparand::Number(number) => Ok(Some(Scalar::Number(number.clone()))),
+        Comparand::Literal(literal) => Ok(Some(match literal {
             Literal::Null => Scalar::Null,
             Literal::Bool(bool) => Scalar::Bool(*bool),
             Literal::Number(number) => Scalar::Number(number.clone()),
             Literal::String(string) => Scalar::String(Cow::Borrowed(string)),
         })),
-        Value::Node(spot) => scalar_at(*spot, inquiry),
+        Comparand::Node(value_ref) => scalar_at(*value_ref, evaluation),
     }
 }
 
-fn scalar_at<'b>(spot: Spot<'b>, inquiry: &mut Inquiry) -> Result<Option<Scalar<'b>>, Unclear> {
-    if spot.is_container() {
+fn scalar_at<'b>(
+    value_ref: ValueRef<'b>,
+    evaluation: &mut Evaluation,
+) -> Result<Option<Scalar<'b>>, Indeterminate> {
+    if value_ref.is_container() {
         return Ok(None);
     }
-    let written = spot.text();
-    inquiry.spend(written.len() as u64)?;
+    let written = value_ref.text();
+    evaluation.spend(written.len() as u64)?;
     Ok(match kind(written) {
-        Kind::Null => Some(Scalar::Null),
-        Kind::Bool(bool) => Some(Scalar::Bool(bool)),
-        Kind::Number => {
+        ValueKind::Null => Some(Scalar::Null),
+        ValueKind::Bool(bool) => Some(Scalar::Bool(bool)),
+        ValueKind::Number => {
             let number = str::from_utf8(written).ok().and_then(Number::read);
-            Some(Scalar::Number(number.ok_or(Unclear)?))
+            Some(Scalar::Number(number.ok_or(Indeterminate)?))
         }
-        Kind::String => Some(Scalar::String(text(written)?)),
-        Kind::Array | Kind::Object => None,
+        ValueKind::String => Some(Scalar::String(text(written)?)),
+        ValueKind::Array | ValueKind::Object => None,
     })
 }
 
@@ -171,11 +176,15 @@ fn same_scalar(one: &Scalar<'_>, other: &Scalar<'_>) -> bool {
 }
 
 /// Pairs of children that have to be equal.
-type Pairs<'b> = Box<dyn Iterator<Item = Result<(Spot<'b>, Spot<'b>), Unclear>> + 'b>;
+type Pairs<'b> = Box<dyn Iterator<Item = Result<(ValueRef<'b>, ValueRef<'b>), Indeterminate>> + 'b>;
 
 /// Whether two nodes are equal, with all that is below them. All pairs are looked at, whatever the first
 /// ones say: what nobody can say of one of them nobody can say of the whole.
-fn same<'b>(one: Spot<'b>, other: Spot<'b>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
+fn same<'b>(
+    one: ValueRef<'b>,
+    other: ValueRef<'b>,
+    evaluation: &mut Evaluation,
+) -> Result<bool, Indeterminate> {
     let mut same = true;
     // The containers around the next pair, no more than an outline nests.
     let mut around: Vec<Pairs<'b>> = vec![Box::new(std::iter::once(Ok((one, other))))];
@@ -185,15 +194,15 @@ fn same<'b>(one: Spot<'b>, other: Spot<'b>, inquiry: &mut Inquiry) -> Result<boo
             continue;
         };
         let (one, other) = pair?;
-        inquiry.spend(1)?;
+        evaluation.spend(1)?;
         if one.is_container() && other.is_container() {
-            match pairs_of(one, other, inquiry)? {
+            match pairs_of(one, other, evaluation)? {
                 Some(below) => around.push(below),
                 None => same = false,
             }
             continue;
         }
-        same &= match (scalar_at(one, inquiry)?, scalar_at(other, inquiry)?) {
+        same &= match (scalar_at(one, evaluation)?, scalar_at(other, evaluation)?) {
             (Some(one), Some(other)) => same_scalar(&one, &other),
             (None, _) | (_, None) => false,
         };
@@ -203,14 +212,14 @@ fn same<'b>(one: Spot<'b>, other: Spot<'b>, inquiry: &mut Inquiry) -> Result<boo
 
 /// The pairs of children of two containers; none if they cannot be equal.
 fn pairs_of<'b>(
-    one: Spot<'b>,
-    other: Spot<'b>,
-    inquiry: &mut Inquiry,
-) -> Result<Option<Pairs<'b>>, Unclear> {
+    one: ValueRef<'b>,
+    other: ValueRef<'b>,
+    evaluation: &mut Evaluation,
+) -> Result<Option<Pairs<'b>>, Indeterminate> {
     let at = move |node, with| (one.at(node), other.at(with));
     match (one.is_object(), other.is_object()) {
         (true, true) => {
-            let (ones, others) = (members(one, inquiry)?, members(other, inquiry)?);
+            let (ones, others) = (members(one, evaluation)?, members(other, evaluation)?);
             if !ones.iter().map(|(name, _)| name).eq(others.iter().map(|(name, _)| name)) {
                 return Ok(None);
             }
@@ -218,7 +227,7 @@ fn pairs_of<'b>(
             Ok(Some(Box::new(pairs.map(move |(one, other)| Ok(at(one.1, other.1))))))
         }
         (false, false) => {
-            if count_children(one, inquiry)? != count_children(other, inquiry)? {
+            if count_children(one, evaluation)? != count_children(other, evaluation)? {
                 return Ok(None);
             }
             let pairs = one.children().zip(other.children());

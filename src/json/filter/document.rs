@@ -13,8 +13,8 @@ use regex::Regex;
 
 use crate::{
     json::filter::{
-        outline::{Node, Outline, Outlined, Unclear},
-        value::Spot,
+        outline::{Indeterminate, Node, Outline, Outlined},
+        value::ValueRef,
     },
     path::Query,
 };
@@ -29,28 +29,28 @@ pub(crate) struct Document {
     /// Offset of its first byte that is no white space.
     root: u32,
     outline: Arc<Outline>,
-    found: HashMap<Query, Result<Found, Unclear>>,
+    found: HashMap<Query, Result<QueryResult, Indeterminate>>,
     /// How many bytes of containers in it have been compared with others.
     compared: AtomicU64,
 }
 
 /// What a query has found.
-pub(crate) struct Found {
+pub(crate) struct QueryResult {
     count: u64,
     /// The only node.
     only: Option<Node>,
     /// Its length, in the sense of the function.
-    length: Result<Option<u64>, Unclear>,
+    length: Result<Option<u64>, Indeterminate>,
     /// The regular expressions that it is: one for a part of a text, one for all of it.
-    patterns: [Result<Option<Regex>, Unclear>; 2],
+    patterns: [Result<Option<Regex>, Indeterminate>; 2],
 }
 
-impl Found {
+impl QueryResult {
     /// So many nodes, the only one of them and its length.
     pub(crate) fn new(
         count: u64,
         only: Option<Node>,
-        length: Result<Option<u64>, Unclear>,
+        length: Result<Option<u64>, Indeterminate>,
     ) -> Self {
         Self { count, only, length, patterns: [Ok(None), Ok(None)] }
     }
@@ -58,11 +58,11 @@ impl Found {
 
 impl Document {
     /// A document, which nests at most `depth_max` containers, and of which nothing has been looked up.
-    pub(crate) fn new(text: String, depth_max: usize) -> Result<Self, Unclear> {
+    pub(crate) fn new(text: String, depth_max: usize) -> Result<Self, Indeterminate> {
         let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         let spaces = text.bytes().take_while(is_space).count();
-        let root = u32::try_from(spaces).map_err(|_too_large| Unclear)?;
+        let root = u32::try_from(spaces).map_err(|_too_large| Indeterminate)?;
         let (found, compared) = (HashMap::new(), AtomicU64::new(0));
         Ok(Self { text, root, outline, found, compared })
     }
@@ -83,9 +83,9 @@ impl Document {
     }
 
     /// The value that it is.
-    pub(crate) fn root(&self) -> Result<Spot<'_>, Unclear> {
+    pub(crate) fn root(&self) -> Result<ValueRef<'_>, Indeterminate> {
         let value = self.text.as_bytes().get(self.root as usize..).unwrap_or_default();
-        Spot::root(Outlined::new(value, self.root, &self.outline))
+        ValueRef::root(Outlined::new(value, self.root, &self.outline))
     }
 
     /// Whether a query has been looked up.
@@ -94,7 +94,7 @@ impl Document {
     }
 
     /// Notes what a query has found.
-    pub(crate) fn note(&mut self, query: &Query, found: Result<Found, Unclear>) {
+    pub(crate) fn note(&mut self, query: &Query, found: Result<QueryResult, Indeterminate>) {
         self.found.insert(query.clone(), found);
     }
 
@@ -103,47 +103,51 @@ impl Document {
         &mut self,
         query: &Query,
         whole: bool,
-        pattern: Result<Option<Regex>, Unclear>,
+        pattern: Result<Option<Regex>, Indeterminate>,
     ) {
-        if let Some(Ok(Found { patterns: [part, all], .. })) = self.found.get_mut(query) {
+        if let Some(Ok(QueryResult { patterns: [part, all], .. })) = self.found.get_mut(query) {
             *if whole { all } else { part } = pattern;
         }
     }
 
-    fn found(&self, query: &Query) -> Result<&Found, Unclear> {
-        self.found.get(query).ok_or(Unclear)?.as_ref().map_err(|unclear| *unclear)
+    fn found(&self, query: &Query) -> Result<&QueryResult, Indeterminate> {
+        self.found.get(query).ok_or(Indeterminate)?.as_ref().map_err(|unclear| *unclear)
     }
 
     /// How many nodes a query selects.
-    pub(crate) fn count(&self, query: &Query) -> Result<u64, Unclear> {
+    pub(crate) fn count(&self, query: &Query) -> Result<u64, Indeterminate> {
         Ok(self.found(query)?.count)
     }
 
     /// The node that a query selects, if it selects one.
-    pub(crate) fn only(&self, query: &Query) -> Result<Option<Spot<'_>>, Unclear> {
+    pub(crate) fn only(&self, query: &Query) -> Result<Option<ValueRef<'_>>, Indeterminate> {
         let root = self.root()?;
         Ok(self.found(query)?.only.map(|node| root.at(node)))
     }
 
     /// The length of that node.
-    pub(crate) fn length(&self, query: &Query) -> Result<Option<u64>, Unclear> {
+    pub(crate) fn length(&self, query: &Query) -> Result<Option<u64>, Indeterminate> {
         self.found(query)?.length
     }
 
     /// The regular expression that this node is, for all of a text or for a part; none if it is none.
-    pub(crate) fn pattern(&self, query: &Query, whole: bool) -> Result<Option<&Regex>, Unclear> {
+    pub(crate) fn pattern(
+        &self,
+        query: &Query,
+        whole: bool,
+    ) -> Result<Option<&Regex>, Indeterminate> {
         // Of a text that readers can take for two, nobody can say what matches it.
-        self.only(query)?.map_or(Ok(None), Spot::string)?;
+        self.only(query)?.map_or(Ok(None), ValueRef::string)?;
         let [part, all] = &self.found(query)?.patterns;
         let pattern = if whole { all } else { part };
         pattern.as_ref().map(Option::as_ref).map_err(|unclear| *unclear)
     }
 
     /// Notes that something is compared with a container of so many bytes in it.
-    pub(crate) fn compare(&self, bytes: usize) -> Result<(), Unclear> {
+    pub(crate) fn compare(&self, bytes: usize) -> Result<(), Indeterminate> {
         let bytes = bytes as u64;
         let before = self.compared.fetch_add(bytes, Ordering::Relaxed);
         let most = COMPARED_BYTES_MAX.max(2 * self.text.len() as u64);
-        if before.saturating_add(bytes) > most { Err(Unclear) } else { Ok(()) }
+        if before.saturating_add(bytes) > most { Err(Indeterminate) } else { Ok(()) }
     }
 }

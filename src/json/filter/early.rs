@@ -1,7 +1,7 @@
 //! Answers before a value has ended: of a long value no more has to wait than it takes to know them.
 
 use crate::{
-    json::filter::scout::Scout,
+    json::filter::streaming::StreamingEvaluator,
     path::{Answers, Filter},
 };
 
@@ -12,7 +12,7 @@ pub(crate) const WHOLE_BYTES_MAX: usize = 16 << 10;
 
 /// Looks for answers before the end of a value.
 pub(crate) struct EarlyAnswers {
-    scout: Scout,
+    evaluator: StreamingEvaluator,
     /// How many bytes of the value it has seen.
     seen: usize,
     answers: Option<Answers>,
@@ -25,39 +25,39 @@ pub(crate) enum Progress {
     /// The answers are known, and it is long enough to go; so many of the bytes have been seen.
     Answered(Answers, usize),
     /// It was there twice, or too large before the answers were known.
-    Unclear,
+    Indeterminate,
 }
 
 impl EarlyAnswers {
     /// To these filters, if they can be seen going by.
     pub(crate) fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Option<Box<Self>> {
-        let scout = Scout::new(filters)?;
-        Some(Box::new(Self { scout, seen: 0, answers: None }))
+        let evaluator = StreamingEvaluator::new(filters)?;
+        Some(Box::new(Self { evaluator, seen: 0, answers: None }))
     }
 
     /// Looks at more of the value. Says how many steps that took, too.
     pub(crate) fn look(&mut self, value: &[u8], bytes_max: usize) -> (Progress, u64) {
-        let (seen, before) = (self.seen, self.scout.steps());
+        let (seen, before) = (self.seen, self.evaluator.steps());
         let progress = self.look_at(value, bytes_max);
-        (progress, (self.seen - seen) as u64 + (self.scout.steps() - before))
+        (progress, (self.seen - seen) as u64 + (self.evaluator.steps() - before))
     }
 
     fn look_at(&mut self, value: &[u8], bytes_max: usize) -> Progress {
         let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
         for (at, byte) in value.iter().enumerate() {
-            let more = self.scout.step(*byte);
-            if self.scout.has_ended() {
+            let more = self.evaluator.step(*byte);
+            if self.evaluator.has_ended() {
                 return Progress::Open;
             }
             self.seen += 1;
             if more && self.answers.is_none() && self.seen <= bytes_max {
-                self.answers = self.scout.answers();
+                self.answers = self.evaluator.answers();
             }
             if self.seen < whole_max {
                 continue;
             }
-            if self.scout.saw_twice() || (self.seen > bytes_max && self.answers.is_none()) {
-                return Progress::Unclear;
+            if self.evaluator.saw_twice() || (self.seen > bytes_max && self.answers.is_none()) {
+                return Progress::Indeterminate;
             }
             if let Some(answers) = self.answers {
                 return Progress::Answered(answers, at + 1);
@@ -68,13 +68,13 @@ impl EarlyAnswers {
 
     /// The value goes on before its end: what has been seen of it ends at the offset `at` of the document.
     pub(crate) fn watch_from(self: Box<Self>, at: u64) -> DuplicateWatch {
-        DuplicateWatch { scout: self.scout, at }
+        DuplicateWatch { evaluator: self.evaluator, at }
     }
 }
 
 /// Looks at the rest of a value that went on before its end: something that a filter asked about may come again.
 pub(crate) struct DuplicateWatch {
-    scout: Scout,
+    evaluator: StreamingEvaluator,
     /// Offset in the document up to which it has been looked at.
     at: u64,
 }
@@ -85,13 +85,13 @@ impl DuplicateWatch {
     pub(crate) fn look(&mut self, chunk: &[u8], offset: u64, steps: &mut u64) -> Result<(), u64> {
         let seen = usize::try_from(self.at.saturating_sub(offset)).unwrap_or(usize::MAX);
         for byte in chunk.get(seen..).unwrap_or_default() {
-            if self.scout.has_ended() {
+            if self.evaluator.has_ended() {
                 break;
             }
-            self.scout.step(*byte);
+            self.evaluator.step(*byte);
             self.at += 1;
             *steps += 1;
-            if self.scout.saw_twice() {
+            if self.evaluator.saw_twice() {
                 return Err(self.at);
             }
         }
@@ -100,6 +100,6 @@ impl DuplicateWatch {
 
     /// Whether the value has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        self.scout.has_ended()
+        self.evaluator.has_ended()
     }
 }

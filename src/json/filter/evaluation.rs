@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::json::filter::outline::Unclear;
+use crate::json::filter::outline::Indeterminate;
 
 /// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
 /// how many they may take of a short one. A step is a byte that is looked at, or a comparison.
@@ -19,17 +19,17 @@ const QUOTES: usize = 2;
 
 /// What the filters that are asked of one value, and of all in it, may cost, and what they have found out.
 #[derive(Debug)]
-pub(crate) struct Inquiry {
+pub(crate) struct Evaluation {
     steps: u64,
     steps_max: u64,
     /// What filters in queries said of nodes, by where the filter stands in memory and where the node begins.
-    answers: HashMap<(usize, u32), Result<bool, Unclear>, RandomState>,
+    answers: HashMap<(usize, u32), Result<bool, Indeterminate>, RandomState>,
     answers_max: usize,
     /// The longest name, quotes included, that can leave.
     name_bytes_max: usize,
 }
 
-impl Inquiry {
+impl Evaluation {
     /// About a value of so many bytes, of whose members those with a longer name do not leave.
     pub(crate) fn new(bytes: usize, name_bytes_max: usize) -> Self {
         Self {
@@ -47,9 +47,9 @@ impl Inquiry {
     }
 
     /// Notes that it has taken so many more; unclear if that is too many.
-    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Unclear> {
+    pub(crate) fn spend(&mut self, steps: u64) -> Result<(), Indeterminate> {
         self.steps = self.steps.saturating_add(steps);
-        if self.steps > self.steps_max { Err(Unclear) } else { Ok(()) }
+        if self.steps > self.steps_max { Err(Indeterminate) } else { Ok(()) }
     }
 
     /// Whether so many bytes of a name, quotes included, are more than can leave.
@@ -58,13 +58,13 @@ impl Inquiry {
     }
 
     /// The answer of a filter for a node, if it is known: see `note_answer`.
-    pub(crate) fn known_answer(&self, key: (usize, u32)) -> Option<Result<bool, Unclear>> {
+    pub(crate) fn known_answer(&self, key: (usize, u32)) -> Option<Result<bool, Indeterminate>> {
         self.answers.get(&key).copied()
     }
 
     /// Notes the answer of the filter that stands there in memory, for the node that begins there. What is too many is
     /// found out again.
-    pub(crate) fn note_answer(&mut self, key: (usize, u32), answer: Result<bool, Unclear>) {
+    pub(crate) fn note_answer(&mut self, key: (usize, u32), answer: Result<bool, Indeterminate>) {
         if self.answers.len() < self.answers_max {
             self.answers.insert(key, answer);
         }

@@ -3,13 +3,13 @@
 use crate::{
     json::filter::{
         document::Document,
-        evaluation::Inquiry,
-        intact::AllKept,
-        judge,
+        evaluation::Evaluation,
+        evaluator,
+        intact::AssumeIntact,
         lookup::look_up,
         outline::{Outline, Outlined},
         patterns::Patterns,
-        value::Spot,
+        value::ValueRef,
     },
     path::Filter,
 };
@@ -26,16 +26,24 @@ pub fn filter_holds(
     let document = if filter.asks_root() {
         let text = str::from_utf8(document).ok()?.to_owned();
         let mut document = Document::new(text, depth_max).ok()?;
-        look_up(&mut document, std::slice::from_ref(filter), &mut patterns, &mut AllKept);
+        look_up(&mut document, std::slice::from_ref(filter), &mut patterns, &mut AssumeIntact);
         Some(document)
     } else {
         None
     };
     let outline = Outline::of(value, depth_max).ok()?;
-    let spot = Spot::root(Outlined::new(value, 0, &outline)).ok()?;
-    if spot.text().len() != value.trim_ascii_end().len() {
+    let root = ValueRef::root(Outlined::new(value, 0, &outline)).ok()?;
+    if root.text().len() != value.trim_ascii_end().len() {
         return None;
     }
-    let mut inquiry = Inquiry::new(value.len(), usize::MAX);
-    judge::holds(filter, spot, document.as_ref(), &mut inquiry, &mut patterns, &mut AllKept).ok()
+    let mut evaluation = Evaluation::new(value.len(), usize::MAX);
+    evaluator::holds(
+        filter,
+        root,
+        document.as_ref(),
+        &mut evaluation,
+        &mut patterns,
+        &mut AssumeIntact,
+    )
+    .ok()
 }

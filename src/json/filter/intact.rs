@@ -1,16 +1,16 @@
 //! Who says whether all of an object or array leaves as it is, where the answer of a filter depends on that.
 
-use crate::json::filter::{evaluation::Inquiry, outline::Unclear, value::Spot};
+use crate::json::filter::{evaluation::Evaluation, outline::Indeterminate, value::ValueRef};
 
 /// Who knows whether all of an object or array leaves as it is, of which the answer of a filter depends.
-pub(crate) trait Kept {
+pub(crate) trait IntactCheck {
     /// Whether it does: a container of the value that a filter is asked of, or of the document.
-    fn is_kept(
+    fn is_intact(
         &mut self,
-        spot: Spot<'_>,
+        value_ref: ValueRef<'_>,
         in_document: bool,
-        inquiry: &mut Inquiry,
-    ) -> Result<bool, Unclear>;
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Indeterminate>;
 
     /// The longest name that leaves.
     fn name_bytes_max(&self) -> usize {
@@ -19,30 +19,39 @@ pub(crate) trait Kept {
 }
 
 /// Where nothing is withheld.
-pub(crate) struct AllKept;
+pub(crate) struct AssumeIntact;
 
-impl Kept for AllKept {
-    fn is_kept(&mut self, _: Spot<'_>, _: bool, _: &mut Inquiry) -> Result<bool, Unclear> {
+impl IntactCheck for AssumeIntact {
+    fn is_intact(
+        &mut self,
+        _: ValueRef<'_>,
+        _: bool,
+        _: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
         Ok(true)
     }
 }
 
-/// Takes everything for kept, and notes that it mattered.
-/// Takes everything for kept, and notes that it mattered.
+/// Takes everything for intact, and notes that it mattered.
 #[derive(Default)]
-pub(crate) struct Noting {
+pub(crate) struct RecordingCheck {
     was_asked: bool,
 }
 
-impl Noting {
+impl RecordingCheck {
     /// Whether a container was asked about.
     pub(crate) fn was_asked(&self) -> bool {
         self.was_asked
     }
 }
 
-impl Kept for Noting {
-    fn is_kept(&mut self, _: Spot<'_>, _: bool, _: &mut Inquiry) -> Result<bool, Unclear> {
+impl IntactCheck for RecordingCheck {
+    fn is_intact(
+        &mut self,
+        _: ValueRef<'_>,
+        _: bool,
+        _: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
         self.was_asked = true;
         Ok(true)
     }

@@ -2,13 +2,13 @@
 
 use crate::{
     json::filter::{
-        document::{Document, Found},
-        evaluation::Inquiry,
-        intact::Kept,
-        judge,
-        outline::Unclear,
+        document::{Document, QueryResult},
+        evaluation::Evaluation,
+        evaluator,
+        intact::IntactCheck,
+        outline::Indeterminate,
         patterns::{Patterns, compile_from_document},
-        value::Spot,
+        value::ValueRef,
     },
     path::{Filter, Query},
 };
@@ -18,14 +18,14 @@ pub(crate) fn look_up(
     document: &mut Document,
     filters: &[Filter],
     patterns: &mut Patterns,
-    kept: &mut dyn Kept,
+    intact: &mut dyn IntactCheck,
 ) {
     for filter in filters {
         // The innermost first: an outer one asks for what these have found.
         for inner in filter.filters_within() {
-            look_up_one(document, inner, patterns, kept);
+            look_up_one(document, inner, patterns, intact);
         }
-        look_up_one(document, filter, patterns, kept);
+        look_up_one(document, filter, patterns, intact);
     }
 }
 
@@ -33,17 +33,17 @@ fn look_up_one(
     document: &mut Document,
     filter: &Filter,
     compiled: &mut Patterns,
-    kept: &mut dyn Kept,
+    intact: &mut dyn IntactCheck,
 ) {
     for query in filter.queries().into_iter().filter(|query| query.from_root) {
         if !document.knows(query) {
-            let found = find(document, query, compiled, kept);
+            let found = find(document, query, compiled, intact);
             document.note(query, found);
         }
     }
     for (query, whole) in filter.patterns_in_document() {
         let Ok(Some(text)) =
-            document.only(query).and_then(|spot| spot.map_or(Ok(None), Spot::string))
+            document.only(query).and_then(|value| value.map_or(Ok(None), ValueRef::string))
         else {
             continue;
         };
@@ -56,12 +56,12 @@ fn find(
     document: &Document,
     query: &Query,
     patterns: &mut Patterns,
-    kept: &mut dyn Kept,
-) -> Result<Found, Unclear> {
-    let mut inquiry = Inquiry::new(document.text().len(), kept.name_bytes_max());
+    intact: &mut dyn IntactCheck,
+) -> Result<QueryResult, Indeterminate> {
+    let mut evaluation = Evaluation::new(document.text().len(), intact.name_bytes_max());
     let root = document.root()?;
-    let selected = judge::select(query, root, document, &mut inquiry, patterns, kept)?;
+    let selected = evaluator::select(query, root, document, &mut evaluation, patterns, intact)?;
     let only = selected.only();
-    let length = only.map_or(Ok(None), |node| root.at(node).length(&mut inquiry));
-    Ok(Found::new(selected.count()?, only, length))
+    let length = only.map_or(Ok(None), |node| root.at(node).length(&mut evaluation));
+    Ok(QueryResult::new(selected.count()?, only, length))
 }

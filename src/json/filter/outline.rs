@@ -3,11 +3,11 @@
 //! A filter mostly asks about little of a value. With an outline it steps over every container that it does
 //! not ask about, so that a question costs what it looks at, and no nesting makes a question recurse.
 
-use crate::json::filter::ahead::ValueEnd;
+use crate::json::filter::lookahead::ValueEnd;
 
-/// Nobody can say: see [`judge`](super::judge).
+/// Nobody can say: see [`evaluator`](super::evaluator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unclear;
+pub(crate) struct Indeterminate;
 
 /// The containers of a value, in the order in which they open.
 #[derive(Debug, Default)]
@@ -47,13 +47,13 @@ pub(crate) struct Outlined<'b> {
 }
 
 impl Outline {
-    /// The outline of a value, which may nest `depth_max` containers. Unclear where it nests more, where its
+    /// The outline of a value, which may nest `depth_max` containers. Indeterminate where it nests more, where its
     /// brackets do not match, or where it is larger than an outline can say.
     ///
     /// Nothing else of the grammar is looked at: a document is validated as it is walked.
-    pub(crate) fn of(value: &[u8], depth_max: usize) -> Result<Self, Unclear> {
+    pub(crate) fn of(value: &[u8], depth_max: usize) -> Result<Self, Indeterminate> {
         if u32::try_from(value.len()).is_err() {
-            return Err(Unclear);
+            return Err(Indeterminate);
         }
         let mut containers: Vec<Container> = Vec::new();
         let mut open: Vec<u32> = Vec::new();
@@ -70,24 +70,24 @@ impl Outline {
                             at += 1;
                         }
                         Some(_) => {}
-                        None => return Err(Unclear),
+                        None => return Err(Indeterminate),
                     }
                 },
                 b'{' | b'[' => {
                     if open.len() >= depth_max {
-                        return Err(Unclear);
+                        return Err(Indeterminate);
                     }
                     // No more containers than bytes.
-                    open.push(u32::try_from(containers.len()).map_err(|_never| Unclear)?);
+                    open.push(u32::try_from(containers.len()).map_err(|_never| Indeterminate)?);
                     containers.push(Container { open: at, end: 0, next: 0 });
                 }
                 b'}' | b']' => {
-                    let next = u32::try_from(containers.len()).map_err(|_never| Unclear)?;
+                    let next = u32::try_from(containers.len()).map_err(|_never| Indeterminate)?;
                     let closed = open.pop().and_then(|index| containers.get_mut(index as usize));
-                    let Some(closed) = closed else { return Err(Unclear) };
+                    let Some(closed) = closed else { return Err(Indeterminate) };
                     let opening = value.get(closed.open as usize);
                     if (opening == Some(&b'{')) != (*byte == b'}') {
-                        return Err(Unclear);
+                        return Err(Indeterminate);
                     }
                     (closed.end, closed.next) = (at + 1, next);
                 }
@@ -95,7 +95,7 @@ impl Outline {
             }
             at += 1;
         }
-        if open.is_empty() { Ok(Self { containers }) } else { Err(Unclear) }
+        if open.is_empty() { Ok(Self { containers }) } else { Err(Indeterminate) }
     }
 
     /// Bytes that it has room for.
@@ -126,14 +126,14 @@ impl<'b> Outlined<'b> {
     }
 
     /// The value as a whole. There must be no white space before it.
-    pub(crate) fn root(self) -> Result<Node, Unclear> {
+    pub(crate) fn root(self) -> Result<Node, Indeterminate> {
         match self.text.first() {
             Some(b'{' | b'[') => {
-                let place = self.outline.opening_at(self.base).ok_or(Unclear)?;
+                let place = self.outline.opening_at(self.base).ok_or(Indeterminate)?;
                 Ok(Node { start: self.base, container: place })
             }
             Some(_) => Ok(Node { start: self.base, container: SCALAR }),
-            None => Err(Unclear),
+            None => Err(Indeterminate),
         }
     }
 
@@ -265,29 +265,29 @@ impl<'b> Children<'b> {
     }
 
     /// A scalar, or the name of a member.
-    fn scalar(&mut self) -> Result<&'b [u8], Unclear> {
+    fn scalar(&mut self) -> Result<&'b [u8], Indeterminate> {
         let rest = self.of.from(self.at);
         let end = ValueEnd::default().find(rest).unwrap_or(rest.len());
         let scalar = rest.get(..end).unwrap_or_default();
         self.skip(end);
-        if scalar.is_empty() { Err(Unclear) } else { Ok(scalar) }
+        if scalar.is_empty() { Err(Indeterminate) } else { Ok(scalar) }
     }
 
-    fn child(&mut self) -> Result<Option<Child<'b>>, Unclear> {
+    fn child(&mut self) -> Result<Option<Child<'b>>, Indeterminate> {
         let from = self.at;
         let first = std::mem::replace(&mut self.first, false);
         if self.takes(if self.is_object { b'}' } else { b']' }) {
             return Ok(None);
         }
         if !first && !self.takes(b',') {
-            return Err(Unclear);
+            return Err(Indeterminate);
         }
         self.skip_space();
         let mut name = &[][..];
         if self.is_object {
             name = self.scalar()?;
             if !name.starts_with(b"\"") || !self.takes(b':') {
-                return Err(Unclear);
+                return Err(Indeterminate);
             }
             self.skip_space();
         }
@@ -297,9 +297,9 @@ impl<'b> Children<'b> {
             let looked_at = (self.at - from) as usize;
             return Ok(Some(Child { name, node: Node { start, container: SCALAR }, looked_at }));
         }
-        let container = self.of.outline.container(self.next).ok_or(Unclear)?;
+        let container = self.of.outline.container(self.next).ok_or(Indeterminate)?;
         if container.open != start {
-            return Err(Unclear);
+            return Err(Indeterminate);
         }
         let node = Node { start, container: self.next };
         let looked_at = (start - from) as usize + 1;
@@ -309,7 +309,7 @@ impl<'b> Children<'b> {
 }
 
 impl<'b> Iterator for Children<'b> {
-    type Item = Result<Child<'b>, Unclear>;
+    type Item = Result<Child<'b>, Indeterminate>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use regex::Regex;
 
 use crate::{
-    json::filter::{evaluation::Inquiry, outline::Unclear},
+    json::filter::{evaluation::Evaluation, outline::Indeterminate},
     path::{PatternError, compile_pattern},
 };
 
@@ -23,43 +23,46 @@ const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// The patterns of a response that came from its documents, compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    known: HashMap<(String, bool), Result<Option<Regex>, Unclear>, RandomState>,
+    known: HashMap<(String, bool), Result<Option<Regex>, Indeterminate>, RandomState>,
 }
 
 impl Patterns {
-    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Unclear where
+    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Indeterminate where
     /// it is too long, or one of too many.
     pub(crate) fn get(
         &mut self,
         pattern: &str,
         whole: bool,
-        inquiry: &mut Inquiry,
-    ) -> Result<Option<&Regex>, Unclear> {
+        evaluation: &mut Evaluation,
+    ) -> Result<Option<&Regex>, Indeterminate> {
         if pattern.len() > PATTERN_TEXT_BYTES_MAX {
-            return Err(Unclear);
+            return Err(Indeterminate);
         }
         let key = (pattern.to_owned(), whole);
         if !self.known.contains_key(&key) {
             if self.known.len() >= PATTERNS_MAX {
-                return Err(Unclear);
+                return Err(Indeterminate);
             }
-            inquiry.spend(COMPILE_STEPS)?;
+            evaluation.spend(COMPILE_STEPS)?;
             let compiled = compile_from_document(pattern, whole);
             self.known.insert(key.clone(), compiled);
         }
         match self.known.get(&key) {
             Some(Ok(regex)) => Ok(regex.as_ref()),
-            Some(Err(Unclear)) | None => Err(Unclear),
+            Some(Err(Indeterminate)) | None => Err(Indeterminate),
         }
     }
 }
 
 /// Compiles a pattern that comes from a document; none if it is no I-Regexp.
-pub(crate) fn compile_from_document(pattern: &str, whole: bool) -> Result<Option<Regex>, Unclear> {
+pub(crate) fn compile_from_document(
+    pattern: &str,
+    whole: bool,
+) -> Result<Option<Regex>, Indeterminate> {
     match compile_pattern(pattern, whole, PATTERN_BYTES_MAX) {
         Ok(regex) => Ok(Some(regex)),
         Err(PatternError::Invalid) => Ok(None),
         // Who takes it for none would answer `!match(..)` by yes.
-        Err(PatternError::TooLarge) => Err(Unclear),
+        Err(PatternError::TooLarge) => Err(Indeterminate),
     }
 }

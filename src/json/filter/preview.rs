@@ -11,10 +11,10 @@ use crate::{
     json::{
         edits::{Edits, Keeps, OnName},
         filter::{
-            evaluation::Inquiry,
-            intact::Kept,
-            outline::{Children, Node, Outlined, Unclear},
-            value::{Spot, text},
+            evaluation::Evaluation,
+            intact::IntactCheck,
+            outline::{Children, Indeterminate, Node, Outlined},
+            value::{ValueRef, text},
         },
     },
     path::{Kind, Program, State},
@@ -64,7 +64,7 @@ impl<'p, E: Edits> Preview<'p, E> {
     /// Of a value that is in this state, and that gets this scope from above; `is_removed` if it is, with its name.
     pub(crate) fn of_candidate(
         self,
-        candidate: Spot<'_>,
+        candidate: ValueRef<'_>,
         state: State,
         scope: E::Scope,
         is_removed: bool,
@@ -80,8 +80,8 @@ impl<'p, E: Edits> Preview<'p, E> {
         of: Outlined<'_>,
         root: Root<E::Scope>,
         target: Node,
-        inquiry: &mut Inquiry,
-    ) -> Result<bool, Unclear> {
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
         let Self { edits, program, name_bytes_max } = self;
         // States that are made on the way are forgotten between tokens, and this is one.
         if program.is_lazy() {
@@ -101,7 +101,7 @@ impl<'p, E: Edits> Preview<'p, E> {
                 continue;
             };
             let (name, node, looked_at) = child?.parts();
-            inquiry.spend(looked_at as u64)?;
+            evaluation.spend(looked_at as u64)?;
             let index = innermost.index;
             innermost.index += 1;
             // On the way to the container only what it stands in matters.
@@ -116,8 +116,9 @@ impl<'p, E: Edits> Preview<'p, E> {
                     let Some(name) = text(name).ok().filter(|_| !is_long) else { return Ok(false) };
                     let member = program.member(innermost.state, name.as_bytes());
                     let (scope, object) = (innermost.scope, innermost.state);
-                    let is_kept = || edits.keeps_name(scope, object, member.state) == OnName::Keep;
-                    if member.state.is_pending() || !(member.spelled || is_kept()) {
+                    let is_intact =
+                        || edits.keeps_name(scope, object, member.state) == OnName::Keep;
+                    if member.state.is_pending() || !(member.spelled || is_intact()) {
                         return Ok(false);
                     }
                     member.state
@@ -150,7 +151,7 @@ impl<'p, E: Edits> Preview<'p, E> {
 }
 
 /// A container that is being gone through.
-struct Open<'b, Scope> {
+struct EnteredContainer<'b, Scope> {
     children: Children<'b>,
     kind: Kind,
     state: State,
@@ -165,7 +166,7 @@ enum Entered<'b, Scope> {
     /// It leaves as it is, with all that is in it.
     Whole,
     /// It stays, and its children are decided one by one.
-    Open(Open<'b, Scope>),
+    Open(EnteredContainer<'b, Scope>),
 }
 
 fn enter<'b, E: Edits>(
@@ -177,9 +178,13 @@ fn enter<'b, E: Edits>(
     match edits.keeps(scope, state, Some(kind)) {
         Keeps::Nothing => Entered::Gone,
         Keeps::Whole => Entered::Whole,
-        Keeps::Inside(scope) => {
-            Entered::Open(Open { children: of.children(node), kind, state, scope, index: 0 })
-        }
+        Keeps::Inside(scope) => Entered::Open(EnteredContainer {
+            children: of.children(node),
+            kind,
+            state,
+            scope,
+            index: 0,
+        }),
     }
 }
 
@@ -191,16 +196,25 @@ pub(crate) struct DocumentPreview<'p, E> {
 }
 
 impl<E: Edits> DocumentPreview<'_, E> {
-    fn is_intact(&self, spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
-        let (of, node) = (spot.outlined(), spot.node());
+    fn is_value_intact(
+        &self,
+        value: ValueRef<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
+        let (of, node) = (value.outlined(), value.node());
         let root = Root { node: of.root()?, state: self.root, scope: self.preview.edits.root() };
-        self.preview.leaves_intact(of, root, node, inquiry)
+        self.preview.leaves_intact(of, root, node, evaluation)
     }
 }
 
-impl<E: Edits> Kept for DocumentPreview<'_, E> {
-    fn is_kept(&mut self, spot: Spot<'_>, _: bool, inquiry: &mut Inquiry) -> Result<bool, Unclear> {
-        self.is_intact(spot, inquiry)
+impl<E: Edits> IntactCheck for DocumentPreview<'_, E> {
+    fn is_intact(
+        &mut self,
+        value: ValueRef<'_>,
+        _: bool,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
+        self.is_value_intact(value, evaluation)
     }
 
     fn name_bytes_max(&self) -> usize {
@@ -223,25 +237,25 @@ impl<'p, E: Edits> CandidatePreview<'p, E> {
     }
 }
 
-impl<E: Edits> Kept for CandidatePreview<'_, E> {
-    fn is_kept(
+impl<E: Edits> IntactCheck for CandidatePreview<'_, E> {
+    fn is_intact(
         &mut self,
-        spot: Spot<'_>,
+        value: ValueRef<'_>,
         in_document: bool,
-        inquiry: &mut Inquiry,
-    ) -> Result<bool, Unclear> {
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Indeterminate> {
         if !in_document {
-            let (of, node) = (spot.outlined(), spot.node());
+            let (of, node) = (value.outlined(), value.node());
             return Ok(!self.is_removed
-                && self.preview.leaves_intact(of, self.candidate, node, inquiry)?);
+                && self.preview.leaves_intact(of, self.candidate, node, evaluation)?);
         }
-        let (preview, known) = self.document.as_mut().ok_or(Unclear)?;
-        let begins = spot.node().start();
+        let (preview, known) = self.document.as_mut().ok_or(Indeterminate)?;
+        let begins = value.node().start();
         if let Some(known) = known.get(&begins) {
             return Ok(*known);
         }
-        let is_intact = preview.is_intact(spot, inquiry)?;
-        known.insert(begins, is_intact);
-        Ok(is_intact)
+        let is_value_intact = preview.is_value_intact(value, evaluation)?;
+        known.insert(begins, is_value_intact);
+        Ok(is_value_intact)
     }
 }

@@ -3,35 +3,35 @@
 use std::borrow::Cow;
 
 use crate::json::filter::{
-    evaluation::Inquiry,
-    outline::{Children, Node, Outlined, Unclear},
+    evaluation::Evaluation,
+    outline::{Children, Indeterminate, Node, Outlined},
 };
 
 /// A string without its quotes and escapes.
-pub(crate) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Unclear> {
+pub(crate) fn text(quoted: &[u8]) -> Result<Cow<'_, str>, Indeterminate> {
     let inner = quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    let inner = inner.ok_or(Unclear)?;
+    let inner = inner.ok_or(Indeterminate)?;
     if !inner.contains(&b'\\') {
-        return str::from_utf8(inner).map(Cow::Borrowed).map_err(|_cut| Unclear);
+        return str::from_utf8(inner).map(Cow::Borrowed).map_err(|_cut| Indeterminate);
     }
-    serde_json::from_slice(quoted).map(Cow::Owned).map_err(|_lone_surrogate| Unclear)
+    serde_json::from_slice(quoted).map(Cow::Owned).map_err(|_lone_surrogate| Indeterminate)
 }
 
 /// A node, and what it stands in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spot<'b> {
+pub(crate) struct ValueRef<'b> {
     of: Outlined<'b>,
     node: Node,
 }
 
-impl<'b> Spot<'b> {
+impl<'b> ValueRef<'b> {
     /// A node of this outline.
     pub(crate) fn new(of: Outlined<'b>, node: Node) -> Self {
         Self { of, node }
     }
 
     /// The value as a whole.
-    pub(crate) fn root(of: Outlined<'b>) -> Result<Self, Unclear> {
+    pub(crate) fn root(of: Outlined<'b>) -> Result<Self, Indeterminate> {
         Ok(Self { of, node: of.root()? })
     }
 
@@ -46,17 +46,17 @@ impl<'b> Spot<'b> {
     }
 
     /// The text that it is; none if it is something else.
-    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Unclear> {
+    pub(crate) fn string(self) -> Result<Option<Cow<'b, str>>, Indeterminate> {
         let written = self.text();
         if written.starts_with(b"\"") { text(written).map(Some) } else { Ok(None) }
     }
 
     /// Its length, as the function has it; none if it has none.
-    pub(crate) fn length(self, inquiry: &mut Inquiry) -> Result<Option<u64>, Unclear> {
+    pub(crate) fn length(self, evaluation: &mut Evaluation) -> Result<Option<u64>, Indeterminate> {
         if self.is_container() {
-            return count_children(self, inquiry).map(Some);
+            return count_children(self, evaluation).map(Some);
         }
-        inquiry.spend(self.text().len() as u64)?;
+        evaluation.spend(self.text().len() as u64)?;
         Ok(self.string()?.map(|string| string.chars().count() as u64))
     }
 
@@ -93,16 +93,16 @@ impl<'b> Spot<'b> {
 
 /// not leave. None of them is held, for there may be as many as half the bytes.
 pub(crate) fn each_child(
-    spot: Spot<'_>,
-    inquiry: &mut Inquiry,
+    value_ref: ValueRef<'_>,
+    evaluation: &mut Evaluation,
     mut each: impl FnMut(Node),
-) -> Result<(), Unclear> {
+) -> Result<(), Indeterminate> {
     let mut names = Vec::new();
-    for child in spot.children() {
+    for child in value_ref.children() {
         let (name, node, looked_at) = child?.parts();
-        inquiry.spend(looked_at as u64)?;
-        if inquiry.is_long_name(name.len()) {
-            return Err(Unclear);
+        evaluation.spend(looked_at as u64)?;
+        if evaluation.is_long_name(name.len()) {
+            return Err(Indeterminate);
         }
         each(node);
         if !name.is_empty() {
@@ -112,31 +112,34 @@ pub(crate) fn each_child(
     }
     names.sort_unstable();
     let twice = |pair: &[Cow<'_, str>]| matches!(pair, [one, other] if one == other);
-    if names.windows(2).any(twice) { Err(Unclear) } else { Ok(()) }
+    if names.windows(2).any(twice) { Err(Indeterminate) } else { Ok(()) }
 }
 
 /// How many children a node has.
-pub(crate) fn count_children(spot: Spot<'_>, inquiry: &mut Inquiry) -> Result<u64, Unclear> {
+pub(crate) fn count_children(
+    value_ref: ValueRef<'_>,
+    evaluation: &mut Evaluation,
+) -> Result<u64, Indeterminate> {
     let mut count = 0;
-    each_child(spot, inquiry, |_| count += 1)?;
+    each_child(value_ref, evaluation, |_| count += 1)?;
     Ok(count)
 }
 
 /// A member of an object, with its name as it is meant.
-pub(crate) type Member<'b> = (Cow<'b, str>, Node);
+pub(crate) type NamedNode<'b> = (Cow<'b, str>, Node);
 
 /// The members by their names, if no two of these are the same.
 pub(crate) fn members<'b>(
-    spot: Spot<'b>,
-    inquiry: &mut Inquiry,
-) -> Result<Vec<Member<'b>>, Unclear> {
+    value_ref: ValueRef<'b>,
+    evaluation: &mut Evaluation,
+) -> Result<Vec<NamedNode<'b>>, Indeterminate> {
     let mut members = Vec::new();
-    for child in spot.children() {
+    for child in value_ref.children() {
         let (name, node, looked_at) = child?.parts();
-        inquiry.spend(looked_at as u64)?;
+        evaluation.spend(looked_at as u64)?;
         members.push((text(name)?, node));
     }
     members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let twice = |pair: &[Member<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
-    if members.windows(2).any(twice) { Err(Unclear) } else { Ok(members) }
+    let twice = |pair: &[NamedNode<'_>]| matches!(pair, [(one, _), (other, _)] if one == other);
+    if members.windows(2).any(twice) { Err(Indeterminate) } else { Ok(members) }
 }

@@ -5,7 +5,7 @@ use crate::{
     json::rewriter::{
         primitive,
         stack::Expect,
-        window::{Row, Window, first_kind},
+        window::{TokenRun, Window, first_kind},
     },
     path::Kind,
 };
@@ -95,28 +95,28 @@ impl Opaque {
         'values: loop {
             let mut tokens = window.kinds(next);
             if matches!(expect, Expect::Name | Expect::NameOrEnd) {
-                if Row::TEXT_MEMBER.begins(tokens) {
+                if TokenRun::TEXT_MEMBER.begins(tokens) {
                     scalars += 1;
-                    next += Row::TEXT_MEMBER.length();
+                    next += TokenRun::TEXT_MEMBER.length();
                     expect = Expect::Name;
                     continue;
                 }
-                if !Row::NAME.begins(tokens) {
+                if !TokenRun::NAME.begins(tokens) {
                     break;
                 }
-                next += Row::NAME.length();
-                tokens >>= 8 * Row::NAME.length();
+                next += TokenRun::NAME.length();
+                tokens >>= 8 * TokenRun::NAME.length();
                 expect = Expect::Value;
             }
             if matches!(expect, Expect::Value | Expect::ElementOrEnd) {
-                if kind == Kind::Array && Row::TEXT_ELEMENT.begins(tokens) {
+                if kind == Kind::Array && TokenRun::TEXT_ELEMENT.begins(tokens) {
                     scalars += 1;
-                    next += Row::TEXT_ELEMENT.length();
+                    next += TokenRun::TEXT_ELEMENT.length();
                     expect = Expect::Value;
                     continue;
                 }
                 match first_kind(tokens) {
-                    b'"' if Row::TEXT.begins(tokens) => next += Row::TEXT.length(),
+                    b'"' if TokenRun::TEXT.begins(tokens) => next += TokenRun::TEXT.length(),
                     bracket @ (b'{' | b'[') => {
                         if self.containers.len() >= depth_max {
                             break;

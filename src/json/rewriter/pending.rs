@@ -10,16 +10,16 @@ use crate::{
     json::{
         edits::{Edits, OnName},
         filter::{
-            ahead::{Ahead, Fate, ValueEnd},
             document::Document,
             early::{DuplicateWatch, EarlyAnswers, Progress, WHOLE_BYTES_MAX},
-            evaluation::Inquiry,
-            intact::{Kept, Noting},
-            judge,
-            outline::{Outline, Outlined, Unclear},
+            evaluation::Evaluation,
+            evaluator,
+            intact::{IntactCheck, RecordingCheck},
+            lookahead::{ArrayLookahead, ElementStatus, ValueEnd},
+            outline::{Indeterminate, Outline, Outlined},
             patterns::Patterns,
             preview::{KnownIntact, Preview},
-            value::Spot,
+            value::ValueRef,
         },
         limits::{Limits, Violation},
         rewriter::{
@@ -36,7 +36,7 @@ pub(super) enum Verdict {
     /// More has to come.
     Waits,
     /// Nobody can say, or it is too large.
-    Unclear,
+    Indeterminate,
 }
 
 /// What is known of a value that has waited.
@@ -90,14 +90,14 @@ struct AskedValue {
     /// Offsets in the document of its first byte and of that behind it.
     place: Range<u64>,
     outline: Arc<Outline>,
-    inquiry: Inquiry,
+    evaluation: Evaluation,
 }
 
 impl AskedValue {
     /// Of so many bytes from an offset of the document on.
     fn new(begins: u64, bytes: usize, outline: Arc<Outline>, limits: &Limits) -> Self {
         let place = begins..begins.saturating_add(bytes as u64);
-        Self { place, outline, inquiry: Inquiry::new(bytes, limits.name_bytes_max) }
+        Self { place, outline, evaluation: Evaluation::new(bytes, limits.name_bytes_max) }
     }
 
     /// How a value in it that begins at this offset is told apart in its outline.
@@ -119,7 +119,7 @@ pub(super) struct Pending {
     /// The name of the value is still to be decided.
     has_name: bool,
     /// The arrays around the next token that are looked ahead in, the innermost last.
-    aheads: Vec<Ahead>,
+    lookaheads: Vec<ArrayLookahead>,
     /// Values that were let go before their end, and are looked at to their end.
     watches: Vec<DuplicateWatch>,
     /// The value that filters are asked of, while it is read.
@@ -142,7 +142,7 @@ impl Pending {
             root,
             awaited: None,
             has_name: false,
-            aheads: Vec::new(),
+            lookaheads: Vec::new(),
             watches: Vec::new(),
             asked: None,
             document: None,
@@ -201,14 +201,14 @@ impl Pending {
 
     /// The states of the arrays that are looked ahead in, to be kept when the program forgets others.
     pub(super) fn states(&mut self) -> impl Iterator<Item = &mut State> {
-        self.aheads.iter_mut().map(Ahead::state)
+        self.lookaheads.iter_mut().map(ArrayLookahead::state)
     }
 
     /// A container has ended: so many are around what comes.
     #[inline]
     pub(super) fn close(&mut self, depth: usize) {
-        if self.aheads.last().is_some_and(|ahead| ahead.depth() > depth) {
-            self.aheads.pop();
+        if self.lookaheads.last().is_some_and(|lookahead| lookahead.depth() > depth) {
+            self.lookaheads.pop();
         }
     }
 
@@ -230,15 +230,15 @@ impl Pending {
     /// Lets the arrays that are looked ahead in see a chunk before it goes, asked or not.
     #[inline]
     pub(super) fn look_ahead(&mut self, program: &Program, chunk: &[u8], offset: u64) {
-        if !self.aheads.is_empty() {
+        if !self.lookaheads.is_empty() {
             self.look_ahead_in_all(program, chunk, offset);
         }
     }
 
     #[cold]
     fn look_ahead_in_all(&mut self, program: &Program, chunk: &[u8], offset: u64) {
-        for ahead in &mut self.aheads {
-            ahead.look(program, chunk, offset);
+        for lookahead in &mut self.lookaheads {
+            lookahead.look(program, chunk, offset);
         }
     }
 
@@ -259,36 +259,36 @@ impl Pending {
         match value.program.question(value.state) {
             Some(Question::FromEnd(_)) => Ok(self.ask_array(value, at)),
             Some(Question::Filters(_)) => self.ask_value(value, at),
-            None => Ok(Verdict::Unclear),
+            None => Ok(Verdict::Indeterminate),
         }
     }
 
     fn ask_array<E: Edits>(&mut self, value: &PendingValue<'_, E>, at: usize) -> Verdict {
         let (program, position) = (value.program, &value.position);
-        let Some(level) = value.level() else { return Verdict::Unclear };
+        let Some(level) = value.level() else { return Verdict::Indeterminate };
         let depth = position.levels().len();
         let (array, index) = (level.state(), level.index());
-        if self.aheads.last().is_none_or(|ahead| ahead.depth() != depth) {
+        if self.lookaheads.last().is_none_or(|lookahead| lookahead.depth() != depth) {
             let begins = (index, position.offset() + at as u64);
             let bytes_max = self.limits.candidate_bytes_max;
-            self.aheads.push(Ahead::new(program, depth, array, begins, bytes_max));
+            self.lookaheads.push(ArrayLookahead::new(program, depth, array, begins, bytes_max));
         }
-        let Some(ahead) = self.aheads.last_mut() else { return Verdict::Unclear };
-        let mut fate = ahead.fate(index);
-        if fate == Fate::Unknown {
-            ahead.look(program, position.chunk(), position.offset());
-            fate = ahead.fate(index);
+        let Some(lookahead) = self.lookaheads.last_mut() else { return Verdict::Indeterminate };
+        let mut status = lookahead.status(index);
+        if status == ElementStatus::Unknown {
+            lookahead.look(program, position.chunk(), position.offset());
+            status = lookahead.status(index);
         }
-        let (begun, ended) = match fate {
-            Fate::Known { begun, ended } => (begun, ended),
-            Fate::Unknown => {
+        let (begun, ended) = match status {
+            ElementStatus::Known { begun, ended } => (begun, ended),
+            ElementStatus::Unknown => {
                 self.awaited = Some(Awaited::Elements);
                 return Verdict::Waits;
             }
-            Fate::TooLarge => return Verdict::Unclear,
+            ElementStatus::TooLarge => return Verdict::Indeterminate,
         };
         let Some(Question::FromEnd(selectors)) = program.question(value.state) else {
-            return Verdict::Unclear;
+            return Verdict::Indeterminate;
         };
         let mut selected = Vec::with_capacity(selectors.len());
         for selector in selectors.iter() {
@@ -297,10 +297,10 @@ impl Pending {
             } else {
                 selector.decided(index, begun)
             };
-            let Some(decided) = decided else { return Verdict::Unclear };
+            let Some(decided) = decided else { return Verdict::Indeterminate };
             selected.push(decided);
         }
-        Answers::of(selected).map_or(Verdict::Unclear, Verdict::Answers)
+        Answers::of(selected).map_or(Verdict::Indeterminate, Verdict::Answers)
     }
 
     fn ask_value<E: Edits>(
@@ -322,7 +322,7 @@ impl Pending {
         let whole_max = WHOLE_BYTES_MAX.min(bytes_max);
         // Nothing waits, nor has to be let go, where all is there.
         if ends.is_some() && (bytes.len() <= whole_max || self.document.is_some()) {
-            return Ok(self.judge(value, begins, bytes));
+            return Ok(self.evaluate(value, begins, bytes));
         }
         let mut early = early_answers(value);
         if let Some(looking) = &mut early {
@@ -330,7 +330,7 @@ impl Pending {
             self.steps += steps;
             match progress {
                 Progress::Open => {}
-                Progress::Unclear => return Ok(Verdict::Unclear),
+                Progress::Indeterminate => return Ok(Verdict::Indeterminate),
                 Progress::Answered(answers, seen) => {
                     self.let_go(early, offset + (at + seen) as u64, chunk, offset)?;
                     return Ok(Verdict::Answers(answers));
@@ -338,10 +338,10 @@ impl Pending {
             }
         }
         if ends.is_some() {
-            return Ok(self.judge(value, begins, bytes));
+            return Ok(self.evaluate(value, begins, bytes));
         }
         if bytes.len() > bytes_max {
-            return Ok(Verdict::Unclear);
+            return Ok(Verdict::Indeterminate);
         }
         self.awaited = Some(Awaited::End(end, early));
         Ok(Verdict::Waits)
@@ -370,10 +370,10 @@ impl Pending {
             Some(Awaited::End(end, early)) => self.resume_value(value, end, early, held),
             Some(Awaited::Elements) => {
                 let index = value.level().map_or(0, Level::index);
-                let Some(ahead) = self.aheads.last_mut() else { return Ok(Resumed::Waits) };
-                ahead.look(value.program, chunk, offset);
+                let Some(lookahead) = self.lookaheads.last_mut() else { return Ok(Resumed::Waits) };
+                lookahead.look(value.program, chunk, offset);
                 // What it holds is bounded by the array that is looked ahead in.
-                if ahead.fate(index) == Fate::Unknown {
+                if lookahead.status(index) == ElementStatus::Unknown {
                     held.extend(chunk, self.limits.candidate_bytes_max);
                     self.awaited = Some(Awaited::Elements);
                     return Ok(Resumed::Waits);
@@ -402,7 +402,9 @@ impl Pending {
             self.steps += steps;
             match progress {
                 Progress::Open => {}
-                Progress::Unclear => return Ok(Resumed::Read(Some(Verdict::Unclear), None)),
+                Progress::Indeterminate => {
+                    return Ok(Resumed::Read(Some(Verdict::Indeterminate), None));
+                }
                 Progress::Answered(answers, seen) => {
                     self.let_go(early, offset + seen as u64, chunk, offset)?;
                     return Ok(Resumed::Read(Some(Verdict::Answers(answers)), None));
@@ -410,13 +412,13 @@ impl Pending {
             }
         }
         if !held.extend_within(more, bytes_max) {
-            return Ok(Resumed::Read(Some(Verdict::Unclear), None));
+            return Ok(Resumed::Read(Some(Verdict::Indeterminate), None));
         }
         if ends.is_none() {
             self.awaited = Some(Awaited::End(end, early));
             return Ok(Resumed::Waits);
         }
-        let verdict = self.judge(value, held.offset(), held.waiting());
+        let verdict = self.evaluate(value, held.offset(), held.waiting());
         Ok(Resumed::Read(Some(verdict), ends))
     }
 
@@ -429,24 +431,24 @@ impl Pending {
     }
 
     /// What the filters that its state asks say of a value, which begins at an offset of the document.
-    fn judge<E: Edits>(
+    fn evaluate<E: Edits>(
         &mut self,
         value: &PendingValue<'_, E>,
         begins: u64,
         bytes: &[u8],
     ) -> Verdict {
         if bytes.len() > self.limits.candidate_bytes_max {
-            return Verdict::Unclear;
+            return Verdict::Indeterminate;
         }
         if self.asked.as_ref().and_then(|asked| asked.base(begins)).is_none() {
             // As deep as the walker would go: what is deeper is refused when that comes to it.
             let depth_max = self.limits.depth_max.saturating_sub(value.position.levels().len());
             self.steps += bytes.len() as u64;
-            let Ok(outline) = Outline::of(bytes, depth_max) else { return Verdict::Unclear };
+            let Ok(outline) = Outline::of(bytes, depth_max) else { return Verdict::Indeterminate };
             self.asked =
                 Some(AskedValue::new(begins, bytes.len(), Arc::new(outline), &self.limits));
         }
-        self.answers(value, begins, bytes).map_or(Verdict::Unclear, Verdict::Answers)
+        self.answers(value, begins, bytes).map_or(Verdict::Indeterminate, Verdict::Answers)
     }
 
     /// The answers of these filters for a value that was gone through.
@@ -455,46 +457,48 @@ impl Pending {
         value: &PendingValue<'_, E>,
         begins: u64,
         bytes: &[u8],
-    ) -> Result<Answers, Unclear> {
+    ) -> Result<Answers, Indeterminate> {
         let PendingValue { program, edits, state, .. } = *value;
-        let filters = value.filters().ok_or(Unclear)?;
-        let asked = self.asked.as_mut().ok_or(Unclear)?;
-        let base = asked.base(begins).ok_or(Unclear)?;
-        let (document, inquiry) = (self.document.as_deref(), &mut asked.inquiry);
+        let filters = value.filters().ok_or(Indeterminate)?;
+        let asked = self.asked.as_mut().ok_or(Indeterminate)?;
+        let base = asked.base(begins).ok_or(Indeterminate)?;
+        let (document, evaluation) = (self.document.as_deref(), &mut asked.evaluation);
         let patterns = &mut self.patterns;
-        let before = inquiry.steps();
-        let spot = Spot::root(Outlined::new(bytes, base, &asked.outline))?;
-        let mut ask = |kept: &mut dyn Kept, inquiry: &mut Inquiry| {
+        let before = evaluation.steps();
+        let value_ref = ValueRef::root(Outlined::new(bytes, base, &asked.outline))?;
+        let mut ask = |intact: &mut dyn IntactCheck, evaluation: &mut Evaluation| {
             let mut answers = Vec::with_capacity(filters.len());
             for filter in filters.iter() {
-                let filter = program.filter(*filter).ok_or(Unclear)?;
-                answers.push(judge::holds(filter, spot, document, inquiry, patterns, kept)?);
+                let filter = program.filter(*filter).ok_or(Indeterminate)?;
+                answers.push(evaluator::holds(
+                    filter, value_ref, document, evaluation, patterns, intact,
+                )?);
             }
-            Answers::of(answers).ok_or(Unclear)
+            Answers::of(answers).ok_or(Indeterminate)
         };
-        let mut noting = Noting::default();
-        let mut found = ask(&mut noting, inquiry);
+        let mut recording = RecordingCheck::default();
+        let mut found = ask(&mut recording, evaluation);
         // What was measured or compared has to leave as it is if these are the answers.
-        if let (Ok(these), true) = (found, noting.was_asked()) {
+        if let (Ok(these), true) = (found, recording.was_asked()) {
             let settled = program.settle(state, these);
             let settled = settled.filter(|state| !state.is_pending() && *state != State::LOST);
             let around = value.level().map(|level| (level.scope(), level.state()));
-            found = settled.ok_or(Unclear).and_then(|settled| {
+            found = settled.ok_or(Indeterminate).and_then(|settled| {
                 // Of a member that is removed with its name nothing leaves.
                 let name = |(scope, object)| edits.keeps_name(scope, object, settled);
                 let is_removed = self.has_name && around.map(name) == Some(OnName::Drop);
                 let scope = around.map_or_else(|| edits.root(), |(scope, _)| scope);
                 let preview = Preview::new(edits, program, self.limits.name_bytes_max);
-                let mut preview = preview.of_candidate(spot, settled, scope, is_removed);
+                let mut preview = preview.of_candidate(value_ref, settled, scope, is_removed);
                 if document.is_some() {
                     preview = preview.within(self.root, &mut self.known_intact);
                 }
-                inquiry.forget();
-                ask(&mut preview, inquiry)
+                evaluation.forget();
+                ask(&mut preview, evaluation)
             });
-            inquiry.forget();
+            evaluation.forget();
         }
-        self.steps += inquiry.steps() - before;
+        self.steps += evaluation.steps() - before;
         found
     }
 }

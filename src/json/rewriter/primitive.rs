@@ -7,7 +7,7 @@ pub(crate) struct Primitive(u8);
 
 /// What a byte does to a primitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum PrimitiveStep {
     /// It belongs to it.
     More(Primitive),
     /// It ended before this byte, which begins something else.
@@ -25,17 +25,17 @@ impl Primitive {
         clippy::indexing_slicing,
         reason = "a state below 32 and a byte, into 32 x 256 entries"
     )]
-    pub(crate) fn step(self, byte: u8) -> Step {
+    pub(crate) fn step(self, byte: u8) -> PrimitiveStep {
         match TABLE[usize::from(self.0 & 31)][usize::from(byte)] {
-            WRONG => Step::Wrong,
-            END => Step::End,
-            state => Step::More(Self(state)),
+            WRONG => PrimitiveStep::Wrong,
+            END => PrimitiveStep::End,
+            state => PrimitiveStep::More(Self(state)),
         }
     }
 
     /// Whether the primitive is complete as it stands.
     pub(crate) fn is_complete(self) -> bool {
-        self.step(b' ') == Step::End
+        self.step(b' ') == PrimitiveStep::End
     }
 }
 
@@ -50,9 +50,9 @@ fn is_complete_by_byte(bytes: &[u8], at: usize) -> bool {
     let mut primitive = Primitive::START;
     for byte in bytes.iter().skip(at) {
         match primitive.step(*byte) {
-            Step::More(more) => primitive = more,
-            Step::End => return true,
-            Step::Wrong => return false,
+            PrimitiveStep::More(more) => primitive = more,
+            PrimitiveStep::End => return true,
+            PrimitiveStep::Wrong => return false,
         }
     }
     false
@@ -237,9 +237,9 @@ mod tests {
         let mut primitive = Primitive::START;
         for (index, byte) in bytes.iter().enumerate().skip(at) {
             match primitive.step(*byte) {
-                Step::More(more) => primitive = more,
-                Step::End => return Some(index),
-                Step::Wrong => return None,
+                PrimitiveStep::More(more) => primitive = more,
+                PrimitiveStep::End => return Some(index),
+                PrimitiveStep::Wrong => return None,
             }
         }
         None

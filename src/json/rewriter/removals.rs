@@ -18,18 +18,18 @@ use crate::{
 const MEMBERS_MAX: usize = 16;
 
 /// The bytes of a short name, with its quotes.
-type Name = u128;
+type ShortName = u128;
 
 /// What is known of the containers at one place.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct PlaceRecord {
     /// The place; none before it has been asked for.
     place: Option<Place>,
     /// Whether it was reported that something was removed in an object there, and in an array.
     reported: [bool; 2],
 }
 
-impl Known {
+impl PlaceRecord {
     /// What is known if nothing was reported: where they stand.
     fn at(place: Place) -> Self {
         Self { place: Some(place), ..Self::default() }
@@ -57,41 +57,41 @@ impl Known {
 
 /// What is known of the containers that are members of one name, and of those that are their elements.
 #[derive(Clone, Copy, Debug, Default)]
-struct Member {
-    itself: Known,
-    elements: Known,
+struct MemberRecord {
+    itself: PlaceRecord,
+    elements: PlaceRecord,
 }
 
-impl From<Known> for Member {
-    fn from(itself: Known) -> Self {
-        Self { itself, elements: Known::default() }
+impl From<PlaceRecord> for MemberRecord {
+    fn from(itself: PlaceRecord) -> Self {
+        Self { itself, elements: PlaceRecord::default() }
     }
 }
 
-/// The containers that are members and were told of last, by the place of the object and by their name.
+/// The containers that are members and were reported last, by the place of the object and by their name.
 #[derive(Clone, Copy, Debug, Default)]
-struct Members([Option<(Place, Name, Member)>; MEMBERS_MAX]);
+struct MemberRecords([Option<(Place, ShortName, MemberRecord)>; MEMBERS_MAX]);
 
-impl Members {
+impl MemberRecords {
     /// What is known of a member whose name stands there, with its quotes.
     #[inline]
-    fn find(&self, object: Place, chunk: &[u8], name: NameRange) -> Member {
-        let Some(name) = short(chunk, name) else { return Member::default() };
+    fn find(&self, object: Place, chunk: &[u8], name: NameRange) -> MemberRecord {
+        let Some(name) = short(chunk, name) else { return MemberRecord::default() };
         match self.0.get(index(object, name)) {
             Some(Some((known_in, known_as, known))) if (*known_in, *known_as) == (object, name) => {
                 *known
             }
-            Some(_) | None => Member::default(),
+            Some(_) | None => MemberRecord::default(),
         }
     }
 
     /// What is known of it, to be noted; none if its name is long.
-    fn entry(&mut self, object: Place, chunk: &[u8], name: NameRange) -> Option<&mut Member> {
+    fn entry(&mut self, object: Place, chunk: &[u8], name: NameRange) -> Option<&mut MemberRecord> {
         let name = short(chunk, name)?;
         let entry = self.0.get_mut(index(object, name))?;
         if !matches!(entry, Some((known_in, known_as, _)) if (*known_in, *known_as) == (object, name))
         {
-            *entry = Some((object, name, Member::default()));
+            *entry = Some((object, name, MemberRecord::default()));
         }
         entry.as_mut().map(|(.., known)| known)
     }
@@ -99,25 +99,25 @@ impl Members {
 
 /// A name of at most 16 bytes; none of one that is longer, or that stands at the end of the chunk.
 #[inline]
-fn short(chunk: &[u8], name: NameRange) -> Option<Name> {
+fn short(chunk: &[u8], name: NameRange) -> Option<ShortName> {
     let (from, to) = name.range()?;
-    let unused = size_of::<Name>().checked_sub(to.checked_sub(from)?)?;
-    let bytes = Name::from_le_bytes(*chunk.get(from..)?.first_chunk()?);
-    Some(bytes & Name::MAX.checked_shr(8 * u32::try_from(unused).ok()?)?)
+    let unused = size_of::<ShortName>().checked_sub(to.checked_sub(from)?)?;
+    let bytes = ShortName::from_le_bytes(*chunk.get(from..)?.first_chunk()?);
+    Some(bytes & ShortName::MAX.checked_shr(8 * u32::try_from(unused).ok()?)?)
 }
 
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
-fn index(object: Place, name: Name) -> usize {
+fn index(object: Place, name: ShortName) -> usize {
     let mixed = (name ^ (name >> 64)) as u64 ^ u64::from(object.0.get());
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize % MEMBERS_MAX
 }
 
 /// A container whose place was looked up.
 #[derive(Clone, Copy, Debug)]
-struct Found {
+struct LocatedContainer {
     /// Always with its place.
-    known: Member,
+    known: MemberRecord,
     /// Where its name stands in the chunk before which so many bytes came.
     name: NameRange,
     offset: u64,
@@ -128,10 +128,10 @@ struct Found {
 pub(super) struct Removals {
     /// What is known of the containers around the next token, of the outermost ones: a container is looked up when
     /// something is reported in it, or when the chunk goes that has its name.
-    found: Vec<Found>,
+    found: Vec<LocatedContainer>,
     /// What is known of the root of the document, from those before it.
-    roots: Member,
-    members: Members,
+    roots: MemberRecord,
+    members: MemberRecords,
     /// How many containers are around the last report, and one more; 0 if one of them has ended since.
     reported_at: usize,
     /// Bytes of the document before the current chunk: it tells chunks apart.
@@ -165,7 +165,7 @@ impl Removals {
             None if gap.name(chunk).is_empty() => NameRange::default(),
             None => {
                 let place = self.value_place(levels, chunk, gap, edits);
-                self.push(Known::at(place).into(), NameRange::default());
+                self.push(PlaceRecord::at(place).into(), NameRange::default());
                 NameRange::default()
             }
         }
@@ -221,8 +221,8 @@ impl Removals {
     }
 
     #[inline]
-    fn push(&mut self, known: Member, name: NameRange) {
-        self.found.push(Found { known, name, offset: self.offset });
+    fn push(&mut self, known: MemberRecord, name: NameRange) {
+        self.found.push(LocatedContainer { known, name, offset: self.offset });
     }
 
     /// What comes next in `found`: the container that is so many levels deep, its name, and what is known of it from
@@ -232,7 +232,7 @@ impl Removals {
         &self,
         levels: &[Level<Scope>],
         chunk: &[u8],
-    ) -> Option<(NameRange, Member)> {
+    ) -> Option<(NameRange, MemberRecord)> {
         let depth = self.found.len();
         let name = levels.get(depth)?.name();
         let Some(around) = self.found.last() else { return Some((name, self.roots)) };

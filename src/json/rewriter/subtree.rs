@@ -6,7 +6,7 @@
 
 use crate::json::rewriter::{
     primitive,
-    window::{Row, Window, first_kind},
+    window::{TokenRun, Window, first_kind},
 };
 
 /// What was found.
@@ -44,9 +44,9 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
     loop {
         // A value begins here.
         match first_kind(tokens) {
-            b'"' if Row::TEXT.begins(tokens) => {
+            b'"' if TokenRun::TEXT.begins(tokens) => {
                 scalars += 1;
-                next += Row::TEXT.length();
+                next += TokenRun::TEXT.length();
             }
             bracket @ (b'{' | b'[') => {
                 levels = levels << 1 | u64::from(bracket == b'{');
@@ -95,7 +95,7 @@ pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Optio
 /// Goes on behind strings in a row, each with its name and comma.
 #[inline]
 fn texts(window: &Window<'_>, levels: u64, mut next: usize, mut scalars: u64) -> (usize, u64) {
-    let row = if levels & 1 != 0 { &Row::TEXT_MEMBER } else { &Row::TEXT_ELEMENT };
+    let row = if levels & 1 != 0 { &TokenRun::TEXT_MEMBER } else { &TokenRun::TEXT_ELEMENT };
     while row.begins(window.kinds(next)) {
         next += row.length();
         scalars += 1;
@@ -109,8 +109,8 @@ fn value(window: &Window<'_>, levels: u64, next: usize) -> Option<(usize, u64)> 
     let tokens = window.kinds(next);
     if levels & 1 == 0 {
         Some((next, tokens))
-    } else if Row::NAME.begins(tokens) {
-        Some((next + Row::NAME.length(), tokens >> (8 * Row::NAME.length())))
+    } else if TokenRun::NAME.begins(tokens) {
+        Some((next + TokenRun::NAME.length(), tokens >> (8 * TokenRun::NAME.length())))
     } else {
         None
     }

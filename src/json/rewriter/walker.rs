@@ -24,13 +24,13 @@ use crate::{
             opaque::{Opaque, OpaqueToken},
             output::Output,
             pending::{Pending, PendingValue, Resumed, Verdict},
-            primitive::{self, Primitive, Step as PrimitiveStep},
+            primitive::{self, Primitive, PrimitiveStep},
             removals::Removals,
             replay::ReplaySink,
             stack::{Expect, Level, Position},
             subtree,
             utf8::Utf8,
-            window::{Row, Window, first_kind},
+            window::{TokenRun, Window, first_kind},
         },
     },
     path::{Answers, Kind, Member, Program, State},
@@ -41,12 +41,12 @@ use crate::{
 const STATE_STEPS_MIN: u64 = 1 << 24;
 
 /// After how many members, elements or tokens it is looked at what states take.
-const MINDED_EVERY: u32 = 8;
+const STATES_CHECKED_EVERY: u32 = 8;
 
 /// Whether a value goes on, or waits for bytes to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Met {
-    Goes,
+enum Readiness {
+    Ready,
     Waits,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Walker<E: Edits> {
     /// What the value to come has matched.
     state: State,
     /// A value that is dropped without being asked for: its name was.
-    doomed: bool,
+    dropped: bool,
     output: Output<E::Capture>,
     /// A number or literal that is under way.
     primitive: Option<Primitive>,
@@ -91,7 +91,7 @@ impl<E: Edits> Walker<E> {
             levels: Vec::new(),
             opaque: Opaque::default(),
             state,
-            doomed: false,
+            dropped: false,
             output: Output::new(limits),
             primitive: None,
             cache: MemberCache::default(),
@@ -251,7 +251,7 @@ impl<E: Edits> Walker<E> {
         self.offset + at as u64
     }
 
-    /// Goes on with what waits, as far as this chunk and what is held allow. Where what is held is to be read now,
+    /// Ready on with what waits, as far as this chunk and what is held allow. Where what is held is to be read now,
     /// gives how many bytes of the chunk were held with it because it ends in that; 0 if none were.
     pub(super) fn resume<S: Sink + ?Sized>(
         &mut self,
@@ -268,7 +268,7 @@ impl<E: Edits> Walker<E> {
         };
         match verdict {
             Some(Verdict::Answers(answers)) => self.settle(&program, answers, edits, sink),
-            Some(Verdict::Unclear | Verdict::Waits) => self.give_up(edits, sink),
+            Some(Verdict::Indeterminate | Verdict::Waits) => self.give_up(edits, sink),
             None => {}
         }
         if !self.state.is_pending() && self.pending.take_name() {
@@ -332,7 +332,7 @@ impl<E: Edits> Walker<E> {
             && self.expect == Expect::NameEnd
             && self.name_is_too_long(self.output.gap().name_held())
         {
-            self.doom_long_name(chunk, edits, sink);
+            self.drop_long_name(chunk, edits, sink);
         }
         self.output.begin_at(0);
         self.forget_chunk(chunk, edits);
@@ -353,15 +353,15 @@ impl<E: Edits> Walker<E> {
     ) -> Result<Option<usize>, Violation> {
         let mut next = 0;
         let is_lazy = self.program.is_lazy();
-        let mut minded = 0_u32;
+        let mut tokens = 0_u32;
         while next < window.count() {
             if is_lazy {
                 // Often enough, for what a token can take is bounded, too.
-                if minded.is_multiple_of(MINDED_EVERY) {
+                if tokens.is_multiple_of(STATES_CHECKED_EVERY) {
                     let [at] = window.at(next);
-                    self.mind_states(at)?;
+                    self.check_states(at)?;
                 }
-                minded = minded.wrapping_add(1);
+                tokens = tokens.wrapping_add(1);
             }
             let taken = match self.expect {
                 _ if self.opaque.is_open() => self.skim(window, next, edits, sink),
@@ -381,7 +381,7 @@ impl<E: Edits> Walker<E> {
             let ([at], kind) = (window.at(next), first_kind(window.kinds(next)));
             if self.opaque.is_open() {
                 self.opaque_token(window.chunk(), at, kind, edits, sink)?;
-            } else if self.token(window.chunk(), at, kind, edits, sink)? == Met::Waits {
+            } else if self.token(window.chunk(), at, kind, edits, sink)? == Readiness::Waits {
                 return Ok(Some(at));
             }
             next += 1;
@@ -410,7 +410,7 @@ impl<E: Edits> Walker<E> {
             if !self.whole_name(window, next, edits, sink) {
                 return Ok(next);
             }
-            next += Row::NAME.length();
+            next += TokenRun::NAME.length();
         }
         if self.state.is_pending() {
             return Ok(next);
@@ -418,7 +418,7 @@ impl<E: Edits> Walker<E> {
         let tokens = window.kinds(next);
         let [value, after] = window.at(next);
         let (end, behind) = match first_kind(tokens) {
-            b'"' if Row::TEXT.begins(tokens) => (after + 1, next + Row::TEXT.length()),
+            b'"' if TokenRun::TEXT.begins(tokens) => (after + 1, next + TokenRun::TEXT.length()),
             b'{' => {
                 self.container(window.chunk(), value, Kind::Object, edits, sink)?;
                 return Ok(next + 1);
@@ -447,7 +447,7 @@ impl<E: Edits> Walker<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> bool {
-        if !Row::NAME.begins(window.kinds(next)) {
+        if !TokenRun::NAME.begins(window.kinds(next)) {
             return false;
         }
         let [from, to] = window.at(next);
@@ -534,7 +534,7 @@ impl<E: Edits> Walker<E> {
         loop {
             let tokens = window.kinds(next);
             let [from, _, _, value, last, behind] = window.at(next);
-            if !Row::NAME.begins(tokens) {
+            if !TokenRun::NAME.begins(tokens) {
                 break;
             }
             let Some(cached) = self.cache.expected(place, slot, window.chunk(), from + 1) else {
@@ -544,7 +544,7 @@ impl<E: Edits> Walker<E> {
                 let unspelled = (!member.spelled).then_some(object);
                 edits.always(scope, member.state, kind, unspelled)
             });
-            let kind = first_kind(tokens >> (8 * Row::NAME.length()));
+            let kind = first_kind(tokens >> (8 * TokenRun::NAME.length()));
             let Some(always) = always.of_value(kind) else {
                 self.cache.trust_runs_less();
                 break;
@@ -658,7 +658,7 @@ impl<E: Edits> Walker<E> {
         byte: u8,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<Met, Violation> {
+    ) -> Result<Readiness, Violation> {
         match (self.expect, byte) {
             (Expect::Value | Expect::ElementOrEnd, b'{') => {
                 return self.container(chunk, at, Kind::Object, edits, sink);
@@ -670,8 +670,8 @@ impl<E: Edits> Walker<E> {
                 return self.container(chunk, at, Kind::Array, edits, sink);
             }
             (Expect::Value | Expect::ElementOrEnd, b'"') => {
-                if self.waits(chunk, at, edits, sink)? == Met::Waits {
-                    return Ok(Met::Waits);
+                if self.waits(chunk, at, edits, sink)? == Readiness::Waits {
+                    return Ok(Readiness::Waits);
                 }
                 self.scalar(chunk, at, edits, sink);
                 self.expect = Expect::StringEnd;
@@ -680,8 +680,8 @@ impl<E: Edits> Walker<E> {
                 return Err(self.grammar(at));
             }
             (Expect::Value | Expect::ElementOrEnd, _) => {
-                if self.waits(chunk, at, edits, sink)? == Met::Waits {
-                    return Ok(Met::Waits);
+                if self.waits(chunk, at, edits, sink)? == Readiness::Waits {
+                    return Ok(Readiness::Waits);
                 }
                 self.scalar(chunk, at, edits, sink);
                 self.primitive(Primitive::START, chunk, at, edits, sink)?;
@@ -709,7 +709,7 @@ impl<E: Edits> Walker<E> {
                 _,
             ) => return Err(self.grammar(at)),
         }
-        Ok(Met::Goes)
+        Ok(Readiness::Ready)
     }
 
     /// Whether the value at `at` has to wait.
@@ -720,32 +720,32 @@ impl<E: Edits> Walker<E> {
         at: usize,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<Met, Violation> {
-        if self.state.is_pending() && !self.doomed {
-            self.meet(chunk, at, edits, sink)
+    ) -> Result<Readiness, Violation> {
+        if self.state.is_pending() && !self.dropped {
+            self.settle_pending(chunk, at, edits, sink)
         } else {
-            Ok(Met::Goes)
+            Ok(Readiness::Ready)
         }
     }
 
     /// A value begins at `at` whose state pends. Where it goes on, its state has been settled, or the value
-    /// is doomed.
+    /// is dropped.
     #[cold]
-    fn meet<S: Sink + ?Sized>(
+    fn settle_pending<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
         at: usize,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<Met, Violation> {
+    ) -> Result<Readiness, Violation> {
         let program = Arc::clone(&self.program);
         while program.question(self.state).is_some() {
             let position = Position::new(&self.levels, chunk, self.offset);
             let value = PendingValue::new(&program, &*edits, position, self.state);
             match self.pending.ask(&value, at)? {
-                Verdict::Waits => return Ok(Met::Waits),
+                Verdict::Waits => return Ok(Readiness::Waits),
                 Verdict::Answers(answers) => self.settle(&program, answers, edits, sink),
-                Verdict::Unclear => self.give_up(edits, sink),
+                Verdict::Indeterminate => self.give_up(edits, sink),
             }
         }
         // What was asked may have had very many answers.
@@ -753,7 +753,7 @@ impl<E: Edits> Walker<E> {
         if self.pending.take_name() {
             self.late_name(chunk, at, edits, sink);
         }
-        Ok(Met::Goes)
+        Ok(Readiness::Ready)
     }
 
     /// The name before the value at `at`, which has waited for it, now that the member is known.
@@ -788,7 +788,7 @@ impl<E: Edits> Walker<E> {
         }
         self.pending.take_name();
         self.state = State::DEAD;
-        self.doom(sink);
+        self.drop_value(sink);
     }
 
     /// A container begins at `at`.
@@ -799,11 +799,11 @@ impl<E: Edits> Walker<E> {
         kind: Kind,
         edits: &mut E,
         sink: &mut S,
-    ) -> Result<Met, Violation> {
-        if self.waits(chunk, at, edits, sink)? == Met::Waits {
-            return Ok(Met::Waits);
+    ) -> Result<Readiness, Violation> {
+        if self.waits(chunk, at, edits, sink)? == Readiness::Waits {
+            return Ok(Readiness::Waits);
         }
-        let decided = if self.doomed {
+        let decided = if self.dropped {
             OnContainer::Drop
         } else {
             edits.container(self.scope(edits), self.state, kind)
@@ -823,7 +823,7 @@ impl<E: Edits> Walker<E> {
                 if kind == Kind::Array {
                     self.state = self.program.element(self.state, 0);
                 }
-                return Ok(Met::Goes);
+                return Ok(Readiness::Ready);
             }
             OnContainer::Pass => self.keep(chunk, at, sink),
             OnContainer::Null => self.null(chunk, at, sink),
@@ -834,12 +834,12 @@ impl<E: Edits> Walker<E> {
         }
         self.check_depth(at)?;
         self.opaque.begin(kind, matches!(decided, OnContainer::Pass));
-        Ok(Met::Goes)
+        Ok(Readiness::Ready)
     }
 
     /// Sees to it that states which are made on the way are neither too many nor too much work.
     #[cold]
-    fn mind_states(&mut self, at: usize) -> Result<(), Violation> {
+    fn check_states(&mut self, at: usize) -> Result<(), Violation> {
         // Before it is settled, the value to come has none that could be kept.
         if !self.state.is_pending() {
             self.make_room();
@@ -886,7 +886,7 @@ impl<E: Edits> Walker<E> {
             "a token lies in what is not dealt with"
         );
         let decided =
-            if self.doomed { OnScalar::Drop } else { edits.scalar(self.scope(edits), self.state) };
+            if self.dropped { OnScalar::Drop } else { edits.scalar(self.scope(edits), self.state) };
         match decided {
             OnScalar::Pass => self.keep(chunk, at, sink),
             OnScalar::Null => self.null(chunk, at, sink),
@@ -961,7 +961,7 @@ impl<E: Edits> Walker<E> {
         if let Some(capture) = self.output.end_value(end) {
             self.captured_ends(capture, chunk, end, edits, sink);
         }
-        self.doomed = false;
+        self.dropped = false;
         self.expect = if self.levels.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
@@ -1008,7 +1008,7 @@ impl<E: Edits> Walker<E> {
 
     /// The quote at `at` ends a name.
     fn name<S: Sink + ?Sized>(&mut self, chunk: &[u8], at: usize, edits: &mut E, sink: &mut S) {
-        if self.doomed {
+        if self.dropped {
             return;
         }
         self.output.end_name(at + 1);
@@ -1017,7 +1017,7 @@ impl<E: Edits> Walker<E> {
         }
         let quoted = self.output.gap().name(chunk);
         if self.name_is_too_long(quoted.len().saturating_sub(1)) {
-            self.doom_long_name(chunk, edits, sink);
+            self.drop_long_name(chunk, edits, sink);
             return;
         }
         // What is no Unicode text, a lone surrogate, is no name that a path can spell.
@@ -1065,14 +1065,14 @@ impl<E: Edits> Walker<E> {
         match edits.name(level.scope(), level.state(), self.state) {
             OnName::Keep => {}
             OnName::Drop => {
-                self.doom(sink);
+                self.drop_value(sink);
                 self.report_removal(chunk, edits);
             }
             OnName::Capture(capture) => {
                 let name = name.and_then(|name| std::str::from_utf8(name).ok());
                 let write = |out: &mut Vec<u8>| edits.write_name(capture, name, out);
                 if !self.output.rename(chunk, end, sink, write) {
-                    self.doom(sink);
+                    self.drop_value(sink);
                 }
             }
         }
@@ -1085,7 +1085,7 @@ impl<E: Edits> Walker<E> {
 
     /// A name that is too long: longer than any that a path spells.
     #[cold]
-    fn doom_long_name<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
+    fn drop_long_name<S: Sink + ?Sized>(&mut self, chunk: &[u8], edits: &mut E, sink: &mut S) {
         if let Some(level) = self.levels.last() {
             let member = self.program.unanswered(self.program.unspelled(level.state()));
             match edits.name(level.scope(), level.state(), member) {
@@ -1095,13 +1095,13 @@ impl<E: Edits> Walker<E> {
                 }
             }
         }
-        self.doom(sink);
+        self.drop_value(sink);
         self.report_removal(chunk, edits);
     }
 
     /// The member whose name has been read, or is being read, is removed.
-    fn doom<S: Sink + ?Sized>(&mut self, sink: &mut S) {
-        self.doomed = true;
+    fn drop_value<S: Sink + ?Sized>(&mut self, sink: &mut S) {
+        self.dropped = true;
         self.output.skip(sink);
     }
 
@@ -1162,13 +1162,13 @@ impl MemberValue {
         [value, last, behind]: [usize; 3],
         depth_max: usize,
     ) -> Option<Self> {
-        match first_kind(tokens >> (8 * Row::NAME.length())) {
-            b'"' if Row::TEXT_MEMBER.begins(tokens) => {
-                let next = next + Row::TEXT_MEMBER.length();
+        match first_kind(tokens >> (8 * TokenRun::NAME.length())) {
+            b'"' if TokenRun::TEXT_MEMBER.begins(tokens) => {
+                let next = next + TokenRun::TEXT_MEMBER.length();
                 Some(Self { end: last + 1, comma: behind, next, scalars: 1 })
             }
             b'{' | b'[' => {
-                let from = next + Row::NAME.length();
+                let from = next + TokenRun::NAME.length();
                 let read = subtree::read(window, from, depth_max)?;
                 let [bracket, comma] = window.at(read.behind() - 1);
                 if first_kind(window.kinds(read.behind())) != b',' {
@@ -1179,11 +1179,11 @@ impl MemberValue {
             }
             0 | b'"' | b'}' | b']' | b':' | b',' => None,
             _ => {
-                let b',' = first_kind(tokens >> (8 * (Row::NAME.length() + 1))) else {
+                let b',' = first_kind(tokens >> (8 * (TokenRun::NAME.length() + 1))) else {
                     return None;
                 };
                 let end = primitive::end(window.chunk(), value)?;
-                let next = next + Row::NAME.length() + 2;
+                let next = next + TokenRun::NAME.length() + 2;
                 Some(Self { end, comma: last, next, scalars: 1 })
             }
         }

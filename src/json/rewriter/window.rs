@@ -53,12 +53,12 @@ impl<'a> Window<'a> {
 }
 
 /// The first bytes of tokens in a row, as [`Events::kinds`] has them.
-pub(super) struct Row {
+pub(super) struct TokenRun {
     kinds: u64,
     mask: u64,
 }
 
-impl Row {
+impl TokenRun {
     /// A name and its colon.
     pub(super) const NAME: Self = Self::of(b"\"\":");
     /// A member that is a string, with others behind it.

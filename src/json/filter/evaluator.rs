@@ -13,13 +13,13 @@ use std::borrow::Cow;
 
 use crate::{
     json::filter::{
-        compare::{Value, compare},
+        compare::{Comparand, compare},
         document::Document,
-        evaluation::Inquiry,
-        intact::Kept,
-        outline::{Node, Outlined, Unclear},
+        evaluation::Evaluation,
+        intact::IntactCheck,
+        outline::{Indeterminate, Node, Outlined},
         patterns::{MATCH_STEPS_PER_BYTE, Patterns},
-        value::{Spot, count_children, each_child, text},
+        value::{ValueRef, count_children, each_child, text},
     },
     path::{Expression, Filter, Literal, Number, Operand, Pattern, Query, Segment, Selector},
 };
@@ -27,25 +27,25 @@ use crate::{
 /// Whether a filter holds for a value; `document` is what it stands in, where the filter asks about that.
 pub(crate) fn holds(
     filter: &Filter,
-    current: Spot<'_>,
+    current: ValueRef<'_>,
     document: Option<&Document>,
-    inquiry: &mut Inquiry,
+    evaluation: &mut Evaluation,
     patterns: &mut Patterns,
-    kept: &mut dyn Kept,
-) -> Result<bool, Unclear> {
-    Judge { document, inquiry, patterns, kept }.expression(filter.expression(), current)
+    intact: &mut dyn IntactCheck,
+) -> Result<bool, Indeterminate> {
+    Evaluator { document, evaluation, patterns, intact }.expression(filter.expression(), current)
 }
 
 /// The nodes that a query selects which begins at a node of a document.
 pub(crate) fn select(
     query: &Query,
-    root: Spot<'_>,
+    root: ValueRef<'_>,
     document: &Document,
-    inquiry: &mut Inquiry,
+    evaluation: &mut Evaluation,
     patterns: &mut Patterns,
-    kept: &mut dyn Kept,
-) -> Result<Selection, Unclear> {
-    Judge { document: Some(document), inquiry, patterns, kept }.select(query, root)
+    intact: &mut dyn IntactCheck,
+) -> Result<Selection, Indeterminate> {
+    Evaluator { document: Some(document), evaluation, patterns, intact }.select(query, root)
 }
 
 /// What a query selects: each node once, with the number of ways in which it is selected.
@@ -54,9 +54,9 @@ pub(crate) struct Selection(Vec<(Node, u32)>);
 
 impl Selection {
     /// How many nodes that are, each as often as it is selected (RFC 9535, section 2.1.2).
-    pub(crate) fn count(&self) -> Result<u64, Unclear> {
+    pub(crate) fn count(&self) -> Result<u64, Indeterminate> {
         let mut times = self.0.iter().map(|(_, times)| u64::from(*times));
-        times.try_fold(0u64, u64::checked_add).ok_or(Unclear)
+        times.try_fold(0u64, u64::checked_add).ok_or(Indeterminate)
     }
 
     /// The node, if there is one and it is selected in one way.
@@ -68,7 +68,7 @@ impl Selection {
     }
 
     /// In the order of the document, each node once.
-    fn gathered(mut nodes: Vec<(Node, u32)>) -> Result<Self, Unclear> {
+    fn gathered(mut nodes: Vec<(Node, u32)>) -> Result<Self, Indeterminate> {
         nodes.sort_unstable_by_key(|(node, _)| node.start());
         let mut is_countable = true;
         nodes.dedup_by(|(one, times), (other, all)| {
@@ -81,21 +81,25 @@ impl Selection {
             }
             is_same
         });
-        if is_countable { Ok(Self(nodes)) } else { Err(Unclear) }
+        if is_countable { Ok(Self(nodes)) } else { Err(Indeterminate) }
     }
 }
 
 /// Who answers, and what that has cost.
-struct Judge<'a, 'b> {
+struct Evaluator<'a, 'b> {
     document: Option<&'b Document>,
-    inquiry: &'a mut Inquiry,
+    evaluation: &'a mut Evaluation,
     patterns: &'a mut Patterns,
-    kept: &'a mut dyn Kept,
+    intact: &'a mut dyn IntactCheck,
 }
 
-impl<'b> Judge<'_, 'b> {
-    fn expression(&mut self, asked: &Expression, current: Spot<'b>) -> Result<bool, Unclear> {
-        self.inquiry.spend(1)?;
+impl<'b> Evaluator<'_, 'b> {
+    fn expression(
+        &mut self,
+        asked: &Expression,
+        current: ValueRef<'b>,
+    ) -> Result<bool, Indeterminate> {
+        self.evaluation.spend(1)?;
         match asked {
             // Whatever comes first may decide; but for what is unclear, it does not matter which.
             Expression::Or(all) => self.first(all, current, true),
@@ -108,7 +112,7 @@ impl<'b> Judge<'_, 'b> {
                     self.needs(left, &one)?;
                     self.needs(right, &other)?;
                 }
-                compare(&one, *comparison, &other, self.inquiry)
+                compare(&one, *comparison, &other, self.evaluation)
             }
             Expression::Exists(query) => Ok(self.count(query, current)? > 0),
             Expression::Matches { whole, text, pattern } => {
@@ -124,22 +128,22 @@ impl<'b> Judge<'_, 'b> {
         text: &str,
         whole: bool,
         pattern: &Pattern,
-        current: Spot<'b>,
-    ) -> Result<bool, Unclear> {
+        current: ValueRef<'b>,
+    ) -> Result<bool, Indeterminate> {
         let bytes = text.len() as u64;
         match pattern {
             Pattern::Written(_, regex) => {
-                self.inquiry.spend(bytes)?;
+                self.evaluation.spend(bytes)?;
                 Ok(regex.is_match(text))
             }
             Pattern::Of(operand) => {
-                self.inquiry.spend(bytes.saturating_mul(MATCH_STEPS_PER_BYTE))?;
+                self.evaluation.spend(bytes.saturating_mul(MATCH_STEPS_PER_BYTE))?;
                 if let Some(query) = operand.in_document() {
                     let pattern = self.document()?.pattern(query, whole)?;
                     return Ok(pattern.is_some_and(|regex| regex.is_match(text)));
                 }
                 let Some(pattern) = self.string(operand, current)? else { return Ok(false) };
-                let pattern = self.patterns.get(&pattern, whole, self.inquiry)?;
+                let pattern = self.patterns.get(&pattern, whole, self.evaluation)?;
                 Ok(pattern.is_some_and(|regex| regex.is_match(text)))
             }
         }
@@ -149,81 +153,89 @@ impl<'b> Judge<'_, 'b> {
     fn first(
         &mut self,
         all: &[Expression],
-        current: Spot<'b>,
+        current: ValueRef<'b>,
         wanted: bool,
-    ) -> Result<bool, Unclear> {
+    ) -> Result<bool, Indeterminate> {
         let mut unclear = false;
         for one in all {
             match self.expression(one, current) {
                 Ok(holds) if holds == wanted => return Ok(wanted),
                 Ok(_) => {}
-                Err(Unclear) => unclear = true,
+                Err(Indeterminate) => unclear = true,
             }
         }
-        if unclear { Err(Unclear) } else { Ok(!wanted) }
+        if unclear { Err(Indeterminate) } else { Ok(!wanted) }
     }
 
     fn operand<'e>(
         &mut self,
         operand: &'e Operand,
-        current: Spot<'b>,
-    ) -> Result<Value<'e, 'b>, Unclear> {
+        current: ValueRef<'b>,
+    ) -> Result<Comparand<'e, 'b>, Indeterminate> {
         match operand {
-            Operand::Literal(literal) => Ok(Value::Literal(literal)),
+            Operand::Literal(literal) => Ok(Comparand::Literal(literal)),
             Operand::Node(query) | Operand::Value(query) => {
-                Ok(self.only(query, current)?.map_or(Value::Nothing, Value::Node))
+                Ok(self.only(query, current)?.map_or(Comparand::Nothing, Comparand::Node))
             }
-            Operand::Count(query) => Ok(Value::Number(Number::of(self.count(query, current)?))),
+            Operand::Count(query) => Ok(Comparand::Number(Number::of(self.count(query, current)?))),
             Operand::Length(operand) => {
                 let length = if let Some(query) = operand.in_document() {
                     let document = self.document()?;
-                    let only = document.only(query)?.map_or(Value::Nothing, Value::Node);
+                    let only = document.only(query)?.map_or(Comparand::Nothing, Comparand::Node);
                     self.needs(operand, &only)?;
                     document.length(query)?
                 } else {
                     let value = self.operand(operand, current)?;
                     self.needs(operand, &value)?;
                     match value {
-                        Value::Literal(Literal::String(text)) => Some(text.chars().count() as u64),
-                        Value::Node(spot) => spot.length(self.inquiry)?,
-                        Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
-                        | Value::Number(_)
-                        | Value::Nothing => None,
+                        Comparand::Literal(Literal::String(text)) => {
+                            Some(text.chars().count() as u64)
+                        }
+                        Comparand::Node(value) => value.length(self.evaluation)?,
+                        Comparand::Literal(
+                            Literal::Null | Literal::Bool(_) | Literal::Number(_),
+                        )
+                        | Comparand::Number(_)
+                        | Comparand::Nothing => None,
                     }
                 };
-                Ok(length.map_or(Value::Nothing, |length| Value::Number(Number::of(length))))
+                Ok(length
+                    .map_or(Comparand::Nothing, |length| Comparand::Number(Number::of(length))))
             }
         }
     }
 
     /// An answer depends on all that is in this value: unclear if that does not all leave as it is.
-    fn needs(&mut self, operand: &Operand, value: &Value<'_, 'b>) -> Result<(), Unclear> {
+    fn needs(&mut self, operand: &Operand, value: &Comparand<'_, 'b>) -> Result<(), Indeterminate> {
         match value {
-            Value::Node(spot) if spot.is_container() => {
+            Comparand::Node(value) if value.is_container() => {
                 let in_document = operand.in_document().is_some();
-                let kept = self.kept.is_kept(*spot, in_document, self.inquiry)?;
-                if kept { Ok(()) } else { Err(Unclear) }
+                let intact = self.intact.is_intact(*value, in_document, self.evaluation)?;
+                if intact { Ok(()) } else { Err(Indeterminate) }
             }
-            Value::Node(_) | Value::Nothing | Value::Literal(_) | Value::Number(_) => Ok(()),
+            Comparand::Node(_)
+            | Comparand::Nothing
+            | Comparand::Literal(_)
+            | Comparand::Number(_) => Ok(()),
         }
     }
 
     /// The document, which has to be there.
-    fn document(&self) -> Result<&'b Document, Unclear> {
-        self.document.ok_or(Unclear)
+    fn document(&self) -> Result<&'b Document, Indeterminate> {
+        self.document.ok_or(Indeterminate)
     }
 
     /// Notes what of the document is gone through to compare containers.
     fn note_containers(
         &self,
-        (left, one): (&Operand, &Value<'_, 'b>),
-        (right, other): (&Operand, &Value<'_, 'b>),
-    ) -> Result<(), Unclear> {
-        let (Value::Node(one), Value::Node(other)) = (one, other) else { return Ok(()) };
+        (left, one): (&Operand, &Comparand<'_, 'b>),
+        (right, other): (&Operand, &Comparand<'_, 'b>),
+    ) -> Result<(), Indeterminate> {
+        let (Comparand::Node(one), Comparand::Node(other)) = (one, other) else { return Ok(()) };
         if one.is_container() && other.is_container() {
-            for (operand, spot) in [(left, one), (right, other)] {
+            for (operand, value) in [(left, one), (right, other)] {
                 if operand.in_document().is_some() {
-                    self.document()?.compare(spot.text().len())?;
+                    self.document()?.compare(value.text().len())?;
                 }
             }
         }
@@ -231,7 +243,7 @@ impl<'b> Judge<'_, 'b> {
     }
 
     /// How many nodes a query selects.
-    fn count(&mut self, query: &Query, current: Spot<'b>) -> Result<u64, Unclear> {
+    fn count(&mut self, query: &Query, current: ValueRef<'b>) -> Result<u64, Indeterminate> {
         if query.from_root {
             self.document()?.count(query)
         } else {
@@ -240,7 +252,11 @@ impl<'b> Judge<'_, 'b> {
     }
 
     /// The node that a query selects, if it selects one.
-    fn only(&mut self, query: &Query, current: Spot<'b>) -> Result<Option<Spot<'b>>, Unclear> {
+    fn only(
+        &mut self,
+        query: &Query,
+        current: ValueRef<'b>,
+    ) -> Result<Option<ValueRef<'b>>, Indeterminate> {
         if query.from_root {
             return self.document()?.only(query);
         }
@@ -251,26 +267,26 @@ impl<'b> Judge<'_, 'b> {
     fn string(
         &mut self,
         operand: &Operand,
-        current: Spot<'b>,
-    ) -> Result<Option<Cow<'b, str>>, Unclear> {
+        current: ValueRef<'b>,
+    ) -> Result<Option<Cow<'b, str>>, Indeterminate> {
         match self.operand(operand, current)? {
-            Value::Literal(Literal::String(string)) => Ok(Some(Cow::Owned(string.clone()))),
-            Value::Node(spot) => {
-                self.inquiry.spend(if spot.is_container() {
+            Comparand::Literal(Literal::String(string)) => Ok(Some(Cow::Owned(string.clone()))),
+            Comparand::Node(value) => {
+                self.evaluation.spend(if value.is_container() {
                     1
                 } else {
-                    spot.text().len() as u64
+                    value.text().len() as u64
                 })?;
-                spot.string()
+                value.string()
             }
-            Value::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
-            | Value::Number(_)
-            | Value::Nothing => Ok(None),
+            Comparand::Literal(Literal::Null | Literal::Bool(_) | Literal::Number(_))
+            | Comparand::Number(_)
+            | Comparand::Nothing => Ok(None),
         }
     }
 
     /// What a query selects from a node on.
-    fn select(&mut self, query: &Query, from: Spot<'b>) -> Result<Selection, Unclear> {
+    fn select(&mut self, query: &Query, from: ValueRef<'b>) -> Result<Selection, Indeterminate> {
         let mut selected = Selection(vec![(from.node(), 1)]);
         for segment in &query.segments {
             let mut next = Vec::new();
@@ -281,7 +297,7 @@ impl<'b> Judge<'_, 'b> {
                     self.step(segment, from.at(node), times, &mut next)?;
                 }
             }
-            self.inquiry.spend(next.len() as u64)?;
+            self.evaluation.spend(next.len() as u64)?;
             selected = Selection::gathered(next)?;
         }
         Ok(selected)
@@ -294,7 +310,7 @@ impl<'b> Judge<'_, 'b> {
         of: Outlined<'b>,
         from: &Selection,
         into: &mut Vec<(Node, u32)>,
-    ) -> Result<(), Unclear> {
+    ) -> Result<(), Indeterminate> {
         // The containers around the current one, by where those behind each begin, and in how many ways the
         // children of each are reached.
         let mut around: Vec<(u32, u32)> = Vec::new();
@@ -305,7 +321,7 @@ impl<'b> Judge<'_, 'b> {
                 continue;
             }
             for (node, behind) in of.containers(outermost) {
-                self.inquiry.spend(1)?;
+                self.evaluation.spend(1)?;
                 while around.last().is_some_and(|(end, _)| *end <= node.place()) {
                     around.pop();
                 }
@@ -313,13 +329,13 @@ impl<'b> Judge<'_, 'b> {
                 // Those before it that are no containers have no children.
                 while let Some((one, more)) = from.next_if(|(one, _)| one.start() <= node.start()) {
                     if one.start() == node.start() {
-                        times = times.checked_add(*more).ok_or(Unclear)?;
+                        times = times.checked_add(*more).ok_or(Indeterminate)?;
                     }
                 }
                 around.push((behind, times));
-                self.step(segment, Spot::new(of, node), times, into)?;
+                self.step(segment, ValueRef::new(of, node), times, into)?;
                 // What stands twice below makes it unclear what is there.
-                each_child(Spot::new(of, node), self.inquiry, |_| {})?;
+                each_child(ValueRef::new(of, node), self.evaluation, |_| {})?;
             }
             around.clear();
         }
@@ -330,12 +346,12 @@ impl<'b> Judge<'_, 'b> {
     fn step(
         &mut self,
         segment: &Segment,
-        spot: Spot<'b>,
+        value: ValueRef<'b>,
         times: u32,
         into: &mut Vec<(Node, u32)>,
-    ) -> Result<(), Unclear> {
+    ) -> Result<(), Indeterminate> {
         for selector in &segment.selectors {
-            self.choose(selector, spot, times, into)?;
+            self.choose(selector, value, times, into)?;
         }
         Ok(())
     }
@@ -343,24 +359,24 @@ impl<'b> Judge<'_, 'b> {
     fn choose(
         &mut self,
         selector: &Selector,
-        spot: Spot<'b>,
+        value: ValueRef<'b>,
         times: u32,
         into: &mut Vec<(Node, u32)>,
-    ) -> Result<(), Unclear> {
-        self.inquiry.spend(1)?;
+    ) -> Result<(), Indeterminate> {
+        self.evaluation.spend(1)?;
         match selector {
             Selector::Name(name) => {
-                let member = self.member(spot, name)?;
+                let member = self.member(value, name)?;
                 into.extend(member.map(|node| (node, times)));
             }
             Selector::Wildcard => {
-                each_child(spot, self.inquiry, |node| into.push((node, times)))?;
+                each_child(value, self.evaluation, |node| into.push((node, times)))?;
             }
             Selector::Index(_) | Selector::Slice { .. } => {
-                if spot.is_array() {
-                    let chosen = selector.choice(count_children(spot, self.inquiry)?);
+                if value.is_array() {
+                    let chosen = selector.choice(count_children(value, self.evaluation)?);
                     let mut index = 0;
-                    each_child(spot, self.inquiry, |node| {
+                    each_child(value, self.evaluation, |node| {
                         if chosen(index) {
                             into.push((node, times));
                         }
@@ -370,9 +386,9 @@ impl<'b> Judge<'_, 'b> {
             }
             Selector::Filter(filter) => {
                 let mut children = Vec::new();
-                each_child(spot, self.inquiry, |node| children.push(node))?;
+                each_child(value, self.evaluation, |node| children.push(node))?;
                 for node in children {
-                    if self.holds_within(filter, spot.at(node))? {
+                    if self.holds_within(filter, value.at(node))? {
                         into.push((node, times));
                     }
                 }
@@ -382,28 +398,32 @@ impl<'b> Judge<'_, 'b> {
     }
 
     /// Whether a filter in a query holds for a node: of each node this is found out once.
-    fn holds_within(&mut self, filter: &Filter, spot: Spot<'b>) -> Result<bool, Unclear> {
+    fn holds_within(
+        &mut self,
+        filter: &Filter,
+        value: ValueRef<'b>,
+    ) -> Result<bool, Indeterminate> {
         let expression = filter.expression();
-        let key = (std::ptr::from_ref(expression).addr(), spot.node().start());
-        if let Some(known) = self.inquiry.known_answer(key) {
+        let key = (std::ptr::from_ref(expression).addr(), value.node().start());
+        if let Some(known) = self.evaluation.known_answer(key) {
             return known;
         }
-        let holds = self.expression(expression, spot);
-        self.inquiry.note_answer(key, holds);
+        let holds = self.expression(expression, value);
+        self.evaluation.note_answer(key, holds);
         holds
     }
 
     /// The member of this name.
-    fn member(&mut self, spot: Spot<'b>, wanted: &str) -> Result<Option<Node>, Unclear> {
-        if !spot.is_object() {
+    fn member(&mut self, value: ValueRef<'b>, wanted: &str) -> Result<Option<Node>, Indeterminate> {
+        if !value.is_object() {
             return Ok(None);
         }
         let mut found = None;
-        for child in spot.children() {
+        for child in value.children() {
             let (name, node, looked_at) = child?.parts();
-            self.inquiry.spend(looked_at as u64)?;
+            self.evaluation.spend(looked_at as u64)?;
             if is_named(name, wanted) && found.replace(node).is_some() {
-                return Err(Unclear);
+                return Err(Indeterminate);
             }
         }
         Ok(found)

@@ -12,13 +12,13 @@ const ELEMENT_BYTES: u64 = 16;
 
 /// Follows strings and brackets, byte by byte.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tokens {
+struct BracketScanner {
     depth: u64,
-    inside: Inside,
+    quoting: Quoting,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Inside {
+enum Quoting {
     #[default]
     Nothing,
     String,
@@ -27,7 +27,7 @@ enum Inside {
 
 /// What a byte does outside of strings, and at no depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
+enum ByteRole {
     /// It belongs to a value.
     Inner,
     /// It ends a string or closes a container.
@@ -38,54 +38,54 @@ enum Seen {
     End,
 }
 
-impl Tokens {
-    fn step(&mut self, byte: u8) -> Seen {
-        match self.inside {
-            Inside::Escape => {
-                self.inside = Inside::String;
-                return Seen::Inner;
+impl BracketScanner {
+    fn step(&mut self, byte: u8) -> ByteRole {
+        match self.quoting {
+            Quoting::Escape => {
+                self.quoting = Quoting::String;
+                return ByteRole::Inner;
             }
-            Inside::String => {
+            Quoting::String => {
                 match byte {
-                    b'\\' => self.inside = Inside::Escape,
+                    b'\\' => self.quoting = Quoting::Escape,
                     b'"' => {
-                        self.inside = Inside::Nothing;
-                        return if self.depth == 0 { Seen::Closed } else { Seen::Inner };
+                        self.quoting = Quoting::Nothing;
+                        return if self.depth == 0 { ByteRole::Closed } else { ByteRole::Inner };
                     }
                     _ => {}
                 }
-                return Seen::Inner;
+                return ByteRole::Inner;
             }
-            Inside::Nothing => {}
+            Quoting::Nothing => {}
         }
         match byte {
-            b'"' => self.inside = Inside::String,
+            b'"' => self.quoting = Quoting::String,
             b'{' | b'[' => self.depth += 1,
-            b'}' | b']' if self.depth == 0 => return Seen::End,
+            b'}' | b']' if self.depth == 0 => return ByteRole::End,
             b'}' | b']' => {
                 self.depth -= 1;
-                return if self.depth == 0 { Seen::Closed } else { Seen::Inner };
+                return if self.depth == 0 { ByteRole::Closed } else { ByteRole::Inner };
             }
-            b',' if self.depth == 0 => return Seen::Comma,
-            b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => return Seen::Space,
+            b',' if self.depth == 0 => return ByteRole::Comma,
+            b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => return ByteRole::Space,
             _ => {}
         }
-        Seen::Inner
+        ByteRole::Inner
     }
 }
 
 /// Looks for the end of a value, from its first byte on.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ValueEnd(Tokens);
+pub(crate) struct ValueEnd(BracketScanner);
 
 impl ValueEnd {
     /// Where the value ends in these bytes, if it does.
     pub(crate) fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate() {
             match self.0.step(*byte) {
-                Seen::Inner => {}
-                Seen::Closed => return Some(at + 1),
-                Seen::Space | Seen::Comma | Seen::End => return Some(at),
+                ByteRole::Inner => {}
+                ByteRole::Closed => return Some(at + 1),
+                ByteRole::Space | ByteRole::Comma | ByteRole::End => return Some(at),
             }
         }
         None
@@ -94,7 +94,7 @@ impl ValueEnd {
 
 /// What is known of an element and its array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ElementStatus {
     /// Not enough: more of the array has to come.
     Unknown,
     /// Enough: so many elements have begun, and the array may have ended.
@@ -105,10 +105,10 @@ pub(crate) enum Fate {
 
 /// The elements of an array, counted ahead of where it is walked.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct ArrayLookahead {
     depth: usize,
     array: State,
-    tokens: Tokens,
+    tokens: BracketScanner,
     /// Offset in the document up to which it has looked.
     at: u64,
     begun: u64,
@@ -120,7 +120,7 @@ pub(crate) struct Ahead {
     bytes_max: u64,
 }
 
-impl Ahead {
+impl ArrayLookahead {
     /// The number of levels down to the array.
     pub(crate) fn depth(&self) -> usize {
         self.depth
@@ -139,10 +139,10 @@ impl Ahead {
         (index, at): (u64, u64),
         bytes_max: usize,
     ) -> Self {
-        let mut ahead = Self {
+        let mut lookahead = Self {
             depth,
             array,
-            tokens: Tokens::default(),
+            tokens: BracketScanner::default(),
             at,
             begun: index + 1,
             ended: false,
@@ -150,8 +150,8 @@ impl Ahead {
             too_large: VecDeque::new(),
             bytes_max: bytes_max as u64,
         };
-        ahead.decide(program);
-        ahead
+        lookahead.decide(program);
+        lookahead
     }
 
     /// Looks at the bytes of a chunk that begins at the offset `from`, as far as it has not before.
@@ -162,7 +162,7 @@ impl Ahead {
                 return;
             }
             match self.tokens.step(*byte) {
-                Seen::Comma => {
+                ByteRole::Comma => {
                     self.begun += 1;
                     self.decide(program);
                     if asks(program, self.array, self.begun - 1) {
@@ -170,11 +170,11 @@ impl Ahead {
                         self.decide(program);
                     }
                 }
-                Seen::End => {
+                ByteRole::End => {
                     self.ended = true;
                     self.decide(program);
                 }
-                Seen::Inner | Seen::Closed | Seen::Space => {}
+                ByteRole::Inner | ByteRole::Closed | ByteRole::Space => {}
             }
             self.at += 1;
         }
@@ -212,18 +212,18 @@ impl Ahead {
     }
 
     /// What is known of the element at `index`; of those before it nobody will ask again.
-    pub(crate) fn fate(&mut self, index: u64) -> Fate {
+    pub(crate) fn status(&mut self, index: u64) -> ElementStatus {
         while self.too_large.front().is_some_and(|(_, end)| *end <= index) {
             self.too_large.pop_front();
         }
         if self.too_large.front().is_some_and(|(start, _)| *start <= index) {
-            Fate::TooLarge
+            ElementStatus::TooLarge
         } else if self.begun <= index
             || self.waiting.front().is_some_and(|(oldest, _)| *oldest <= index)
         {
-            Fate::Unknown
+            ElementStatus::Unknown
         } else {
-            Fate::Known { begun: self.begun, ended: self.ended }
+            ElementStatus::Known { begun: self.begun, ended: self.ended }
         }
     }
 }

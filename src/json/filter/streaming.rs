@@ -17,15 +17,15 @@ use crate::{
 const NOTED_BYTES_MAX: usize = 4 << 10;
 
 /// Most places that the filters of one node may ask about.
-const PLACES_MAX: usize = 256;
+const TARGETS_MAX: usize = 256;
 
 /// Follows one node, from its first byte on.
 #[derive(Debug)]
-pub(crate) struct Scout {
+pub(crate) struct StreamingEvaluator {
     gates: Gates,
-    places: Vec<Place>,
+    places: Vec<Target>,
     /// The containers around the next token that are on the way to a place, the innermost last.
-    levels: Vec<Level>,
+    levels: Vec<OpenContainer>,
     /// How many containers deep it is in one that is not.
     beside: u64,
     token: Token,
@@ -44,7 +44,7 @@ pub(crate) struct Scout {
 
 /// A place that filters ask about, or one on the way to it.
 #[derive(Debug, Default)]
-struct Place {
+struct Target {
     /// The places below it.
     names: HashMap<String, usize, RandomState>,
     indices: HashMap<u64, usize, RandomState>,
@@ -53,7 +53,7 @@ struct Place {
     tests: Vec<usize>,
 }
 
-impl Place {
+impl Target {
     fn below(&self) -> impl Iterator<Item = usize> {
         self.names.values().chain(self.indices.values()).copied()
     }
@@ -72,7 +72,7 @@ enum Known {
 }
 
 #[derive(Debug)]
-struct Level {
+struct OpenContainer {
     place: usize,
     is_object: bool,
     index: u64,
@@ -170,10 +170,10 @@ impl Gates {
     }
 }
 
-impl Scout {
-    /// A scout for these filters; none if they ask for more than one can see going by.
+impl StreamingEvaluator {
+    /// A streaming for these filters; none if they ask for more than one can see going by.
     pub(crate) fn new<'f>(filters: impl Iterator<Item = &'f Filter>) -> Option<Self> {
-        let mut places = vec![Place::default()];
+        let mut places = vec![Target::default()];
         let mut gates = Gates::default();
         for filter in filters {
             let output = gate(filter.expression(), None, &mut gates, &mut places)?;
@@ -381,7 +381,7 @@ impl Scout {
         }
         let Some(place) = place else { return };
         self.learn(place, Known::Value(if is_object { b"{}".into() } else { b"[]".into() }));
-        self.levels.push(Level { place, is_object, index: 0, name: is_object });
+        self.levels.push(OpenContainer { place, is_object, index: 0, name: is_object });
         self.forget_others(place, is_object);
         self.next = None;
         self.element();
@@ -448,7 +448,7 @@ fn gate(
     expression: &Expression,
     into: Option<usize>,
     gates: &mut Gates,
-    places: &mut Vec<Place>,
+    places: &mut Vec<Target>,
 ) -> Option<usize> {
     let (inputs, wanted) = match expression {
         Expression::Or(any) => (any.as_slice(), true),
@@ -484,7 +484,7 @@ fn test(
     asked: Test,
     into: Option<usize>,
     gates: &mut Gates,
-    places: &mut Vec<Place>,
+    places: &mut Vec<Target>,
 ) -> Option<usize> {
     let place = place(query, places)?;
     let test = gates.add(GateKind::Test(asked), into);
@@ -493,7 +493,7 @@ fn test(
 }
 
 /// The place that a query selects, put among the others.
-fn place(query: &Query, places: &mut Vec<Place>) -> Option<usize> {
+fn place(query: &Query, places: &mut Vec<Target>) -> Option<usize> {
     if query.from_root || !query.is_singular() {
         return None;
     }
@@ -509,9 +509,9 @@ fn place(query: &Query, places: &mut Vec<Place>) -> Option<usize> {
             Selector::Wildcard | Selector::Slice { .. } | Selector::Filter(_) => return None,
         };
         if at == next {
-            places.push(Place::default());
+            places.push(Target::default());
         }
-        if next > PLACES_MAX {
+        if next > TARGETS_MAX {
             return None;
         }
     }
