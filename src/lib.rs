@@ -66,7 +66,7 @@
 //!
 //! # A policy file's life
 //!
-//! 1. `reload/folder.rs` reads the texts of the folder; `policy/load.rs` takes them from there.
+//! 1. `reload/folder.rs` reads the texts of the folder; `policy/loader.rs` takes them from there.
 //! 2. `source/yaml.rs` makes a tree of each text, with the place of every word.
 //! 3. `policy/read/mod.rs` turns each tree into what is written: keys known, names not yet looked up.
 //! 4. `policy/check/mod.rs` looks names up across all files, and writes records out on their routes.

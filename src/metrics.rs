@@ -320,22 +320,28 @@ impl Metrics {
             watcher_stalled: Family::new(&registry, WATCHER_STALLED, None),
             registry,
         };
+        metrics.begin();
+        metrics
+    }
+
+    /// Lets series begin at 0 whose labels are known: a counter that appears with its first event cannot be seen to
+    /// rise.
+    fn begin(&self) {
         for event in AccessLogEvent::ALL {
-            metrics.access_log_events.at([event.code()], |_| ());
+            self.access_log_events.at([event.code()], |_| ());
         }
-        for reloads in [&metrics.reloads, &metrics.certificate_reloads] {
+        for reloads in [&self.reloads, &self.certificate_reloads] {
             reloads.at([SUCCESS], |_| ());
             reloads.at([FAILURE], |_| ());
         }
         for scope in Http2Scope::ALL {
             // That of a request which breaks the protocol.
-            metrics.http_2_errors.at([scope.code(), http_2_code(1)], |_| ());
+            self.http_2_errors.at([scope.code(), http_2_code(1)], |_| ());
         }
         for failure in HandshakeFailure::ALL {
-            metrics.handshake_failures.at([failure.code()], |_| ());
+            self.handshake_failures.at([failure.code()], |_| ());
         }
-        metrics.declare(&Labels::unknown(), &mut iter::empty());
-        metrics
+        self.declare(&Labels::unknown(), &mut iter::empty());
     }
 
     /// The metrics of the process that carries requests: [`Metrics::new`], and what every client of

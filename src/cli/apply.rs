@@ -25,7 +25,7 @@ use crate::{
     frame::Framed,
     json::Limits,
     message::{self, Asked, Passing, Treatment},
-    policy::{Ask, Framing, Permit, Plan, PolicySet, Target},
+    policy::{Api, Ask, Framing, Permit, Plan, PolicySet, Target},
     transform::Context,
 };
 
@@ -292,23 +292,16 @@ impl Apply {
                 listed("the purposes are", set.purposes().iter().map(|purpose| &purpose.name))
             }
             Reason::PurposeMissing | Reason::PurposeNotAllowed => {
-                let caller = set.callers().iter().find(|caller| *caller.name == *self.caller)?;
+                let caller = set.caller(&self.caller)?;
                 let purposes = set.purposes_of(caller).map(|purpose| &purpose.name);
                 listed("pass --purpose with one that the caller may ask for:", purposes)
             }
             Reason::ApiNotAllowed => {
-                let caller = set.callers().iter().find(|caller| *caller.name == *self.caller)?;
+                let caller = set.caller(&self.caller)?;
                 listed("the caller may use", set.apis_of(caller).map(|api| &api.name))
             }
             Reason::RouteUnknown => {
-                let routes = set.apis().iter().flat_map(|api| {
-                    api.routes.iter().map(|route| {
-                        let host = api.hosts.first().map(|host| format!(" with --host {host}"));
-                        let method = route.method.word();
-                        format!("'{method} {}'{}", route.pattern, host.unwrap_or_default())
-                    })
-                });
-                listed("the routes are", routes)
+                listed("the routes are", set.apis().iter().flat_map(requests))
             }
             Reason::PathAmbiguous => Some(
                 "spell the path as the route does: in its capitals, its fixed text not percent-encoded, without a \
@@ -356,6 +349,13 @@ impl Apply {
             | Reason::Internal => None,
         }
     }
+}
+
+/// How each route of an API is asked for.
+fn requests(api: &Api) -> impl Iterator<Item = String> {
+    let host = api.hosts.first().map(|host| format!(" with --host {host}")).unwrap_or_default();
+    let routes = api.routes.iter();
+    routes.map(move |route| format!("'{} {}'{host}", route.method.word(), route.pattern))
 }
 
 /// Most names in one line of help.

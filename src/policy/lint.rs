@@ -225,9 +225,29 @@ fn mounted(policies: &Policies, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What can be said about a set without errors.
+/// What can be said about policies without errors.
 pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
     let of_apis: Vec<HashSet<CategoryId>> = policies.apis.iter().map(used_categories).collect();
+    categories(policies, &of_apis, findings);
+    rules(policies, &of_apis, findings);
+    purposes(policies, findings);
+    decided_by_prefix(policies, findings);
+    apis(policies, findings);
+    callers(policies, findings);
+    for api in &policies.apis {
+        overlaps(&api.routes, findings);
+    }
+    mounted(policies, findings);
+    pieces(policies, findings);
+    validated(policies, findings);
+    bodies(policies, findings);
+    shaped(policies, findings);
+    retried(policies, findings);
+    nobody(policies, findings);
+}
+
+/// Categories of which no route has anything; `of_apis` are those that each API uses.
+fn categories(policies: &Policies, of_apis: &[HashSet<CategoryId>], findings: &mut Vec<Finding>) {
     let used: HashSet<CategoryId> = of_apis.iter().flatten().copied().collect();
     for (index, category) in policies.categories.iter().enumerate().skip(1) {
         if !u32::try_from(index).is_ok_and(|id| used.contains(&CategoryId(id))) {
@@ -238,8 +258,12 @@ pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
             );
         }
     }
+}
+
+/// Rules that decide about nothing.
+fn rules(policies: &Policies, of_apis: &[HashSet<CategoryId>], findings: &mut Vec<Finding>) {
     for purpose in &policies.purposes {
-        let apis = policies.apis.iter().zip(&of_apis).filter(|(api, _)| purpose.apis.has(api.id));
+        let apis = policies.apis.iter().zip(of_apis).filter(|(api, _)| purpose.apis.has(api.id));
         let used: HashSet<CategoryId> = apis.flat_map(|(_, used)| used).copied().collect();
         let is_explicit = |id: &&CategoryId| {
             policies.categories.get(id.index()).is_some_and(|category| category.explicit.is_some())
@@ -274,6 +298,10 @@ pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
             }
         }
     }
+}
+
+/// Purposes that get nothing, or that no caller may ask for.
+fn purposes(policies: &Policies, findings: &mut Vec<Finding>) {
     for purpose in policies.purposes.iter().filter(|purpose| !purpose.has_rules) {
         let message = format!(
             "the purpose `{}` has no rule: it gets what is `public`, and nothing else",
@@ -296,8 +324,10 @@ pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
             );
         }
     }
-    decided_by_prefix(policies, findings);
-    apis(policies, findings);
+}
+
+/// Callers that may ask for everything.
+fn callers(policies: &Policies, findings: &mut Vec<Finding>) {
     for caller in &policies.callers {
         if policies.purposes.len() >= 2 && caller.purposes.len() == policies.purposes.len() {
             let message = format!("`{}` may ask for every purpose there is", caller.name);
@@ -308,16 +338,6 @@ pub(crate) fn policies(policies: &Policies, findings: &mut Vec<Finding>) {
             );
         }
     }
-    for api in &policies.apis {
-        overlaps(&api.routes, findings);
-    }
-    mounted(policies, findings);
-    pieces(policies, findings);
-    validated(policies, findings);
-    bodies(policies, findings);
-    shaped(policies, findings);
-    retried(policies, findings);
-    nobody(policies, findings);
 }
 
 /// Words in the names of parameters that often say what an answer looks like.

@@ -34,12 +34,12 @@ use tokio::{
 };
 
 use crate::{
-    config::{Place, Settings},
+    config::{Listener, Place, Settings},
     proxy::{
         admin::Admin,
         gateway::Gateway,
         health::HealthChecks,
-        shared::Proxy,
+        shared::{Proxy, Shared},
         signals::{Signals, Told},
     },
 };
@@ -112,19 +112,7 @@ impl Proxy {
     ) -> Result<(), ServeError> {
         let shared = Arc::clone(&self.shared);
         let settings = shared.settings.clone();
-        let drain = settings.timeouts.drain;
-        let mut conf = ServerConf {
-            threads: settings.threads,
-            // Pingora waits as long where it hands its listeners over, and nowhere else.
-            grace_period_seconds: Some(drain.as_secs() + u64::from(drain.subsec_nanos() > 0)),
-            graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
-            ca_file: shared.certificates.ca_file(),
-            ..ServerConf::default()
-        };
-        if let Some(socket) = &settings.upgrade_socket {
-            check_upgrade_socket(socket)?;
-            conf.upgrade_sock = socket.display().to_string();
-        }
+        let conf = server_conf(&shared)?;
         let sockets = match (listeners, &settings.upgrade_socket) {
             (Listeners::Opened, _) => Sockets::bound(&settings)?,
             (Listeners::Inherited, Some(socket)) => Sockets::inherited(socket)?,
@@ -132,25 +120,17 @@ impl Proxy {
         };
         let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), conf);
         server.bootstrap();
-        let doctor = HealthChecks::of(&self);
+        let health_checks = HealthChecks::of(&self);
         let gateway = Gateway::new(self, &server.configuration, &settings);
         let mut proxy = Service::new("proxy".to_owned(), gateway);
         for listener in &settings.listen {
-            let config = match &listener.place {
-                Place::Network(address) => ListenerConfig::tcp(address.to_string()),
-                Place::Unix { path, mode } => ListenerConfig::uds(path.display().to_string())
-                    .permissions(Permissions::from_mode(*mode)),
-            };
-            // A connection that says nothing has no buffer. TLS reads a record in several pieces.
-            let read_bytes = if listener.tls.is_some() { TLS_RECORD_BYTES } else { 0 };
-            // TLS is ours to begin: it knows who has how much time.
-            proxy.add_listener(config.l4_buffer(L4BufferSettings::new(read_bytes, 0)));
+            proxy.add_listener(listener_config(listener));
         }
         let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&shared)));
         admin.add_tcp(&settings.admin.to_string());
         admin.threads = Some(1);
         server.add_service(Listening { service: proxy, sockets: sockets.clone() });
-        server.add_service(background_service("health", doctor));
+        server.add_service(background_service("health", health_checks));
         server.add_service(Listening { service: admin, sockets });
         let observers = Arc::clone(&shared.observers);
         let watch = shared.certificates.watch(Arc::clone(&observers.metrics));
@@ -193,14 +173,47 @@ impl Proxy {
             log::error!("the records of {} requests are not written", shared.requests.len());
         }
         observers.access_log.flush();
-        for listener in &settings.listen {
-            if let Place::Unix { path, .. } = &listener.place
-                && remove_unix(path).is_err()
-            {
-                // Whoever listens there next removes it.
-            }
-        }
+        remove_sockets(&settings.listen);
         Ok(())
+    }
+}
+
+fn server_conf(shared: &Shared) -> Result<ServerConf, ServeError> {
+    let settings = &shared.settings;
+    let drain = settings.timeouts.drain;
+    let mut conf = ServerConf {
+        threads: settings.threads,
+        // Pingora waits as long where it hands its listeners over, and nowhere else.
+        grace_period_seconds: Some(drain.as_secs() + u64::from(drain.subsec_nanos() > 0)),
+        graceful_shutdown_timeout_seconds: Some(LAST_SECONDS),
+        ca_file: shared.certificates.ca_file(),
+        ..ServerConf::default()
+    };
+    if let Some(socket) = &settings.upgrade_socket {
+        check_upgrade_socket(socket)?;
+        conf.upgrade_sock = socket.display().to_string();
+    }
+    Ok(conf)
+}
+
+fn listener_config(listener: &Listener) -> ListenerConfig {
+    let config = match &listener.place {
+        Place::Network(address) => ListenerConfig::tcp(address.to_string()),
+        Place::Unix { path, mode } => ListenerConfig::uds(path.display().to_string())
+            .permissions(Permissions::from_mode(*mode)),
+    };
+    // A connection that says nothing has no buffer. TLS reads a record in several pieces.
+    let read_bytes = if listener.tls.is_some() { TLS_RECORD_BYTES } else { 0 };
+    // TLS is ours to begin: it knows who has how much time.
+    config.l4_buffer(L4BufferSettings::new(read_bytes, 0))
+}
+
+/// Removes the UNIX sockets of listeners; whoever listens there next removes what is left.
+fn remove_sockets(listeners: &[Listener]) {
+    for listener in listeners {
+        if let Place::Unix { path, .. } = &listener.place {
+            let _removed_later = remove_unix(path);
+        }
     }
 }
 

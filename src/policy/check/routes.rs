@@ -108,28 +108,15 @@ impl Checker<'_> {
         headers
     }
 
-    fn route(
+    /// Puts a route into the router of its method, unless it takes the requests of another one.
+    fn takes(
         &mut self,
-        route: WrittenRoute,
+        method: Method,
+        pattern: &At<String>,
+        at: &Place,
         api: &mut Api,
         shapes: &mut HashMap<(Method, String), Shaped>,
-        endless: &[bool],
     ) {
-        let WrittenRoute {
-            at,
-            method,
-            pattern,
-            parameters,
-            parameters_known,
-            body,
-            stream,
-            compresses,
-            request_body,
-            pass,
-            media,
-            validators,
-            buffer,
-        } = route;
         let shape = (method, shape(&folded_pattern(&pattern.value)));
         let is_same = |first: &Shaped| self::shape(&first.pattern) == self::shape(&pattern.value);
         if let Some(first) = shapes.get(&shape) {
@@ -152,9 +139,34 @@ impl Checker<'_> {
             shapes.insert(shape, Shaped { pattern: pattern.value.clone(), at: at.clone() });
             let router = api.routers.entry(method).or_default();
             if let Err(error) = router.insert(pattern.value.as_str(), api.routes.len()) {
-                self.conflict(&error, method, &pattern, &at, shapes);
+                self.conflict(&error, method, pattern, at, shapes);
             }
         }
+    }
+
+    fn route(
+        &mut self,
+        route: WrittenRoute,
+        api: &mut Api,
+        shapes: &mut HashMap<(Method, String), Shaped>,
+        endless: &[bool],
+    ) {
+        let WrittenRoute {
+            at,
+            method,
+            pattern,
+            parameters,
+            parameters_known,
+            body,
+            stream,
+            compresses,
+            request_body,
+            pass,
+            media,
+            validators,
+            buffer,
+        } = route;
+        self.takes(method, &pattern, &at, api, shapes);
         let (parameters, open) =
             self.parameters(&pattern, parameters, parameters_known.then_some(&at));
         let lines = self.lines(body, lint::resource(&pattern.value));

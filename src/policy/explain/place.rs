@@ -13,7 +13,7 @@ use crate::{
             walk::{Fate, Scope, Walk},
             words::{in_words, names_in_words},
         },
-        model::{Api, Class, Unclassified as Said},
+        model::{Api, Class, Field, Unclassified as Said},
     },
     transform::Action,
 };
@@ -557,20 +557,9 @@ impl Outcome {
         let unclear = || ("removed".to_owned(), Vec::new());
         match self.scalar {
             Fate::Own(_, line) => {
-                let Some((_, words, reason, mut lines)) = about(line) else { return unclear() };
-                let milder = walk.classes(state).filter(|(other, category)| {
-                    let at = |line| walk.field(line).map(|field| &field.at);
-                    at(*other) != at(line) && in_words(walk.action(*other, *category)) != words
-                });
-                let milder: Vec<_> = milder.filter_map(|(line, _)| walk.field(line)).collect();
-                let also: Vec<String> = milder.iter().map(|field| field.path.to_string()).collect();
-                lines.extend(milder.iter().map(|field| policies.line(&field.at)));
-                let stricter = if also.is_empty() {
-                    String::new()
-                } else {
-                    format!("; that is stricter than what {} says", also.join(", "))
-                };
-                (format!("{words}: {reason}{stricter}"), lines)
+                let Some((_, words, reason, lines)) = about(line) else { return unclear() };
+                let (stricter, milder) = stricter(walk, line, state, &words);
+                (format!("{words}: {reason}{stricter}"), [lines, milder].concat())
             }
             Fate::Element(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
@@ -599,16 +588,9 @@ impl Outcome {
             }
             Fate::Kept(record) => {
                 let record = record.and_then(|line| walk.field(line));
-                let keeping = record.and_then(|field| {
-                    walk.route.keeping.iter().find(|keeping| keeping.path == field.path)
-                });
-                let because = match (keeping, &api.unclassified) {
-                    (Some(keeping), _) => keeping.because.as_str(),
-                    (None, Said::Keep { because }) => because,
-                    (None, Said::Drop) => "",
-                };
                 let fate = format!(
-                    "leaves undecided: no line describes it, and what is not described is kept, because: {because}"
+                    "leaves undecided: no line describes it, and what is not described is kept, because: {}",
+                    kept_because(walk, api, record)
                 );
                 (fate, record.map(|field| policies.line(&field.at)).into_iter().collect())
             }
@@ -629,5 +611,32 @@ impl Outcome {
                 (fate, policies.lines(field, purpose, category))
             }
         }
+    }
+}
+
+/// Whether the line that decides is stricter than others that are about the same values, in words; and where these
+/// stand.
+fn stricter(walk: Walk<'_>, line: PathId, state: State, words: &str) -> (String, Vec<String>) {
+    let at = |line| walk.field(line).map(|field| &field.at);
+    let milder = walk.classes(state).filter(|(other, category)| {
+        at(*other) != at(line) && in_words(walk.action(*other, *category)) != words
+    });
+    let milder: Vec<_> = milder.filter_map(|(line, _)| walk.field(line)).collect();
+    if milder.is_empty() {
+        return Default::default();
+    }
+    let paths: Vec<String> = milder.iter().map(|field| field.path.to_string()).collect();
+    let lines = milder.iter().map(|field| walk.policies.line(&field.at)).collect();
+    (format!("; that is stricter than what {} says", paths.join(", ")), lines)
+}
+
+/// Why what no line describes is kept: the record that it stands in says so, or the API.
+fn kept_because<'w>(walk: Walk<'w>, api: &'w Api, record: Option<&Field>) -> &'w str {
+    let keeping = record
+        .and_then(|field| walk.route.keeping.iter().find(|keeping| keeping.path == field.path));
+    match (keeping, &api.unclassified) {
+        (Some(keeping), _) => &keeping.because,
+        (None, Said::Keep { because }) => because,
+        (None, Said::Drop) => "",
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         target::Target,
         terms::Method,
     },
-    source::{did_you_mean, most_like},
+    source::{Place, did_you_mean, most_like},
     transform::Action,
 };
 
@@ -72,33 +72,7 @@ impl PolicySet {
         }
         told.opening.push(format!("{} asks for {} of {}", caller.name, route.label, api.name));
         told.opening.push(self.policies.why(purpose));
-        for field in &route.fields {
-            let denied = field.categories().find(|id| *purpose.action(*id) == Action::Deny);
-            if let Some(category) = denied {
-                let rule = purpose
-                    .rule(category)
-                    .map_or(String::new(), |rule| self.policies.line(&rule.at));
-                let why = format!(
-                    "the route can give {} ({}), which is denied to this purpose ({rule})",
-                    self.policies.category_name(category),
-                    self.policies.line(&field.at)
-                );
-                return Err((Reason::CategoryDenied, why));
-            }
-        }
-        for Header { spelled, category, at, .. } in &api.response_headers {
-            if *purpose.action(*category) == Action::Deny {
-                let rule = purpose
-                    .rule(*category)
-                    .map_or(String::new(), |rule| self.policies.line(&rule.at));
-                let why = format!(
-                    "the header {spelled} can give {} ({}), which is denied to this purpose ({rule})",
-                    self.policies.category_name(*category),
-                    self.policies.line(at)
-                );
-                return Err((Reason::CategoryDenied, why));
-            }
-        }
+        self.category_denied(api, route, purpose)?;
         if route.method.has_body() && route.request_body.is_none() {
             let why =
                 format!("the route takes no request body ({})", self.policies.line(&route.at));
@@ -145,6 +119,33 @@ impl PolicySet {
             told.parameters.push(Row::new("any other", fate, Vec::new()));
         }
         rest(api, route, purpose_id, told);
+        Ok(())
+    }
+
+    /// A category that the route can give, in a body or a header, and that the purpose is denied.
+    fn category_denied(&self, api: &Api, route: &Route, purpose: &Purpose) -> Result<(), Denied> {
+        let policies = &self.policies;
+        let denied = |what: &str, category: CategoryId, at: &Place| {
+            let rule = purpose.rule(category);
+            let rule = rule.map_or(String::new(), |rule| policies.line(&rule.at));
+            let why = format!(
+                "{what} can give {} ({}), which is denied to this purpose ({rule})",
+                policies.category_name(category),
+                policies.line(at)
+            );
+            Err((Reason::CategoryDenied, why))
+        };
+        let is_denied = |category: &CategoryId| *purpose.action(*category) == Action::Deny;
+        for field in &route.fields {
+            if let Some(category) = field.categories().find(is_denied) {
+                return denied("the route", category, &field.at);
+            }
+        }
+        for Header { spelled, category, at, .. } in &api.response_headers {
+            if is_denied(category) {
+                return denied(&format!("the header {spelled}"), *category, at);
+            }
+        }
         Ok(())
     }
 
