@@ -7,8 +7,8 @@ use crate::path::{Kind, State};
 /// Decides what happens to the nodes of a document, in the order in which they stand there.
 ///
 /// The rewriter asks once for every node that it reaches, and for no node inside of one that was
-/// passed whole, dropped or nulled. Of members that are like those of the object before it may know the
-/// answer: see [`Edits::always`].
+/// passed whole, dropped or nulled. Of members that are like those of the object before it may know
+/// the answer: see [`Edits::always`].
 pub trait Edits {
     /// What a container hands down to its children.
     type Scope: Copy + PartialEq;
@@ -29,18 +29,19 @@ pub trait Edits {
     /// Decides a string, number, boolean or `null`.
     fn scalar(&mut self, under: Self::Scope, state: State) -> OnScalar<Self::Capture>;
 
-    /// Decides a member's name that no path spells at this place; `object` and `member` are the states
-    /// of the object and of the member's value. Not asked for names that are spelled: they stay.
+    /// Decides a member's name that no path spells at this place; `object` and `member` are the
+    /// states of the object and of the member's value. Not asked for names that are spelled: they
+    /// stay.
     fn name(&mut self, under: Self::Scope, object: State, member: State) -> OnName<Self::Capture>;
 
-    /// A name that was to be kept or captured is longer than [`Limits::name_bytes_max`]: its member is
-    /// removed.
+    /// A name that was to be kept or captured is longer than [`Limits::name_bytes_max`]: its member
+    /// is removed.
     ///
     /// [`Limits::name_bytes_max`]: crate::json::Limits::name_bytes_max
     fn name_is_too_long(&mut self, under: Self::Scope, object: State, member: State);
 
-    /// Nobody can say what a node is that `waiting` would settle to, or it was too large to wait: it is
-    /// removed.
+    /// Nobody can say what a node is that `waiting` would settle to, or it was too large to wait:
+    /// it is removed.
     fn unsettled(&mut self, under: Self::Scope, waiting: State);
 
     /// Writes what stands in the place of a captured scalar: one complete JSON value. `raw` are its
@@ -49,23 +50,24 @@ pub trait Edits {
     /// [`Limits::value_bytes_max`]: crate::json::Limits::value_bytes_max
     fn write_scalar(&mut self, capture: Self::Capture, raw: Option<&[u8]>, out: &mut Vec<u8>);
 
-    /// Writes what stands in the place of a captured name, quotes included. `name` is unescaped; none
-    /// if it is no Unicode text. Where `false` is returned, the member is removed.
+    /// Writes what stands in the place of a captured name, quotes included. `name` is unescaped;
+    /// none if it is no Unicode text. Where `false` is returned, the member is removed.
     fn write_name(&mut self, capture: Self::Capture, name: Option<&str>, out: &mut Vec<u8>)
     -> bool;
 
-    /// So many scalars have passed without being asked for, each by itself: those of a container that was
-    /// passed whole and has ended, and those that [always](Edits::always) pass.
+    /// So many scalars have passed without being asked for, each by itself: those of a container
+    /// that was passed whole and has ended, and those that [always](Edits::always) pass.
     fn passed(&mut self, scalars: u64);
 
-    /// Whether it has to be told where the node stands that was just removed, through [`Edits::removed_in`]. It is
-    /// asked after a node or a name that is removed, and after a captured scalar; to ask takes the answer back.
+    /// Whether it has to be told where the node stands that was just removed, through
+    /// [`Edits::removed_in`]. It is asked after a node or a name that is removed, and after a
+    /// captured scalar; to ask takes the answer back.
     fn asks_where(&mut self) -> bool {
         false
     }
 
-    /// What was just removed stands directly in this container, or is the root of the document. Told once for
-    /// each container that was entered, however much of it is removed.
+    /// What was just removed stands directly in this container, or is the root of the document.
+    /// Told once for each container that was entered, however much of it is removed.
     fn removed_in(&mut self, _container: Option<(Place, Kind)>) {}
 
     /// The place of the root of the document.
@@ -73,13 +75,14 @@ pub trait Edits {
         Place::default()
     }
 
-    /// The place of a child of the container at `above`. It is asked for where a child has to be told of, and for
-    /// the containers that a chunk ends in.
+    /// The place of a child of the container at `above`. It is asked for where a child has to be
+    /// told of, and for the containers that a chunk ends in.
     fn place(&mut self, _above: Place, _step: Step<'_>) -> Place {
         Place::default()
     }
 
-    /// Whether it has to know where such a scalar stands before it [writes](Edits::write_scalar) what leaves.
+    /// Whether it has to know where such a scalar stands before it [writes](Edits::write_scalar)
+    /// what leaves.
     fn asks_where_captured(&self, _capture: Self::Capture) -> bool {
         false
     }
@@ -87,9 +90,9 @@ pub trait Edits {
     /// Where the scalar stands that is being captured.
     fn captured_at(&mut self, _place: Place) {}
 
-    /// Whether a node leaves as it is: a scalar, or a container of a kind. Of a scalar `Inside` says that it does unless
-    /// it is a string. Nothing is counted for it. It is asked about what a filter measures or compares, before that is
-    /// decided.
+    /// Whether a node leaves as it is: a scalar, or a container of a kind. Of a scalar `Inside`
+    /// says that it does unless it is a string. Nothing is counted for it. It is asked about what a
+    /// filter measures or compares, before that is decided.
     fn keeps(&self, _under: Self::Scope, _state: State, _kind: Option<Kind>) -> Keeps<Self::Scope> {
         Keeps::Nothing
     }
@@ -99,11 +102,12 @@ pub trait Edits {
         OnName::Drop
     }
 
-    /// What always happens to nodes in this state, scalars or containers of this kind, if that is known. It is
-    /// taken in place of an answer of [`scalar`](Edits::scalar) or [`container`](Edits::container), which
-    /// then is not asked for: nothing may depend on its being asked but what [`passed`](Edits::passed) says.
-    /// `unspelled` is the state of the object that it is a member of, if no path spells its name there: then the
-    /// answer stands for that of [`name`](Edits::name), too.
+    /// What always happens to nodes in this state, scalars or containers of this kind, if that is
+    /// known. It is taken in place of an answer of [`scalar`](Edits::scalar) or
+    /// [`container`](Edits::container), which then is not asked for: nothing may depend on its
+    /// being asked but what [`passed`](Edits::passed) says. `unspelled` is the state of the object
+    /// that it is a member of, if no path spells its name there: then the answer stands for that of
+    /// [`name`](Edits::name), too.
     fn always(
         &self,
         _under: Self::Scope,

@@ -1,13 +1,13 @@
 //! Rewrites a JSON byte stream in bounded memory, and validates all of it on the way.
 //!
-//! Bytes are pushed in as they come, in chunks of any size; decided bytes come out of a [`Sink`], the
-//! untouched ones as ranges of the chunk, and how the chunks were cut makes no difference. What is
-//! decided, an [`Edits`] says, node by node. The grammar of RFC 8259 and UTF-8 are checked in full,
-//! also in parts that are dropped, so that no two readers can disagree on what was seen.
+//! Bytes are pushed in as they come, in chunks of any size; decided bytes come out of a [`Sink`],
+//! the untouched ones as ranges of the chunk, and how the chunks were cut makes no difference. What
+//! is decided, an [`Edits`] says, node by node. The grammar of RFC 8259 and UTF-8 are checked in
+//! full, also in parts that are dropped, so that no two readers can disagree on what was seen.
 //!
 //! **Must never know** who asks, why, or what a field means: it sees states of a
-//! [`Program`](crate::path::Program) and treats what it is told to treat. There is no way to make it
-//! pass a document on that it could not read to the end.
+//! [`Program`](crate::path::Program) and treats what it is told to treat. There is no way to make
+//! it pass a document on that it could not read to the end.
 //!
 //! ```
 //! use tamis::json::{Copied, Edits, Limits, OnContainer, OnName, OnScalar, Rewriter};

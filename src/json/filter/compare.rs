@@ -104,8 +104,8 @@ fn equal(
     }
 }
 
-/// Whether a scalar as it is written, empty brackets for a container, or nothing, compares with a literal
-/// like this; `swapped` if the literal comes first.
+/// Whether a scalar as it is written, empty brackets for a container, or nothing, compares with a
+/// literal like this; `swapped` if the literal comes first.
 pub(crate) fn compares(
     written: Option<&[u8]>,
     comparison: Comparison,
@@ -178,8 +178,8 @@ fn same_scalar(one: &Scalar<'_>, other: &Scalar<'_>) -> bool {
 /// Pairs of children that have to be equal.
 type Pairs<'b> = Box<dyn Iterator<Item = Result<(ValueRef<'b>, ValueRef<'b>), Indeterminate>> + 'b>;
 
-/// Whether two nodes are equal, with all that is below them. All pairs are looked at, whatever the first
-/// ones say: what nobody can say of one of them nobody can say of the whole.
+/// Whether two nodes are equal, with all that is below them. All pairs are looked at, whatever the
+/// first ones say: what nobody can say of one of them nobody can say of the whole.
 fn same<'b>(
     one: ValueRef<'b>,
     other: ValueRef<'b>,

@@ -1,5 +1,5 @@
-//! A document that is there as a whole, because filters ask about it (`$`), and what they find in it: looked up once for
-//! all the nodes that they are asked of.
+//! A document that is there as a whole, because filters ask about it (`$`), and what they find in
+//! it: looked up once for all the nodes that they are asked of.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,9 @@ use crate::{
     path::Query,
 };
 
-/// Most bytes of containers in the document that nodes are compared with, all together: each comparison goes through
-/// all of it again.
+/// Most bytes of containers in the document that nodes are compared with, all together: each
+/// comparison goes through all of it again. Without it, `$[?@ == $.x]` over an array of n elements
+/// would take n times the bytes of `$.x`.
 const COMPARED_BYTES_MAX: u64 = 64 << 20;
 
 /// A document that is complete and right, and what filters have found in it.
@@ -57,7 +58,8 @@ impl QueryResult {
 }
 
 impl Document {
-    /// A document, which nests at most `depth_max` containers, and of which nothing has been looked up.
+    /// A document, which nests at most `depth_max` containers, and of which nothing has been looked
+    /// up.
     pub(crate) fn new(text: String, depth_max: usize) -> Result<Self, Indeterminate> {
         let outline = Arc::new(Outline::of(text.as_bytes(), depth_max)?);
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
@@ -98,7 +100,8 @@ impl Document {
         self.found.insert(query.clone(), found);
     }
 
-    /// Notes the regular expression that the only node of a query is, for all of a text or for a part.
+    /// Notes the regular expression that the only node of a query is, for all of a text or for a
+    /// part.
     pub(crate) fn note_pattern(
         &mut self,
         query: &Query,
@@ -130,7 +133,8 @@ impl Document {
         self.found(query)?.length
     }
 
-    /// The regular expression that this node is, for all of a text or for a part; none if it is none.
+    /// The regular expression that this node is, for all of a text or for a part; none if it is
+    /// none.
     pub(crate) fn pattern(
         &self,
         query: &Query,

@@ -1,13 +1,16 @@
-//! Answers before a value has ended: of a long value no more has to wait than it takes to know them.
+//! Answers before a value has ended: of a long value no more has to wait than it takes to know
+//! them.
 
 use crate::{
     json::filter::streaming::StreamingEvaluator,
     path::{Answers, Filter},
 };
 
-/// A value of at most so many bytes is always judged as a whole: if something that is asked about stands
-/// twice in it, only the value is removed. Of a longer one the rest does not wait for more than the
-/// answers, and where such a thing comes after them, the body is refused.
+/// A value of at most so many bytes is always judged as a whole: if something that is asked about
+/// stands twice in it, only the value is removed. Of a longer one the rest does not wait for more
+/// than the answers, and where such a thing comes after them, the body is refused: part of it has
+/// left, and cannot be removed any more. Most records are shorter than this, so that a name that
+/// stands twice seldom costs the whole body.
 pub(crate) const WHOLE_BYTES_MAX: usize = 16 << 10;
 
 /// Looks for answers before the end of a value.
@@ -66,13 +69,15 @@ impl EarlyAnswers {
         Progress::Open
     }
 
-    /// The value goes on before its end: what has been seen of it ends at the offset `at` of the document.
+    /// The value goes on before its end: what has been seen of it ends at the offset `at` of the
+    /// document.
     pub(crate) fn watch_from(self: Box<Self>, at: u64) -> DuplicateWatch {
         DuplicateWatch { evaluator: self.evaluator, at }
     }
 }
 
-/// Looks at the rest of a value that went on before its end: something that a filter asked about may come again.
+/// Looks at the rest of a value that went on before its end: something that a filter asked about
+/// may come again.
 pub(crate) struct DuplicateWatch {
     evaluator: StreamingEvaluator,
     /// Offset in the document up to which it has been looked at.
@@ -80,8 +85,8 @@ pub(crate) struct DuplicateWatch {
 }
 
 impl DuplicateWatch {
-    /// Looks at a chunk that begins at `offset`, as far as it has not before, and counts the steps. An error is the
-    /// offset behind a name that came again.
+    /// Looks at a chunk that begins at `offset`, as far as it has not before, and counts the steps.
+    /// An error is the offset behind a name that came again.
     pub(crate) fn look(&mut self, chunk: &[u8], offset: u64, steps: &mut u64) -> Result<(), u64> {
         let seen = usize::try_from(self.at.saturating_sub(offset)).unwrap_or(usize::MAX);
         for byte in chunk.get(seen..).unwrap_or_default() {

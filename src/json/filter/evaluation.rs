@@ -6,8 +6,12 @@ use foldhash::fast::RandomState;
 
 use crate::json::filter::outline::Indeterminate;
 
-/// Most steps that the filters take which are asked of one value and of all in it, for each byte of it; and
-/// how many they may take of a short one. A step is a byte that is looked at, or a comparison.
+/// Most steps that the filters take which are asked of one value and of all in it, for each byte of
+/// it; and how many they may take of a short one. A step is a byte that is looked at, or a
+/// comparison.
+///
+/// Filters within filters multiply: a value made for them could keep a core busy for hours. Over
+/// the limit the filter is indeterminate, and the node is removed.
 pub(crate) const STEPS_PER_BYTE: u64 = 1 << 10;
 const STEPS_MIN: u64 = 1 << 20;
 
@@ -17,12 +21,14 @@ const BYTES_PER_ANSWER: usize = 8;
 /// Those of a name.
 const QUOTES: usize = 2;
 
-/// What the filters that are asked of one value, and of all in it, may cost, and what they have found out.
+/// What the filters that are asked of one value, and of all in it, may cost, and what they have
+/// found out.
 #[derive(Debug)]
 pub(crate) struct Evaluation {
     steps: u64,
     steps_max: u64,
-    /// What filters in queries said of nodes, by where the filter stands in memory and where the node begins.
+    /// What filters in queries said of nodes, by where the filter stands in memory and where the
+    /// node begins.
     answers: HashMap<(usize, u32), Result<bool, Indeterminate>, RandomState>,
     answers_max: usize,
     /// The longest name, quotes included, that can leave.
@@ -62,15 +68,16 @@ impl Evaluation {
         self.answers.get(&key).copied()
     }
 
-    /// Notes the answer of the filter that stands there in memory, for the node that begins there. What is too many is
-    /// found out again.
+    /// Notes the answer of the filter that stands there in memory, for the node that begins there.
+    /// What is too many is found out again.
     pub(crate) fn note_answer(&mut self, key: (usize, u32), answer: Result<bool, Indeterminate>) {
         if self.answers.len() < self.answers_max {
             self.answers.insert(key, answer);
         }
     }
 
-    /// Begins once more, with the steps that it has taken: what was found out may not hold any more.
+    /// Begins once more, with the steps that it has taken: what was found out may not hold any
+    /// more.
     pub(crate) fn forget(&mut self) {
         self.answers.clear();
     }

@@ -1,13 +1,13 @@
 //! Whether a filter holds for a value that is there as a whole (RFC 9535, section 2.3.5).
 //!
-//! The answer is exact, or there is none: numbers compare by their value, and where two readers of the
-//! same bytes could see two things (a name that stands twice, half a surrogate pair, a number beyond
-//! what a double holds), nobody can say what the filter would select.
+//! The answer is exact, or there is none: numbers compare by their value, and where two readers of
+//! the same bytes could see two things (a name that stands twice, half a surrogate pair, a number
+//! beyond what a double holds), nobody can say what the filter would select.
 //!
-//! A query is carried out one segment at a time, on all nodes that the segments before it selected. A node
-//! that was selected several ways is kept once, with the number of ways: so `..a..a` looks at each byte once
-//! per segment, however deep the value is nested. The only recursion is over the filter, which
-//! [`Path::parse`](crate::path::Path::parse) limits.
+//! A query is carried out one segment at a time, on all nodes that the segments before it selected.
+//! A node that was selected several ways is kept once, with the number of ways: so `..a..a` looks
+//! at each byte once per segment, however deep the value is nested. The only recursion is over the
+//! filter, which [`Path::parse`](crate::path::Path::parse) limits.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,8 @@ use crate::{
     path::{Expression, Filter, Literal, Number, Operand, Pattern, Query, Segment, Selector},
 };
 
-/// Whether a filter holds for a value; `document` is what it stands in, where the filter asks about that.
+/// Whether a filter holds for a value; `document` is what it stands in, where the filter asks about
+/// that.
 pub(crate) fn holds(
     filter: &Filter,
     current: ValueRef<'_>,
@@ -311,8 +312,8 @@ impl<'b> Evaluator<'_, 'b> {
         from: &Selection,
         into: &mut Vec<(Node, u32)>,
     ) -> Result<(), Indeterminate> {
-        // The containers around the current one, by where those behind each begin, and in how many ways the
-        // children of each are reached.
+        // The containers around the current one, by where those behind each begin, and in how many
+        // ways the children of each are reached.
         let mut around: Vec<(u32, u32)> = Vec::new();
         let mut from = from.0.iter().peekable();
         while let Some(&&(outermost, _)) = from.peek() {

@@ -14,8 +14,8 @@ use crate::{
     path::Filter,
 };
 
-/// Whether a filter holds for a value that stands in a document, both of at most `depth_max` levels; none if
-/// nobody can say, or it is no JSON.
+/// Whether a filter holds for a value that stands in a document, both of at most `depth_max`
+/// levels; none if nobody can say, or it is no JSON.
 pub fn filter_holds(
     filter: &Filter,
     value: &[u8],

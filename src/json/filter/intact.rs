@@ -1,8 +1,10 @@
-//! Who says whether all of an object or array leaves as it is, where the answer of a filter depends on that.
+//! Who says whether all of an object or array leaves as it is, where the answer of a filter depends
+//! on that.
 
 use crate::json::filter::{evaluation::Evaluation, outline::Indeterminate, value::ValueRef};
 
-/// Who knows whether all of an object or array leaves as it is, of which the answer of a filter depends.
+/// Who knows whether all of an object or array leaves as it is, of which the answer of a filter
+/// depends.
 pub(crate) trait IntactCheck {
     /// Whether it does: a container of the value that a filter is asked of, or of the document.
     fn is_intact(

@@ -1,5 +1,5 @@
-//! A look ahead, over bytes that have not been walked yet: where a value ends, and how many elements an
-//! array has begun.
+//! A look ahead, over bytes that have not been walked yet: where a value ends, and how many
+//! elements an array has begun.
 //!
 //! What is looked at here is validated when it is walked; until then nothing of it leaves.
 
@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use crate::path::{Program, Question, State};
 
-/// What each element that waits costs besides its bytes.
+/// What each element that waits costs besides its bytes: its index and offset. It counts towards
+/// the limit, for an array of a million empty strings would otherwise take five times what its
+/// bytes are.
 const ELEMENT_BYTES: u64 = 16;
 
 /// Follows strings and brackets, byte by byte.

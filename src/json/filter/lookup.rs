@@ -1,4 +1,5 @@
-//! Looks up what filters ask about the document (`$`), before it is walked: once for all the nodes that they are asked of.
+//! Looks up what filters ask about the document (`$`), before it is walked: once for all the nodes
+//! that they are asked of.
 
 use crate::{
     json::filter::{

@@ -1,7 +1,8 @@
 //! Where the containers of a value begin and end, found in one pass over its bytes.
 //!
-//! A filter mostly asks about little of a value. With an outline it steps over every container that it does
-//! not ask about, so that a question costs what it looks at, and no nesting makes a question recurse.
+//! A filter mostly asks about little of a value. With an outline it steps over every container that
+//! it does not ask about, so that a question costs what it looks at, and no nesting makes a
+//! question recurse.
 
 use crate::json::filter::lookahead::ValueEnd;
 
@@ -30,7 +31,8 @@ struct Container {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     start: u32,
-    /// Of a scalar [`SCALAR`]. There can be very many nodes, and an option would be half as large again.
+    /// Of a scalar [`SCALAR`]. There can be very many nodes, and an option would be half as large
+    /// again.
     container: u32,
 }
 
@@ -47,8 +49,8 @@ pub(crate) struct Outlined<'b> {
 }
 
 impl Outline {
-    /// The outline of a value, which may nest `depth_max` containers. Indeterminate where it nests more, where its
-    /// brackets do not match, or where it is larger than an outline can say.
+    /// The outline of a value, which may nest `depth_max` containers. Indeterminate where it nests
+    /// more, where its brackets do not match, or where it is larger than an outline can say.
     ///
     /// Nothing else of the grammar is looked at: a document is validated as it is walked.
     pub(crate) fn of(value: &[u8], depth_max: usize) -> Result<Self, Indeterminate> {
@@ -183,8 +185,8 @@ impl<'b> Outlined<'b> {
         }
     }
 
-    /// The containers at or below a node, in the order in which they open, each with the number of those that
-    /// open before the one behind it.
+    /// The containers at or below a node, in the order in which they open, each with the number of
+    /// those that open before the one behind it.
     pub(crate) fn containers(self, node: Node) -> impl Iterator<Item = (Node, u32)> + use<'b> {
         let from = node.container;
         let to = self.outline.container(from).map_or(from, |container| container.next);
@@ -223,8 +225,8 @@ pub(crate) struct Child<'b> {
 }
 
 impl<'b> Child<'b> {
-    /// Its name as it stands in the document, with its quotes, empty for an element; itself; and how many bytes were
-    /// looked at to find it.
+    /// Its name as it stands in the document, with its quotes, empty for an element; itself; and
+    /// how many bytes were looked at to find it.
     pub(crate) fn parts(self) -> (&'b [u8], Node, usize) {
         (self.name, self.node, self.looked_at)
     }

@@ -1,4 +1,5 @@
-//! Regular expressions that come from documents, compiled: a filter may compare with one that stands there.
+//! Regular expressions that come from documents, compiled: a filter may compare with one that
+//! stands there.
 
 use std::collections::HashMap;
 
@@ -10,13 +11,14 @@ use crate::{
     path::{PatternError, compile_pattern},
 };
 
-/// How many steps stand for compiling a pattern that comes from a document, and for each byte that such a
-/// pattern is matched with: its automaton can have many states.
+/// How many steps stand for compiling a pattern that comes from a document, and for each byte that
+/// such a pattern is matched with: its automaton can have many states.
 const COMPILE_STEPS: u64 = 1 << 12;
 pub(crate) const MATCH_STEPS_PER_BYTE: u64 = 1 << 4;
 
-/// Most patterns of one response that come from its documents, their longest, and the most bytes that one
-/// takes when it is compiled.
+/// Most patterns of one response that come from its documents, their longest, and the most bytes
+/// that one takes when it is compiled. The sender of the document writes these patterns, and a
+/// short one can become a large automaton.
 const PATTERNS_MAX: usize = 64;
 const PATTERN_TEXT_BYTES_MAX: usize = 1 << 10;
 const PATTERN_BYTES_MAX: usize = 1 << 18;
@@ -27,8 +29,8 @@ pub(crate) struct Patterns {
 }
 
 impl Patterns {
-    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp. Indeterminate where
-    /// it is too long, or one of too many.
+    /// The pattern of this text, for a whole text or a part of one; none if it is no I-Regexp.
+    /// Indeterminate where it is too long, or one of too many.
     pub(crate) fn get(
         &mut self,
         pattern: &str,

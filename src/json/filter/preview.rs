@@ -1,7 +1,9 @@
-//! What edits will do to a value, found out before it is walked: whether all of an object or array leaves as it is.
+//! What edits will do to a value, found out before it is walked: whether all of an object or array
+//! leaves as it is.
 //!
-//! What a filter measures or compares has to: otherwise who sees the answer learns something of what is withheld. It is
-//! found out from the bytes of the container, as the walk would decide them, and nothing is counted.
+//! What a filter measures or compares has to: otherwise who sees the answer learns something of
+//! what is withheld. It is found out from the bytes of the container, as the walk would decide
+//! them, and nothing is counted.
 
 use std::collections::HashMap;
 
@@ -31,7 +33,8 @@ struct Root<Scope> {
     scope: Scope,
 }
 
-/// Of which containers of a document it is known whether all of them leaves as it is, by where they begin.
+/// Of which containers of a document it is known whether all of them leaves as it is, by where they
+/// begin.
 pub(crate) type KnownIntact = HashMap<u32, bool, RandomState>;
 
 /// Says what edits will do, without doing it.
@@ -61,7 +64,8 @@ impl<'p, E: Edits> Preview<'p, E> {
         DocumentPreview { preview: self, root }
     }
 
-    /// Of a value that is in this state, and that gets this scope from above; `is_removed` if it is, with its name.
+    /// Of a value that is in this state, and that gets this scope from above; `is_removed` if it
+    /// is, with its name.
     pub(crate) fn of_candidate(
         self,
         candidate: ValueRef<'_>,
@@ -73,8 +77,8 @@ impl<'p, E: Edits> Preview<'p, E> {
         CandidatePreview { preview: self, candidate, is_removed, document: None }
     }
 
-    /// Whether all of the container `target` leaves as it is, which stands at or below `root`. Where it cannot be said
-    /// before other filters have answered, it does not.
+    /// Whether all of the container `target` leaves as it is, which stands at or below `root`.
+    /// Where it cannot be said before other filters have answered, it does not.
     fn leaves_intact(
         self,
         of: Outlined<'_>,
@@ -231,7 +235,8 @@ pub(crate) struct CandidatePreview<'p, E: Edits> {
 }
 
 impl<'p, E: Edits> CandidatePreview<'p, E> {
-    /// In a document whose root is in this state. What is found out of containers in it is noted in `known`.
+    /// In a document whose root is in this state. What is found out of containers in it is noted in
+    /// `known`.
     pub(crate) fn within(self, root: State, known: &'p mut KnownIntact) -> Self {
         Self { document: Some((self.preview.of_document(root), known)), ..self }
     }

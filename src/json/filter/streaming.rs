@@ -1,5 +1,5 @@
-//! Filters answered while their node streams in: what they compare with literals is noted as it goes by,
-//! and as soon as that is enough, nobody has to wait for the rest.
+//! Filters answered while their node streams in: what they compare with literals is noted as it
+//! goes by, and as soon as that is enough, nobody has to wait for the rest.
 //!
 //! Only filters of comparisons of `@.name[0]..` with literals, and of tests whether there is such a
 //! node, are answered here. Whatever is not clear at once waits for the whole node.
@@ -93,8 +93,8 @@ enum Token {
     },
 }
 
-/// What filters ask, as a circuit: each test is made once, when its place becomes known, and what follows from
-/// it is passed on once.
+/// What filters ask, as a circuit: each test is made once, when its place becomes known, and what
+/// follows from it is passed on once.
 #[derive(Debug, Default)]
 struct Gates {
     all: Vec<Gate>,

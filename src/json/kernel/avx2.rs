@@ -166,8 +166,8 @@ pub(super) fn sums(bits: u64) -> u64 {
     _mm_cvtsi128_si64(_mm_clmulepi64_si128(bits, _mm_set1_epi8(-1), 0)).cast_unsigned()
 }
 
-/// Eight bytes at a time: for each way in which bits can be set in a byte, a table says how those that have
-/// one close up, and so also where they stand.
+/// Eight bytes at a time: for each way in which bits can be set in a byte, a table says how those
+/// that have one close up, and so also where they stand.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn tokens(bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block) {
@@ -176,7 +176,8 @@ fn tokens(bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut B
     for (bits, bytes) in bits.to_le_bytes().into_iter().zip(block.as_chunks::<8>().0) {
         let closing_up = eight(CLOSING_UP.get(usize::from(bits)).copied().unwrap_or_default());
         let places = _mm_add_epi16(base, _mm_cvtepu8_epi16(closing_up));
-        // Before each eight, there were at most as many tokens as bytes: there is room for eight more.
+        // Before each eight, there were at most as many tokens as bytes: there is room for eight
+        // more.
         let at = at.get_mut(count..).and_then(<[u16]>::first_chunk_mut);
         let kinds = kinds.get_mut(count..).and_then(<[u8]>::first_chunk_mut);
         let (Some(at), Some(kinds)) = (at, kinds) else { return };

@@ -120,7 +120,8 @@ fn at_most(block: __m512i, byte: u8) -> u64 {
     _mm512_cmple_epu8_mask(block, vector(byte))
 }
 
-/// The same 16 bytes four times, as a table by the low half of a byte. A byte above 127 finds 0 in it.
+/// The same 16 bytes four times, as a table by the low half of a byte. A byte above 127 finds 0 in
+/// it.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn table(entries: &[u8; 16]) -> __m512i {

@@ -1,7 +1,7 @@
 //! What the wide kernels have in common: 64 bytes at a time, as masks with a bit for each byte.
 //!
-//! Bit *n* of a mask is the byte at *n* of the block, so that shifting left goes on in the document. What
-//! a block leaves open goes into the next one as bits at the low end.
+//! Bit *n* of a mask is the byte at *n* of the block, so that shifting left goes on in the
+//! document. What a block leaves open goes into the next one as bits at the low end.
 #![expect(
     clippy::inline_always,
     reason = "only inside of a function for the processor are the instructions themselves inlined"
@@ -15,26 +15,26 @@ pub(super) type Block = [u8; BLOCK_BYTES];
 /// A position for each byte of a block.
 pub(super) type Positions = [u16; BLOCK_BYTES];
 
-/// The steps that a processor does to a whole block. A value of such a type is only there where it has
-/// the instructions for them.
+/// The steps that a processor does to a whole block. A value of such a type is only there where it
+/// has the instructions for them.
 pub(super) trait Lanes: Copy {
     /// Sorts the bytes of a block.
     fn classes(self, block: &Block) -> Classes;
     /// Sorts the bytes of a block by what they are after a backslash.
     fn escapes(self, block: &Block) -> Escapes;
-    /// Each bit is the sum, without carry, of those up to it: between an odd bit and the even one after
-    /// it everything is set, the odd one included.
+    /// Each bit is the sum, without carry, of those up to it: between an odd bit and the even one
+    /// after it everything is set, the odd one included.
     fn sums(self, bits: u64) -> u64;
-    /// Writes the positions of the bits, plus `base`, one after the other, and beside them the bytes that
-    /// stand there. What it writes behind them has no meaning.
+    /// Writes the positions of the bits, plus `base`, one after the other, and beside them the
+    /// bytes that stand there. What it writes behind them has no meaning.
     fn tokens(self, bits: u64, block: &Block, base: u16, at: &mut Positions, kinds: &mut Block);
 }
 
 /// White space, by the low half of its byte; elsewhere 0, which has another low half.
 pub(super) const SPACES: [u8; 16] = [b' ', 0, 0, 0, 0, 0, 0, 0, 0, b'\t', b'\n', 0, 0, b'\r', 0, 0];
 
-/// What is structural, by the low half of its byte, with bit 5 set: `[` and `{`, `]` and `}` are one. So
-/// are a comma or a colon and a control character, which has to be taken out.
+/// What is structural, by the low half of its byte, with bit 5 set: `[` and `{`, `]` and `}` are
+/// one. So are a comma or a colon and a control character, which has to be taken out.
 pub(super) const STRUCTURALS: [u8; 16] =
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b':', b'{', b',', b'}', 0, 0];
 
@@ -72,8 +72,8 @@ struct Open {
     primitive: u64,
 }
 
-/// [`Scan::scan`](super::events::Scan::scan). Inlined into a function that is compiled for the processor of
-/// `lanes`.
+/// [`Scan::scan`](super::events::Scan::scan). Inlined into a function that is compiled for the
+/// processor of `lanes`.
 #[inline(always)]
 pub(super) fn scan<L: Lanes>(
     lanes: L,
@@ -100,8 +100,8 @@ pub(super) fn scan<L: Lanes>(
 }
 
 impl Open {
-    /// The first `length` bytes of a block, which stands at `base` in the window. None is a token behind
-    /// them: there is white space.
+    /// The first `length` bytes of a block, which stands at `base` in the window. None is a token
+    /// behind them: there is white space.
     #[inline(always)]
     fn block<L: Lanes>(
         &mut self,
@@ -121,8 +121,12 @@ impl Open {
             (escaped, wrong) = self.escapes(lanes, block, length, classes.backslash);
         }
         let quotes = classes.quote & !escaped;
+        // Quotes alternate between opening and closing: a byte with an odd number of them up to it
+        // is in a string. Where the block begins in one, it is the other way round.
         let inside = lanes.sums(quotes) ^ self.string;
         let other = !(classes.structural | classes.space | inside | quotes);
+        // A number or literal counts once, by its first byte: one that has none of its kind before
+        // it.
         let begins = other & !(other << 1 | self.primitive);
         wrong |= classes.control & inside | classes.backslash & !inside;
         let valid = u64::MAX >> (BLOCK_BYTES - length);
@@ -136,7 +140,8 @@ impl Open {
         Ok(())
     }
 
-    /// Which bytes a backslash escapes, and which of those and of what follows them may not be there.
+    /// Which bytes a backslash escapes, and which of those and of what follows them may not be
+    /// there.
     #[inline]
     fn escapes<L: Lanes>(
         &mut self,
@@ -146,8 +151,9 @@ impl Open {
         backslash: u64,
     ) -> (u64, u64) {
         const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
-        // Of a row of backslashes every second one escapes; where a row begins decides whether these are
-        // the odd or the even ones. The subtraction carries that from the begin of a row to its end.
+        // Of a row of backslashes every second one escapes; where a row begins decides whether
+        // these are the odd or the even ones. The subtraction carries that from the begin of a row
+        // to its end.
         let rows = (backslash & !self.escape) << 1;
         let odd_or_even = (rows | ODD).wrapping_sub(backslash & !self.escape) ^ ODD;
         let escaped = odd_or_even ^ (backslash | self.escape);

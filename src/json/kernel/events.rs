@@ -43,15 +43,17 @@ pub(crate) enum Inside {
     Hex(u8),
 }
 
-/// Most bytes that are scanned at a time: the events of a window stay in the nearest cache, and a position
-/// in it fits 16 bits.
+/// Most bytes that are scanned at a time: the events of a window stay in the nearest cache, and a
+/// position in it fits 16 bits. A larger window would evict the bytes before they are walked, a
+/// smaller one would cut more values, and what is cut goes through the slow path.
 pub(crate) const WINDOW_BYTES_MAX: usize = 1 << 12;
 
-/// Tokens that there is room for: those of the longest window, and twice as many, so that the place of any
-/// that may be asked for is found by a mask alone.
+/// Tokens that there is room for: those of the longest window, and twice as many, so that the place
+/// of any that may be asked for is found by a mask alone.
 pub(super) const ROOM: usize = 2 * WINDOW_BYTES_MAX;
 
-/// The bytes that share a bit of [`Events::has_escape`], and that the wide kernels look at together.
+/// The bytes that share a bit of [`Events::has_escape`], and that the wide kernels look at
+/// together.
 pub(super) const BLOCK_BYTES: usize = 64;
 
 /// What a kernel finds in one window.
@@ -79,14 +81,14 @@ impl Default for Events {
 }
 
 thread_local! {
-    /// What windows before were written to, for the next ones. A thread reads one at a time, and one more for
-    /// each document inside of another.
+    /// What windows before were written to, for the next ones. A thread reads one at a time, and
+    /// one more for each document inside of another.
     static SPARE: Cell<Vec<Events>> = const { Cell::new(Vec::new()) };
 }
 
 impl Events {
-    /// Lets `read` have the events of a window: they are of no use to anybody else once it is read, and are
-    /// too many for each document that is on its way to have room for them.
+    /// Lets `read` have the events of a window: they are of no use to anybody else once it is read,
+    /// and are too many for each document that is on its way to have room for them.
     #[inline]
     pub(crate) fn lend<T>(read: impl FnOnce(&mut Self) -> T) -> T {
         let mut spare = SPARE.take();
@@ -113,8 +115,8 @@ impl Events {
         at.map(usize::from)
     }
 
-    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not there
-    /// (and for one that is a zero itself, which is no JSON).
+    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not
+    /// there (and for one that is a zero itself, which is no JSON).
     #[inline]
     pub(crate) fn kinds(&self, next: usize) -> u64 {
         let next = next % ROOM;
@@ -195,7 +197,7 @@ pub(super) trait Scan {
     /// that is not white space. The event after an opening quote is always the closing one.
     ///
     /// An error is the position of the first byte that cannot stand where it does, whatever stands
-    /// around it: in a string a control character, or one that makes no escape (RFC 8259, section 7);
-    /// outside a backslash.
+    /// around it: in a string a control character, or one that makes no escape (RFC 8259, section
+    /// 7); outside a backslash.
     fn scan(self, carry: &mut Carry, window: &[u8], events: &mut Events) -> Result<(), usize>;
 }

@@ -1,13 +1,14 @@
 //! Where the tokens of a document begin: the first stage, which looks at every byte.
 //!
 //! A kernel turns bytes into the positions of tokens and checks what is inside of strings. All
-//! kernels give the same [`Events`] and leave the same [`Carry`] behind; this is the only place where
-//! an implementation may differ by processor, and the only one with unsafe code: a [`Lanes`] asks for
-//! instructions that not every processor has, and so it only comes out of a check for them.
+//! kernels give the same [`Events`] and leave the same [`Carry`] behind; this is the only place
+//! where an implementation may differ by processor, and the only one with unsafe code: a [`Lanes`]
+//! asks for instructions that not every processor has, and so it only comes out of a check for
+//! them.
 //!
-//! A kernel for another processor is one more [`Lanes`]: what `blocks` does with the masks stays as it
-//! is. There is none for NEON yet, because there was no such processor to prove it on; there, the
-//! portable kernel reads.
+//! A kernel for another processor is one more [`Lanes`]: what `blocks` does with the masks stays as
+//! it is. There is none for NEON yet, because there was no such processor to prove it on; there,
+//! the portable kernel reads.
 //!
 //! [`Lanes`]: blocks::Lanes
 
@@ -35,8 +36,8 @@ use events::Scan as _;
 pub(crate) use events::{Carry, Events, WINDOW_BYTES_MAX};
 use portable::Portable;
 
-/// The instructions that documents are read with: each kernel does the same, and the better ones do it
-/// to more bytes at a time.
+/// The instructions that documents are read with: each kernel does the same, and the better ones do
+/// it to more bytes at a time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Kernel(Choice);
 
@@ -104,15 +105,16 @@ impl Kernel {
     }
 
     /// The kernel that the process reads with: the best one, unless another was
-    /// [forced](Kernel::force). A processor may be one that no test has met: a kernel that reads the
-    /// trials otherwise than the portable one is not used.
+    /// [forced](Kernel::force). A processor may be one that no test has met: a kernel that reads
+    /// the trials otherwise than the portable one is not used.
     pub fn in_use() -> Self {
         *IN_USE.get_or_init(|| {
             Self::all().fold(PORTABLE, |best, kernel| kernel.proven().unwrap_or(best))
         })
     }
 
-    /// Makes the process read with this kernel. The first one stays: it gives back which one that is.
+    /// Makes the process read with this kernel. The first one stays: it gives back which one that
+    /// is.
     #[must_use = "it may be another one that stays"]
     pub fn force(self) -> Self {
         *IN_USE.get_or_init(|| self.proven().unwrap_or(PORTABLE))

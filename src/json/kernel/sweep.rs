@@ -23,8 +23,8 @@ impl Rng {
     }
 }
 
-/// The seeds of a sweep: as many as asked for here, more if `TAMIS_SEEDS` says so, or only the one in
-/// `TAMIS_SEED`, which a failure prints.
+/// The seeds of a sweep: as many as asked for here, more if `TAMIS_SEEDS` says so, or only the one
+/// in `TAMIS_SEED`, which a failure prints.
 pub(crate) fn seeds(at_least: u64) -> Range<u64> {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let many = number("TAMIS_SEEDS").unwrap_or(0).max(at_least);

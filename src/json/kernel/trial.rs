@@ -1,5 +1,5 @@
-//! What a kernel has to read right before a process uses it: the tests that prove kernels may have run
-//! on another processor.
+//! What a kernel has to read right before a process uses it: the tests that prove kernels may have
+//! run on another processor.
 
 use super::events::{Carry, Events};
 

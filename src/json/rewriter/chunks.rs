@@ -48,13 +48,15 @@ impl<E: Edits> Rewriter<E> {
         self
     }
 
-    /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is decided.
+    /// Bytes of documents that it holds, or has room for, between two calls: what waits until it is
+    /// decided.
     pub fn held_bytes(&self) -> usize {
         self.walker.held_bytes() + self.held.held_bytes() + self.document.held_bytes()
     }
 
-    /// How many steps it has taken besides the walk over the tokens, which takes one for each: bytes that were
-    /// looked at to answer what a path asks, comparisons, and positions of states that were made on the way.
+    /// How many steps it has taken besides the walk over the tokens, which takes one for each:
+    /// bytes that were looked at to answer what a path asks, comparisons, and positions of states
+    /// that were made on the way.
     pub fn steps(&self) -> u64 {
         self.walker.steps()
     }
@@ -110,7 +112,8 @@ impl<E: Edits> Rewriter<E> {
         if let Some(violation) = self.failed {
             return Err(violation);
         }
-        // Stays where the step panics and the panic is caught: whoever calls again must not go on behind it.
+        // Stays where the step panics and the panic is caught: whoever calls again must not go on
+        // behind it.
         self.failed = Some(Violation::Cut);
         let result = step(self);
         self.failed = result.err();
@@ -136,8 +139,8 @@ impl<E: Edits> Rewriter<E> {
         Ok(())
     }
 
-    /// Goes on with what waits. Gives the position in the chunk from where on it is to be read, if what
-    /// waits does not wait for more.
+    /// Goes on with what waits. Gives the position in the chunk from where on it is to be read, if
+    /// what waits does not wait for more.
     fn resume<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],

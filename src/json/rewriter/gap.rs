@@ -5,8 +5,8 @@ use crate::json::{Limits, edits::Sink};
 /// The two quotes of a name.
 const QUOTES: usize = 2;
 
-/// A gap, as far as it has been read. Its part in the current chunk stays there; only when the chunk
-/// goes, or something in the gap changes, is it copied.
+/// A gap, as far as it has been read. Its part in the current chunk stays there; only when the
+/// chunk goes, or something in the gap changes, is it copied.
 #[derive(Default)]
 pub(crate) struct Gap {
     /// Where its part in the current chunk begins.
@@ -66,7 +66,8 @@ impl Gap {
         self.from
     }
 
-    /// As far as no earlier chunk has brought part of it: where it begins, and whether with a comma.
+    /// As far as no earlier chunk has brought part of it: where it begins, and whether with a
+    /// comma.
     #[inline]
     pub(crate) fn begun_here(&self) -> Option<(usize, bool)> {
         (self.held == Part::Nothing).then_some((self.from, self.comma))
@@ -93,7 +94,8 @@ impl Gap {
         }
     }
 
-    /// From where to where the name stands in the chunk, with its quotes; none if part of it has been copied, or there is none.
+    /// From where to where the name stands in the chunk, with its quotes; none if part of it has
+    /// been copied, or there is none.
     #[inline]
     pub(crate) fn name_in_chunk(&self) -> Option<(usize, usize)> {
         self.name_from.zip(self.name_to)
@@ -110,13 +112,14 @@ impl Gap {
         self.held == Part::Name
     }
 
-    /// Copies its part of the chunk, which ends before `end`; of what is too long, no more than it takes
-    /// to know that. What follows is the next part.
+    /// Copies its part of the chunk, which ends before `end`; of what is too long, no more than it
+    /// takes to know that. What follows is the next part.
     pub(crate) fn hold(&mut self, chunk: &[u8], end: usize, limits: &Limits) {
         let (name_from, name_to) = (self.name_from.take(), self.name_to.take());
         let mut from = std::mem::replace(&mut self.from, end);
         let mut take = |into: &mut Vec<u8>, to: usize, max: usize| {
             let piece = chunk.get(from..to).unwrap_or_default();
+            // One byte more than the limit is enough to know that it was exceeded.
             let room = (max + 1).saturating_sub(into.len());
             into.extend_from_slice(piece.get(..room).unwrap_or(piece));
             from = to;
@@ -133,6 +136,9 @@ impl Gap {
         if self.held == Part::After {
             take(&mut self.after, end, space_max);
         }
+        // White space means nothing, so a gap that is too long is not refused: its comma, name and
+        // colon are kept, and a sender that pads values with megabytes of spaces cannot make the
+        // buffer grow.
         self.squeezed |= self.before.len() + self.after.len() > limits.gap_bytes_max;
         if self.squeezed {
             self.before.clear();
@@ -140,7 +146,8 @@ impl Gap {
         }
     }
 
-    /// The chunk goes; a gap that is open has been held, and its next part begins with the next chunk.
+    /// The chunk goes; a gap that is open has been held, and its next part begins with the next
+    /// chunk.
     pub(crate) fn next_chunk(&mut self) {
         self.from = 0;
     }

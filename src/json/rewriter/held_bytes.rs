@@ -33,8 +33,9 @@ impl HeldBytes {
         self.offset = offset;
     }
 
-    /// Holds more. What is done with makes room before more is asked for, and what is asked for stays below
-    /// one and a half times of what may be held: a vector that doubles would take twice that.
+    /// Holds more. What is done with makes room before more is asked for, and what is asked for
+    /// stays below one and a half times of what may be held: a vector that doubles would take twice
+    /// that.
     pub(super) fn extend(&mut self, chunk: &[u8], bytes_max: usize) {
         if self.bytes.len() + chunk.len() > self.bytes.capacity() {
             self.bytes.drain(..self.from);

@@ -1,7 +1,7 @@
 //! A document that filters ask about (`$`), until it is there as a whole.
 //!
-//! Until its end it is held and validated, and nothing of it leaves. Then what the filters ask of it is
-//! looked up, and it goes through the walker like any other: as one chunk.
+//! Until its end it is held and validated, and nothing of it leaves. Then what the filters ask of
+//! it is looked up, and it goes through the walker like any other: as one chunk.
 
 use std::{ops::Range, sync::Arc};
 
@@ -78,8 +78,8 @@ impl HeldDocument {
         Ok(())
     }
 
-    /// The document has ended: if one was held and is right, looks up what filters ask about it, and gives it to be
-    /// read.
+    /// The document has ended: if one was held and is right, looks up what filters ask about it,
+    /// and gives it to be read.
     pub(super) fn end<E: Edits>(
         &mut self,
         walker: &mut Walker<E>,

@@ -1,16 +1,19 @@
-//! Remembers the members of objects: the records of an array mostly have the same names in the same order.
+//! Remembers the members of objects: the records of an array mostly have the same names in the same
+//! order.
 //!
-//! What was found out of a member is remembered by where it stood, and taken again where its name stands
-//! once more: that costs one comparison, where a look-up costs a hash and a probe. It is a guess at which member
-//! comes, never at what it means: where the bytes of the name, the state of the object or its scope differ, the
-//! member is looked up like any other.
+//! What was found out of a member is remembered by where it stood, and taken again where its name
+//! stands once more: that costs one comparison, where a look-up costs a hash and a probe. It is a
+//! guess at which member comes, never at what it means: where the bytes of the name, the state of
+//! the object or its scope differ, the member is looked up like any other.
 
 use crate::{
     json::edits::Always,
     path::{Kind, Member, State},
 };
 
-/// How many members are remembered, a power of two.
+/// How many members are remembered, a power of two. They take a few KiB, so they stay in the
+/// nearest cache, and records seldom have more; where two share a place, the last one wins, and the
+/// other is looked up.
 const MEMBERS_MAX: usize = 128;
 /// How many states with scopes objects may have so that their members are remembered.
 const OBJECTS_MAX: u16 = 32;
@@ -18,13 +21,16 @@ const OBJECTS_MAX: u16 = 32;
 const UNKNOWN: u16 = OBJECTS_MAX;
 /// Longest name that is compared, with its closing quote.
 const NAME_BYTES_MAX: usize = size_of::<Name>();
-/// How many members in a row may be other than expected before that is not worth the trouble.
+/// How many members in a row may be other than expected before that is not worth the trouble: a
+/// comparison that fails costs as much as a look-up, so a document without records must not pay it
+/// for each member.
 const TRUST_MAX: u32 = 64;
 
 /// The first bytes of a name, its closing quote included.
 type Name = u128;
 
-/// Where the members of an object are cached: the same for the elements of an array, others for different members.
+/// Where the members of an object are cached: the same for the elements of an array, others for
+/// different members.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CacheSlot {
     /// Its first member among those that are remembered.
@@ -106,9 +112,9 @@ impl CachedMember {
 pub(super) struct MemberCache<Scope> {
     members: Vec<Option<CachedMember>>,
     objects: Vec<(State, Scope)>,
-    /// How much it is worth to compare names, and to take members by what was known of them. Both grow with
-    /// every member of which that was true, and shrink with every other: a document whose objects differ pays for
-    /// [`TRUST_MAX`] guesses, and no more until the next chunk.
+    /// How much it is worth to compare names, and to take members by what was known of them. Both
+    /// grow with every member of which that was true, and shrink with every other: a document whose
+    /// objects differ pays for [`TRUST_MAX`] guesses, and no more until the next chunk.
     names_trust: u32,
     runs_trust: u32,
 }
@@ -125,8 +131,8 @@ impl<Scope> Default for MemberCache<Scope> {
 }
 
 impl<Scope: Copy + PartialEq> MemberCache<Scope> {
-    /// The slot of a container in this state and scope, in a child of `parent`: its kind, its slot and the index of
-    /// the child.
+    /// The slot of a container in this state and scope, in a child of `parent`: its kind, its slot
+    /// and the index of the child.
     pub(super) fn slot(
         &mut self,
         parent: Option<(Kind, CacheSlot, u64)>,
@@ -136,7 +142,9 @@ impl<Scope: Copy + PartialEq> MemberCache<Scope> {
     ) -> CacheSlot {
         let first = parent.map_or(0, |(parent, slot, index)| match parent {
             Kind::Array => slot.first,
-            // Any other number will do, as long as few have the same.
+            // Each member that holds objects gets places of its own, so that they do not overwrite
+            // those of the object around. Any numbers will do as long as few collide: an odd factor
+            // maps no two indices to one place.
             Kind::Object => slot.member(index).wrapping_mul(37).wrapping_add(23),
         });
         if kind == Kind::Array || self.names_trust == 0 {
@@ -157,7 +165,8 @@ impl<Scope: Copy + PartialEq> MemberCache<Scope> {
         next
     }
 
-    /// The member that is expected at this place, if it is that: its name begins at `from`, behind the quote.
+    /// The member that is expected at this place, if it is that: its name begins at `from`, behind
+    /// the quote.
     #[inline]
     pub(super) fn expected(
         &mut self,
@@ -188,8 +197,8 @@ impl<Scope: Copy + PartialEq> MemberCache<Scope> {
         Some(member)
     }
 
-    /// Remembers what the member at this index is, whose name of so many bytes begins at `from`. One that pends is
-    /// none that could be taken again: what it is depends on its value.
+    /// Remembers what the member at this index is, whose name of so many bytes begins at `from`.
+    /// One that pends is none that could be taken again: what it is depends on its value.
     #[inline]
     pub(super) fn remember(
         &mut self,

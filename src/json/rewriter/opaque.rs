@@ -1,5 +1,5 @@
-//! What is inside of a container that is decided as a whole: nothing but the grammar matters, how deep it nests, and
-//! how many scalars it holds.
+//! What is inside of a container that is decided as a whole: nothing but the grammar matters, how
+//! deep it nests, and how many scalars it holds.
 
 use crate::{
     json::rewriter::{
@@ -85,12 +85,15 @@ impl Opaque {
         self.passes.then_some(self.scalars)
     }
 
-    /// Reads on as long as everything stands in the window and is right, in at most `depth_max` containers. Gives the
-    /// next token that is not dealt with: the one behind the container, if that has ended.
+    /// Reads on as long as everything stands in the window and is right, in at most `depth_max`
+    /// containers. Gives the next token that is not dealt with: the one behind the container, if
+    /// that has ended.
+    ///
+    /// One loop, with all that it changes in local variables: they stay in registers, and are
+    /// written back where it stops. Every token of a container that passes whole goes through here.
     #[inline]
     pub(super) fn skim(&mut self, window: &Window<'_>, mut next: usize, depth_max: usize) -> usize {
         let Some(mut kind) = self.containers.last().copied() else { return next };
-        // Two words that every token reads and writes: kept in registers, and written back where it stops.
         let (mut expect, mut scalars) = (self.expect, self.scalars);
         'values: loop {
             let mut tokens = window.kinds(next);
@@ -122,9 +125,8 @@ impl Opaque {
                             break;
                         }
                         kind = if bracket == b'{' { Kind::Object } else { Kind::Array };
-                        expect = Expect::first_in(kind);
+                        (next, expect) = (next + 1, Expect::first_in(kind));
                         self.containers.push(kind);
-                        next += 1;
                         continue;
                     }
                     0 | b'"' | b'}' | b']' | b':' | b',' => break,
@@ -149,8 +151,7 @@ impl Opaque {
                 break;
             }
             loop {
-                let behind = first_kind(window.kinds(next));
-                match (behind, kind) {
+                match (first_kind(window.kinds(next)), kind) {
                     (b',', _) => expect = Expect::after_comma(kind),
                     (b'}', Kind::Object) | (b']', Kind::Array) => {
                         next += 1;

@@ -1,7 +1,8 @@
 //! What becomes of the bytes of a chunk: they pass, wait as a gap, are skipped or captured.
 //!
-//! The bytes before the mark are dealt with; those from it on are in one [`Mode`]. Bytes that pass are not copied
-//! one by one: the mark stays, and all of them leave as one range when something else begins.
+//! The bytes before the mark are dealt with; those from it on are in one [`Mode`]. Bytes that pass
+//! are not copied one by one: the mark stays, and all of them leave as one range when something
+//! else begins.
 
 use crate::json::{edits::Sink, limits::Limits, rewriter::gap::Gap};
 
@@ -17,8 +18,8 @@ enum Mode<Capture> {
 pub(super) struct Output<Capture> {
     limits: Limits,
     mode: Mode<Capture>,
-    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with. Those
-    /// before a gap still pass.
+    /// The bytes of the current chunk from here on are in `mode`; those before are dealt with.
+    /// Those before a gap still pass.
     mark: usize,
     gap: Gap,
     captured: Vec<u8>,
@@ -95,8 +96,8 @@ impl<Capture: Copy> Output<Capture> {
         self.mark = end;
     }
 
-    /// Puts another name, which `write` writes, in the place of the one in the gap; false if that says that it
-    /// has none.
+    /// Puts another name, which `write` writes, in the place of the one in the gap; false if that
+    /// says that it has none.
     pub(super) fn rename<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -170,7 +171,8 @@ impl<Capture: Copy> Output<Capture> {
         self.mode = Mode::Capture(capture);
     }
 
-    /// A value ends before `end`. If it was captured, gives as what: it has to be [written](Self::write).
+    /// A value ends before `end`. If it was captured, gives as what: it has to be
+    /// [written](Self::write).
     #[inline]
     pub(super) fn end_value(&mut self, end: usize) -> Option<Capture> {
         match std::mem::replace(&mut self.mode, Mode::Pass) {
@@ -183,7 +185,8 @@ impl<Capture: Copy> Output<Capture> {
         }
     }
 
-    /// Puts what `write` makes of the captured scalar that ends before `end`: it is given none if that is too long.
+    /// Puts what `write` makes of the captured scalar that ends before `end`: it is given none if
+    /// that is too long.
     pub(super) fn write<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -249,7 +252,8 @@ impl<Capture: Copy> Output<Capture> {
             Mode::Capture(_) => {
                 let piece = chunk.get(self.mark..).unwrap_or_default();
                 if self.captured.len() + piece.len() > self.limits.value_bytes_max {
-                    // Of a scalar that is too long nothing is written, so nothing of it has to be held.
+                    // Of a scalar that is too long nothing is written, so nothing of it has to be
+                    // held.
                     self.captured_too_long = true;
                     self.captured.clear();
                 } else if !self.captured_too_long {

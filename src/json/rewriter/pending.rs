@@ -1,8 +1,10 @@
-//! Values whose state pends: they wait until their question is answered, and are then read like any other.
+//! Values whose state pends: they wait until their question is answered, and are then read like any
+//! other.
 //!
-//! What the answer takes is looked for in the bytes to come, before they are walked. If they are all in
-//! the current chunk, nothing is copied. If not, the rest of the chunk is held, and so are the next ones
-//! until the answer is there; then the held bytes go through the same walker, which never knows.
+//! What the answer takes is looked for in the bytes to come, before they are walked. If they are
+//! all in the current chunk, nothing is copied. If not, the rest of the chunk is held, and so are
+//! the next ones until the answer is there; then the held bytes go through the same walker, which
+//! never knows.
 
 use std::{ops::Range, sync::Arc};
 
@@ -43,7 +45,8 @@ pub(super) enum Verdict {
 pub(super) enum Resumed {
     /// More has to come.
     Waits,
-    /// What is held is to be read; so many bytes of the chunk were held with it, if it ends in that.
+    /// What is held is to be read; so many bytes of the chunk were held with it, if it ends in
+    /// that.
     Read(Option<Verdict>, Option<usize>),
 }
 
@@ -84,8 +87,8 @@ impl<'v, E: Edits> PendingValue<'v, E> {
     }
 }
 
-/// A value that is there as a whole, and filters are asked of it or of values in it. The outermost one is
-/// gone through once for all of these.
+/// A value that is there as a whole, and filters are asked of it or of values in it. The outermost
+/// one is gone through once for all of these.
 struct AskedValue {
     /// Offsets in the document of its first byte and of that behind it.
     place: Range<u64>,
@@ -169,7 +172,8 @@ impl Pending {
         self.steps
     }
 
-    /// The patterns that came from documents, and what the root has matched: for the look-up of the document.
+    /// The patterns that came from documents, and what the root has matched: for the look-up of the
+    /// document.
     pub(super) fn for_look_up(&mut self) -> (&mut Patterns, State) {
         (&mut self.patterns, self.root)
     }
@@ -199,7 +203,8 @@ impl Pending {
         std::mem::take(&mut self.has_name)
     }
 
-    /// The states of the arrays that are looked ahead in, to be kept when the program forgets others.
+    /// The states of the arrays that are looked ahead in, to be kept when the program forgets
+    /// others.
     pub(super) fn states(&mut self) -> impl Iterator<Item = &mut State> {
         self.lookaheads.iter_mut().map(ArrayLookahead::state)
     }
@@ -359,7 +364,8 @@ impl Pending {
         self.watch(chunk, offset)
     }
 
-    /// Goes on with the value that waits, of which `held` has what came before the chunk of its position.
+    /// Goes on with the value that waits, of which `held` has what came before the chunk of its
+    /// position.
     pub(super) fn resume<E: Edits>(
         &mut self,
         value: &PendingValue<'_, E>,
@@ -422,15 +428,16 @@ impl Pending {
         Ok(Resumed::Read(Some(verdict), ends))
     }
 
-    /// How long the value is that begins at an offset of the document, if it is a container in one that is
-    /// there as a whole.
+    /// How long the value is that begins at an offset of the document, if it is a container in one
+    /// that is there as a whole.
     fn known_end(&self, begins: u64) -> Option<usize> {
         let asked = self.asked.as_ref()?;
         let base = asked.base(begins)?;
         asked.outline.end_of(base).map(|end| (end - base) as usize)
     }
 
-    /// What the filters that its state asks say of a value, which begins at an offset of the document.
+    /// What the filters that its state asks say of a value, which begins at an offset of the
+    /// document.
     fn evaluate<E: Edits>(
         &mut self,
         value: &PendingValue<'_, E>,

@@ -1,5 +1,5 @@
-//! Numbers, `true`, `false` and `null`: one byte at a time, so that they may be cut anywhere, and eight
-//! at a time where they are not.
+//! Numbers, `true`, `false` and `null`: one byte at a time, so that they may be cut anywhere, and
+//! eight at a time where they are not.
 
 /// How much of a primitive has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ fn is_complete_by_byte(bytes: &[u8], at: usize) -> bool {
     false
 }
 
-/// Where the primitive ends that begins at `at`, if it is of a usual kind, and all of it and eight bytes more
-/// stand in `bytes`. None says nothing: it has to be read byte by byte.
+/// Where the primitive ends that begins at `at`, if it is of a usual kind, and all of it and eight
+/// bytes more stand in `bytes`. None says nothing: it has to be read byte by byte.
 #[inline]
 pub(crate) fn end(bytes: &[u8], at: usize) -> Option<usize> {
     let word = word(bytes, at)?;
@@ -76,8 +76,9 @@ pub(crate) fn end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where a number without exponent ends, after its sign; `word` are its first bytes. Most numbers end within these, behind
-/// their fraction, too: then nothing else is called, so that no register has to be kept for a call.
+/// Where a number without exponent ends, after its sign; `word` are its first bytes. Most numbers
+/// end within these, behind their fraction, too: then nothing else is called, so that no register
+/// has to be kept for a call.
 #[inline]
 fn number_end(bytes: &[u8], at: usize, word: u64) -> Option<usize> {
     let others = others(word);
@@ -126,10 +127,14 @@ fn digits(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The high bit of each byte that is no digit: exact up to the first that is, and up to the next if that one is ASCII.
+/// The high bit of each byte that is no digit: exact up to the first that is, and up to the next if
+/// that one is ASCII.
 #[inline]
 fn others(word: u64) -> u64 {
     const HIGH: u64 = 0x8080_8080_8080_8080;
+    // A digit becomes 0 to 9. Adding 0x76 sets the high bit from 10 on, and the `|` that of what is
+    // no ASCII. A sum over 0xff, of a byte from 0x8a on, carries into the next byte: that one may
+    // then be wrong, as the comment above says.
     let number = word ^ 0x3030_3030_3030_3030;
     (number.wrapping_add(0x7676_7676_7676_7676) | number) & HIGH
 }

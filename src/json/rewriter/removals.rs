@@ -1,7 +1,8 @@
 //! Reports where something was removed, each place once.
 //!
-//! The elements of an array all stand at one place, and so do members of one name in objects that stand at one
-//! place. What is known of one container is taken for the next, before anybody is asked.
+//! The elements of an array all stand at one place, and so do members of one name in objects that
+//! stand at one place. What is known of one container is taken for the next, before anybody is
+//! asked.
 
 use crate::{
     json::{
@@ -14,7 +15,8 @@ use crate::{
     path::Kind,
 };
 
-/// How many members are remembered, a power of two.
+/// How many members are remembered, a power of two: few objects withhold members at more places
+/// than that.
 const MEMBERS_MAX: usize = 16;
 
 /// The bytes of a short name, with its quotes.
@@ -55,7 +57,8 @@ impl PlaceRecord {
     }
 }
 
-/// What is known of the containers that are members of one name, and of those that are their elements.
+/// What is known of the containers that are members of one name, and of those that are their
+/// elements.
 #[derive(Clone, Copy, Debug, Default)]
 struct MemberRecord {
     itself: PlaceRecord,
@@ -68,7 +71,8 @@ impl From<PlaceRecord> for MemberRecord {
     }
 }
 
-/// The containers that are members and were reported last, by the place of the object and by their name.
+/// The containers that are members and were reported last, by the place of the object and by their
+/// name.
 #[derive(Clone, Copy, Debug, Default)]
 struct MemberRecords([Option<(Place, ShortName, MemberRecord)>; MEMBERS_MAX]);
 
@@ -109,6 +113,9 @@ fn short(chunk: &[u8], name: NameRange) -> Option<ShortName> {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
 fn index(object: Place, name: ShortName) -> usize {
+    // Fibonacci hashing: the factor is 2^64 divided by the golden ratio, which spreads names that
+    // differ in one byte. A collision overwrites the older entry, and then that place is looked up
+    // and reported again.
     let mixed = (name ^ (name >> 64)) as u64 ^ u64::from(object.0.get());
     (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60) as usize % MEMBERS_MAX
 }
@@ -123,16 +130,18 @@ struct LocatedContainer {
     offset: u64,
 }
 
-/// What was reported in the documents of a response, and the containers around the next token that were looked up.
+/// What was reported in the documents of a response, and the containers around the next token that
+/// were looked up.
 #[derive(Default)]
 pub(super) struct Removals {
-    /// What is known of the containers around the next token, of the outermost ones: a container is looked up when
-    /// something is reported in it, or when the chunk goes that has its name.
+    /// What is known of the containers around the next token, of the outermost ones: a container is
+    /// looked up when something is reported in it, or when the chunk goes that has its name.
     found: Vec<LocatedContainer>,
     /// What is known of the root of the document, from those before it.
     roots: MemberRecord,
     members: MemberRecords,
-    /// How many containers are around the last report, and one more; 0 if one of them has ended since.
+    /// How many containers are around the last report, and one more; 0 if one of them has ended
+    /// since.
     reported_at: usize,
     /// Bytes of the document before the current chunk: it tells chunks apart.
     offset: u64,
@@ -150,8 +159,8 @@ impl Removals {
         self.offset = offset;
     }
 
-    /// Where in the chunk the name stands of the container that begins, if it is a member. If its name is not in the
-    /// chunk, its place is found out now.
+    /// Where in the chunk the name stands of the container that begins, if it is a member. If its
+    /// name is not in the chunk, its place is found out now.
     #[inline]
     pub(super) fn name_of_container<E: Edits>(
         &mut self,
@@ -192,8 +201,8 @@ impl Removals {
         self.reported_at = levels.len() + 1;
     }
 
-    /// Whether it was reported that something was removed in the innermost container, or in one of its kind at its
-    /// place.
+    /// Whether it was reported that something was removed in the innermost container, or in one of
+    /// its kind at its place.
     #[inline(never)]
     pub(super) fn is_reported<Scope: Copy>(
         &mut self,
@@ -225,8 +234,8 @@ impl Removals {
         self.found.push(LocatedContainer { known, name, offset: self.offset });
     }
 
-    /// What comes next in `found`: the container that is so many levels deep, its name, and what is known of it from
-    /// what stood at its place before.
+    /// What comes next in `found`: the container that is so many levels deep, its name, and what is
+    /// known of it from what stood at its place before.
     #[inline]
     fn next_found<Scope: Copy>(
         &self,
@@ -246,8 +255,8 @@ impl Removals {
         Some((name, known))
     }
 
-    /// Takes what is known of the places of the containers around from what stood there before. Gives whether a removal
-    /// in the innermost was reported.
+    /// Takes what is known of the places of the containers around from what stood there before.
+    /// Gives whether a removal in the innermost was reported.
     #[expect(clippy::inline_always, reason = "it is asked of every container that loses something")]
     #[inline(always)]
     fn recall<Scope: Copy>(&mut self, levels: &[Level<Scope>], chunk: &[u8]) -> bool {
@@ -272,7 +281,8 @@ impl Removals {
         self.note(levels, chunk);
     }
 
-    /// Notes what is known of the last container in `found`, for those that will stand at its place.
+    /// Notes what is known of the last container in `found`, for those that will stand at its
+    /// place.
     fn note<Scope: Copy>(&mut self, levels: &[Level<Scope>], chunk: &[u8]) {
         let mut all = self.found.as_mut_slice();
         while let Some((found, around)) = all.split_last_mut() {
@@ -340,7 +350,8 @@ impl Removals {
         innermost.unwrap_or_else(|| edits.root_place())
     }
 
-    /// Where the value stands that begins, and whose name, if it has one, is in the gap and has been decided.
+    /// Where the value stands that begins, and whose name, if it has one, is in the gap and has
+    /// been decided.
     #[cold]
     pub(super) fn value_place<E: Edits>(
         &mut self,

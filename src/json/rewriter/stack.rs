@@ -78,7 +78,8 @@ impl<Scope: Copy> Level<Scope> {
         self.state
     }
 
-    /// The same, to be kept when the program forgets its states; with it goes what the cache knew of it.
+    /// The same, to be kept when the program forgets its states; with it goes what the cache knew
+    /// of it.
     pub(super) fn state_to_keep(&mut self) -> &mut State {
         self.slot.forget();
         &mut self.state
@@ -126,7 +127,8 @@ impl<Scope: Copy> Level<Scope> {
         std::mem::replace(&mut self.kept, true)
     }
 
-    /// Goes on behind so many children that were decided together; `kept` says whether any child has been kept.
+    /// Goes on behind so many children that were decided together; `kept` says whether any child
+    /// has been kept.
     #[inline]
     pub(super) fn pass_children(&mut self, children: u16, kept: bool) {
         self.index += u64::from(children);
@@ -143,11 +145,12 @@ impl<Scope: Copy> Level<Scope> {
     }
 }
 
-/// From where to where the name of a container stands in the chunk that it began in, with its quotes. It is empty if
-/// the container is no member, or its place is known.
+/// From where to where the name of a container stands in the chunk that it began in, with its
+/// quotes. It is empty if the container is no member, or its place is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NameRange {
-    // A chunk longer than these can say has its names looked up at once: a level is copied often, and stays small.
+    // A chunk longer than these can say has its names looked up at once: a level is copied often,
+    // and stays small.
     from: u32,
     to: u32,
 }

@@ -1,8 +1,8 @@
-//! A container that is decided as a whole and stands in one window: nothing is asked of it but whether it is
-//! right, where it ends, and how many scalars it holds.
+//! A container that is decided as a whole and stands in one window: nothing is asked of it but
+//! whether it is right, where it ends, and how many scalars it holds.
 //!
-//! This only looks. What is cut, wrong or very deep is none of its business: the rewriter, which takes one
-//! token at a time, knows all of that, and says where.
+//! This only looks. What is cut, wrong or very deep is none of its business: the rewriter, which
+//! takes one token at a time, knows all of that, and says where.
 
 use crate::json::rewriter::{
     primitive,
@@ -33,8 +33,11 @@ impl Subtree {
 /// Most levels: one bit of a word is for each, and one more says where they end.
 const DEPTH_MAX: usize = 62;
 
-/// Reads the container that the token `first` opens; it may be `depth_max` levels deep, itself included.
+/// Reads the container that the token `first` opens; it may be `depth_max` levels deep, itself
+/// included.
 pub(super) fn read(window: &Window<'_>, first: usize, depth_max: usize) -> Option<Subtree> {
+    // The stack is one word: a push is a shift, a pop is a shift back, and nothing is stored in
+    // memory.
     const OUTSIDE: u64 = 1;
     let deepest = u64::MAX >> (u64::BITS as usize - 1 - depth_max.min(DEPTH_MAX));
     // A bit for each level, set for an object, the innermost lowest, below the one that ends them.

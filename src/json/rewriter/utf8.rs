@@ -1,4 +1,5 @@
-//! UTF-8 across chunks: each chunk is validated at SIMD speed, but for a character that its end cuts.
+//! UTF-8 across chunks: each chunk is validated at SIMD speed, but for a character that its end
+//! cuts.
 
 /// The first bytes of a character that the last chunk ended in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -8,8 +9,8 @@ pub(crate) struct Utf8 {
 }
 
 impl Utf8 {
-    /// Validates the next chunk. An error is the offset of the first byte that is wrong, in the chunk;
-    /// 0 if it is in the character that an earlier chunk began.
+    /// Validates the next chunk. An error is the offset of the first byte that is wrong, in the
+    /// chunk; 0 if it is in the character that an earlier chunk began.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), usize> {
         let joined = self.complete(chunk)?;
         let rest = chunk.get(joined..).unwrap_or_default();
@@ -19,6 +20,7 @@ impl Utf8 {
             return Err(joined + error.valid_up_to());
         }
         // The end of the chunk cuts a character that has been right so far; it has at most 3 bytes.
+        // Its missing bytes can still be wrong, so they are checked together with these.
         for (kept, byte) in self.begun.iter_mut().zip(cut) {
             *kept = *byte;
         }

@@ -1,14 +1,16 @@
 //! The second stage: walks the tokens, keeps the grammar, and lets decided bytes go.
 //!
-//! Bytes pass until a comma or an opening bracket; from there to the next value they are a *gap* and wait, because
-//! whether the comma and the name leave depends on whether the value does. The value then passes, is skipped or
-//! captured. A gap that lies in one chunk and is kept costs nothing: it simply passes after all, together with what
-//! is before and behind it. [`Output`] does that.
+//! Bytes pass until a comma or an opening bracket; from there to the next value they are a *gap*
+//! and wait, because whether the comma and the name leave depends on whether the value does. The
+//! value then passes, is skipped or captured. A gap that lies in one chunk and is kept costs
+//! nothing: it simply passes after all, together with what is before and behind it. [`Output`] does
+//! that.
 //!
-//! [`Walker::token`] knows what may follow on what, one token at a time. Most tokens need not come to
-//! it: where a whole member or element stands in the window, [`Walker::child`] takes all of it at once, [`Walker::cached_members`] many of them where they are like those of the object before, and
-//! [`Walker::skim`] what is inside of containers that are decided as a whole. These only take what
-//! is right, and leave anything else, and all that is cut, to `token`.
+//! [`Walker::token`] knows what may follow on what, one token at a time. Most tokens need not come
+//! to it: where a whole member or element stands in the window, [`Walker::child`] takes all of it
+//! at once, [`Walker::cached_members`] many of them where they are like those of the object before,
+//! and [`Walker::skim`] what is inside of containers that are decided as a whole. These only take
+//! what is right, and leave anything else, and all that is cut, to `token`.
 
 use std::sync::Arc;
 
@@ -36,11 +38,17 @@ use crate::{
     path::{Answers, Kind, Member, Program, State},
 };
 
-/// How many steps states may take that are made on the way, in a response that is not long enough for
-/// [`STEPS_PER_BYTE`] to be more.
+/// How many steps states may take that are made on the way, in a response that is not long enough
+/// for [`STEPS_PER_BYTE`] to be more.
+///
+/// Paths such as `$..a.*.*.*.b` can have exponentially many states: without a limit, a document
+/// made for them keeps a core busy for as long as its sender likes. A short document may take
+/// these, a fraction of a second, at once.
 const STATE_STEPS_MIN: u64 = 1 << 24;
 
-/// After how many members, elements or tokens it is looked at what states take.
+/// After how many members, elements or tokens it is looked at what states take. A token can make as
+/// many states as its path has positions, so the overshoot is bounded; a look at each token would
+/// cost more than most tokens do.
 const STATES_CHECKED_EVERY: u32 = 8;
 
 /// Whether a value goes on, or waits for bytes to come.
@@ -107,7 +115,8 @@ impl<E: Edits> Walker<E> {
         self.kernel = kernel;
     }
 
-    /// Begins the next document, with what documents of a row have in common and what a response may have so much of.
+    /// Begins the next document, with what documents of a row have in common and what a response
+    /// may have so much of.
     pub(super) fn restart(&mut self) {
         let start = self.program.start();
         let fresh = Self::new(Arc::clone(&self.program), start, self.limits, self.kernel);
@@ -166,7 +175,8 @@ impl<E: Edits> Walker<E> {
         self.expect == Expect::Nothing && self.utf8.is_complete() && !self.pending.is_waiting()
     }
 
-    /// What a look-up of the document needs: the patterns that came from documents, and what the root has matched.
+    /// What a look-up of the document needs: the patterns that came from documents, and what the
+    /// root has matched.
     pub(super) fn for_look_up(&mut self) -> (&mut Patterns, State) {
         self.pending.for_look_up()
     }
@@ -198,7 +208,8 @@ impl<E: Edits> Walker<E> {
         self.removals.begin_chunk(offset);
     }
 
-    /// Reads a chunk from a position on, to its end or to a value that has to wait: gives the position of that.
+    /// Reads a chunk from a position on, to its end or to a value that has to wait: gives the
+    /// position of that.
     pub(super) fn read<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -237,8 +248,8 @@ impl<E: Edits> Walker<E> {
         self.pending.is_waiting()
     }
 
-    /// The chunk goes from the value on that waits at `at`: what is before it is dealt with. Gives the offset of the
-    /// value.
+    /// The chunk goes from the value on that waits at `at`: what is before it is dealt with. Gives
+    /// the offset of the value.
     pub(super) fn park<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -251,8 +262,9 @@ impl<E: Edits> Walker<E> {
         self.offset + at as u64
     }
 
-    /// Ready on with what waits, as far as this chunk and what is held allow. Where what is held is to be read now,
-    /// gives how many bytes of the chunk were held with it because it ends in that; 0 if none were.
+    /// Ready on with what waits, as far as this chunk and what is held allow. Where what is held is
+    /// to be read now, gives how many bytes of the chunk were held with it because it ends in that;
+    /// 0 if none were.
     pub(super) fn resume<S: Sink + ?Sized>(
         &mut self,
         chunk: &[u8],
@@ -277,8 +289,9 @@ impl<E: Edits> Walker<E> {
         Ok(Some(ends.unwrap_or(0)))
     }
 
-    /// Reads bytes that were held from this offset on, to their end or to the next value that has to wait; then looks
-    /// at the chunk. `is_complete` says whether the value is that they begin with.
+    /// Reads bytes that were held from this offset on, to their end or to the next value that has
+    /// to wait; then looks at the chunk. `is_complete` says whether the value is that they begin
+    /// with.
     pub(super) fn replay<S: Sink + ?Sized>(
         &mut self,
         (held, offset, is_complete): (&[u8], u64, bool),
@@ -286,7 +299,8 @@ impl<E: Edits> Walker<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<Option<usize>, Violation> {
-        // The kernel stands at the end of the chunk that the value began in: it begins anew, outside of strings.
+        // The kernel stands at the end of the chunk that the value began in: it begins anew,
+        // outside of strings.
         self.carry = Carry::default();
         self.output.begin_at(0);
         let current = self.offset;
@@ -389,11 +403,12 @@ impl<E: Edits> Walker<E> {
         Ok(None)
     }
 
-    /// Whole members, or a whole element, and what is behind them, if they are all in the window and right; or the name
-    /// of a member and the begin of its value. Gives the next token that is not dealt with.
+    /// Whole members, or a whole element, and what is behind them, if they are all in the window
+    /// and right; or the name of a member and the begin of its value. Gives the next token that is
+    /// not dealt with.
     ///
-    /// Members and elements share this code, and it is called from one place: so it is inlined there, and what it reads
-    /// of a value stays in registers.
+    /// Members and elements share this code, and it is called from one place: so it is inlined
+    /// there, and what it reads of a value stays in registers.
     #[inline]
     fn child<S: Sink + ?Sized>(
         &mut self,
@@ -402,21 +417,31 @@ impl<E: Edits> Walker<E> {
         edits: &mut E,
         sink: &mut S,
     ) -> Result<usize, Violation> {
+        let mut tokens = window.kinds(next);
+        let (value, after);
         if matches!(self.expect, Expect::Name | Expect::NameOrEnd) {
             let cached = self.cached_members(window, next, edits, sink);
             if cached > next {
                 return Ok(cached);
             }
-            if !self.whole_name(window, next, edits, sink) {
+            if !TokenRun::NAME.begins(tokens) {
                 return Ok(next);
             }
+            let [from, to, _, first, second] = window.at(next);
+            if !self.whole_name(window, from, to, edits, sink) {
+                return Ok(next);
+            }
+            // The tokens behind the name are at hand: another look at the window would cost as much
+            // as a member.
+            (value, after) = (first, second);
             next += TokenRun::NAME.length();
+            tokens >>= 8 * TokenRun::NAME.length();
+        } else {
+            [value, after] = window.at(next);
         }
         if self.state.is_pending() {
             return Ok(next);
         }
-        let tokens = window.kinds(next);
-        let [value, after] = window.at(next);
         let (end, behind) = match first_kind(tokens) {
             b'"' if TokenRun::TEXT.begins(tokens) => (after + 1, next + TokenRun::TEXT.length()),
             b'{' => {
@@ -438,19 +463,18 @@ impl<E: Edits> Walker<E> {
         Ok(self.behind(window, behind, sink))
     }
 
-    /// The name of a member and its colon, if they are in the window, and the name has no escape. Gives whether they are.
+    /// The name between the quotes at `from` and `to`, with its colon. Gives whether it could be
+    /// taken: only reading it byte by byte can tell what it is if it has an escape or began in
+    /// another chunk.
     #[inline]
     fn whole_name<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
-        next: usize,
+        from: usize,
+        to: usize,
         edits: &mut E,
         sink: &mut S,
     ) -> bool {
-        if !TokenRun::NAME.begins(window.kinds(next)) {
-            return false;
-        }
-        let [from, to] = window.at(next);
         let Some(member) = self.named(window, from, to) else { return false };
         self.output.begin_name(from);
         self.output.end_name(to + 1);
@@ -463,8 +487,8 @@ impl<E: Edits> Walker<E> {
         true
     }
 
-    /// What is behind a value: brackets that close, and a comma. Gives the next token that is not dealt
-    /// with.
+    /// What is behind a value: brackets that close, and a comma. Gives the next token that is not
+    /// dealt with.
     #[inline]
     fn behind<S: Sink + ?Sized>(
         &mut self,
@@ -489,8 +513,8 @@ impl<E: Edits> Walker<E> {
         next
     }
 
-    /// What the member is whose name stands between the quotes at `from` and `to`; none if only reading it
-    /// byte by byte can tell.
+    /// What the member is whose name stands between the quotes at `from` and `to`; none if only
+    /// reading it byte by byte can tell.
     #[inline]
     fn named(&mut self, window: &Window<'_>, from: usize, to: usize) -> Option<Member> {
         let level = self.levels.last()?;
@@ -504,9 +528,9 @@ impl<E: Edits> Walker<E> {
         Some(member)
     }
 
-    /// Takes members that are like those of the object before, of which is known what always happens to
-    /// them, and which stand in the window with the comma behind them. Gives the next token that is not dealt
-    /// with.
+    /// Takes members that are like those of the object before, of which is known what always
+    /// happens to them, and which stand in the window with the comma behind them. Gives the next
+    /// token that is not dealt with.
     fn cached_members<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
@@ -556,7 +580,9 @@ impl<E: Edits> Walker<E> {
             reported = reported
                 || (always == Always::Withhold
                     && self.removals.is_reported(&self.levels, window.chunk()));
-            // A gap that has to be changed is not for here.
+            // A gap that leaves in one piece costs nothing. One that loses its comma or is too long
+            // has to be changed, and then the member takes the slow path, where all of that is
+            // done.
             let stays = (kept || !comma) && value - gap <= self.limits.gap_bytes_max;
             match always {
                 Always::Pass if stays => {
@@ -582,18 +608,23 @@ impl<E: Edits> Walker<E> {
             if passed > 0 {
                 edits.passed(passed);
             }
-            if let Some(level) = self.levels.last_mut() {
-                level.pass_children(members, kept);
-            }
-            self.cache.trust_runs_more();
-            self.output.open_gap(gap, comma);
-            self.expect = Expect::Name;
+            self.go_on_behind(members, kept, gap, comma);
         }
         next
     }
 
-    /// Reads on in a container that was decided as a whole, and what is behind it, as long as everything
-    /// stands in the window and is right. Gives the next token that is not dealt with.
+    /// So many members were taken together, and the comma behind the last one begins the next gap.
+    fn go_on_behind(&mut self, members: u16, kept: bool, gap: usize, comma: bool) {
+        if let Some(level) = self.levels.last_mut() {
+            level.pass_children(members, kept);
+        }
+        self.cache.trust_runs_more();
+        self.output.open_gap(gap, comma);
+        self.expect = Expect::Name;
+    }
+
+    /// Reads on in a container that was decided as a whole, and what is behind it, as long as
+    /// everything stands in the window and is right. Gives the next token that is not dealt with.
     fn skim<S: Sink + ?Sized>(
         &mut self,
         window: &Window<'_>,
@@ -728,8 +759,8 @@ impl<E: Edits> Walker<E> {
         }
     }
 
-    /// A value begins at `at` whose state pends. Where it goes on, its state has been settled, or the value
-    /// is dropped.
+    /// A value begins at `at` whose state pends. Where it goes on, its state has been settled, or
+    /// the value is dropped.
     #[cold]
     fn settle_pending<S: Sink + ?Sized>(
         &mut self,
@@ -852,8 +883,8 @@ impl<E: Edits> Walker<E> {
         Ok(())
     }
 
-    /// Lets the program forget, if that is due, all states but those of the containers around and of the value
-    /// to come.
+    /// Lets the program forget, if that is due, all states but those of the containers around and
+    /// of the value to come.
     #[inline]
     fn make_room(&mut self) {
         if self.program.is_crowded() {
@@ -1020,7 +1051,8 @@ impl<E: Edits> Walker<E> {
             self.drop_long_name(chunk, edits, sink);
             return;
         }
-        // What is no Unicode text, a lone surrogate, is no name that a path can spell.
+        // A lone surrogate is no Unicode text, so no path can spell it: taken for anything else, it
+        // would be a way to write a name that a path does not find and some readers do.
         let name: Option<String> = serde_json::from_slice(quoted).ok();
         self.step(name.as_deref().map(str::as_bytes), chunk, at + 1, edits, sink);
     }
@@ -1151,8 +1183,9 @@ struct MemberValue {
 }
 
 impl MemberValue {
-    /// That of the member that the token `next` begins; `tokens` are the kinds from there on, and the three places where the value and the two tokens behind its first stand. None if it does not stand
-    /// in the window so, or is not right.
+    /// That of the member that the token `next` begins; `tokens` are the kinds from there on, and
+    /// the three places where the value and the two tokens behind its first stand. None if it does
+    /// not stand in the window so, or is not right.
     #[expect(clippy::inline_always, reason = "four values, and every cached member is read here")]
     #[inline(always)]
     fn read(

@@ -29,7 +29,8 @@ impl<'a> Window<'a> {
         self.events.count()
     }
 
-    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not there.
+    /// The first bytes of the tokens from `next` on, the first one lowest; 0 for those that are not
+    /// there.
     #[inline]
     pub(super) fn kinds(&self, next: usize) -> u64 {
         self.events.kinds(next)
@@ -42,7 +43,8 @@ impl<'a> Window<'a> {
         self.events.at(next).map(|at| self.base.wrapping_add(at))
     }
 
-    /// The name between the quotes at `from` and `to`, if it is of at most so many bytes and has no escape.
+    /// The name between the quotes at `from` and `to`, if it is of at most so many bytes and has no
+    /// escape.
     #[inline]
     pub(super) fn plain_name(&self, from: usize, to: usize, bytes_max: usize) -> Option<&'a [u8]> {
         let name = self.chunk.get(from + 1..to)?;
