@@ -75,7 +75,7 @@
 //!    (`path/program.rs`, `path/automaton.rs`), and for each purpose a [`policy::Plan`]
 //!    (`policy/plan.rs`): ties are settled, and so is where a path can still go on below. While bytes
 //!    go by, a table look-up per node is left to do.
-//! 6. `policy/explain/asked.rs` finds filters that would tell what is withheld.
+//! 6. `policy/explain/disclosure.rs` finds filters that would tell what is withheld.
 //! 7. Every finding of every step comes back at once (`source/finding.rs`). If none is an error, there
 //!    is a [`PolicySet`](policy::PolicySet) (`policy/set.rs`): checked policies, and a plan for all
 //!    that can be asked.

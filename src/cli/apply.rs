@@ -24,7 +24,7 @@ use crate::{
     enforce::{Places, Refusal, Tally},
     frame::Framed,
     json::Limits,
-    message::{self, Asked, Passing, Treatment},
+    message::{self, Passing, RequestTraits, Treatment},
     policy::{Api, Ask, Framing, Permit, Plan, PolicySet, Target},
     transform::Context,
 };
@@ -148,7 +148,7 @@ impl Apply {
         let passes = |media: &str| permit.plan.passes_media(media);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, self.content_type.clone())]);
         let is_head = method == "HEAD";
-        let asked = Asked { is_head, passes: permit.passes, is_conditional: false };
+        let asked = RequestTraits { is_head, passes: permit.passes, is_conditional: false };
         Treatment::of(self.status, &headers, asked, false, passes)
     }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     json::{Always, Edits, Keeps, Limits, OnContainer, OnName, OnScalar, Place, Step},
     path::{Kind, State},
-    policy::{CellId, Fate, Named, Names, Own, Plan, Removal, Strings, Verdict},
+    policy::{CellId, Named, Names, Own, Plan, Removal, Ruling, Strings, Verdict},
     transform::{Applied, Context, Scalar},
 };
 
@@ -96,21 +96,21 @@ impl Decisions {
         verdict: &Verdict,
     ) -> OnScalar<Capture> {
         match under.scalar(&*self.plan, state, verdict) {
-            Fate::Own(own, ()) | Fate::Element(own, ()) => self.treat(own),
-            Fate::With(Removal::Null, ()) | Fate::Gone(Removal::Null, ()) => OnScalar::Null,
-            Fate::Kept(_) => {
+            Ruling::Own(own, ()) | Ruling::Element(own, ()) => self.treat(own),
+            Ruling::With(Removal::Null, ()) | Ruling::Gone(Removal::Null, ()) => OnScalar::Null,
+            Ruling::Kept(_) => {
                 self.tally.keep_unclassified(1);
                 OnScalar::Pass
             }
-            Fate::Unclassified(_) => {
+            Ruling::Unclassified(_) => {
                 self.withhold_unclassified();
                 OnScalar::Drop
             }
-            Fate::With(Removal::Drop, ())
-            | Fate::Gone(Removal::Drop, ())
-            | Fate::Known(_)
-            | Fate::NameUnspelled
-            | Fate::NameRemoved(()) => OnScalar::Drop,
+            Ruling::With(Removal::Drop, ())
+            | Ruling::Gone(Removal::Drop, ())
+            | Ruling::Known(_)
+            | Ruling::NameUnspelled
+            | Ruling::NameRemoved(()) => OnScalar::Drop,
         }
     }
 }
@@ -145,8 +145,8 @@ impl Edits for Decisions {
         let decided = match under.container(&*self.plan, state, kind) {
             Ok(inside) if inside.whole => OnContainer::Pass,
             Ok(inside) => OnContainer::Enter(inside.scope),
-            Err(Fate::Gone(Removal::Null, ())) => OnContainer::Null,
-            Err(Fate::Unclassified(_)) => {
+            Err(Ruling::Gone(Removal::Null, ())) => OnContainer::Null,
+            Err(Ruling::Unclassified(_)) => {
                 self.withhold_unclassified();
                 OnContainer::Drop
             }
@@ -180,7 +180,7 @@ impl Edits for Decisions {
                 OnName::Keep
             }
             Ok(Named::Changed(cell)) => OnName::Capture(Capture::Cell(cell)),
-            Err(Fate::NameRemoved(())) => OnName::Drop,
+            Err(Ruling::NameRemoved(())) => OnName::Drop,
             Err(_) => {
                 self.withhold_unclassified();
                 OnName::Drop
@@ -264,21 +264,23 @@ impl Edits for Decisions {
         let Some(kind) = kind else {
             let verdict = self.plan.verdict(state);
             return match under.scalar(&*self.plan, state, &verdict) {
-                Fate::Own(Own::Keep(_), ()) | Fate::Element(Own::Keep(_), ()) | Fate::Kept(_) => {
+                Ruling::Own(Own::Keep(_), ())
+                | Ruling::Element(Own::Keep(_), ())
+                | Ruling::Kept(_) => {
                     // A document that is a string there is written anew.
                     match verdict.strings {
                         Strings::Documents => Keeps::Inside(under),
                         Strings::Text => Keeps::Whole,
                     }
                 }
-                Fate::Own(..)
-                | Fate::Element(..)
-                | Fate::With(..)
-                | Fate::Gone(..)
-                | Fate::Known(_)
-                | Fate::Unclassified(_)
-                | Fate::NameUnspelled
-                | Fate::NameRemoved(()) => Keeps::Nothing,
+                Ruling::Own(..)
+                | Ruling::Element(..)
+                | Ruling::With(..)
+                | Ruling::Gone(..)
+                | Ruling::Known(_)
+                | Ruling::Unclassified(_)
+                | Ruling::NameUnspelled
+                | Ruling::NameRemoved(()) => Keeps::Nothing,
             };
         };
         match under.container(&*self.plan, state, kind) {
@@ -307,32 +309,32 @@ impl Edits for Decisions {
         match unspelled.map(|object| under.name(&*self.plan, object, state)) {
             None | Some(Ok(Named::Kept(None))) => {}
             Some(Ok(Named::Kept(Some(_)) | Named::Changed(_))) => return None,
-            Some(Err(Fate::NameRemoved(()))) => return Some(Always::Drop),
+            Some(Err(Ruling::NameRemoved(()))) => return Some(Always::Drop),
             Some(Err(_)) => return Some(Always::Withhold),
         }
         match kind {
             Some(kind) => match under.container(&*self.plan, state, kind) {
                 Ok(inside) => inside.whole.then_some(Always::Pass),
-                Err(Fate::Gone(Removal::Null, ())) => Some(Always::Null),
-                Err(Fate::Unclassified(_)) => Some(Always::Withhold),
+                Err(Ruling::Gone(Removal::Null, ())) => Some(Always::Null),
+                Err(Ruling::Unclassified(_)) => Some(Always::Withhold),
                 Err(_) => Some(Always::Drop),
             },
             None if self.plan.verdict(state).strings == Strings::Documents => None,
             None => match under.scalar(&*self.plan, state, &self.plan.verdict(state)) {
-                Fate::Own(Own::Null, ())
-                | Fate::Element(Own::Null, ())
-                | Fate::With(Removal::Null, ())
-                | Fate::Gone(Removal::Null, ()) => Some(Always::Null),
-                Fate::Own(Own::Drop, ())
-                | Fate::Element(Own::Drop, ())
-                | Fate::With(Removal::Drop, ())
-                | Fate::Gone(Removal::Drop, ())
-                | Fate::Known(_)
-                | Fate::NameRemoved(()) => Some(Always::Drop),
-                Fate::Kept(_) => Some(Always::Pass),
-                Fate::Unclassified(_) | Fate::NameUnspelled => Some(Always::Withhold),
+                Ruling::Own(Own::Null, ())
+                | Ruling::Element(Own::Null, ())
+                | Ruling::With(Removal::Null, ())
+                | Ruling::Gone(Removal::Null, ()) => Some(Always::Null),
+                Ruling::Own(Own::Drop, ())
+                | Ruling::Element(Own::Drop, ())
+                | Ruling::With(Removal::Drop, ())
+                | Ruling::Gone(Removal::Drop, ())
+                | Ruling::Known(_)
+                | Ruling::NameRemoved(()) => Some(Always::Drop),
+                Ruling::Kept(_) => Some(Always::Pass),
+                Ruling::Unclassified(_) | Ruling::NameUnspelled => Some(Always::Withhold),
                 // Each is counted.
-                Fate::Own(..) | Fate::Element(..) => None,
+                Ruling::Own(..) | Ruling::Element(..) => None,
             },
         }
     }

@@ -9,11 +9,11 @@
 //!
 //! ```
 //! use http::{HeaderMap, HeaderValue, StatusCode, header};
-//! use tamis::{access::Reason, message::{Asked, Treatment}};
+//! use tamis::{access::Reason, message::{RequestTraits, Treatment}};
 //!
 //! let media = HeaderValue::from_static("text/html");
 //! let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, media)]);
-//! let treatment = |status| Treatment::of(status, &headers, Asked::default(), false, |_media| false);
+//! let treatment = |status| Treatment::of(status, &headers, RequestTraits::default(), false, |_media| false);
 //! assert_eq!(treatment(StatusCode::OK), Err(Reason::MediaNotAllowed));
 //! assert_eq!(treatment(StatusCode::NOT_FOUND), Ok(Treatment::Replace));
 //! ```
@@ -52,7 +52,7 @@ pub(crate) use headers::{
 };
 pub(crate) use pipe::{Passing, Sieve};
 pub(crate) use problem::{PROBLEM, error_of_upstream, problem};
-pub use treatment::{Asked, Treatment};
+pub use treatment::{RequestTraits, Treatment};
 pub(crate) use validators::{Validation, has_tags, opened};
 
 use pipe::{Codings, Pipe};
@@ -194,7 +194,7 @@ impl MessageContext {
         let ended = head.ends || has_none();
         let passes = |media: &str| self.plan.passes_media(media);
         let is_conditional = self.validation.as_ref().is_some_and(|it| it.condition().is_some());
-        let asked = Asked { is_head: self.is_head, passes: self.passes, is_conditional };
+        let asked = RequestTraits { is_head: self.is_head, passes: self.passes, is_conditional };
         let treatment = Treatment::of(head.status, head.headers, asked, ended, passes)?;
         let context = Context { today: self.today };
         let body = match treatment {

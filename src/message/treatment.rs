@@ -38,7 +38,7 @@ pub enum Treatment {
 
 /// What of a request decides how its response is treated.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asked {
+pub struct RequestTraits {
     /// It is a HEAD.
     pub is_head: bool,
     /// By a rule, whatever its route answers passes unread.
@@ -56,7 +56,7 @@ impl Treatment {
     pub fn of(
         status: StatusCode,
         headers: &HeaderMap,
-        asked: Asked,
+        asked: RequestTraits,
         ended: bool,
         passes: impl Fn(&str) -> bool,
     ) -> Result<Self, Reason> {
@@ -251,7 +251,7 @@ mod tests {
                 value.parse().unwrap(),
             );
         }
-        let asked = Asked { is_head, ..Asked::default() };
+        let asked = RequestTraits { is_head, ..RequestTraits::default() };
         Treatment::of(status, &headers, asked, ended, |media| media == "text/csv")
     }
 

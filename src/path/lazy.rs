@@ -39,7 +39,7 @@ const REMEMBERED_FROM: usize = 64;
 /// The states of one document.
 pub(super) struct Lazy {
     common: Arc<Common>,
-    met: Mutex<Met>,
+    states: Mutex<DocumentStates>,
 }
 
 /// What the states of all documents are made from.
@@ -61,7 +61,7 @@ struct Spelled {
 }
 
 /// The states that a document has met, and what is known of their steps.
-struct Met {
+struct DocumentStates {
     common: Arc<Common>,
     subsets: Subsets,
     rows: Vec<Steps>,
@@ -151,62 +151,62 @@ impl Lazy {
     /// States are made with these paths, if none can take too long.
     pub(super) fn new(paths: &Arc<Paths>) -> Result<Self, ProgramError> {
         let common = Arc::new(Common::new(paths)?);
-        let met = Met::new(&common);
-        Ok(Self { common, met: Mutex::new(met) })
+        let states = DocumentStates::new(&common);
+        Ok(Self { common, states: Mutex::new(states) })
     }
 
     /// The same paths, with nothing met but a node in this state.
     pub(super) fn afresh(&self, mut state: State) -> (Self, State) {
-        let mut fresh = Met::new(&self.common);
-        fresh.adopt(&self.met(), &mut state);
-        (Self { common: Arc::clone(&self.common), met: Mutex::new(fresh) }, state)
+        let mut fresh = DocumentStates::new(&self.common);
+        fresh.adopt(&self.states(), &mut state);
+        (Self { common: Arc::clone(&self.common), states: Mutex::new(fresh) }, state)
     }
 
     /// A body is read by one thread at a time: nobody waits here.
-    fn met(&self) -> MutexGuard<'_, Met> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    fn states(&self) -> MutexGuard<'_, DocumentStates> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn start(&self) -> State {
-        if self.met().subsets.sets.len() > 1 { State::ROOT } else { State::DEAD }
+        if self.states().subsets.sets.len() > 1 { State::ROOT } else { State::DEAD }
     }
 
     pub(super) fn is_crowded(&self) -> bool {
-        let met = self.met();
-        met.size() > met.room
+        let states = self.states();
+        states.size() > states.room
     }
 
     pub(super) fn forgotten(&self) -> u64 {
-        self.met().forgotten
+        self.states().forgotten
     }
 
     pub(super) fn worked(&self) -> u64 {
-        self.met().worked()
+        self.states().worked()
     }
 
     pub(super) fn work(&self, steps: u64) {
-        let mut met = self.met();
-        met.worked = met.worked.saturating_add(steps);
+        let mut states = self.states();
+        states.worked = states.worked.saturating_add(steps);
     }
 
     pub(super) fn forget_all_but<'s>(&self, kept: impl Iterator<Item = &'s mut State>) {
-        let mut met = self.met();
-        let mut fresh = Met::new(&self.common);
-        kept.for_each(|state| fresh.adopt(&met, state));
-        fresh.worked = met.worked().saturating_add(fresh.worked);
+        let mut states = self.states();
+        let mut fresh = DocumentStates::new(&self.common);
+        kept.for_each(|state| fresh.adopt(&states, state));
+        fresh.worked = states.worked().saturating_add(fresh.worked);
         // So that it pays, however much has to be kept.
         fresh.room = ROOM.max(2 * fresh.size());
-        fresh.forgotten = met.forgotten + 1;
-        *met = fresh;
+        fresh.forgotten = states.forgotten + 1;
+        *states = fresh;
     }
 
     pub(super) fn of_positions<T>(&self, state: State, read: impl FnOnce(Positions<'_>) -> T) -> T {
-        read(self.met().subsets.sets.get(state))
+        read(self.states().subsets.sets.get(state))
     }
 
     /// The number of the base of a state.
     pub(super) fn base(&self, state: State) -> usize {
-        self.met().subsets.sets.base(state).index()
+        self.states().subsets.sets.base(state).index()
     }
 
     pub(super) fn of_pending<T>(
@@ -214,7 +214,7 @@ impl Lazy {
         state: State,
         read: impl FnOnce(&Pending) -> T,
     ) -> Option<T> {
-        self.met().subsets.pendings.get(state.pending_index()?).map(read)
+        self.states().subsets.pendings.get(state.pending_index()?).map(read)
     }
 
     pub(super) fn member(&self, state: State, name: &[u8]) -> Member {
@@ -223,35 +223,35 @@ impl Lazy {
         }
         // Of what is lost, neither the value may leave nor the name.
         let lost = Member { state: State::LOST, spelled: false };
-        self.met().member(state, name).unwrap_or(lost)
+        self.states().member(state, name).unwrap_or(lost)
     }
 
     pub(super) fn unspelled(&self, state: State) -> State {
         if state == State::DEAD {
             return state;
         }
-        self.met().row(state).map_or(State::LOST, |(_, steps)| steps.other)
+        self.states().row(state).map_or(State::LOST, |(_, steps)| steps.other)
     }
 
     pub(super) fn element(&self, state: State, index: u64) -> State {
         if state == State::DEAD {
             return state;
         }
-        self.met().row(state).map_or(State::LOST, |(_, steps)| steps.element(index))
+        self.states().row(state).map_or(State::LOST, |(_, steps)| steps.element(index))
     }
 
     pub(super) fn elements_are_alike(&self, state: State) -> bool {
-        self.met().row(state).is_ok_and(|(_, steps)| steps.stretches.is_empty())
+        self.states().row(state).is_ok_and(|(_, steps)| steps.stretches.is_empty())
     }
 
     pub(super) fn row(&self, state: State) -> Option<Row> {
-        self.met().row(state).ok().map(|(row, _)| row)
+        self.states().row(state).ok().map(|(row, _)| row)
     }
 
     pub(super) fn unsettled_children(&self, state: State, kind: Kind) -> Vec<State> {
-        let mut met = self.met();
+        let mut states = self.states();
         let mut children = Vec::new();
-        if let Ok((_, steps)) = met.row(state) {
+        if let Ok((_, steps)) = states.row(state) {
             if kind == Kind::Object || steps.stretches.is_empty() {
                 children.push(steps.other);
             }
@@ -260,7 +260,7 @@ impl Lazy {
             }
         }
         if kind == Kind::Object {
-            let positions = met.subsets.sets.get(state);
+            let positions = states.subsets.sets.get(state);
             let Paths { anywhere, .. } = &*self.common.paths;
             let names = self.common.paths.names(positions.iter());
             let mut names: Vec<&str> = names.into_iter().map(|(name, _)| name).collect();
@@ -270,7 +270,7 @@ impl Lazy {
             }
             names.dedup();
             for name in names {
-                let member = met.member(state, name.as_bytes());
+                let member = states.member(state, name.as_bytes());
                 children.push(member.map_or(State::LOST, |member| member.state));
             }
         }
@@ -278,11 +278,11 @@ impl Lazy {
     }
 }
 
-impl Met {
+impl DocumentStates {
     fn new(common: &Arc<Common>) -> Self {
         let subsets =
             Subsets::sharing(Arc::clone(&common.paths), STATES_MAX, common.hashes.clone());
-        let mut met = Self {
+        let mut states = Self {
             common: Arc::clone(common),
             subsets,
             rows: Vec::new(),
@@ -298,9 +298,9 @@ impl Met {
         };
         // These are two of all that there is room for.
         let (base, more) = &common.begun;
-        let _dead = met.put(&Arc::default(), &[]);
-        let _root = met.put(base, more);
-        met
+        let _dead = states.put(&Arc::default(), &[]);
+        let _root = states.put(base, more);
+        states
     }
 
     /// The state of this set.
@@ -444,7 +444,7 @@ impl Steps {
 impl fmt::Debug for Lazy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lazy")
-            .field("states", &self.met().subsets.sets.len())
+            .field("states", &self.states().subsets.sets.len())
             .finish_non_exhaustive()
     }
 }

@@ -77,7 +77,7 @@ pub use loader::{Loaded, TEST_SUFFIX, load, load_with_fixtures};
 pub use model::{Api, Caller, Digest, Identify, OPAQUE, Purpose, Route, Stream, Unclassified};
 pub use needs::{Needs, PathNeeds, RouteNeeds};
 pub use plan::Plan;
-pub use rulebook::{Fate, Inside, Named, Nodes, Removal, Scope};
+pub use rulebook::{Inside, Named, Nodes, Removal, Ruling, Scope};
 pub use set::PolicySet;
 pub use spelled::{NameId, Spelled};
 pub use suite::{Case, Claim, FixtureFiles, Says, Suite};

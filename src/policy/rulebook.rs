@@ -86,7 +86,7 @@ pub(super) enum Unclassified<L> {
 
 /// What happens to a value, and through which line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate<L> {
+pub enum Ruling<L> {
     /// This line classifies it: its action is carried out.
     Own(Own, L),
     /// This line classifies the array that it stands in.
@@ -148,7 +148,7 @@ impl<L: Copy> Scope<L> {
         nodes: &N,
         state: State,
         kind: Kind,
-    ) -> Result<Inside<L>, Fate<L>> {
+    ) -> Result<Inside<L>, Ruling<L>> {
         let verdict = nodes.verdict(state);
         let unclassified = self.unclassified_at(nodes, state, &verdict);
         let Some(line) = nodes.line(state, &verdict) else {
@@ -159,10 +159,10 @@ impl<L: Copy> Scope<L> {
                 return Ok(Inside { scope, whole: false });
             }
             return match (self.inherited, unclassified) {
-                (Some((removal, line)), _) => Err(Fate::Gone(removal, line)),
+                (Some((removal, line)), _) => Err(Ruling::Gone(removal, line)),
                 (None, Unclassified::Kept(_)) => Ok(scope.enter(&verdict)),
-                (None, Unclassified::Removed(by)) if verdict.knows(kind) => Err(Fate::Known(by)),
-                (None, Unclassified::Removed(by)) => Err(Fate::Unclassified(by)),
+                (None, Unclassified::Removed(by)) if verdict.knows(kind) => Err(Ruling::Known(by)),
+                (None, Unclassified::Removed(by)) => Err(Ruling::Unclassified(by)),
             };
         };
         // Rule 5: below another action than `keep` nothing unclassified is kept.
@@ -182,7 +182,7 @@ impl<L: Copy> Scope<L> {
         };
         // Rule 4: it stays for what can be below it, or goes by its own action.
         if !verdict.below(kind) {
-            return Err(Fate::Gone(removal, line));
+            return Err(Ruling::Gone(removal, line));
         }
         let inherited = Some((removal, line));
         Ok(Inside {
@@ -200,24 +200,29 @@ impl<L: Copy> Scope<L> {
 
     /// What happens to a scalar in a state with this verdict.
     #[inline]
-    pub fn scalar<N: Nodes<Line = L>>(self, nodes: &N, state: State, verdict: &Verdict) -> Fate<L> {
+    pub fn scalar<N: Nodes<Line = L>>(
+        self,
+        nodes: &N,
+        state: State,
+        verdict: &Verdict,
+    ) -> Ruling<L> {
         if let Some(line) = nodes.line(state, verdict) {
-            return Fate::Own(verdict.own, line);
+            return Ruling::Own(verdict.own, line);
         }
         if let Some((own, line)) = self.elements {
-            return Fate::Element(own, line);
+            return Ruling::Element(own, line);
         }
         if let Some((removal, line)) = self.inherited {
-            return Fate::With(removal, line);
+            return Ruling::With(removal, line);
         }
         // A document that could stand here is known, and withheld from this purpose.
         let is_known = verdict.strings == Strings::Documents
             && (verdict.known.object || verdict.known.array)
             && !self.may_leave(verdict);
         match self.unclassified_at(nodes, state, verdict) {
-            Unclassified::Kept(by) => Fate::Kept(by),
-            Unclassified::Removed(by) if is_known => Fate::Known(by),
-            Unclassified::Removed(by) => Fate::Unclassified(by),
+            Unclassified::Kept(by) => Ruling::Kept(by),
+            Unclassified::Removed(by) if is_known => Ruling::Known(by),
+            Unclassified::Removed(by) => Ruling::Unclassified(by),
         }
     }
 
@@ -229,11 +234,13 @@ impl<L: Copy> Scope<L> {
         nodes: &N,
         object: State,
         member: State,
-    ) -> Result<Named, Fate<L>> {
+    ) -> Result<Named, Ruling<L>> {
         match nodes.verdict(object).names {
             Names::Keep(cell) => Ok(Named::Kept(Some(cell))),
             Names::Change(cell) => Ok(Named::Changed(cell)),
-            Names::Drop => Err(nodes.names(object).map_or(Fate::NameUnspelled, Fate::NameRemoved)),
+            Names::Drop => {
+                Err(nodes.names(object).map_or(Ruling::NameUnspelled, Ruling::NameRemoved))
+            }
             Names::Unclassified => self.unclassified_name(nodes, member),
         }
     }
@@ -245,15 +252,15 @@ impl<L: Copy> Scope<L> {
         self,
         nodes: &N,
         member: State,
-    ) -> Result<Named, Fate<L>> {
+    ) -> Result<Named, Ruling<L>> {
         match self.unclassified {
             Unclassified::Kept(_)
                 if self.inherited.is_none() && nodes.verdict(member).mount.unwrap_or(true) =>
             {
                 Ok(Named::Kept(None))
             }
-            Unclassified::Removed(by) if member == State::DEAD => Err(Fate::Unclassified(by)),
-            Unclassified::Kept(_) | Unclassified::Removed(_) => Err(Fate::NameUnspelled),
+            Unclassified::Removed(by) if member == State::DEAD => Err(Ruling::Unclassified(by)),
+            Unclassified::Kept(_) | Unclassified::Removed(_) => Err(Ruling::NameUnspelled),
         }
     }
 

@@ -51,7 +51,7 @@ struct Open {
     queue: Option<SyncSender<Message>>,
     /// Whether somebody has waited in vain already.
     given_up: AtomicBool,
-    told: Arc<Told>,
+    requests: Arc<WriterRequests>,
     /// Ends when the writer has. The lock is only for sharing the log: its end has it alone.
     ended: Mutex<Receiver<()>>,
     metrics: Arc<Metrics>,
@@ -59,7 +59,7 @@ struct Open {
 
 /// What the writer has to know although its queue may be full.
 #[derive(Debug, Default)]
-struct Told {
+struct WriterRequests {
     /// How many records the queue had no room for since that was last said.
     dropped: AtomicU64,
     /// Whether somebody asks for the file to be opened again.
@@ -92,12 +92,12 @@ impl AccessLog {
     fn to(sink: Box<dyn Sink>, name: &Path, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (queue, records) = mpsc::sync_channel(QUEUE_RECORDS_MAX);
         let (end, ended) = mpsc::channel();
-        let told = Arc::new(Told::default());
+        let requests = Arc::new(WriterRequests::default());
         let mut writer = Writer {
             sink,
             name: name.display().to_string(),
             metrics: Arc::clone(&metrics),
-            told: Arc::clone(&told),
+            requests: Arc::clone(&requests),
             batch: Vec::new(),
             torn: false,
             lost: None,
@@ -109,23 +109,23 @@ impl AccessLog {
         })?;
         let given_up = AtomicBool::new(false);
         let (queue, ended) = (Some(queue), Mutex::new(ended));
-        Ok(Self(Some(Open { queue, given_up, told, ended, metrics })))
+        Ok(Self(Some(Open { queue, given_up, requests, ended, metrics })))
     }
 
     /// Hands a record to the writer; what it has no room for is lost.
     pub fn write(&self, record: &AccessRecord) {
-        let Some(Open { queue: Some(queue), metrics, told, .. }) = &self.0 else { return };
+        let Some(Open { queue: Some(queue), metrics, requests, .. }) = &self.0 else { return };
         // The line itself is made by the writer: a copy of a record is a few counters.
         if queue.try_send(Message::Record(record.clone())).is_err() {
             metrics.access_log_lost(1);
-            told.dropped.fetch_add(1, Ordering::Relaxed);
+            requests.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Has the writer open the file again that has its name now, if that is another one. Does not wait for it.
     pub fn reopen(&self) {
-        let Some(Open { queue: Some(queue), told, .. }) = &self.0 else { return };
-        told.reopen.store(true, Ordering::Release);
+        let Some(Open { queue: Some(queue), requests, .. }) = &self.0 else { return };
+        requests.reopen.store(true, Ordering::Release);
         if queue.try_send(Message::Look).is_err() {
             // A queue that is full has the writer look soon enough.
         }
@@ -180,7 +180,7 @@ struct Writer {
     /// What it is called in messages.
     name: String,
     metrics: Arc<Metrics>,
-    told: Arc<Told>,
+    requests: Arc<WriterRequests>,
     /// Lines that are not written.
     batch: Vec<u8>,
     /// Whether the batch starts within a line, for the beginning of it is written.
@@ -249,7 +249,7 @@ impl Writer {
 
     /// Finds out whether what is written would still be found, and if not, goes where it will be.
     fn look(&mut self) {
-        let is_asked = self.told.reopen.swap(false, Ordering::AcqRel);
+        let is_asked = self.requests.reopen.swap(false, Ordering::AcqRel);
         match self.sink.place() {
             Place::Same => {
                 self.stuck = None;
@@ -323,7 +323,7 @@ impl Writer {
 
     /// Says how many records did not come this far. They are counted already.
     fn say_dropped(&self) {
-        let dropped = self.told.dropped.swap(0, Ordering::Relaxed);
+        let dropped = self.requests.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             log::warn!(
                 target: TARGET,

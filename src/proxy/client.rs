@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     metrics::ConnectionEnd,
     proxy::{
-        cork::{FAREWELL, FAREWELL_BYTES},
+        client_stream::{FAREWELL, FAREWELL_BYTES},
         frames::Wire,
     },
 };
@@ -46,22 +46,22 @@ const BEFORE_RESET: Duration = Duration::from_millis(5);
 
 /// How long a connection takes requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Over {
+pub(super) enum Closing {
     /// It takes them.
     No,
     /// It is old: the next answer is its last.
     Old,
     /// The process ends: nothing is waited for but answers that have begun.
-    Leaving,
+    ShuttingDown,
 }
 
-impl Over {
+impl Closing {
     /// What ends a connection that takes no more of them.
     pub(super) fn end(self) -> Option<ConnectionEnd> {
         match self {
             Self::No => None,
             Self::Old => Some(ConnectionEnd::Age),
-            Self::Leaving => Some(ConnectionEnd::Shutdown),
+            Self::ShuttingDown => Some(ConnectionEnd::Shutdown),
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) enum Client {
         /// How long the client may take for its next step.
         patience: Duration,
         /// Whether its connection takes another request.
-        over: watch::Receiver<Over>,
+        over: watch::Receiver<Closing>,
     },
     Http2(Box<Exchanged>),
 }
@@ -197,7 +197,7 @@ impl Client {
         match self {
             Self::Http1 { session, patience, over } => {
                 // What may have changed since the request came: a client that hears of it loses nothing.
-                if *over.borrow() > Over::No {
+                if *over.borrow() > Closing::No {
                     session.set_keepalive(None);
                 }
                 within(*patience, session.write_response_header(head)).await

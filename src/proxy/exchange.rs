@@ -42,8 +42,8 @@ use crate::{
     proxy::{
         admission::{Admission, Admitted},
         arrival::{Arrival, host},
-        client::{CLOSING, Client, Over, SENT_AHEAD_BYTES, close},
-        cork::Cork,
+        client::{CLOSING, Client, Closing, SENT_AHEAD_BYTES, close},
+        client_stream::StreamControl,
         endpoint::Endpoint,
         faults::{self, Cause},
         flow::Flow,
@@ -227,7 +227,7 @@ impl Exchange {
     pub(super) async fn http_1(
         &self,
         stream: Stream,
-        over: &watch::Receiver<Over>,
+        over: &watch::Receiver<Closing>,
     ) -> ConnectionEnd {
         let patience = self.proxy.shared.settings.timeouts.client;
         let idle = self.idle();
@@ -238,10 +238,10 @@ impl Exchange {
             let since = Instant::now();
             let mut session = Box::new(ServerSession::new_http1(stream));
             session.set_keepalive(Some(idle.as_secs()));
-            let cork = Cork::of(&session);
+            let control = StreamControl::of(&session);
             let is_unused = async {
-                let _gone = told.wait_for(|over| *over == Over::Leaving).await.map(drop);
-                if cork.has_begun() {
+                let _gone = told.wait_for(|over| *over == Closing::ShuttingDown).await.map(drop);
+                if control.has_begun() {
                     pending::<()>().await;
                 }
             };
@@ -253,13 +253,13 @@ impl Exchange {
             };
             // Pingora does not say why there is none.
             let unread =
-                if cork.is_silent() { ConnectionEnd::Silent } else { ConnectionEnd::Client };
+                if control.is_silent() { ConnectionEnd::Silent } else { ConnectionEnd::Client };
             match read {
                 Ok(true) => {}
                 Ok(false) if is_kept && since.elapsed() >= idle => return ConnectionEnd::Idle,
                 Ok(false) => return unread,
                 Err(error) => {
-                    let has_begun = cork.has_begun();
+                    let has_begun = control.has_begun();
                     self.refuse(session, &error).await;
                     return if has_begun { ConnectionEnd::Request } else { unread };
                 }
@@ -268,7 +268,7 @@ impl Exchange {
             self.set_timeouts(&mut session);
             to_origin_form(session.req_header_mut());
             let mut client = Client::Http1 { session, patience, over: over.clone() };
-            let is_complete = self.carry(&mut client, &cork).await;
+            let is_complete = self.carry(&mut client, &control).await;
             next = client.end(is_complete).await;
         }
         over.borrow().end().unwrap_or(ConnectionEnd::Request)
@@ -278,7 +278,7 @@ impl Exchange {
     pub(super) async fn http_2(
         self: &Arc<Self>,
         stream: Stream,
-        over: &watch::Receiver<Over>,
+        over: &watch::Receiver<Closing>,
     ) -> ConnectionEnd {
         let Settings { limits, timeouts, .. } = &self.proxy.shared.settings;
         let mut options = h2::server::Builder::new();
@@ -299,7 +299,8 @@ impl Exchange {
         let begun = timeout(timeouts.client, options.handshake(observed)).await;
         let Ok(Ok(mut connection)) = begun else { return ConnectionEnd::Handshake };
         let mut told = over.clone();
-        let mut told = pin!(async move { told.wait_for(|over| *over > Over::No).await.map(drop) });
+        let mut told =
+            pin!(async move { told.wait_for(|over| *over > Closing::No).await.map(drop) });
         // Once it is told to go: why, and until when its client may take to hear it.
         let mut leaving: Option<(ConnectionEnd, Instant)> = None;
         let mut requests = JoinSet::new();
@@ -366,7 +367,7 @@ impl Exchange {
         let mut client = Client::http_2(request, respond, wire, settings.timeouts.client);
         let exchange = Arc::clone(self);
         Box::pin(async move {
-            let is_complete = exchange.carry(&mut client, &Cork::default()).await;
+            let is_complete = exchange.carry(&mut client, &StreamControl::default()).await;
             client.end(is_complete).await;
             drop(open);
         })
@@ -410,7 +411,7 @@ impl Exchange {
     // ---- A request ----
 
     /// Answers one request. Whether all of the response has left, and the connection may take another request.
-    async fn carry(&self, client: &mut Client, cork: &Cork) -> bool {
+    async fn carry(&self, client: &mut Client, control: &StreamControl) -> bool {
         let proxy = &self.proxy;
         let trace = Trace::from_header(client.header(&TRACEPARENT));
         let mut journey = Journey::new(&proxy.shared, trace);
@@ -425,15 +426,15 @@ impl Exchange {
         }
         let request = client.request();
         let arrival =
-            Arrival { request, host: host(request), has_body, unreadable: cork.refused() };
+            Arrival { request, host: host(request), has_body, unreadable: control.refused() };
         if let Some(crossing) = set.as_ref().and_then(|set| crossing(&arrival, set)) {
             journey.crosses(crossing);
         }
         let answer = match journey.working(|| proxy.admit(&arrival, set.as_ref())) {
             Ok(Admission::Permitted(admitted)) => {
                 // In a box, for it is large, and what is denied should not have room for it.
-                let ended = Box::pin(self.pass(client, has_body, journey, admitted, cork)).await;
-                cork.answered();
+                let ended = Box::pin(self.pass(client, has_body, journey, admitted, control)).await;
+                control.answered();
                 return ended;
             }
             Ok(Admission::Preflight(preflight)) => {
@@ -453,7 +454,7 @@ impl Exchange {
         };
         journey.sent(client.status());
         drop(journey);
-        cork.answered();
+        control.answered();
         is_written
     }
 
@@ -464,7 +465,7 @@ impl Exchange {
         has_body: bool,
         journey: Journey,
         admitted: Admitted,
-        cork: &Cork,
+        control: &StreamControl,
     ) -> bool {
         let (upstream, mut passage) = self.proxy.passage(client.request(), journey, admitted);
         let has_ended = AtomicBool::new(!has_body);
@@ -494,16 +495,16 @@ impl Exchange {
                 tick.set(sleep(TICK));
             }
         });
-        cork.hold();
+        control.hold();
         let ended = tokio::select! {
             biased;
             reason = overdue => Err(End::For(reason)),
-            ended = self.exchange(client, &upstream, &mut passage, &has_ended, cork) => ended,
+            ended = self.exchange(client, &upstream, &mut passage, &has_ended, control) => ended,
         };
-        cork.release();
+        control.release();
         // Cut in the middle of its head, a response has begun, too.
         let status = client.status().or(passage.journey.status());
-        let reason = ended.err().and_then(|end| end.reason().or_else(|| cork.refused()));
+        let reason = ended.err().and_then(|end| end.reason().or_else(|| control.refused()));
         let decision = match reason {
             _ if ended.is_ok() => Decision::Allowed,
             _ if status.is_some() => Decision::Aborted,
@@ -535,7 +536,7 @@ impl Exchange {
         upstream: &Upstream,
         passage: &mut Passage,
         has_ended: &AtomicBool,
-        cork: &Cork,
+        control: &StreamControl,
     ) -> Result<(), End> {
         if client.header(&header::EXPECT).eq_ignore_ascii_case(b"100-continue") {
             // The upstream is not asked for it, so that it cannot promise what tamis denies.
@@ -569,7 +570,7 @@ impl Exchange {
             let request = request(client.request(), upstream, endpoint, passage, is_http_2)?;
             let pool = upstream.pool();
             let mut relay = self.relay(client, &mut lease.session, pool, has_ended);
-            let ended = relay.run(request, passage, cork).await;
+            let ended = relay.run(request, passage, control).await;
             match ended {
                 Ok(Sending::Whole) => {
                     pool.give_back(lease);
@@ -698,7 +699,7 @@ impl Relay<'_> {
         &mut self,
         request: Box<RequestHeader>,
         passage: &mut Passage,
-        cork: &Cork,
+        control: &StreamControl,
     ) -> Result<Sending, End> {
         self.ask(request).await?;
         self.head().await?;
@@ -744,7 +745,7 @@ impl Relay<'_> {
             // The rest of it is of no interest.
             self.write(&mut flow, Bytes::new(), true).await?;
         }
-        cork.release();
+        control.release();
         self.client.finish().await.map_err(End::by_client)?;
         let is_asked = self.upload.sending == Sending::Whole;
         if !(is_done || is_asked && self.is_rest_worth_it() && self.read_rest().await) {

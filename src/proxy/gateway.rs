@@ -28,9 +28,9 @@ use crate::{
     config::{Listener, Place, Settings},
     metrics::{ConnectionEnd, HandshakeFailure, Metrics},
     proxy::{
-        client::{CLOSING, Over},
+        client::{CLOSING, Closing},
+        client_stream::ClientStream,
         connections::{Connections, places},
-        cork::Corked,
         exchange::Exchange,
         frames::PREFACE,
         shared::Proxy,
@@ -136,7 +136,7 @@ impl Gateway {
             };
             let is_http_2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
             let rules = (!is_http_2).then_some(self.rules);
-            (Corked::within(self.patience, stream, rules), is_http_2)
+            (ClientStream::within(self.patience, stream, rules), is_http_2)
         } else if entrance.listener.tls.is_some() {
             // Where TLS is meant and nothing can be shown, nobody gets in.
             return ConnectionEnd::Handshake;
@@ -144,17 +144,17 @@ impl Gateway {
             let mut came = Vec::new();
             let begins = timeout(self.patience, begins_http_2(&mut stream, &mut came)).await;
             let Ok(begins) = begins else { return ConnectionEnd::Silent };
-            let corked = begins.and_then(|is_http_2| {
+            let stream = begins.and_then(|is_http_2| {
                 let rules = (!is_http_2).then_some(self.rules);
-                Ok((Corked::behind(came, stream, rules)?, is_http_2))
+                Ok((ClientStream::behind(came, stream, rules)?, is_http_2))
             });
-            match corked {
-                Ok(corked) => corked,
+            match stream {
+                Ok(stream) => stream,
                 Err(_gone) => return ConnectionEnd::Client,
             }
         };
         let is_leaving = *self.leaving.borrow() || *shutdown.borrow();
-        let over = if is_leaving { Over::Leaving } else { Over::No };
+        let over = if is_leaving { Closing::ShuttingDown } else { Closing::No };
         let (tell, is_told) = watch::channel(over);
         // A task of its own, for a connection's wakes up several times in each request, and would have to ask
         // each time whether it is over.
@@ -170,14 +170,14 @@ impl Gateway {
             ended = served.join_next() => return of_task(ended),
             () = self.is_leaving(shutdown) => {}
             () = sleep(self.age) => {
-                tell.send_replace(Over::Old);
+                tell.send_replace(Closing::Old);
             }
         }
         tokio::select! {
             ended = served.join_next() => return of_task(ended),
             () = self.is_leaving(shutdown) => {}
         }
-        tell.send_replace(Over::Leaving);
+        tell.send_replace(Closing::ShuttingDown);
         tokio::select! {
             ended = served.join_next() => return of_task(ended),
             () = told(&self.cut) => {}

@@ -9,7 +9,7 @@
 //! HTTP/1.1 sends is read strictly before Pingora sees it (`strict`), and the frames of HTTP/2 are read below its library
 //! (`frames`).
 //!
-//! Whoever waits gets what is decided at once, and what is ready together in one write (`cork`).
+//! Whoever waits gets what is decided at once, and what is ready together in one write (`client_stream`).
 //! Between a fast upstream and a slow client a response holds at most seven pieces of 64 KiB,
 //! and what [`json::Limits`](crate::json::Limits) allow: `config/README.md` has the sum.
 //!
@@ -46,8 +46,8 @@ mod admin;
 mod admission;
 mod arrival;
 mod client;
+mod client_stream;
 mod connections;
-mod cork;
 mod endpoint;
 mod exchange;
 mod faults;

@@ -34,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::proxy::{cork::Corked, endpoint::Endpoint};
+use crate::proxy::{client_stream::ClientStream, endpoint::Endpoint};
 
 /// Connections that are kept for one upstream at most, over all of its addresses.
 const KEPT_MAX: usize = 128;
@@ -170,7 +170,7 @@ impl Pool {
         peer: &HttpPeer,
     ) -> Result<Lease, BError> {
         let made = Instant::now();
-        let stream = Corked::reading_ahead(transport.new_stream(peer).await?);
+        let stream = ClientStream::reading_ahead(transport.new_stream(peer).await?);
         // In the clear there is nothing to agree by, and what the settings say holds.
         let is_http_2 = match stream.selected_alpn_proto() {
             Some(version) => version == ALPN::H2,

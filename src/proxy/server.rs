@@ -40,7 +40,7 @@ use crate::{
         gateway::Gateway,
         health::HealthChecks,
         shared::{Proxy, Shared},
-        signals::{Signals, Told},
+        signals::{EndingWatch, Signals},
     },
 };
 
@@ -161,7 +161,7 @@ impl Proxy {
         let serving = serving.spawn(move || {
             // It goes, and is heard going, also in a panic.
             let _end: oneshot::Sender<()> = end;
-            server.run(RunArgs { shutdown_signal: Box::new(Told(told)) });
+            server.run(RunArgs { shutdown_signal: Box::new(EndingWatch(told)) });
         });
         let serving = serving.map_err(ServeError::Thread)?;
         let is_replaced = runtime.block_on(signals.obey(&shared, &reload, &tell, ended));

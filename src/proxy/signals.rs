@@ -33,10 +33,10 @@ pub(super) enum Ending {
 }
 
 /// Tells Pingora when it has to end.
-pub(super) struct Told(pub(super) watch::Receiver<Option<Ending>>);
+pub(super) struct EndingWatch(pub(super) watch::Receiver<Option<Ending>>);
 
 #[async_trait]
-impl ShutdownSignalWatch for Told {
+impl ShutdownSignalWatch for EndingWatch {
     async fn recv(&self) -> ShutdownSignal {
         let mut told = self.0.clone();
         let ending = told.wait_for(Option::is_some).await.ok().and_then(|ending| *ending);

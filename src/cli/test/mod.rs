@@ -21,7 +21,7 @@ use crate::{
     enforce::Refusal,
     frame::Framed,
     json::Limits,
-    message::{Asked, Treatment, sieved_headers},
+    message::{RequestTraits, Treatment, sieved_headers},
     path::Path,
     policy::{
         self, Ask, Case, Claim, Finding, Framing, Permit, Place, Plan, PolicySet, Rank, Says,
@@ -246,7 +246,7 @@ fn treatment(case: &Case, permit: &Permit) -> Result<(HeaderMap, Option<Framing>
         headers.append(name, value);
     }
     let passes = |media: &str| permit.plan.passes_media(media);
-    let asked = Asked { passes: permit.passes, ..Asked::default() };
+    let asked = RequestTraits { passes: permit.passes, ..RequestTraits::default() };
     match Treatment::of(StatusCode::OK, &headers, asked, false, passes)? {
         Treatment::Sieve { framing, .. } => Ok((headers, Some(framing))),
         Treatment::Pass { .. } => Ok((headers, None)),

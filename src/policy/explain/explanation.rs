@@ -82,7 +82,7 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.opening {
-            writeln!(f, "{}", Tame(line))?;
+            writeln!(f, "{}", Printable(line))?;
         }
         let sections = [
             ("Leaves:", &self.leaves),
@@ -98,10 +98,10 @@ impl fmt::Display for Explanation {
             }
             writeln!(f, "\n{heading}")?;
             for Row { what, fate, lines, .. } in rows {
-                let what = Tame(what).to_string();
-                write!(f, "  {what:width$}  {}", Tame(fate))?;
+                let what = Printable(what).to_string();
+                write!(f, "  {what:width$}  {}", Printable(fate))?;
                 if !lines.is_empty() {
-                    write!(f, " ({})", Tame(&lines.join(", ")))?;
+                    write!(f, " ({})", Printable(&lines.join(", ")))?;
                 }
                 writeln!(f)?;
             }
@@ -110,14 +110,14 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
         }
         for line in &self.rest {
-            writeln!(f, "{}", Tame(line))?;
+            writeln!(f, "{}", Printable(line))?;
         }
         let memory = self.memory_rows();
         let width = memory.iter().map(|row| row.what.chars().count()).max();
         if let Some(width) = width.map(|width| width.min(WIDTH_MAX)) {
             writeln!(f, "\nMemory:")?;
             for Row { what, fate, .. } in &memory {
-                let what = Tame(what).to_string();
+                let what = Printable(what).to_string();
                 writeln!(f, "  {what:width$}  {fate}")?;
             }
         }
@@ -127,9 +127,9 @@ impl fmt::Display for Explanation {
 
 /// A text for one line, with spaces for control characters: what a policy says must not look like
 /// other lines, nor move the cursor of a terminal.
-pub(super) struct Tame<'a>(pub(super) &'a str);
+pub(super) struct Printable<'a>(pub(super) &'a str);
 
-impl fmt::Display for Tame<'_> {
+impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // U+2028 and U+2029 end a line for some who show it.
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');

@@ -21,14 +21,14 @@ const OTHERS_MAX: usize = 3;
 
 /// Where a line meets others, and whose action is carried out there.
 #[derive(Default)]
-struct Meetings {
+struct Overlaps {
     /// Somewhere, its own.
     wins: bool,
     /// Lines that are stricter somewhere, each with its category.
     stricter: Vec<(PathId, CategoryId)>,
 }
 
-impl Meetings {
+impl Overlaps {
     /// Of a line that has not been met where not all has been looked at, only its own action is known.
     fn seen_if(&self, complete: bool) -> Self {
         let wins = self.wins || (!complete && self.stricter.is_empty());
@@ -39,18 +39,18 @@ impl Meetings {
 /// Tells about every line of a route, in their order.
 pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
     let (states, complete) = walk.states();
-    let mut names: Vec<Meetings> = Vec::new();
-    let mut values: Vec<Meetings> = Vec::new();
-    names.resize_with(walk.route.fields.len(), Meetings::default);
-    values.resize_with(walk.route.fields.len(), Meetings::default);
+    let mut names: Vec<Overlaps> = Vec::new();
+    let mut values: Vec<Overlaps> = Vec::new();
+    names.resize_with(walk.route.fields.len(), Overlaps::default);
+    values.resize_with(walk.route.fields.len(), Overlaps::default);
     let mut rows = HashSet::new();
     let mut with_values = HashSet::new();
     let empties = states.iter().any(|state| walk.plan.verdict(*state).own == Own::Null);
     for state in states {
-        meet(walk, walk.classes(state), &mut values, in_words, Of::Values);
+        meet(walk, walk.classes(state), &mut values, in_words, LinePart::Values);
         // What is said about the names below is the same for all states of a row.
         if rows.insert(walk.plan.program().row(state)) {
-            meet(walk, walk.naming(state), &mut names, names_in_words, Of::Names);
+            meet(walk, walk.naming(state), &mut names, names_in_words, LinePart::Names);
             if !complete || some_value_stays(walk, state, empties) {
                 with_values.extend(walk.naming(state).map(|(line, _)| line));
             }
@@ -67,12 +67,13 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
         if let Some(category) = field.names {
             let (fate, lines, stays) = fate_of(
                 walk,
-                (field, category, Of::Names),
+                (field, category, LinePart::Names),
                 &names.seen_if(complete),
                 names_in_words,
                 names_leave,
             );
-            let (by, action) = decided(walk, field, category, &names.seen_if(complete), Of::Names);
+            let (by, action) =
+                decided(walk, field, category, &names.seen_if(complete), LinePart::Names);
             let (fate, stays) = if stays && !with_values.contains(&line) {
                 ("removed: so is every value that has such a name".to_owned(), false)
             } else {
@@ -85,13 +86,13 @@ pub(super) fn tell(walk: Walk<'_>, told: &mut Explanation) {
         if let Class::Category(category) = field.class {
             let (fate, lines, left) = fate_of(
                 walk,
-                (field, category, Of::Values),
+                (field, category, LinePart::Values),
                 &values.seen_if(complete),
                 in_words,
                 leaves,
             );
             let (by, action) =
-                decided(walk, field, category, &values.seen_if(complete), Of::Values);
+                decided(walk, field, category, &values.seen_if(complete), LinePart::Values);
             told.put(left, Row::new(field.written(), fate, lines).by(by, action));
         }
     }
@@ -115,12 +116,12 @@ fn some_value_stays(walk: Walk<'_>, object: State, empties: bool) -> bool {
 
 /// What a line speaks of.
 #[derive(Clone, Copy)]
-enum Of {
+enum LinePart {
     Values,
     Names,
 }
 
-impl Of {
+impl LinePart {
     /// What happens to it, by a line.
     fn action(self, walk: Walk<'_>, line: PathId, category: CategoryId) -> &Action {
         match self {
@@ -134,9 +135,9 @@ impl Of {
 fn meet(
     walk: Walk<'_>,
     lines: impl Iterator<Item = (PathId, CategoryId)>,
-    meetings: &mut [Meetings],
+    meetings: &mut [Overlaps],
     words: impl Fn(&Action) -> String,
-    of: Of,
+    of: LinePart,
 ) {
     let lines: Vec<_> = lines.collect();
     let by = |line, category| of.action(walk, line, category);
@@ -157,15 +158,19 @@ fn meet(
 /// What a line comes to, the places that say so, and whether anything leaves.
 fn fate_of(
     walk: Walk<'_>,
-    (field, category, of): (&Field, CategoryId, Of),
-    met: &Meetings,
+    (field, category, of): (&Field, CategoryId, LinePart),
+    met: &Overlaps,
     words: impl Fn(&Action) -> String,
     leaves: impl Fn(&Action) -> bool,
 ) -> (String, Vec<String>, bool) {
     let policies = walk.policies;
     let (action, reason) = match of {
-        Of::Values => (field.action(walk.purpose.action(category)), walk.reason(field, category)),
-        Of::Names => (walk.purpose.action(category), policies.reason_for(walk.purpose, category)),
+        LinePart::Values => {
+            (field.action(walk.purpose.action(category)), walk.reason(field, category))
+        }
+        LinePart::Names => {
+            (walk.purpose.action(category), policies.reason_for(walk.purpose, category))
+        }
     };
     let own = format!("{}: {reason}", words(action));
     let left = (met.wins && leaves(action))
@@ -212,12 +217,12 @@ fn decided<'w>(
     walk: Walk<'w>,
     field: &Field,
     category: CategoryId,
-    met: &Meetings,
-    of: Of,
+    met: &Overlaps,
+    of: LinePart,
 ) -> (&'w str, &'static str) {
     let own = match of {
-        Of::Values => field.action(walk.purpose.action(category)),
-        Of::Names => walk.purpose.action(category),
+        LinePart::Values => field.action(walk.purpose.action(category)),
+        LinePart::Names => walk.purpose.action(category),
     };
     match (met.wins, met.stricter.as_slice()) {
         (false, [(line, there)]) => {
@@ -228,7 +233,12 @@ fn decided<'w>(
 }
 
 /// `removed where $.a.email (crm.yaml:31) meets it`.
-fn others(walk: Walk<'_>, met: &Meetings, words: impl Fn(&Action) -> String, of: Of) -> String {
+fn others(
+    walk: Walk<'_>,
+    met: &Overlaps,
+    words: impl Fn(&Action) -> String,
+    of: LinePart,
+) -> String {
     let other = |(line, category): &(PathId, CategoryId)| {
         let field = walk.field(*line)?;
         let words = words(of.action(walk, *line, *category));

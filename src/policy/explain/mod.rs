@@ -1,6 +1,6 @@
 //! Says in plain words what a caller gets, what not, and which lines of the policies decide.
 
-mod asked;
+mod disclosure;
 mod explanation;
 mod lines;
 mod place;
@@ -11,6 +11,6 @@ mod tests;
 mod walk;
 mod words;
 
-pub(in crate::policy) use asked::check as check_filters;
+pub(in crate::policy) use disclosure::check as check_filters;
 pub use explanation::{Explanation, Row};
 pub use question::Question;

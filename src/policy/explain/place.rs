@@ -10,7 +10,7 @@ use crate::{
     policy::{
         explain::{
             Explanation, Row,
-            walk::{Fate, Scope, Walk},
+            walk::{Ruling, Scope, Walk},
             words::{in_words, names_in_words},
         },
         model::{Api, Class, Field, Unclassified as Said},
@@ -63,13 +63,13 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
     let mut is_described = false;
     for (node, outcome) in rows {
         is_described |= match outcome.scalar {
-            Fate::Own(..) | Fate::Element(..) | Fate::NameRemoved(_) => true,
-            Fate::With(..)
-            | Fate::Gone(..)
-            | Fate::Kept(_)
-            | Fate::Known(_)
-            | Fate::Unclassified(_)
-            | Fate::NameUnspelled => walk.scalar_leaves(outcome.scalar),
+            Ruling::Own(..) | Ruling::Element(..) | Ruling::NameRemoved(_) => true,
+            Ruling::With(..)
+            | Ruling::Gone(..)
+            | Ruling::Kept(_)
+            | Ruling::Known(_)
+            | Ruling::Unclassified(_)
+            | Ruling::NameUnspelled => walk.scalar_leaves(outcome.scalar),
         };
         let what = if alone { path.to_string() } else { node.shown() };
         let (left, row) = outcome.row(walk, api, node.state, what);
@@ -87,7 +87,7 @@ pub(super) fn tell(walk: Walk<'_>, api: &Api, path: &Path, told: &mut Explanatio
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unseen {
     /// This becomes of some of it.
-    Fate(Fate),
+    Ruling(Ruling),
     /// Some of it is a text of which only what is left of the document in it is seen, by this line.
     Document(PathId),
     /// Some of it is in an element of which another filter is asked: one that cannot be answered takes it away.
@@ -103,7 +103,7 @@ pub(super) fn sees(
     state: State,
     steps: &mut usize,
 ) -> Result<(), Unseen> {
-    let unclear = Unseen::Fate(Fate::NameUnspelled);
+    let unclear = Unseen::Ruling(Ruling::NameUnspelled);
     let probe = Program::compile(std::slice::from_ref(path)).map_err(|_too_complex| unclear)?;
     let mut search = Search::new(walk, path, &probe);
     let under = Ok(under);
@@ -120,17 +120,17 @@ pub(super) fn sees(
     for node in nodes {
         let fate = node.under.map_or_else(|gone| gone, |under| walk.scalar(under, node.state));
         if node.renamed || !walk.leaves_as_it_is(fate) {
-            return Err(Unseen::Fate(fate));
+            return Err(Unseen::Ruling(fate));
         }
         // A scalar in an array leaves by the line of that, and a container in it does not.
         for kind in [Kind::Object, Kind::Array] {
             let inside = node.under.and_then(|under| walk.container(under, node.state, kind));
-            inside.map_err(Unseen::Fate)?;
+            inside.map_err(Unseen::Ruling)?;
         }
         if let Some(line) = walk.embedding(node.state) {
             return Err(Unseen::Document(line));
         }
-        if node.asked == Some(Asked::Above) {
+        if node.asked == Some(AskedOf::Above) {
             return Err(Unseen::Asked);
         }
     }
@@ -152,19 +152,19 @@ struct Node {
     /// How far the path has come.
     probe: State,
     /// What stands above hands this down, or is gone.
-    under: Result<Scope, Fate>,
+    under: Result<Scope, Ruling>,
     /// A name at or above it is replaced.
     renamed: bool,
     /// No line spells its name.
     unspelled: bool,
     /// Whether a filter is asked of it, or of what it stands in, below where the search began.
-    asked: Option<Asked>,
+    asked: Option<AskedOf>,
     way: Vec<Step>,
 }
 
 /// Where a filter is asked that can take a node away: one that cannot be answered does so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Asked {
+enum AskedOf {
     /// Of the node itself.
     Here,
     /// Of something that it stands in.
@@ -187,7 +187,7 @@ impl Node {
 }
 
 /// What of a [`Node`] decides what is below it: both states, what stands above, and whether names and filters are.
-type Alike = (State, State, Result<Scope, Fate>, bool, Option<Asked>);
+type Alike = (State, State, Result<Scope, Ruling>, bool, Option<AskedOf>);
 
 /// Steps through the lines and the path together.
 struct Search<'w> {
@@ -302,7 +302,7 @@ impl<'w> Search<'w> {
         }
     }
 
-    fn inside(&self, node: &Node, kind: Kind) -> Result<Scope, Fate> {
+    fn inside(&self, node: &Node, kind: Kind) -> Result<Scope, Ruling> {
         node.under.and_then(|under| self.walk.container(under, node.state, kind))
     }
 
@@ -380,10 +380,10 @@ impl<'w> Search<'w> {
     }
 
     /// Whether a filter is asked of a child whose state is this, or of what that stands in.
-    fn asked(&self, parent: &Node, child: State) -> Option<Asked> {
+    fn asked(&self, parent: &Node, child: State) -> Option<AskedOf> {
         match (parent.asked, self.walk.plan.program().question(child)) {
-            (Some(_), _) => Some(Asked::Above),
-            (None, Some(Question::Filters(_))) => Some(Asked::Here),
+            (Some(_), _) => Some(AskedOf::Above),
+            (None, Some(Question::Filters(_))) => Some(AskedOf::Here),
             (None, Some(Question::FromEnd(_)) | None) => None,
         }
     }
@@ -439,7 +439,7 @@ fn steps_of(step: Step, filters: Vec<Filter>) -> Option<Step> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Outcome {
     /// To a scalar.
-    scalar: Fate,
+    scalar: Ruling,
     /// Whether an object, and whether an array, stays as structure where that is not as one expects:
     /// although a scalar there does not leave, or else does not although a scalar does.
     unlike: [bool; 2],
@@ -458,17 +458,17 @@ impl Outcome {
                 // What has a line of its own is told by that: it would be removed by itself, too, or
                 // what is above it would not be gone. Its name is another matter.
                 let own = match gone {
-                    Fate::NameUnspelled | Fate::NameRemoved(_) => None,
-                    Fate::Gone(..)
-                    | Fate::Kept(_)
-                    | Fate::Known(_)
-                    | Fate::Unclassified(_)
-                    | Fate::Own(..)
-                    | Fate::Element(..)
-                    | Fate::With(..) => walk.strictest(walk.classes(node.state)),
+                    Ruling::NameUnspelled | Ruling::NameRemoved(_) => None,
+                    Ruling::Gone(..)
+                    | Ruling::Kept(_)
+                    | Ruling::Known(_)
+                    | Ruling::Unclassified(_)
+                    | Ruling::Own(..)
+                    | Ruling::Element(..)
+                    | Ruling::With(..) => walk.strictest(walk.classes(node.state)),
                 };
                 let action = walk.plan.verdict(node.state).own;
-                let scalar = own.map_or(gone, |line| Fate::Own(action, line));
+                let scalar = own.map_or(gone, |line| Ruling::Own(action, line));
                 return Self { scalar, unlike: [false; 2], renamed: false, unspelled: false, root };
             }
         };
@@ -521,13 +521,13 @@ impl Outcome {
     /// The category that decides about a scalar there, and what is done with it.
     fn decided(self, walk: Walk<'_>) -> (&str, &'static str) {
         let (line, names) = match self.scalar {
-            Fate::Own(_, line)
-            | Fate::Element(_, line)
-            | Fate::With(_, line)
-            | Fate::Gone(_, line) => (line, false),
-            Fate::NameRemoved(line) => (line, true),
-            Fate::Kept(_) => return ("unclassified", Action::Keep.word()),
-            Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled => {
+            Ruling::Own(_, line)
+            | Ruling::Element(_, line)
+            | Ruling::With(_, line)
+            | Ruling::Gone(_, line) => (line, false),
+            Ruling::NameRemoved(line) => (line, true),
+            Ruling::Kept(_) => return ("unclassified", Action::Keep.word()),
+            Ruling::Known(_) | Ruling::Unclassified(_) | Ruling::NameUnspelled => {
                 return ("unclassified", Action::Drop.word());
             }
         };
@@ -556,20 +556,20 @@ impl Outcome {
         };
         let unclear = || ("removed".to_owned(), Vec::new());
         match self.scalar {
-            Fate::Own(_, line) => {
+            Ruling::Own(_, line) => {
                 let Some((_, words, reason, lines)) = about(line) else { return unclear() };
                 let (stricter, milder) = stricter(walk, line, state, &words);
                 (format!("{words}: {reason}{stricter}"), [lines, milder].concat())
             }
-            Fate::Element(_, line) => {
+            Ruling::Element(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 (format!("{words}, as all scalars in the array {}: {reason}", field.path), lines)
             }
-            Fate::With(_, line) => {
+            Ruling::With(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 (format!("{words} with {}: {reason}", field.path), lines)
             }
-            Fate::Gone(_, line) => {
+            Ruling::Gone(_, line) => {
                 let Some((field, words, reason, lines)) = about(line) else { return unclear() };
                 let emptied = if words == in_words(&Action::Drop) {
                     String::new()
@@ -578,7 +578,7 @@ impl Outcome {
                 };
                 (format!("removed with {}{emptied}: {reason}", field.path), lines)
             }
-            Fate::Known(above) | Fate::Unclassified(above) => {
+            Ruling::Known(above) | Ruling::Unclassified(above) => {
                 let fate = "removed: no line describes it".to_owned();
                 let Some((field, words, _, lines)) = above.and_then(about) else {
                     return (fate, Vec::new());
@@ -586,7 +586,7 @@ impl Outcome {
                 let path = &field.path;
                 (format!("{fate}, and nothing undecided leaves below {path} ({words})"), lines)
             }
-            Fate::Kept(record) => {
+            Ruling::Kept(record) => {
                 let record = record.and_then(|line| walk.field(line));
                 let fate = format!(
                     "leaves undecided: no line describes it, and what is not described is kept, because: {}",
@@ -594,12 +594,12 @@ impl Outcome {
                 );
                 (fate, record.map(|field| policies.line(&field.at)).into_iter().collect())
             }
-            Fate::NameUnspelled => (
+            Ruling::NameUnspelled => (
                 "removed: no line spells its name, or one above it, and no `names:` is about it"
                     .to_owned(),
                 Vec::new(),
             ),
-            Fate::NameRemoved(line) => {
+            Ruling::NameRemoved(line) => {
                 let names = walk.field(line).and_then(|field| Some((field, field.names?)));
                 let Some((field, category)) = names else { return unclear() };
                 let fate = format!(

@@ -7,7 +7,7 @@ use crate::{
         conditions::is_condition,
         decide::{self, Ask, Denial, WhyWrong, WrongParameter},
         explain::{
-            explanation::{Explanation, Row, Tame},
+            explanation::{Explanation, Printable, Row},
             lines, place,
             walk::Walk,
             words::{in_words, leaves},
@@ -65,7 +65,7 @@ impl PolicySet {
             .purpose_of(caller, question.purpose)
             .map_err(|reason| (reason, self.purpose_denied(caller, question, reason)))?;
         let purpose = self.policies.purpose(purpose_id).ok_or((Reason::Internal, String::new()))?;
-        let Asked { api, route, target } = self.route_asked(question)?;
+        let RouteQuestion { api, route, target } = self.route_asked(question)?;
         self.elsewhere_denied(caller, purpose, api)?;
         if let Some(target) = &target {
             self.misread(api, target)?;
@@ -241,7 +241,7 @@ impl PolicySet {
     /// The route that is meant, and the request if one was given rather than a route.
     ///
     /// Without a host, the API that takes requests without one is asked first, then all of them.
-    fn route_asked(&self, question: &Question<'_>) -> Result<Asked<'_>, Denied> {
+    fn route_asked(&self, question: &Question<'_>) -> Result<RouteQuestion<'_>, Denied> {
         let host = self.policies.api_for(question.host).into_iter().collect::<Vec<_>>();
         let all = match question.host {
             Some(_) => Vec::new(),
@@ -317,7 +317,7 @@ impl PolicySet {
     /// an answer over the network nor for a log. Its value is not repeated.
     pub(crate) fn parameter_denied(&self, ask: &Ask<'_>) -> Option<String> {
         let WrongParameter { route, name, why } = self.wrong_parameter(ask)?;
-        let shown = Tame(name).to_string();
+        let shown = Printable(name).to_string();
         let short: String = shown.chars().take(PARAMETER_CHARS_MAX).collect();
         let name = if short == shown { shown } else { format!("{short}..") };
         let words = match why {
@@ -464,7 +464,7 @@ impl Denial {
 }
 
 /// What a question is about.
-struct Asked<'s> {
+struct RouteQuestion<'s> {
     api: &'s Api,
     route: &'s Route,
     /// Set if a request is given rather than a route.
@@ -472,12 +472,12 @@ struct Asked<'s> {
 }
 
 /// The routes that a text names, or else those that take it as a request.
-fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, Denied> {
+fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<RouteQuestion<'s>>, Denied> {
     let named = apis.iter().flat_map(|api| {
         let routes = api.routes.iter().filter(|route| *route.label == *request);
-        routes.map(|route| Asked { api, route, target: None })
+        routes.map(|route| RouteQuestion { api, route, target: None })
     });
-    let named: Vec<Asked<'s>> = named.collect();
+    let named: Vec<RouteQuestion<'s>> = named.collect();
     if !named.is_empty() {
         return Ok(named);
     }
@@ -487,7 +487,7 @@ fn routes_asked<'s>(apis: &[&'s Api], request: &str) -> Result<Vec<Asked<'s>>, D
     })?;
     let taken = apis.iter().filter_map(|api| {
         let route = decide::find(api, &target)?.route;
-        Some(Asked { api, route, target: Some(target.clone()) })
+        Some(RouteQuestion { api, route, target: Some(target.clone()) })
     });
     Ok(taken.collect())
 }

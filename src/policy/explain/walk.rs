@@ -34,7 +34,7 @@ pub(super) struct Walk<'s> {
 pub(super) type Scope = rulebook::Scope<PathId>;
 
 /// What happens to a value, and through which line.
-pub(super) type Fate = rulebook::Fate<PathId>;
+pub(super) type Ruling = rulebook::Ruling<PathId>;
 
 /// What of a [`Scope`] decides, without the lines that say so: in two of one shape the same happens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,64 +131,70 @@ impl<'s> Walk<'s> {
     }
 
     /// What a container hands down, or why it is gone with all that is below.
-    pub(super) fn container(&self, under: Scope, state: State, kind: Kind) -> Result<Scope, Fate> {
+    pub(super) fn container(
+        &self,
+        under: Scope,
+        state: State,
+        kind: Kind,
+    ) -> Result<Scope, Ruling> {
         under.container(self, state, kind).map(|inside| inside.scope).map_err(told)
     }
 
     /// Whether anything of a scalar leaves.
-    pub(super) fn scalar_leaves(&self, fate: Fate) -> bool {
+    pub(super) fn scalar_leaves(&self, fate: Ruling) -> bool {
         self.leaves_by(fate, leaves)
     }
 
     /// Whether a scalar leaves as it is.
-    pub(super) fn leaves_as_it_is(&self, fate: Fate) -> bool {
+    pub(super) fn leaves_as_it_is(&self, fate: Ruling) -> bool {
         self.leaves_by(fate, |action| *action == Action::Keep)
     }
 
     /// Whether anything shows that something is there, were it only `null`.
-    pub(super) fn shows(&self, fate: Fate) -> bool {
+    pub(super) fn shows(&self, fate: Ruling) -> bool {
         match fate {
-            Fate::Own(_, line)
-            | Fate::Element(_, line)
-            | Fate::With(_, line)
-            | Fate::Gone(_, line) => self.field(line).is_some_and(|field| match field.class {
+            Ruling::Own(_, line)
+            | Ruling::Element(_, line)
+            | Ruling::With(_, line)
+            | Ruling::Gone(_, line) => self.field(line).is_some_and(|field| match field.class {
                 Class::Category(category) => {
                     !matches!(self.action(line, category), Action::Drop | Action::Deny)
                 }
                 Class::Mount { .. } => true,
             }),
-            Fate::Kept(_) => true,
-            Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled | Fate::NameRemoved(_) => {
-                false
-            }
+            Ruling::Kept(_) => true,
+            Ruling::Known(_)
+            | Ruling::Unclassified(_)
+            | Ruling::NameUnspelled
+            | Ruling::NameRemoved(_) => false,
         }
     }
 
-    fn leaves_by(&self, fate: Fate, by: impl Fn(&Action) -> bool) -> bool {
+    fn leaves_by(&self, fate: Ruling, by: impl Fn(&Action) -> bool) -> bool {
         match fate {
-            Fate::Own(_, line) | Fate::Element(_, line) => {
+            Ruling::Own(_, line) | Ruling::Element(_, line) => {
                 self.field(line).is_some_and(|field| match field.class {
                     Class::Category(category) => by(self.action(line, category)),
                     Class::Mount { .. } => false,
                 })
             }
-            Fate::Kept(_) => true,
-            Fate::With(..)
-            | Fate::Gone(..)
-            | Fate::Known(_)
-            | Fate::Unclassified(_)
-            | Fate::NameUnspelled
-            | Fate::NameRemoved(_) => false,
+            Ruling::Kept(_) => true,
+            Ruling::With(..)
+            | Ruling::Gone(..)
+            | Ruling::Known(_)
+            | Ruling::Unclassified(_)
+            | Ruling::NameUnspelled
+            | Ruling::NameRemoved(_) => false,
         }
     }
 
     /// What happens to a scalar.
-    pub(super) fn scalar(&self, under: Scope, state: State) -> Fate {
+    pub(super) fn scalar(&self, under: Scope, state: State) -> Ruling {
         told(under.scalar(self, state, &self.plan.verdict(state)))
     }
 
     /// Whether a name that no line spells is replaced, or why it is gone with its value.
-    pub(super) fn name(&self, under: Scope, object: State, member: State) -> Result<bool, Fate> {
+    pub(super) fn name(&self, under: Scope, object: State, member: State) -> Result<bool, Ruling> {
         let named = under.name(self, object, member)?;
         Ok(matches!(named, Named::Changed(_)))
     }
@@ -237,8 +243,8 @@ impl<'s> Walk<'s> {
 }
 
 /// That lines go on below it is of no interest where none of them lets anything out.
-fn told(fate: Fate) -> Fate {
-    if let Fate::Known(by) = fate { Fate::Unclassified(by) } else { fate }
+fn told(fate: Ruling) -> Ruling {
+    if let Ruling::Known(by) = fate { Ruling::Unclassified(by) } else { fate }
 }
 
 /// For those who explain a plan: by the lines themselves, since a verdict has lost which of them decided.

@@ -39,7 +39,7 @@ const PIECE_BYTES: usize = 4096;
 
 /// What the reader of a connection and those who answer tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ReaderState {
     /// Why nothing more is read.
     refused: OnceLock<Reason>,
     /// Whether the request before has been answered.
@@ -48,7 +48,7 @@ pub(super) struct Told {
     begun: AtomicBool,
 }
 
-impl Told {
+impl ReaderState {
     /// Whether a byte of a request has come.
     pub(super) fn begun(&self, has_begun: bool) {
         self.begun.store(has_begun, Ordering::Relaxed);
@@ -122,9 +122,9 @@ impl Strict {
     }
 
     /// Begins with bytes that have come already.
-    pub(super) fn begin(&mut self, came: Vec<u8>, told: &Told) -> io::Result<()> {
+    pub(super) fn begin(&mut self, came: Vec<u8>, reader: &ReaderState) -> io::Result<()> {
         self.held = came;
-        self.take_held(told)
+        self.take_held(reader)
     }
 
     /// Whether a byte of a request has come.
@@ -144,7 +144,7 @@ impl Strict {
     pub(super) fn poll_read(
         &mut self,
         stream: &mut Stream,
-        told: &Told,
+        reader: &ReaderState,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -159,10 +159,10 @@ impl Strict {
             match self.state {
                 // For Pingora it ends here.
                 State::Refused => return Poll::Ready(Ok(())),
-                State::Behind if told.answered.swap(false, Ordering::AcqRel) => {
+                State::Behind if reader.answered.swap(false, Ordering::AcqRel) => {
                     self.state = State::Head(Head::new(self.rules.limits));
                     self.begun = false;
-                    self.take_held(told)?;
+                    self.take_held(reader)?;
                     continue;
                 }
                 // A request that comes before the answer to the one before waits; whoever sends two of
@@ -170,13 +170,13 @@ impl Strict {
                 State::Behind if !self.held.is_empty() => return Poll::Pending,
                 State::Behind | State::Head(_) | State::Length(_) | State::Chunked(_) => {}
             }
-            let polled = self.fill(stream, told, cx, buf)?;
+            let polled = self.fill(stream, reader, cx, buf)?;
             match polled {
                 Poll::Ready(true) => return Poll::Ready(Ok(())),
                 Poll::Ready(false) => {}
                 Poll::Pending => {
                     if self.is_late(cx) {
-                        self.refuse(Reason::RequestTimeout, told)?;
+                        self.refuse(Reason::RequestTimeout, reader)?;
                         continue;
                     }
                     return Poll::Pending;
@@ -189,7 +189,7 @@ impl Strict {
     fn fill(
         &mut self,
         stream: &mut Stream,
-        told: &Told,
+        reader: &ReaderState,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<bool>> {
@@ -202,7 +202,7 @@ impl Strict {
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(true));
             }
-            self.take_held(told)?;
+            self.take_held(reader)?;
             return Poll::Ready(Ok(false));
         }
         // Almost always it may go on as it comes: then it lies where it should already.
@@ -222,14 +222,14 @@ impl Strict {
             }
             Err(reason) => {
                 buf.set_filled(before);
-                self.refuse(reason, told)?;
+                self.refuse(reason, reader)?;
                 Poll::Ready(Ok(false))
             }
         }
     }
 
     /// Looks at what is held.
-    fn take_held(&mut self, told: &Told) -> io::Result<()> {
+    fn take_held(&mut self, reader: &ReaderState) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
         let examined = self.examine(&held);
         self.held = held;
@@ -240,7 +240,7 @@ impl Strict {
                 self.watch();
                 Ok(())
             }
-            Err(reason) => self.refuse(reason, told),
+            Err(reason) => self.refuse(reason, reader),
         }
     }
 
@@ -295,12 +295,12 @@ impl Strict {
     }
 
     /// Reads nothing more. In the middle of a request there is nothing that could stand for the rest.
-    fn refuse(&mut self, reason: Reason, told: &Told) -> io::Result<()> {
+    fn refuse(&mut self, reason: Reason, reader: &ReaderState) -> io::Result<()> {
         self.state = State::Refused;
         self.deadline = None;
         self.held.clear();
         self.ready = 0;
-        if told.refused.set(reason).is_err() {
+        if reader.refused.set(reason).is_err() {
             log::error!("a connection is refused twice");
         }
         if self.begun {

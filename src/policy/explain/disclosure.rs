@@ -15,7 +15,7 @@ use crate::{
         compile,
         explain::{
             place::{self, Unseen},
-            walk::{Fate, Scope, Shape, Walk},
+            walk::{Ruling, Scope, Shape, Walk},
             words::{in_words, leaves},
         },
         model::{Api, CategoryId, Class, Delta, Field, Policies, Purpose, Route},
@@ -50,7 +50,7 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
         if !route.fields.iter().any(|field| field.path.has_filter()) {
             continue;
         }
-        let mut all: Vec<Telling> = Vec::new();
+        let mut all: Vec<SharedDisclosure> = Vec::new();
         let mut too_many = false;
         for (id, (purpose, answer)) in
             set.policies.purposes.iter().zip(set.answers(route)).enumerate()
@@ -61,14 +61,14 @@ pub(in crate::policy) fn check(set: &PolicySet, findings: &mut Vec<Finding>) {
             match told {
                 None => too_many = true,
                 Some(told) => {
-                    for Told { filter, from_root, path, unseen } in told {
-                        let same = |one: &&mut Telling| {
+                    for Disclosure { filter, from_root, path, unseen } in told {
+                        let same = |one: &&mut SharedDisclosure| {
                             one.filter == filter && one.from_root == from_root && one.path == path
                         };
                         if let Some(one) = all.iter_mut().find(same) {
                             one.purposes.push((id, unseen));
                         } else {
-                            all.push(Telling {
+                            all.push(SharedDisclosure {
                                 filter,
                                 from_root,
                                 path,
@@ -100,12 +100,13 @@ fn told(
     purpose: &Purpose,
     plan: &Arc<Plan>,
     steps_max: usize,
-) -> (Option<Vec<Told>>, usize) {
+) -> (Option<Vec<Disclosure>>, usize) {
     let (plan, _root) = &Arc::clone(plan).afresh(plan.program().start());
     let walk = Walk { policies, route, purpose, plan };
     let lazy_max = if plan.program().is_lazy() { LAZY_STEPS_MAX } else { usize::MAX };
     let steps_max = steps_max.min(lazy_max);
-    let mut asked = Asked { walk, told: Vec::new(), been: HashSet::new(), steps: 0, steps_max };
+    let mut asked =
+        FilterSearch { walk, told: Vec::new(), been: HashSet::new(), steps: 0, steps_max };
     let is_complete = asked.run();
     (is_complete.then_some(asked.told), asked.steps)
 }
@@ -121,7 +122,7 @@ fn give_up(route: &Route) -> Finding {
 }
 
 /// Something that a filter asks about, and why a purpose does not see it.
-struct Told {
+struct Disclosure {
     filter: Filter,
     from_root: bool,
     path: Path,
@@ -129,7 +130,7 @@ struct Told {
 }
 
 /// The same for all purposes that do not get it.
-struct Telling {
+struct SharedDisclosure {
     filter: Filter,
     from_root: bool,
     path: Path,
@@ -139,21 +140,23 @@ struct Telling {
 /// The line by which it is so.
 fn line_of(unseen: Unseen) -> Option<PathId> {
     let fate = match unseen {
-        Unseen::Fate(fate) => fate,
+        Unseen::Ruling(fate) => fate,
         Unseen::Document(line) => return Some(line),
         Unseen::Asked => return None,
     };
     match fate {
-        Fate::Own(_, line)
-        | Fate::Element(_, line)
-        | Fate::With(_, line)
-        | Fate::Gone(_, line)
-        | Fate::NameRemoved(line) => Some(line),
-        Fate::Kept(_) | Fate::Known(_) | Fate::Unclassified(_) | Fate::NameUnspelled => None,
+        Ruling::Own(_, line)
+        | Ruling::Element(_, line)
+        | Ruling::With(_, line)
+        | Ruling::Gone(_, line)
+        | Ruling::NameRemoved(line) => Some(line),
+        Ruling::Kept(_) | Ruling::Known(_) | Ruling::Unclassified(_) | Ruling::NameUnspelled => {
+            None
+        }
     }
 }
 
-impl Telling {
+impl SharedDisclosure {
     /// The line that the filter stands in, and which of its segments that is.
     fn field<'r>(&self, route: &'r Route) -> Option<(&'r Field, usize)> {
         route.fields.iter().find_map(|field| {
@@ -229,7 +232,7 @@ impl Telling {
     /// What to write if what is asked about tells nothing about a person; it has been tried out.
     fn cure(&self, policies: &Policies, api: &Api, route: &Route) -> Option<String> {
         // A line would not help.
-        if self.purposes.iter().any(|(_, unseen)| !matches!(unseen, Unseen::Fate(_))) {
+        if self.purposes.iter().any(|(_, unseen)| !matches!(unseen, Unseen::Ruling(_))) {
             return None;
         }
         let (field, at) = self.field(route)?;
@@ -294,7 +297,7 @@ impl Telling {
         plans.into_iter().all(|(purpose, plan)| {
             let (told, _) = told(policies, route, purpose, &Arc::new(plan), CURE_STEPS_MAX);
             told.is_some_and(|told| {
-                let same = |one: &Told| {
+                let same = |one: &Disclosure| {
                     one.filter == self.filter
                         && one.from_root == self.from_root
                         && one.path == self.path
@@ -311,9 +314,9 @@ type Node = (State, Scope);
 /// What of a node decides what is seen of it: nodes with the same are told apart by nothing but their lines.
 type Alike = (Option<Row>, Own, Option<bool>, Shape);
 
-struct Asked<'w> {
+struct FilterSearch<'w> {
     walk: Walk<'w>,
-    told: Vec<Told>,
+    told: Vec<Disclosure>,
     /// Where filters have been asked, and of which document.
     been: HashSet<(FilterId, Alike, Alike)>,
     /// How many steps were taken from one node to another: to where filters are asked, and to what they ask about.
@@ -321,7 +324,7 @@ struct Asked<'w> {
     steps_max: usize,
 }
 
-impl Asked<'_> {
+impl FilterSearch<'_> {
     /// Goes to every node that a filter can be asked of, in the body and in documents in strings; whether it
     /// has come to all of them.
     fn run(&mut self) -> bool {
@@ -405,7 +408,7 @@ impl Asked<'_> {
         collect(filter, &Start::AT_NODE, &mut asked);
         for Start { from_root, segments } in asked {
             let path = Path::of(segments);
-            let same = |one: &Told| {
+            let same = |one: &Disclosure| {
                 one.filter == *filter && one.from_root == from_root && one.path == path
             };
             if self.told.iter().any(same) {
@@ -417,7 +420,7 @@ impl Asked<'_> {
                 Ok(()) | Err(Unseen::Asked) if from_root => {}
                 Ok(()) => {}
                 Err(unseen) => {
-                    self.told.push(Told { filter: filter.clone(), from_root, path, unseen });
+                    self.told.push(Disclosure { filter: filter.clone(), from_root, path, unseen });
                 }
             }
         }

@@ -35,7 +35,7 @@ use tokio::{
 
 use crate::{
     access::Reason,
-    proxy::strict::{Rules, Strict, Told},
+    proxy::strict::{ReaderState, Rules, Strict},
 };
 
 /// How many bytes that leave together are collected; what is longer is written from where it is.
@@ -55,21 +55,22 @@ pub(super) const FAREWELL_BYTES: usize = 1 << 20;
 
 /// What those who do not hold a connection say about it: whether its flushes wait, and how far its client may go.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cork(Arc<Said>);
+pub(super) struct StreamControl(Arc<ControlState>);
 
 #[derive(Debug, Default)]
-struct Said {
+struct ControlState {
     holds: AtomicBool,
     /// Nothing has come in time.
     silent: AtomicBool,
-    told: Told,
+    reader: ReaderState,
 }
 
-impl Cork {
+impl StreamControl {
     /// That of this session's connection.
     pub(super) fn of(session: &ServerSession) -> Self {
-        let corked = session.stream().and_then(|stream| stream.as_any().downcast_ref::<Corked>());
-        corked.map(|corked| corked.cork.clone()).unwrap_or_default()
+        let stream =
+            session.stream().and_then(|stream| stream.as_any().downcast_ref::<ClientStream>());
+        stream.map(|stream| stream.control.clone()).unwrap_or_default()
     }
 
     /// From here on flushes wait until the connection is read from.
@@ -84,12 +85,12 @@ impl Cork {
 
     /// The request has been answered: the next may come.
     pub(super) fn answered(&self) {
-        self.0.told.answered();
+        self.0.reader.answered();
     }
 
     /// Why the request is refused that came last, if it cannot be read.
     pub(super) fn refused(&self) -> Option<Reason> {
-        self.0.told.refused()
+        self.0.reader.refused()
     }
 
     /// Whether nothing has come on the connection for as long as the first byte may take.
@@ -99,14 +100,14 @@ impl Cork {
 
     /// Whether a byte of a request has come that is not answered.
     pub(super) fn has_begun(&self) -> bool {
-        self.0.told.has_begun()
+        self.0.reader.has_begun()
     }
 }
 
 /// A connection whose flushes can wait; never longer than until it is read from or shut down.
-pub(super) struct Corked {
+pub(super) struct ClientStream {
     stream: Stream,
-    cork: Cork,
+    control: StreamControl,
     /// What a client of HTTP/1.1 is held to.
     strict: Option<Strict>,
     /// What leaves together, where it is collected.
@@ -122,25 +123,25 @@ pub(super) struct Corked {
 }
 
 /// What goes through a connection is nobody's to see.
-impl fmt::Debug for Corked {
+impl fmt::Debug for ClientStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Corked").field("cork", &self.cork).finish_non_exhaustive()
+        f.debug_struct("ClientStream").field("control", &self.control).finish_non_exhaustive()
     }
 }
 
-impl Corked {
+impl ClientStream {
     /// Around this stream, of which these bytes have come. Of HTTP/2 there are no rules to hold it to here.
     pub(super) fn behind(
         came: Vec<u8>,
         stream: Stream,
         rules: Option<Rules>,
     ) -> io::Result<Stream> {
-        let mut corked = Self::new(stream, rules, None);
-        match &mut corked.strict {
-            Some(strict) => strict.begin(came, &corked.cork.0.told)?,
-            None => corked.ahead = ReadAhead { left: 0..came.len(), bytes: came.into() },
+        let mut stream = Self::new(stream, rules, None);
+        match &mut stream.strict {
+            Some(strict) => strict.begin(came, &stream.control.0.reader)?,
+            None => stream.ahead = ReadAhead { left: 0..came.len(), bytes: came.into() },
         }
-        Ok(Box::new(corked))
+        Ok(Box::new(stream))
     }
 
     /// Around this stream, whose first byte has to come within this time: Pingora would wait for it. Of
@@ -159,7 +160,7 @@ impl Corked {
         let strict = rules.map(Strict::new);
         Self {
             stream,
-            cork: Cork::default(),
+            control: StreamControl::default(),
             strict,
             collected: Some(Collected::default()),
             is_owed: false,
@@ -271,7 +272,7 @@ impl ReadAhead {
     }
 }
 
-impl AsyncRead for Corked {
+impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -287,27 +288,27 @@ impl AsyncRead for Corked {
                 Poll::Pending => {}
             }
         }
-        let Self { stream, cork, strict, deadline, ahead, .. } = &mut *self;
+        let Self { stream, control, strict, deadline, ahead, .. } = &mut *self;
         let read = match strict {
-            Some(strict) => strict.poll_read(stream, &cork.0.told, cx, buf),
+            Some(strict) => strict.poll_read(stream, &control.0.reader, cx, buf),
             None => ahead.poll_read(stream, cx, buf),
         };
         if let Some(strict) = strict {
-            cork.0.told.begun(strict.has_begun());
+            control.0.reader.begun(strict.has_begun());
         }
         if read.is_ready() || strict.as_ref().is_some_and(Strict::has_begun) {
             *deadline = None;
         } else if let Some(deadline) = deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            cork.0.silent.store(true, Ordering::Relaxed);
+            control.0.silent.store(true, Ordering::Relaxed);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read
     }
 }
 
-impl AsyncWrite for Corked {
+impl AsyncWrite for ClientStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -342,7 +343,7 @@ impl AsyncWrite for Corked {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cork.0.holds.load(Ordering::Relaxed) {
+        if self.control.0.holds.load(Ordering::Relaxed) {
             self.is_owed = true;
             return Poll::Ready(Ok(()));
         }
@@ -354,7 +355,7 @@ impl AsyncWrite for Corked {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_collected(cx))?;
         let is_cut = self.strict.as_ref().is_some_and(Strict::is_within);
-        if self.cork.refused().is_none() && !is_cut {
+        if self.control.refused().is_none() && !is_cut {
             return Pin::new(&mut self.stream).poll_shutdown(cx);
         }
         if self.farewell.is_none() {
@@ -366,7 +367,7 @@ impl AsyncWrite for Corked {
 }
 
 #[async_trait]
-impl Shutdown for Corked {
+impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
         if poll_fn(|cx| self.poll_collected(cx)).await.is_err() {
             // Whoever should get it has gone.
@@ -376,19 +377,19 @@ impl Shutdown for Corked {
 }
 
 #[async_trait]
-impl Peek for Corked {
+impl Peek for ClientStream {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         self.stream.try_peek(buf).await
     }
 }
 
-impl UniqueID for Corked {
+impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
         self.stream.id()
     }
 }
 
-impl Ssl for Corked {
+impl Ssl for ClientStream {
     fn get_ssl(&self) -> Option<&TlsRef> {
         self.stream.get_ssl()
     }
@@ -402,7 +403,7 @@ impl Ssl for Corked {
     }
 }
 
-impl GetTimingDigest for Corked {
+impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.stream.get_timing_digest()
     }
@@ -416,7 +417,7 @@ impl GetTimingDigest for Corked {
     }
 }
 
-impl GetProxyDigest for Corked {
+impl GetProxyDigest for ClientStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         self.stream.get_proxy_digest()
     }
@@ -426,7 +427,7 @@ impl GetProxyDigest for Corked {
     }
 }
 
-impl GetSocketDigest for Corked {
+impl GetSocketDigest for ClientStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.stream.get_socket_digest()
     }
@@ -518,27 +519,27 @@ mod tests {
         }
     }
 
-    /// A corked connection, and how often that under it was flushed.
-    fn corked() -> (Stream, Cork, Arc<AtomicU8>) {
+    /// A connection whose flushes wait, and how often that under it was flushed.
+    fn stream() -> (Stream, StreamControl, Arc<AtomicU8>) {
         let flushes = Arc::default();
         let settings =
             crate::config::Settings::parse("test", "listen: [{address: 127.0.0.1:1}]", []);
         let rules = Rules::of(&settings.unwrap());
         let counting = Counting { flushes: Arc::clone(&flushes), ..Counting::default() };
-        let stream = Corked::behind(Vec::new(), Box::new(counting), Some(rules)).unwrap();
-        let cork = (*stream).as_any().downcast_ref::<Corked>().unwrap().cork.clone();
-        (stream, cork, flushes)
+        let stream = ClientStream::behind(Vec::new(), Box::new(counting), Some(rules)).unwrap();
+        let control = (*stream).as_any().downcast_ref::<ClientStream>().unwrap().control.clone();
+        (stream, control, flushes)
     }
 
     #[tokio::test]
     async fn a_flush_waits_only_while_it_is_held() {
-        let (mut stream, cork, flushes) = corked();
-        cork.hold();
+        let (mut stream, control, flushes) = stream();
+        control.hold();
         for _ in 0..3 {
             stream.flush().await.unwrap();
             assert_eq!(flushes.load(Ordering::Relaxed), 0);
         }
-        cork.release();
+        control.release();
         for n in 1..4 {
             stream.flush().await.unwrap();
             assert_eq!(flushes.load(Ordering::Relaxed), n);
@@ -547,8 +548,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_put_off_leaves_when_the_connection_is_read_from() {
-        let (mut stream, cork, flushes) = corked();
-        cork.hold();
+        let (mut stream, control, flushes) = stream();
+        control.hold();
         stream.flush().await.unwrap();
         assert_eq!(flushes.load(Ordering::Relaxed), 0);
         for _ in 0..2 {
@@ -565,7 +566,7 @@ mod tests {
             let reads = Arc::default();
             let counting =
                 Counting { reads: Arc::clone(&reads), says: says.clone(), ..Counting::default() };
-            let mut stream = Corked::reading_ahead(Box::new(counting));
+            let mut stream = ClientStream::reading_ahead(Box::new(counting));
             let (mut got, mut piece) = (Vec::new(), vec![0; asked]);
             while let Ok(read @ 1..) = stream.read(&mut piece).await {
                 got.extend_from_slice(&piece[..read]);
@@ -587,7 +588,7 @@ mod tests {
         ] {
             let says = [head, &vec![b'x'; body][..]].concat();
             let counting = Counting { says: says.clone(), ..Counting::default() };
-            let mut stream = Corked::reading_ahead(Box::new(counting));
+            let mut stream = ClientStream::reading_ahead(Box::new(counting));
             let mut piece = vec![0; 64 << 10];
             assert_eq!(stream.read(&mut piece[..4096]).await.unwrap(), first, "{body}");
             let rest = stream.read(&mut piece[first..]).await.unwrap();
