@@ -3,7 +3,8 @@
 
 use crate::path::syntax::{NAME_BYTES_MAX, Path, SEGMENTS_MAX, Segment, Selector};
 
-/// Most digits of an index that is read here; an index can have one more.
+/// Most digits of an index that is read here: all such numbers are within the range of the standard
+/// (RFC 9535, section 2.1). One of 16 digits may be beyond it, and the grammar knows.
 const DIGITS_MAX: usize = 15;
 
 /// Reads what is surely a path, and what it says. None means nothing: the grammar has to be asked.

@@ -12,10 +12,13 @@ use crate::path::{
     state::{PathId, Position, ProgramError, State},
 };
 
-/// Most questions at one place: each answer is a bit.
+/// Most questions at one place: each answer is a bit of a number that is copied and compared as one.
 const QUESTIONS_MAX: usize = 128;
 
 /// Most combinations of what the filters at one place ask about that are looked at.
+///
+/// Every independent fact doubles them: twelve are as many as this. For each combination there is a
+/// state, so that more would make a policy take minutes to load; such paths are refused instead.
 const COMBINATIONS_MAX: usize = 1 << 12;
 
 /// A filter of some path of a program; two that print the same are one.

@@ -12,14 +12,17 @@ use crate::path::{
     },
 };
 
-/// Largest number of selectors in one path, over all its segments.
+/// Largest number of selectors in one path, over all its segments: each is a transition of every state
+/// that the path is in.
 const SELECTORS_MAX: usize = 1000;
 
 /// Deepest nesting of brackets and parentheses in one path. All that is done with a filter, from reading to
 /// dropping it, may recurse as deep.
 const NESTING_MAX: usize = 32;
 
-/// Most digits of a number in a filter that is written with a point or an exponent.
+/// Most digits of a number in a filter that is written with a point or an exponent. The grammar's
+/// parser makes a double of it, which keeps 15 decimal digits: with more, a filter would compare with
+/// another number than the one that is written.
 const DIGITS_MAX: usize = 15;
 
 pub(super) const NO_PATH: &str = "this is no path of RFC 9535";

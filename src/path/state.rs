@@ -1,12 +1,17 @@
 //! The words that the files of this room share: what a node has matched, and how that is numbered.
 
-/// Largest number of states that are made before there is a document.
+/// Largest number of states that are made before there is a document. A plan has a verdict for each of
+/// them and each purpose; beyond this, states are made as a document meets them.
 pub(super) const STATES_MAX: usize = 1 << 16;
-/// Largest number of transitions, by name and by index, of all states together.
+/// Largest number of transitions, by name and by index, of all states together: they are what takes the
+/// memory of a program, and the time to make one.
 pub(super) const TRANSITIONS_MAX: usize = 1 << 20;
-/// Longest period of the slices that one state can have between two of their bounds.
+/// Longest period of the slices that one state can have between two of their bounds. A state has a table
+/// with an entry for each element of it: slices by 7, 11 and 13 at one place take 1,001.
 pub(super) const PERIOD_MAX: u64 = 4096;
-/// How far from the end of an array a selector can count.
+/// How far from the end of an array a selector can count. What it can say of an element is worked out
+/// beforehand for each distance from the end, and while a document is read the element waits until as
+/// many others have begun.
 pub(super) const FROM_END_MAX: u64 = 4096;
 
 /// What a node has matched so far. Only meaningful with the [`Program`](crate::path::Program) that gave it.

@@ -18,6 +18,7 @@ use crate::path::{
 };
 
 /// Most positions that are looked at while compiling: bounds the time and the memory that it may take.
+/// Descendants multiply states, and a policy must not keep a reload busy for minutes.
 const WORK_MAX: usize = 1 << 25;
 /// Most positions of all states together that do not share any: some 200 MiB.
 const POSITIONS_MAX: usize = 1 << 22;
@@ -29,7 +30,8 @@ const UNION_BYTES: usize = 96;
 const PENDING_BYTES: usize = 256;
 const OUTCOME_BYTES: usize = 32;
 
-/// How many positions every child has before it pays to remember what becomes of them and some more.
+/// How many positions every child has before it pays to remember what becomes of them and some more: a
+/// shorter set is merged and looked up in less time than the key of the memory takes.
 const UNIONS_FROM: usize = 8;
 
 /// From how many positions on sets have them from a [`Base`]; more positions beside a base make another one

@@ -17,7 +17,8 @@ use crate::path::{from_end::Elements, number::Number};
 /// A reader holds back a member's name until it is decided, so names are bounded on both sides.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// Largest number of segments in one path.
+/// Largest number of segments in one path. A policy says of each segment whether `names` is about it, as
+/// one bit of 128.
 pub(super) const SEGMENTS_MAX: usize = 128;
 
 /// A path: `$` and the segments that follow it (RFC 9535, section 2.1). Copies share them.

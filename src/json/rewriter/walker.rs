@@ -262,7 +262,7 @@ impl<E: Edits> Walker<E> {
         self.offset + at as u64
     }
 
-    /// Ready on with what waits, as far as this chunk and what is held allow. Where what is held is
+    /// Goes on with what waits, as far as this chunk and what is held allow. Where what is held is
     /// to be read now, gives how many bytes of the chunk were held with it because it ends in that;
     /// 0 if none were.
     pub(super) fn resume<S: Sink + ?Sized>(
