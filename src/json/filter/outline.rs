@@ -6,7 +6,8 @@
 
 use crate::json::filter::lookahead::ValueEnd;
 
-/// Nobody can say: see [`evaluator`](super::evaluator).
+/// A filter cannot be answered: two readers of the same bytes could see two things in them, or it
+/// would cost more than it may. See [`evaluator`](super::evaluator).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Indeterminate;
 

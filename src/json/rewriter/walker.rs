@@ -11,6 +11,10 @@
 //! at once, [`Walker::cached_members`] many of them where they are like those of the object before,
 //! and [`Walker::skim`] what is inside of containers that are decided as a whole. These only take
 //! what is right, and leave anything else, and all that is cut, to `token`.
+//!
+//! It is one file, although a long one: each of its functions moves the same state, and what could be
+//! told apart has a file of its own that this one uses ([`Output`], [`Opaque`], [`MemberCache`],
+//! [`Removals`], [`Pending`]).
 
 use std::sync::Arc;
 
