@@ -89,9 +89,12 @@ impl Serve {
         let names = environment.iter().map(|(name, _)| name.as_str());
         let ignored = config::ignored(names);
         let loaded = Settings::load(&self.config, environment);
-        match self.format {
-            Some(Format::Json) => say_in_json(&ignored, loaded.as_ref().err(), streams)?,
-            Some(Format::Human) | None => self.say(&ignored, loaded.as_ref().err(), streams),
+        let in_json = matches!(self.format, Some(Format::Json));
+        match &loaded {
+            Err(error) if in_json => self.say_in_json(&ignored, Some(error), streams)?,
+            // What else can be wrong has no place in the settings: the summary comes when nothing is.
+            Ok(_) if in_json => {}
+            Ok(_) | Err(_) => self.say(&ignored, loaded.as_ref().err(), streams),
         }
         let settings = loaded.map_err(|_said| Failure::Settings)?;
         spare_inputs(&self.config, &settings)?;
@@ -102,7 +105,9 @@ impl Serve {
         }
         if self.check {
             keep_memory_private()?;
-            if !matches!(self.format, Some(Format::Json)) {
+            if in_json {
+                self.say_in_json(&ignored, None, streams)?;
+            } else {
                 writeln!(streams.out, "{} and its policies are fine", self.config.display())?;
             }
             return Ok(Exit::Fine);
@@ -161,32 +166,6 @@ fn check(settings: &Settings, streams: &mut Streams<'_>) -> bool {
     errors.is_empty()
 }
 
-/// Says what is wrong with the settings, for machines: as `tamis check` says it of policies.
-fn say_in_json(
-    ignored: &[Ignored],
-    error: Option<&SettingsError>,
-    streams: &mut Streams<'_>,
-) -> Result<(), Failure> {
-    let (mut findings, mut sources) = match error {
-        Some(SettingsError::Wrong { findings, sources }) => (findings.clone(), sources.clone()),
-        Some(unread) => {
-            // Of a file that is none, nothing has a place.
-            streams.say(unread);
-            return Err(Failure::Settings);
-        }
-        None => Default::default(),
-    };
-    for Ignored { variable, meant } in ignored {
-        let at = source::Place { source: sources.len(), span: 0..0 };
-        sources.push(Source { name: variable.clone(), text: String::new() });
-        let message = "this variable is not read".to_owned();
-        let help = Some(format!("did you mean `{meant}`?"));
-        let (rank, code, also) = (Rank::Warning, "variable-not-read", Vec::new());
-        findings.push(Finding { rank, code, message, at, also, help });
-    }
-    Ok(write_findings(&findings, &sources, streams.out)?)
-}
-
 /// The variables of the environment, but for those whose name or value is not text: they are none of ours.
 fn environment() -> Result<Vec<(String, String)>, Failure> {
     let mut variables = Vec::new();
@@ -221,6 +200,43 @@ impl Serve {
         if let Some(help) = self.help(error) {
             streams.say(format_args!("  help: {help}"));
         }
+    }
+
+    /// Says what is wrong with the settings, for machines: as `tamis check` says it of policies.
+    fn say_in_json(
+        &self,
+        ignored: &[Ignored],
+        error: Option<&SettingsError>,
+        streams: &mut Streams<'_>,
+    ) -> Result<(), Failure> {
+        let (mut findings, mut sources) = (Vec::new(), Vec::new());
+        let mut put = |name: String, rank, code, message, help| {
+            let at = source::Place { source: sources.len(), span: 0..0 };
+            sources.push(Source { name, text: String::new() });
+            findings.push(Finding { rank, code, message, at, also: Vec::new(), help });
+        };
+        match error {
+            None | Some(SettingsError::Wrong { .. }) => {}
+            Some(unread) => {
+                let name = self.config.display().to_string();
+                put(name, Rank::Error, "settings-unread", unread.to_string(), self.help(unread));
+            }
+        }
+        for Ignored { variable, meant } in ignored {
+            let message = "this variable is not read".to_owned();
+            let help = Some(format!("did you mean `{meant}`?"));
+            put(variable.clone(), Rank::Warning, "variable-not-read", message, help);
+        }
+        if let Some(SettingsError::Wrong { findings: wrong, sources: texts }) = error {
+            // Those of the settings come first, and their places stay what they are.
+            let after = texts.len();
+            for finding in &mut findings {
+                finding.at.source += after;
+            }
+            findings = wrong.iter().cloned().chain(findings).collect();
+            sources = texts.iter().cloned().chain(sources).collect();
+        }
+        Ok(write_findings(&findings, &sources, streams.out)?)
     }
 
     /// What to do about a file that cannot be read, or is not the one that was meant.

@@ -21,6 +21,7 @@ use crate::{
             Listener, PASS_BYTES, Place, Places, Protocol, Settings, Timeouts, Upstream,
             UpstreamTls,
         },
+        texts::looks_like_a_key,
     },
     source::yaml::{Kind, Node},
 };
@@ -247,16 +248,7 @@ fn root_key(field: Option<Field>, problems: &mut Problems<'_>) -> Option<PathBuf
     let mut root = Mapping::of(Some(root?), problems);
     let file = root.need("file", problems);
     root.end(problems);
-    let file = file?;
-    let (at, path) = (Some(file.at()), file.path.clone());
-    let text = file.text(problems)?;
-    if decode(&text).is_some() {
-        let what = format!("`{path}` is the name of a file, and this looks like the key itself");
-        let help = Some("write the key to a file that nobody else can read".to_owned());
-        problems.push(Problem { code: "key-in-settings", at, what, help });
-        return None;
-    }
-    Some(text.into())
+    file?.file(problems)
 }
 
 /// The bytes of 64 hexadecimal digits.
@@ -272,6 +264,14 @@ fn api_keys(field: Option<Field>, problems: &mut Problems<'_>) -> ApiKeys {
         // What stands here may be the key itself: it is not shown.
         let problem =
             |code, what, help: &str| Problem { code, at, what, help: Some(help.to_owned()) };
+        if looks_like_a_key(&name) {
+            problems.push(problem(
+                "bad-name",
+                "a name under `api_keys` looks like a digest".to_owned(),
+                "the name stands before the colon, and the digest behind it",
+            ));
+            continue;
+        }
         let Some(digest) = text.strip_prefix("sha256:").and_then(decode) else {
             problems.push(problem(
                 "bad-digest",

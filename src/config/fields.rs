@@ -11,11 +11,11 @@ use crate::{
     config::{
         environment::{meant, renamed},
         hints,
-        texts::Texts,
+        texts::{Texts, is_nothing, looks_like_a_key},
     },
     source::{
         Finding,
-        yaml::{Key, Kind, Node, Scalar},
+        yaml::{Key, Kind, Node},
     },
 };
 
@@ -78,12 +78,6 @@ impl<'t> Problems<'t> {
     }
 }
 
-/// Whether nothing stands there, as behind `limits:` when all lines below are comments.
-pub(super) fn is_nothing(node: &Node) -> bool {
-    let is_null = |scalar: &Scalar| matches!(&*scalar.text, "" | "~" | "null" | "Null" | "NULL");
-    matches!(&node.kind, Kind::Scalar(scalar) if scalar.plain && is_null(scalar))
-}
-
 /// A value, named by the path that leads to it.
 pub(super) struct Field {
     pub(super) path: String,
@@ -136,7 +130,12 @@ impl Field {
         let text = self.text(problems)?;
         let parsed = parse(&text);
         if parsed.is_none() {
-            let shown: String = text.escape_debug().take(SHOWN_CHARS_MAX).collect();
+            // Before it is cut: half of a key looks like none.
+            let shown: String = if looks_like_a_key(&text) {
+                "*".to_owned()
+            } else {
+                text.escape_debug().take(SHOWN_CHARS_MAX).collect()
+            };
             let what = format!("`{path}` has to be {wanted}, not `{shown}`");
             let is_short = text.chars().nth(SHOWN_CHARS_MAX).is_none();
             problems.push(Problem {
@@ -151,9 +150,22 @@ impl Field {
 
     /// The name of a file or folder.
     pub(super) fn file(self, problems: &mut Problems<'_>) -> Option<PathBuf> {
-        self.parse("the name of a file", problems, |text| {
-            (!text.contains('\0')).then(|| PathBuf::from(text))
-        })
+        let (path, at) = (self.path.clone(), Some(self.at()));
+        let text = self.text(problems)?;
+        // Whoever opens it says its name if that fails.
+        if looks_like_a_key(&text) {
+            let what =
+                format!("`{path}` is the name of a file, and this looks like the key itself");
+            let help = Some("write the key to a file that nobody else can read".to_owned());
+            problems.push(Problem { code: "key-in-settings", at, what, help });
+            return None;
+        }
+        if text.contains('\0') {
+            let what = format!("`{path}` has to be the name of a file");
+            problems.push(Problem { code: "bad-value", at, what, help: None });
+            return None;
+        }
+        Some(PathBuf::from(text))
     }
 
     /// The values of a list.

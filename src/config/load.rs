@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::{
     config::{
         check::check,
+        environment::KEYS,
         fields::Problems,
         overlay::{lay_over, nothing},
         settings::Settings,
-        texts::{Texts, without_keys},
+        texts::Texts,
     },
     files::{FileError, Opened},
     source::{Finding, Source, arrange, finding::position, yaml},
@@ -44,6 +45,8 @@ impl Settings {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
+        // Some editors put it there; it says nothing.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut texts = Texts::of_file(name, text);
         let mut findings = Vec::new();
         let root = yaml::read(0, text, &mut findings);
@@ -53,6 +56,11 @@ impl Settings {
             texts.hide_keys(&root);
         } else {
             texts.hide_file();
+            for finding in &mut findings {
+                // It is not known what a quoted text is: it may be a key.
+                finding.message = without_quoted(&finding.message);
+                finding.help = None;
+            }
         }
         let mut problems = Vec::new();
         lay_over(&mut root, environment, &mut texts, &mut problems);
@@ -105,14 +113,14 @@ pub enum SettingsError {
 impl SettingsError {
     fn wrong(mut findings: Vec<Finding>, texts: Texts) -> Self {
         for finding in &mut findings {
-            // The reader of YAML knows policies only, and quotes names.
+            finding.message = texts.clean(&finding.message);
+            // The reader of YAML speaks of policies where a file has too much of something.
             finding.help = match finding.code {
                 "too-deep" | "file-too-large" => {
                     Some("settings are a page: is this the file that is meant?".to_owned())
                 }
-                _ => finding.help.take().map(|help| without_keys(&help)),
+                _ => finding.help.take().map(|help| texts.clean(&help)),
             };
-            finding.message = without_keys(&finding.message);
         }
         arrange(&mut findings);
         Self::Wrong { findings, sources: texts.into_sources() }
@@ -136,4 +144,13 @@ fn lines(findings: &[Finding], sources: &[Source]) -> String {
         }
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A message without the texts that it quotes, but for words of the settings.
+fn without_quoted(message: &str) -> String {
+    let is_word =
+        |text: &str| KEYS.iter().any(|key| key.split(['.', '[']).any(|word| word == text));
+    let parts = message.split('`').enumerate();
+    let kept = parts.map(|(index, part)| if index % 2 == 1 && !is_word(part) { "*" } else { part });
+    kept.collect::<Vec<_>>().join("`")
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::{
     config::{
         environment::{PREFIX, SEPARATOR, meant, shouted},
-        fields::{Problem, is_nothing},
-        texts::Texts,
+        fields::Problem,
+        texts::{Texts, is_nothing},
     },
     source::yaml::{Key, Kind, Node, Scalar},
 };

@@ -799,7 +799,7 @@ fn what_stands_for_a_key_is_never_shown() {
             "`api_keys.b` is the same key as `a`",
         ),
         (format!("api_keys: {{ a: '{of_nothing}' }}"), "`api_keys.a` is the digest of nothing"),
-        (format!("api_keys: {{ a: sha256:{secret}, a: b }}"), "`a` is written twice"),
+        (format!("api_keys: {{ a: sha256:{secret}, a: b }}"), "is written twice"),
         (format!("api_keys: {{ a: 'sha256:{secret} }}"), "t.yaml:"),
         (format!("api_keys: {{ a: !x {secret} }}"), ""),
         (format!("keys: {{ root: {secret} }}"), "`keys.root` has to be a mapping"),
@@ -900,7 +900,40 @@ fn no_line_shows_a_key() {
         // By an alias from where nobody looks for one.
         "x: &key KEY\napi_keys: { desk: *key }",
         "x: &keys { desk: KEY }\napi_keys: *keys",
+        "api_keys: { desk: &key KEY }\nthreads: *key",
+        "api_keys: { desk: &key KEY }\nlimits: *key",
+        "api_keys: &keys { desk: KEY }\naccess_log: *keys",
+        // In a section of another one, or one whose name is hardly the same.
+        "upstreams: { crm: { api_key: KEY } }",
+        "upstreams: { my-key: { address: KEY } }",
+        "limits: { api_key: KEY, depth: 0 }",
+        "threads: [x, { api_keys: { a: KEY } }]",
+        "- api_keys: KEY",
+        "listen: [{ connections: 0, tls: { certificate: x, key: KEY } }]",
+        "api_kesy: { desk: KEY }",
+        "api_kys: { desk: KEY }",
+        "kesy: KEY",
+        // As a name without a value, a comment or an anchor.
+        "api_keys: { desk:KEY }",
+        "api_keys: { KEY }",
+        "api_keys:\n  ? KEY",
+        "api_keys: { desk: x } # KEY",
+        "api_keys:\n  desk: x # KEY\n  # KEY\n  till: y",
+        "api_keys:\n  desk: &KEY x",
+        // Cut, in groups, or over several lines.
+        "threads: 'zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzDIGEST'",
+        "threads: c0ffee12 c0ffee34 c0ffee56 c0ffee78 c0ffee90 c0ffeeab",
+        "threads: c0ffee12c0ffee34\n  c0ffee56c0ffee78c0ffee90c0ffeeab",
+        "threads: |\n  c0ffee12c0ffee34\n  c0ffee56c0ffee78c0ffee90c0ffeeab",
+        // In the place of a file.
+        "keys: { root: { file: c0ffee12c0ffee34c0ffee56c0ffee78c0ffee90c0ffeeabc } }",
+        "policies: DIGEST",
+        "listen: [{ address: 127.0.0.1:1, tls: { certificate: x, key: DIGEST } }]",
+        "listen: [{ address: 127.0.0.1:1, tls: { certificate: x, key: '-----BEGIN KEY' } }]",
         // In a file that is no YAML.
+        "api_keys: desk: KEY",
+        "api_keys:\n  desk: key: KEY",
+        "api_keys:\n  desk: x: \"KEY\"",
         "api_keys: { desk: 'KEY }",
         "api_keys:\n  desk: sha256:DIGEST\n till: KEY\n",
         "api_keys:\n\tdesk: KEY",
@@ -928,6 +961,9 @@ fn no_line_shows_a_key() {
         "TAMIS__KEYS__ROOT",
         "TAMIS__KEYS__ROOT__KEY",
         "TAMIS__ROOT_KEY",
+        "TAMIS__API_KESY__A",
+        "TAMIS__UPSTREAMS__CRM__API_KEY",
+        "TAMIS__LISTEN__0__TLS__KEY",
     ] {
         for value in [key, &digest] {
             let shown = shown(LISTEN, &[(variable, value)]);
@@ -935,6 +971,8 @@ fn no_line_shows_a_key() {
             assert!(!shown.contains("hunter2") && !shown.contains("c0ffee"), "{variable}\n{shown}");
         }
     }
+    let variable = format!("TAMIS__LIMITS__{digest}");
+    assert!(!shown(LISTEN, &[(&variable, "x")]).contains("c0ffee"));
     let shown = shown(LISTEN, &[("TAMIS__LIMITS__DEPTH", &digest)]);
     assert!(shown.contains("TAMIS__LIMITS__DEPTH") && !shown.contains("c0ffee"), "{shown}");
 }
