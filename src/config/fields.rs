@@ -152,11 +152,14 @@ impl Field {
     pub(super) fn file(self, problems: &mut Problems<'_>) -> Option<PathBuf> {
         let (path, at) = (self.path.clone(), Some(self.at()));
         let text = self.text(problems)?;
-        // Whoever opens it says its name if that fails.
-        if looks_like_a_key(&text) {
+        // Whoever opens it says its name if that fails. With a folder it is a name, also where that of the file is a
+        // UUID; but a key in PEM can have slashes, too.
+        let is_path = text.contains('/') && !text.contains("-----BEGIN");
+        if !is_path && looks_like_a_key(&text) {
             let what =
                 format!("`{path}` is the name of a file, and this looks like the key itself");
-            let help = Some("write the key to a file that nobody else can read".to_owned());
+            let help = "write the key to a file that nobody else can read; `./NAME` is the name of a file here";
+            let help = Some(help.to_owned());
             problems.push(Problem { code: "key-in-settings", at, what, help });
             return None;
         }

@@ -829,6 +829,18 @@ fn what_stands_for_a_key_is_never_shown() {
     assert!(!format!("{settings:?}").contains("ca978112"));
 }
 
+/// A UUID has as many hexadecimal digits as a short key.
+#[test]
+fn a_uuid_can_be_a_name() {
+    let uuid = "550e8400-e29b-41d4-a716-44665544000f";
+    let text = format!(
+        "api_keys: {{ {uuid}: sha256:{A} }}\npolicies: /srv/{uuid}\nkeys: {{ root: {{ file: ./{uuid} }} }}\n"
+    );
+    let settings = fine(&text, &[]);
+    assert!(settings.api_keys.contains(uuid));
+    assert_eq!(settings.policies, Path::new("/srv").join(uuid));
+}
+
 /// How wrong settings are shown, to people and to machines.
 fn shown(text: &str, environment: &[(&str, &str)]) -> String {
     let error = parse(text, environment).expect_err(text);
